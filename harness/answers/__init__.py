@@ -1,0 +1,4 @@
+"""From a completion's text to the answer in it: pure functions, one file for each step.
+
+``thinking`` takes the reasoning off, ``boxed`` finds a maths answer, ``code`` finds a program.
+"""

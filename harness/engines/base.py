@@ -1,0 +1,41 @@
+"""What every engine offers."""
+
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from harness.records import Completion, EngineInfo, GenerationRequest
+
+
+class Clock(Protocol):
+    """Seconds on the run's monotonic clock."""
+
+    def __call__(self) -> float: ...
+
+
+class Engine(Protocol):
+    """Loads the model on enter, frees its memory on exit."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def info(self) -> EngineInfo:
+        """What was loaded, and onto what. Peak memory is the highest seen so far."""
+        ...
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
+        """Yields exactly one completion per request, each as soon as it ends, in any order.
+
+        Closing the iterator early aborts what is still running.
+
+        Raises:
+            GenerationError: The engine broke. A request that fails on its own is a completion
+                whose ``finish_reason`` is ``error``; running out of tokens is ``length``.
+        """
+        ...

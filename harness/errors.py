@@ -1,0 +1,58 @@
+"""Everything that can end a command, each with the exit status that a script can rely on.
+
+::
+
+    HarnessError             1  unexpected failure
+    ├── UserError            2  badly described: arguments, configuration, files
+    │   ├── ConfigError      2  the run's configuration
+    │   ├── TaskError        2  a task's definition, data or subset
+    │   └── StoreError       2  a run directory or one of its files
+    ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
+    ├── GenerationError      1  the engine died; everything generated before it is kept
+    └── Interrupted        130  a signal ended the run; it can be resumed
+
+A message is one line that names the key, the value and what would be right. ``cli`` alone
+catches these; a traceback is shown only with ``--debug``.
+"""
+
+from typing import ClassVar
+
+
+class HarnessError(Exception):
+    """Base of all errors that a user is meant to read."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class UserError(HarnessError):
+    """The request is badly described; repeating it unchanged cannot help."""
+
+    exit_status = 2
+
+
+class ConfigError(UserError):
+    """The configuration is wrong. Lists every mistake at once, by dotted key."""
+
+
+class TaskError(UserError):
+    """A task's definition, data or subset is wrong."""
+
+
+class StoreError(UserError):
+    """A run directory or one of its files is not what it should be."""
+
+
+class UnavailableError(HarnessError):
+    """Something that the run needs is not to be had on this machine."""
+
+    exit_status = 3
+
+
+class GenerationError(HarnessError):
+    """The engine broke. Running out of tokens is no error but a ``Completion``."""
+
+
+class Interrupted(HarnessError):  # noqa: N818 - a signal is no error of anybody's
+    """SIGINT or SIGTERM arrived; the run stopped cleanly and can be resumed."""
+
+    exit_status = 130

@@ -1,0 +1,196 @@
+"""The frozen records that flow through a run, in the order in which they come to be.
+
+Every one crosses a file boundary, so every one is closed (an unknown key is an error), immutable
+and free of NaN. A field's unit is the suffix of its name. Unknown is ``None``, never 0.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Record(BaseModel):
+    """Base of everything that is stored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# --- the question ---------------------------------------------------------------------------
+
+
+class MathReference(Record):
+    """The right answer of a maths problem."""
+
+    kind: Literal["math"] = "math"
+    answer: str
+    """LaTeX, as the data set has it."""
+
+
+class CodeReference(Record):
+    """What decides whether a function is right."""
+
+    kind: Literal["code"] = "code"
+    prompt: str
+    """Imports, helpers, signature and docstring that the model was shown."""
+    entry_point: str
+    """Name of the function that the tests call."""
+    test: str
+    """Source that defines ``check(candidate)``; an exception in it means failure."""
+
+
+Reference = Annotated[MathReference | CodeReference, Field(discriminator="kind")]
+
+
+class Problem(Record):
+    """One problem of a task."""
+
+    problem_id: str
+    """Unique in the harness: ``math500/test/algebra/24.json``."""
+    question: str
+    reference: Reference
+    subject: str | None = None
+    level: int | None = None
+
+
+class Prompt(Record):
+    """A problem as the model sees it, rendered and tokenized once for every engine."""
+
+    problem_id: str
+    text: str
+    """The rendered chat template, before tokenization."""
+    token_ids: tuple[int, ...]
+    """With exactly one beginning-of-sequence token where the tokenizer has one."""
+    opened_think: bool
+    """The prompt ends inside ``<think>``: what follows is reasoning until ``</think>``."""
+
+
+class Sampling(Record):
+    """How tokens are drawn. Always passed explicitly: no engine's default is ever used."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=1)] | None
+    """None is off."""
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    """Thinking and answer together."""
+
+
+class GenerationRequest(Record):
+    """One sample of one problem, ready for an engine."""
+
+    request_id: str
+    """``<problem_id>#<sample>``, samples counted from 0."""
+    problem_id: str
+    prompt_token_ids: tuple[int, ...]
+    prompt_opened_think: bool
+    sampling: Sampling
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    """From the run's seed and ``request_id`` alone, so it does not depend on the subset."""
+
+
+# --- the answer -----------------------------------------------------------------------------
+
+FinishReason = Literal["stop", "length", "error"]
+
+
+class Completion(Record):
+    """What an engine made of one request. Raw times only; rates are derived from them."""
+
+    request_id: str
+    text: str
+    """All of it, reasoning included, without the end-of-sequence token."""
+    finish_reason: FinishReason
+    prompt_tokens: Count
+    completion_tokens: Count
+    """Every token that was generated, the end-of-sequence token included, padding excluded."""
+    reasoning_tokens: Count | None
+    """Of these, up to and including the last ``</think>``. None where it cannot be told."""
+    queued_s: Seconds | None = None
+    """On the run's monotonic clock, which starts at 0 and goes on after a resume."""
+    started_s: Seconds | None = None
+    first_token_s: Seconds | None = None
+    finished_s: Seconds | None = None
+    error: str | None = None
+    """One line, when ``finish_reason`` is ``error``."""
+
+
+VerdictStatus = Literal[
+    "correct", "incorrect", "no_answer", "truncated", "scorer_error", "generation_error"
+]
+ERROR_STATUSES: frozenset[VerdictStatus] = frozenset({"scorer_error", "generation_error"})
+"""In no denominator, and shown loudly."""
+
+
+class Grade(Record):
+    """What a scorer says of one answer text, before the completion's own fate is considered."""
+
+    status: Literal["correct", "incorrect", "no_answer", "scorer_error"]
+    extracted: str | None = None
+    """The answer or the code that was graded, None when none was found."""
+    is_complete: bool = True
+    """False when the answer was cut off: an open code fence, an unbalanced box."""
+    detail: str = ""
+    """One line for people: the route that decided, the first failing test, the exception."""
+    wall_s: Seconds = 0.0
+
+
+class Verdict(Record):
+    """What was decided about one completion."""
+
+    request_id: str
+    status: VerdictStatus
+    extracted: str | None = None
+    detail: str = ""
+    scorer: str
+    """``math_answer@1``; the number rises whenever any verdict can change."""
+    wall_s: Seconds
+
+
+# --- what is said of it all -----------------------------------------------------------------
+
+
+class Estimate(Record):
+    """One number of a result, with all that is needed to defend it."""
+
+    metric: str
+    """``accuracy``, ``pass@8``, ``output_tokens_per_s`` …"""
+    value: float | None
+    """None when undefined; then ``method`` says why."""
+    unit: str
+    """``fraction``, ``tokens``, ``tokens/s``, ``s``, ``bytes``, ``USD`` …"""
+    n: Count
+    """How many observations (problems, requests) it rests on."""
+    low: float | None = None
+    """Lower end of the 95 % interval."""
+    high: float | None = None
+    """Upper end of the 95 % interval."""
+    method: str
+    """How value and interval were computed, in a few words."""
+    task: str | None = None
+    """None for a figure of the whole run."""
+
+
+class EngineInfo(Record):
+    """What generated the completions."""
+
+    name: str
+    version: str
+    device: str
+    """``cpu`` or ``cuda``."""
+    device_name: str
+    """``NVIDIA H200``, or the processor's model name."""
+    device_count: Annotated[int, Field(ge=1)]
+    """GPUs, or on a CPU the cores that the process may use."""
+    dtype: str
+    model_path: str
+    weights_revision: str | None
+    weights_sha256: str | None
+    load_s: Seconds | None
+    """Loading and warm-up, in no rate."""
+    peak_memory_bytes: Count | None
+    """Of the device on a GPU, of the engine's processes on a CPU."""
+    peak_memory_source: str | None = None
