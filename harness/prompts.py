@@ -1,0 +1,151 @@
+"""The model's tokenizer: the only place where text becomes token ids and token ids text.
+
+Every engine is given ids and gives ids back, so that the same prompt means the same tokens and
+equal tokens mean equal text, whichever engine made them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from harness.answers.thinking import CLOSE, OPEN
+from harness.errors import ConfigError, UnavailableError
+from harness.models import ResolvedModel, stop_token_ids
+from harness.records import Completion, GenerationRequest, Problem, Prompt
+
+
+class Times(NamedTuple):
+    """When things happened to a request, in seconds on the run's clock; None where unknown."""
+
+    queued_s: float | None = None
+    started_s: float | None = None
+    first_token_s: float | None = None
+    finished_s: float | None = None
+
+
+class Codec:
+    """A tokenizer with its chat template, stop tokens and thinking marks."""
+
+    def __init__(self, tokenizer: Any, stop_ids: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        own_stop = tokenizer.eos_token_id
+        self.stop_token_ids = stop_ids | (frozenset() if own_stop is None else {own_stop})
+        """Every id that ends an answer."""
+        if not self.stop_token_ids:
+            raise ConfigError("model: its tokenizer names no end-of-sequence token")
+        pad = tokenizer.pad_token_id
+        self.pad_token_id: int = min(self.stop_token_ids) if pad is None else pad
+        self._think_end_id: int | None = tokenizer.get_vocab().get(CLOSE)
+
+    @classmethod
+    def load(cls, model: ResolvedModel) -> Self:
+        """Loads the tokenizer from the model's folder."""
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(
+                model.path, trust_remote_code=model.trust_remote_code
+            )
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
+        return cls(tokenizer, stop_token_ids(Path(model.path)))
+
+    @property
+    def template_sha256(self) -> str | None:
+        """Digest of the chat template, None where there is none."""
+        template = self._tokenizer.chat_template
+        return None if template is None else hashlib.sha256(template.encode()).hexdigest()
+
+    def prompt(self, problem: Problem, instruction: str, *, chat: bool, force_think: bool) -> Prompt:
+        """Renders and tokenizes one problem.
+
+        Args:
+            problem: Its ``question`` takes the place of ``{question}`` in the instruction.
+            instruction: The task's prompt; all of it goes into the user's turn, because R1 is
+                to have no system prompt (DeepSeek-R1 README, "Usage Recommendations").
+            chat: Use the chat template; otherwise the model sees the bare text.
+            force_think: End the prompt with ``<think>\\n`` where the template does not.
+
+        Raises:
+            ConfigError: The model has no chat template, or the prompt has two BOS tokens.
+        """
+        text = instruction.replace("{question}", problem.question)
+        if chat:
+            if self._tokenizer.chat_template is None:
+                raise ConfigError(
+                    "protocol.chat=true: this model has no chat template; "
+                    "protocol.chat=false sends the bare text"
+                )
+            text = self._tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
+            )
+        if force_think and not text.rstrip().endswith(OPEN):
+            text += f"{OPEN}\n"
+        return Prompt(
+            problem_id=problem.problem_id,
+            text=text,
+            token_ids=self._encode(text),
+            opened_think=text.rstrip().endswith(OPEN),
+        )
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        # The template has written BOS itself where it wants one; a tokenizer that adds its own
+        # (add_bos_token) would make two of them, which costs accuracy and says nothing.
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        bos = self._tokenizer.bos_token_id
+        if bos is not None:
+            if ids[:1] != [bos] and self._tokenizer.encode("")[:1] == [bos]:
+                ids.insert(0, bos)
+            if ids[:2] == [bos, bos]:
+                raise ConfigError("model: its chat template writes two BOS tokens")
+        return tuple(ids)
+
+    def completion(
+        self, request: GenerationRequest, token_ids: Sequence[int], times: Times
+    ) -> Completion:
+        """The record of a finished request.
+
+        Args:
+            request: What was asked.
+            token_ids: All that was generated, with the stop token if one came, without padding.
+            times: When.
+        """
+        ids = list(token_ids)
+        stopped = bool(ids) and ids[-1] in self.stop_token_ids
+        body = ids[:-1] if stopped else ids
+        text = self._tokenizer.decode(
+            body, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return Completion(
+            request_id=request.request_id,
+            text=text,
+            finish_reason="stop" if stopped else "length",
+            prompt_tokens=len(request.prompt_token_ids),
+            completion_tokens=len(ids),
+            reasoning_tokens=self._reasoning_tokens(
+                ids, text, opened=request.prompt_opened_think
+            ),
+            **times._asdict(),
+        )
+
+    def failed(self, request: GenerationRequest, error: str, times: Times) -> Completion:
+        """The record of a request that the engine could not serve."""
+        return Completion(
+            request_id=request.request_id,
+            text="",
+            finish_reason="error",
+            prompt_tokens=len(request.prompt_token_ids),
+            completion_tokens=0,
+            reasoning_tokens=None,
+            error=" ".join(error.split()) or "no message",
+            **times._asdict(),
+        )
+
+    def _reasoning_tokens(self, ids: list[int], text: str, *, opened: bool) -> int | None:
+        if self._think_end_id is not None and self._think_end_id in ids:
+            return len(ids) - ids[::-1].index(self._think_end_id)
+        if CLOSE in text:  # spelled out in several tokens: the border cannot be told
+            return None
+        return len(ids) if opened or text.lstrip().startswith(OPEN) else 0

@@ -1,0 +1,142 @@
+"""The rules for reasoning models, on the real R1-distill tokenizer and both of its templates."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.answers.thinking import split_thinking
+from harness.errors import ConfigError
+from harness.models import ResolvedModel
+from harness.prompts import Codec, Times
+from harness.records import GenerationRequest, MathReference, Problem, Sampling
+
+BOS, EOS, USER, ASSISTANT, THINK, END_THINK = 151646, 151643, 151644, 151645, 151648, 151649
+INSTRUCTION = "{question}\nPut the answer in \\boxed{}."
+PROBLEM = Problem(problem_id="t/1", question="1+1?", reference=MathReference(answer="2"))
+
+
+def shared_data() -> Path:
+    return Path(os.environ.get("HARNESS_DATA_DIR", "../shared/data"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    folder = shared_data() / "r1-distill-qwen-tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"needs the R1-distill tokenizer in {folder}")
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(folder))
+
+
+@pytest.fixture(scope="module", params=["chat_template.jinja", "chat_template.2025-01.jinja"])
+def templated(request, tokenizer):
+    """A codec for each of the two templates, with whether it opens ``<think>`` itself."""
+    from transformers import AutoTokenizer
+
+    folder = shared_data() / "r1-distill-qwen-tokenizer"
+    own = AutoTokenizer.from_pretrained(str(folder))
+    own.chat_template = (folder / request.param).read_text(encoding="utf-8")
+    return Codec(own, frozenset()), request.param == "chat_template.jinja"
+
+
+def test_one_bos_where_plain_tokenization_gives_two(tokenizer, templated):
+    codec, _ = templated
+    rendered = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "hi"}], add_generation_prompt=True, tokenize=False
+    )
+    assert tokenizer(rendered)["input_ids"][:2] == [BOS, BOS], "the trap is gone; so may the rule be"
+    ids = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True).token_ids
+    assert ids.count(BOS) == 1
+    assert ids[0] == BOS
+
+
+def test_no_system_prompt_and_the_instruction_in_the_user_turn(templated):
+    codec, _ = templated
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
+    assert prompt.token_ids[1] == USER
+    assert prompt.text.split("<｜User｜>")[1].startswith("1+1?\nPut the answer in \\boxed{}.")
+
+
+def test_forced_thinking_makes_both_templates_the_same_prompt(templated):
+    codec, _ = templated
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True)
+    assert prompt.opened_think
+    assert prompt.text.endswith("<｜Assistant｜><think>\n")
+    assert prompt.token_ids.count(THINK) == 1
+
+
+def test_an_unforced_prompt_knows_whether_its_template_opened_the_thought(templated):
+    codec, opens = templated
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
+    assert prompt.opened_think is opens
+
+
+def test_a_bare_text_gets_the_one_bos_that_the_tokenizer_wants(templated):
+    codec, _ = templated
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=False)
+    assert prompt.token_ids.count(BOS) == 1
+    assert prompt.token_ids[0] == BOS
+    assert not prompt.opened_think
+
+
+def test_no_template_is_said_in_one_line(tokenizer):
+    from transformers import AutoTokenizer
+
+    own = AutoTokenizer.from_pretrained(str(shared_data() / "r1-distill-qwen-tokenizer"))
+    own.chat_template = None
+    with pytest.raises(ConfigError, match=r"^protocol\.chat=true: this model has no chat template;"):
+        Codec(own, frozenset()).prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
+
+
+def request_for(codec: Codec) -> GenerationRequest:
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True)
+    return GenerationRequest(
+        request_id="t/1#0",
+        problem_id="t/1",
+        prompt_token_ids=prompt.token_ids,
+        prompt_opened_think=prompt.opened_think,
+        sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=32),
+        seed=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "answer"),
+    [
+        ("One and one.\n</think>\n\\boxed{2}", True, "\n\\boxed{2}"),
+        ("so \\boxed{3}", False, None),  # cut off while thinking: the box is no answer
+        ("so \\boxed{3}", True, None),  # ended without leaving the thought
+        ("a </think> b </think> \\boxed{2}", True, " \\boxed{2}"),
+    ],
+)
+def test_a_completion_is_split_by_how_the_prompt_ended(tokenizer, text, stops, answer):
+    codec = Codec(tokenizer, frozenset({EOS}))
+    ids = tokenizer.encode(text, add_special_tokens=False) + ([EOS] if stops else [])
+    completion = codec.completion(request_for(codec), ids, Times())
+    assert completion.text == text
+    assert completion.finish_reason == ("stop" if stops else "length")
+    assert completion.completion_tokens == len(ids)
+    border = ids[::-1].index(END_THINK) if END_THINK in ids else 0
+    assert completion.reasoning_tokens == len(ids) - border
+    assert split_thinking(text, prompt_opened_think=True).answer == answer
+
+
+def test_a_model_that_does_not_think_has_no_reasoning_tokens(tokenizer):
+    codec = Codec(tokenizer, frozenset({EOS}))
+    request = request_for(codec).model_copy(update={"prompt_opened_think": False})
+    ids = tokenizer.encode("\\boxed{2}", add_special_tokens=False)
+    assert codec.completion(request, ids, Times()).reasoning_tokens == 0
+    assert split_thinking("\\boxed{2}", prompt_opened_think=False).answer == "\\boxed{2}"
+
+
+def test_a_tokenizer_loads_from_a_model_folder():
+    folder = shared_data() / "r1-distill-qwen-tokenizer"
+    if not folder.is_dir():
+        pytest.skip(f"needs the R1-distill tokenizer in {folder}")
+    model = ResolvedModel(name="r1", path=str(folder), revision=None, sha256=None)
+    codec = Codec.load(model)
+    assert codec.stop_token_ids == {EOS}
+    assert codec.pad_token_id == EOS
+    assert codec.template_sha256 is not None
