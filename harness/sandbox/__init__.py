@@ -1,0 +1,15 @@
+"""Runs model-written Python where it can do no harm, and says whether it passed.
+
+``pool.Sandbox`` is the way in. It owns a few *wardens*: clean interpreters, exec'd and not forked,
+so that they hold nothing of the harness, each of which forks one confined child per program.
+
+    harness side   config  level  canaries  pool  client
+    both sides     protocol
+    warden side    warden  watch  child  program  codec  workdir  namespaces  landlock  seccomp
+                   syscalls
+
+The warden side imports the standard library alone: it runs without site-packages.
+
+Not covered: bugs of the kernel, side channels of CPU and cache. For weights from strangers put a
+virtual machine or gVisor around the whole harness; the sandbox runs unchanged inside it.
+"""
