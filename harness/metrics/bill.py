@@ -1,0 +1,150 @@
+"""The bill of a run: what it cost on each basis that has a price, and per solved task."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from harness.cost import (
+    ApiPrice,
+    Basis,
+    Cost,
+    Pricing,
+    Usage,
+    apportion,
+    break_even_tokens_per_s,
+    hourly_rent,
+    load_cost,
+    request_weight,
+    total_cost,
+)
+from harness.metrics.samples import Sample
+from harness.records import Estimate
+from harness.statistics import Interval, ratio_interval
+
+
+def estimate_costs(
+    samples: Sequence[Sample], usage: Usage, pricing: Pricing, seed: int, scratch: str
+) -> list[Estimate]:
+    """Costs of the whole run, and cost per solved task of each task and of all together.
+
+    Args:
+        samples: All attempts.
+        usage: What they used.
+        pricing: The price list; each basis in it gives figures of its own, never added together.
+        seed: Of the bootstraps.
+        scratch: A folder in which `evaluate` may write.
+    """
+    estimates = [_solved_per_hour(samples, usage, seed)]
+    if not pricing.bases():
+        reason = f"undefined: the price list {pricing.name!r} holds no price"
+        return [*estimates, _estimate("cost_per_solved", None, "USD", 0, reason)]
+    for basis in pricing.bases():
+        cost = total_cost(pricing, basis, usage)
+        estimates += _totals(basis, cost, usage, len(samples))
+        estimates += _per_solved(samples, pricing, basis, cost, (seed, scratch))
+    if pricing.rented is not None:
+        load = load_cost(pricing, usage)
+        estimates.append(_estimate("load_cost.rented", load.usd, "USD", 1, load.method))
+    if pricing.rented is not None and pricing.api is not None:
+        estimates.append(_break_even(pricing, usage))
+    return estimates
+
+
+def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
+    per_million, method = None, cost.method
+    if cost.usd is not None and usage.completion_tokens:
+        per_million = cost.usd / usage.completion_tokens * 1e6
+        method = f"total cost / {usage.completion_tokens} output tokens; {cost.method}"
+    elif cost.usd is not None:
+        method = f"undefined: no output tokens; {cost.method}"
+    name = f"usd_per_million_output_tokens.{basis}"
+    return [
+        _estimate(f"cost.{basis}", cost.usd, "USD", n, cost.method),
+        _estimate(name, per_million, "USD/Mtoken", n, method),
+    ]
+
+
+def _per_solved(
+    samples: Sequence[Sample], pricing: Pricing, basis: Basis, cost: Cost, how: tuple[int, str]
+) -> list[Estimate]:
+    """Cost per solved task, of the run and of each task."""
+    name = f"cost_per_solved.{basis}"
+    tasks: dict[str | None, list[int]] = {None: list(range(len(samples)))}
+    for position, sample in enumerate(samples):
+        tasks.setdefault(sample.task, []).append(position)
+    if cost.usd is None:
+        return [_estimate(name, None, "USD", 0, cost.method, task) for task in tasks]
+
+    from harness.metrics.cost_per_solved import CostPerSolved
+
+    seed, scratch = how
+    price = pricing.api if basis == "api" else None
+    shares = apportion(cost.usd, [_weight(s, price) for s in samples])
+    estimates = []
+    for task, positions in tasks.items():
+        figure = CostPerSolved(keep_in_memory=True, cache_dir=scratch).compute(
+            problem_ids=[_problem(samples[i]) for i in positions],
+            statuses=[samples[i].verdict.status for i in positions],
+            costs_usd=[float(shares[i]) for i in positions],
+            seed=seed,
+        )["cost_per_solved"]
+        method = f"{figure.pop('method')}; all attempts, shared out by tokens; {cost.method}"
+        estimates.append(Estimate(metric=name, task=task, method=method, **figure))
+    return estimates
+
+
+def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Estimate:
+    name, unit = "solved_per_hour", "solved/h"
+    if not usage.generation_s:
+        return _estimate(name, None, unit, 0, "undefined: the generation time is unknown")
+    hours = apportion(usage.generation_s / 3600, [_weight(s, None) for s in samples])
+    spent: dict[str, float] = defaultdict(float)
+    solved: dict[str, int] = defaultdict(int)
+    for sample, share in zip(samples, hours, strict=True):
+        spent[_problem(sample)] += float(share)
+        solved[_problem(sample)] += sample.verdict.status == "correct"
+    rate = ratio_interval(list(solved.values()), list(spent.values()), seed=seed)
+    return _from_interval(name, rate, unit, "solved samples / hours of generation")
+
+
+def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
+    name = "break_even_output_tokens_per_s"
+    rent, api = hourly_rent(pricing.rented, usage), pricing.api
+    assert pricing.rented is not None
+    assert api is not None
+    if rent is None or api.output_usd_per_million_tokens == 0:
+        return _estimate(name, None, "tokens/s", 0, "undefined: one of the prices does not apply")
+    rate = break_even_tokens_per_s(rent, api.output_usd_per_million_tokens)
+    method = (
+        f"{rent:g} USD/h ({pricing.rented.citation()}) against "
+        f"{api.output_usd_per_million_tokens:g} USD per million output tokens ({api.citation()})"
+    )
+    return _estimate(name, rate, "tokens/s", 1, method)
+
+
+def _weight(sample: Sample, price: ApiPrice | None) -> float:
+    return request_weight(
+        price, sample.completion.prompt_tokens, sample.completion.completion_tokens
+    )
+
+
+def _problem(sample: Sample) -> str:
+    """A problem's name that no other task's problem shares."""
+    return f"{sample.task}\n{sample.problem_id}"
+
+
+def _estimate(
+    metric: str, value: float | None, unit: str, n: int, method: str, task: str | None = None
+) -> Estimate:
+    return Estimate(metric=metric, value=value, unit=unit, n=n, method=method, task=task)
+
+
+def _from_interval(metric: str, interval: Interval, unit: str, what: str) -> Estimate:
+    return Estimate(
+        metric=metric,
+        value=interval.value,
+        unit=unit,
+        n=interval.n,
+        low=interval.low,
+        high=interval.high,
+        method=f"{what}; {interval.method}",
+    )

@@ -1,0 +1,184 @@
+"""The door: all Estimates of a run from its samples."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from harness.cost import Pricing, Usage
+from harness.metrics.bill import estimate_costs
+from harness.metrics.samples import Sample
+from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
+from harness.statistics import SEED
+
+VOTING_SCORERS = ("math_answer",)
+"""Scorers whose extracted answers can be counted as votes: programs never agree by spelling."""
+
+Figures = Mapping[str, Mapping[str, Any]]
+
+
+def estimate_all(
+    samples: Sequence[Sample],
+    engine: EngineInfo,
+    pricing: Pricing,
+    *,
+    energy_joules: float | None = None,
+    benchmark_sizes: Mapping[str, int] | None = None,
+    seed: int = SEED,
+) -> list[Estimate]:
+    """Every number of a run: first each task's, by name, then those of the run as a whole.
+
+    Args:
+        samples: All attempts of all tasks, in any order, failed ones too.
+        engine: What generated them.
+        pricing: The price list.
+        energy_joules: Measured while generating, for the ``owned`` basis.
+        benchmark_sizes: Problems of a task's whole benchmark, by task, where a random subset was
+            run; a task that is not named was run whole.
+        seed: Of the bootstraps.
+
+    Raises:
+        ValueError: A sample occurs twice.
+    """
+    ordered = sorted(samples, key=lambda s: (s.task, s.problem_id, s.index))
+    _refuse_duplicates(ordered)
+    tasks: dict[str, list[Sample]] = defaultdict(list)
+    for sample in ordered:
+        tasks[sample.task].append(sample)
+    estimates = []
+    with TemporaryDirectory(prefix="gegenprobe-") as scratch:
+        for task, members in tasks.items():
+            size = (benchmark_sizes or {}).get(task)
+            estimates += _as_estimates(_task_figures(members, size, seed, scratch), task)
+        figures = _run_figures(ordered, engine, scratch)
+        estimates += _as_estimates(figures, None)
+        usage = Usage(
+            device=engine.device,
+            device_count=engine.device_count,
+            generation_s=figures["generation_s"]["value"],
+            load_s=engine.load_s,
+            energy_joules=energy_joules,
+            prompt_tokens=sum(s.completion.prompt_tokens for s in ordered),
+            completion_tokens=sum(s.completion.completion_tokens for s in ordered),
+        )
+        estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
+    return estimates
+
+
+def _refuse_duplicates(samples: Iterable[Sample]) -> None:
+    counts = Counter((s.task, s.problem_id, s.index) for s in samples)
+    if twice := [key for key, count in counts.items() if count > 1]:
+        raise ValueError(f"{len(twice)} samples occur more than once, the first is {twice[0]}")
+
+
+def _as_estimates(figures: Figures, task: str | None) -> list[Estimate]:
+    return [Estimate(metric=name, task=task, **fields) for name, fields in figures.items()]
+
+
+def _task_figures(
+    samples: Sequence[Sample], benchmark_size: int | None, seed: int, scratch: str
+) -> dict[str, Mapping[str, Any]]:
+    from harness.metrics.accuracy import Accuracy
+    from harness.metrics.cons_at_k import ConsAtK
+    from harness.metrics.outcome_shares import OutcomeShares
+    from harness.metrics.pass_at_k import PassAtK
+
+    where = {"keep_in_memory": True, "cache_dir": scratch}
+    graded = {
+        "problem_ids": [s.problem_id for s in samples],
+        "statuses": [s.verdict.status for s in samples],
+    }
+    figures: dict[str, Mapping[str, Any]] = {}
+    figures |= Accuracy(**where).compute(**graded, benchmark_size=benchmark_size)
+    figures |= OutcomeShares(**where).compute(statuses=graded["statuses"])
+    most = _most_samples(samples)
+    if most > 1:
+        figures |= PassAtK(**where).compute(**graded, k=_powers_up_to(most))
+        if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
+            answers = [s.verdict.extracted for s in samples]
+            figures |= ConsAtK(**where).compute(**graded, answers=answers)
+    return {**figures, **_token_figures(samples, seed, scratch)}
+
+
+def _run_figures(
+    samples: Sequence[Sample], engine: EngineInfo, scratch: str
+) -> dict[str, Mapping[str, Any]]:
+    from harness.metrics.latency import Latency
+    from harness.metrics.throughput import Throughput
+
+    where = {"keep_in_memory": True, "cache_dir": scratch}
+    every = [s.completion for s in samples]
+    answered = [c for c in every if c.finish_reason != "error"]
+    figures: dict[str, Mapping[str, Any]] = {}
+    figures |= Throughput(**where).compute(
+        sessions=[s.session for s in samples],
+        started_s=[c.started_s for c in every],
+        first_token_s=[c.first_token_s for c in every],
+        finished_s=[c.finished_s for c in every],
+        prompt_tokens=[c.prompt_tokens for c in every],
+        completion_tokens=[c.completion_tokens for c in every],
+    )
+    figures |= Latency(**where).compute(
+        queued_s=[c.queued_s for c in answered],
+        started_s=[c.started_s for c in answered],
+        first_token_s=[c.first_token_s for c in answered],
+        finished_s=[c.finished_s for c in answered],
+        completion_tokens=[c.completion_tokens for c in answered],
+        reasoning_tokens=[c.reasoning_tokens for c in answered],
+    )
+    return {**figures, **_token_totals(every), **_engine_figures(engine)}
+
+
+def _token_figures(samples: Sequence[Sample], seed: int, scratch: str) -> Figures:
+    from harness.metrics.token_counts import TokenCounts
+
+    answered = [s for s in samples if s.completion.finish_reason != "error"]
+    figures: Figures = TokenCounts(keep_in_memory=True, cache_dir=scratch).compute(
+        problem_ids=[s.problem_id for s in answered],
+        prompt_tokens=[s.completion.prompt_tokens for s in answered],
+        completion_tokens=[s.completion.completion_tokens for s in answered],
+        reasoning_tokens=[s.completion.reasoning_tokens for s in answered],
+        seed=seed,
+    )
+    return figures
+
+
+def _token_totals(completions: Sequence[Completion]) -> Figures:
+    totals = {
+        "prompt_tokens.total": sum(c.prompt_tokens for c in completions),
+        "completion_tokens.total": sum(c.completion_tokens for c in completions),
+    }
+    method = "sum over all requests, failed ones too"
+    return {
+        name: {"value": total, "unit": "tokens", "n": len(completions), "method": method}
+        for name, total in totals.items()
+    }
+
+
+def _engine_figures(engine: EngineInfo) -> Figures:
+    peak = engine.peak_memory_source or "source not recorded"
+    given = {
+        "load_s": (engine.load_s, "s", "loading and warm-up, in no rate"),
+        "peak_memory_bytes": (engine.peak_memory_bytes, "bytes", f"highest seen: {peak}"),
+    }
+    return {
+        name: {
+            "value": value,
+            "unit": unit,
+            "n": 0 if value is None else 1,
+            "method": method if value is not None else "undefined: the engine did not report it",
+        }
+        for name, (value, unit, method) in given.items()
+    }
+
+
+def _most_samples(samples: Iterable[Sample]) -> int:
+    """Most samples that any problem has, errors left out."""
+    counts = Counter(s.problem_id for s in samples if s.verdict.status not in ERROR_STATUSES)
+    return max(counts.values(), default=0)
+
+
+def _powers_up_to(most: int) -> list[int]:
+    """2, 4, 8 … and the largest itself."""
+    powers = [2**e for e in range(1, most.bit_length()) if 2**e <= most]
+    return powers if powers and powers[-1] == most else [*powers, most]

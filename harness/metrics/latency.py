@@ -1,0 +1,127 @@
+"""Latency of single requests, an `evaluate` metric.
+
+Load it by the path of this file: ``evaluate.load(".../harness/metrics/latency.py")``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import datasets
+import evaluate
+
+from harness.statistics import percentiles
+
+RANKS = (50, 90, 99)
+
+_DESCRIPTION = "Percentiles of how long single requests took."
+_INPUTS = """
+Args:
+    queued_s: When the engine was given the request.
+    started_s: When the engine began with it.
+    first_token_s: When its first token was there.
+    finished_s: When its last token was there.
+    completion_tokens: Generated tokens, thinking included.
+    reasoning_tokens: Of these, up to and including the end of thinking.
+
+Times are seconds on one clock; None where unknown, and a request whose numbers do not suffice
+for a figure is left out of that one.
+
+Returns:
+    A figure (value, unit, n, low, high, method) for p50, p90 and p99 each of
+    `queue_wait_s`: start - queued;
+    `ttft_s`: first token - queued;
+    `time_per_output_token_s`: (last token - first token) / (tokens - 1);
+    `end_to_end_s`: last token - queued;
+    `time_to_first_answer_token_s`: the first token after the thinking - queued, interpolated
+        as if tokens came evenly.
+"""
+
+
+class _Row(NamedTuple):
+    queued: float | None
+    started: float | None
+    first: float | None
+    finished: float | None
+    tokens: int
+    reasoning: int | None
+
+
+class Latency(evaluate.Metric):  # type: ignore[misc]
+    """Waiting, first token, per token, end to end, and first token of the answer."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        whole, time = datasets.Value("int64"), datasets.Value("float64")
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation="",
+            inputs_description=_INPUTS,
+            features=datasets.Features(
+                {
+                    "queued_s": time,
+                    "started_s": time,
+                    "first_token_s": time,
+                    "finished_s": time,
+                    "completion_tokens": whole,
+                    "reasoning_tokens": whole,
+                }
+            ),
+        )
+
+    def _compute(
+        self,
+        queued_s: Sequence[float | None],
+        started_s: Sequence[float | None],
+        first_token_s: Sequence[float | None],
+        finished_s: Sequence[float | None],
+        completion_tokens: Sequence[int],
+        reasoning_tokens: Sequence[int | None],
+    ) -> dict[str, dict[str, Any]]:
+        columns = (
+            queued_s, started_s, first_token_s, finished_s, completion_tokens, reasoning_tokens
+        )  # fmt: skip
+        rows = [_Row(*row) for row in zip(*columns, strict=True)]
+        figures: dict[str, dict[str, Any]] = {}
+        for name, (measure, method) in _MEASURES.items():
+            values = [value for row in rows if (value := measure(row)) is not None]
+            said = method if values else f"undefined: no request has the times ({method})"
+            for rank, value in zip(RANKS, percentiles(values, RANKS), strict=True):
+                figures[f"{name}.p{rank}"] = {
+                    "value": value,
+                    "unit": "s",
+                    "n": len(values),
+                    "low": None,
+                    "high": None,
+                    "method": said,
+                }
+        return figures
+
+
+def _since(later: float | None, earlier: float | None) -> float | None:
+    return None if later is None or earlier is None else later - earlier
+
+
+def _per_token(row: _Row) -> float | None:
+    decoding = _since(row.finished, row.first)
+    return None if decoding is None or row.tokens < 2 else decoding / (row.tokens - 1)  # noqa: PLR2004
+
+
+def _first_answer_token(row: _Row) -> float | None:
+    waited = _since(row.first, row.queued)
+    if waited is None or row.reasoning is None or row.reasoning >= row.tokens:
+        return None
+    if row.reasoning == 0:
+        return waited
+    per_token = _per_token(row)
+    return None if per_token is None else waited + row.reasoning * per_token
+
+
+_MEASURES: dict[str, tuple[Callable[[_Row], float | None], str]] = {
+    "queue_wait_s": (lambda r: _since(r.started, r.queued), "started - queued"),
+    "ttft_s": (lambda r: _since(r.first, r.queued), "first token - queued"),
+    "time_per_output_token_s": (_per_token, "(finished - first token) / (tokens - 1)"),
+    "end_to_end_s": (lambda r: _since(r.finished, r.queued), "finished - queued"),
+    "time_to_first_answer_token_s": (
+        _first_answer_token,
+        "interpolated between first token and finish by token counts, since queued",
+    ),
+}

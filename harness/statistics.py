@@ -1,0 +1,289 @@
+"""Estimators and their uncertainty: numbers in, numbers out.
+
+Samples of one problem resemble each other, so the *problem* is what is counted and resampled:
+``k`` samples of ``n`` problems are never taken for ``k n`` independent ones. What SciPy and
+statsmodels have is theirs, imported where it is used. No result depends on the problems' order.
+"""
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DRAWS = 10_000
+SEED = 20_250_120
+"""Of every bootstrap unless told otherwise, so that a result can be had again to the last digit."""
+CHUNK_ELEMENTS = 2_000_000
+"""Resampled values held at once, 16 MB: bounds the memory of a bootstrap, not its result."""
+
+
+class Interval(NamedTuple):
+    """A point and its confidence interval; what is undefined is None, and ``method`` says why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    method: str
+
+
+class StandardErrors(NamedTuple):
+    """How sure a mean score is, asked in the two ways that matter."""
+
+    fixed_benchmark: float | None
+    """Of the score on this very benchmark: decoding noise, and the choice of a subset."""
+    new_problems: float | None
+    """Of the ability that these problems were drawn to measure."""
+
+
+# --- fractions --------------------------------------------------------------------------------
+
+
+def wilson(successes: float, trials: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion. ``trials`` > 0 and need not be whole."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    # Where the formula gives 0 and 1 exactly, rounding may leave 1e-17 beside them.
+    return 0.0 if successes <= 0 else float(low), 1.0 if successes >= trials else float(high)
+
+
+def fraction_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Mean of one value in [0, 1] per problem, with a Wilson interval.
+
+    If all values are 0 or 1 it is the plain Wilson interval of ``n`` trials. Otherwise the number
+    of trials is the one at which a proportion varies as much as the problems do (the effective
+    sample size of survey statistics, at least ``n``), reduced by Student's t because that
+    variance is an estimate. A percentile bootstrap over problems was tried in its place: with 4
+    samples of 50 problems at 5 % its 95 % interval covers 88 %, this one 93 % to 96 %, and when
+    everything is solved the bootstrap's interval has no width.
+    """
+    x = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(x)
+    if n == 0:
+        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
+    mean = float(x.mean())
+    percent = f"{confidence:.4g}"
+    if np.isin(x, (0.0, 1.0)).all():
+        low, high = wilson(float(x.sum()), n, confidence)
+        return Interval(mean, low, high, n, f"Wilson {percent} interval over {n} problems")
+    trials = _effective_trials(x, mean, confidence)
+    low, high = wilson(mean * trials, trials, confidence)
+    method = (
+        f"Wilson {percent} interval at the effective sample size {trials:.1f} "
+        f"that the variance between {n} problems gives"
+    )
+    return Interval(mean, low, high, n, method)
+
+
+def _effective_trials(x: Floats, mean: float, confidence: float) -> float:
+    from scipy import stats
+
+    n = len(x)
+    variance = x.var(ddof=1) if n > 1 else 0.0
+    if variance <= 0:
+        return float(n)  # equal values say nothing about variance: as if one sample per problem
+    upper = (1 + confidence) / 2
+    shrinkage = (stats.norm.ppf(upper) / stats.t.ppf(upper, n - 1)) ** 2
+    return float(n * max(mean * (1 - mean) / variance, 1.0) * shrinkage)
+
+
+# --- several samples per problem --------------------------------------------------------------
+
+
+def tally(problems: Sequence[Hashable], solved: Sequence[bool]) -> tuple[Ints, Ints]:
+    """Solved samples and samples of each problem, in the order in which problems first appear."""
+    counts: dict[Hashable, list[int]] = defaultdict(lambda: [0, 0])
+    for problem, is_solved in zip(problems, solved, strict=True):
+        counts[problem][0] += bool(is_solved)
+        counts[problem][1] += 1
+    table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def pass_at_k(successes: ArrayLike, trials: ArrayLike, k: int) -> Floats:
+    """Unbiased estimate, per problem, that one of ``k`` samples is right.
+
+    1 - C(n - c, k) / C(n, k) for ``c`` of ``n`` right (Chen et al. 2021, arXiv 2107.03374), as
+    the product of (n - c - j) / (n - j), which never overflows.
+
+    Raises:
+        ValueError: ``k`` < 1, or a problem has fewer than ``k`` samples.
+    """
+    c, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    if k < 1 or (n < k).any():
+        raise ValueError(f"pass@{k} needs 1 <= k <= {int(n.min()) if n.size else 'samples'}")
+    j = np.arange(k)
+    wrong, drawn = (n - c)[:, None] - j, n[:, None] - j
+    return np.asarray(1 - np.prod(np.maximum(wrong, 0) / drawn, axis=1), dtype=np.float64)
+
+
+def majority_correct(answers: Sequence[Hashable | None], correct: Sequence[bool]) -> float:
+    """How right the most frequent answer to one problem is, in [0, 1].
+
+    None does not vote; without a vote the problem is not solved. Of tied answers each is taken
+    with equal probability, which gives the expected value. Answers count as equal when they are
+    ``==``, so an answer written in two ways splits its vote. If equal answers were graded
+    differently, their mean counts.
+    """
+    votes: dict[Hashable, list[bool]] = defaultdict(list)
+    for answer, is_correct in zip(answers, correct, strict=True):
+        if answer is not None:
+            votes[answer].append(bool(is_correct))
+    if not votes:
+        return 0.0
+    most = max(len(flags) for flags in votes.values())
+    # Sorted, so that the sum does not depend on the order of the samples.
+    tied = sorted(sum(flags) / most for flags in votes.values() if len(flags) == most)
+    return sum(tied) / len(tied)
+
+
+def within_problem_correlation(successes: ArrayLike, trials: ArrayLike) -> float | None:
+    """Correlation rho of two samples of one problem, by analysis of variance, in [0, 1].
+
+    The usual estimator for unequal group sizes (Donner 1986). None where the data cannot tell:
+    fewer than two problems, one sample everywhere, or no variation at all.
+    """
+    c, k = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    n, total = len(k), k.sum()
+    if n < 2 or total == n or c.sum() in (0, total):  # noqa: PLR2004 - variance needs two
+        return None
+    means, mean = c / k, c.sum() / total
+    between = (k * (means - mean) ** 2).sum() / (n - 1)
+    within = (k * means * (1 - means)).sum() / (total - n)
+    size = (total - (k**2).sum() / total) / (n - 1)
+    return float(np.clip((between - within) / (between + (size - 1) * within), 0.0, 1.0))
+
+
+# --- standard errors --------------------------------------------------------------------------
+
+
+def standard_errors(
+    successes: ArrayLike, trials: ArrayLike, benchmark_size: int | None = None
+) -> StandardErrors:
+    """Both standard errors of the mean over problems of the mean over samples.
+
+    Two-stage sampling: with ``s2`` the variance of the ``n`` problem means and ``w`` the mean
+    decoding variance of one problem's mean, the squares are ``(1 - f) s2/n + f w/n`` with ``f``
+    = n / ``benchmark_size``, and ``s2/n`` for new problems (f -> 0).
+
+    Args:
+        successes: Solved samples per problem.
+        trials: Samples per problem, each >= 1. One that has a single sample is taken to vary as
+            the others do on average.
+        benchmark_size: Problems of the whole benchmark when these are a random subset of it;
+            None means these are all.
+
+    Returns:
+        ``new_problems`` is None below two problems. ``fixed_benchmark`` is None too where no
+        problem has two samples: then decoding noise cannot be told from difficulty, and all that
+        is known is that it is at most ``new_problems``.
+
+    Raises:
+        ValueError: ``benchmark_size`` is smaller than its subset.
+    """
+    c, k = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    n = len(k)
+    size = n if benchmark_size is None else benchmark_size
+    if size < n:
+        raise ValueError(f"benchmark_size {size} is smaller than its subset of {n} problems")
+    if n < 2:  # noqa: PLR2004 - variance needs two
+        return StandardErrors(None, None)
+    means = c / k
+    between = means.var(ddof=1) / n
+    several = k > 1
+    if not several.any():
+        return StandardErrors(None, float(np.sqrt(between)))
+    variance = np.zeros(n)
+    variance[several] = (means * (1 - means) * k)[several] / (k[several] - 1)
+    variance[~several] = variance[several].mean()
+    within = (variance / k).mean() / n
+    fraction = n / size
+    fixed = (1 - fraction) * between + fraction * within
+    return StandardErrors(float(np.sqrt(fixed)), float(np.sqrt(between)))
+
+
+def expected_standard_errors(p: float, problems: int, samples: int, rho: float) -> StandardErrors:
+    """Standard errors that a score ``p`` is expected to have: for planning, and for published ones.
+
+    ``p(1-p)(1-rho)/(n k)`` on a fixed benchmark, ``p(1-p)(rho + (1-rho)/k)/n`` on new problems.
+    """
+    variance = p * (1 - p) / problems
+    return StandardErrors(
+        float(np.sqrt(variance * (1 - rho) / samples)),
+        float(np.sqrt(variance * (rho + (1 - rho) / samples))),
+    )
+
+
+# --- bootstrap and percentiles ----------------------------------------------------------------
+
+
+def ratio_interval(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    *,
+    confidence: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Interval:
+    """Sum of numerators over sum of denominators, both >= 0 and one per problem.
+
+    The interval is the percentile bootstrap over problems, by SciPy. ``high`` is None where too
+    many draws have a denominator of 0: then the ratio has no upper bound at this confidence.
+    """
+    from scipy import stats
+
+    top, bottom = (np.asarray(a, dtype=np.float64) for a in (numerators, denominators))
+    n = len(top)
+    total = bottom.sum()
+    if n == 0 or total == 0:
+        reason = "no problems" if n == 0 else "the denominator is 0"
+        return Interval(None, None, None, n, f"undefined: {reason}")
+    order = np.lexsort((bottom, top))
+    top, bottom = top[order], bottom[order]
+    value = float(top.sum() / total)
+    if n == 1:
+        return Interval(value, None, None, 1, "ratio of sums; one problem gives no interval")
+    # The angle grows with the ratio and stays finite where the denominator is 0. Scaling puts
+    # the point at 45 degrees, where angles lose no digits.
+    scale = value or 1.0
+    result = stats.bootstrap(
+        (top, bottom),
+        lambda a, b, axis: np.arctan2(a.sum(axis=axis), scale * b.sum(axis=axis)),
+        paired=True,
+        vectorized=True,
+        n_resamples=draws,
+        batch=max(1, CHUNK_ELEMENTS // n),
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    low, high = result.confidence_interval
+    method = (
+        f"ratio of sums; percentile bootstrap {confidence:.4g} interval over {n} problems, "
+        f"{draws} draws, seed {seed}"
+    )
+    # Rounding must not leave the point outside of an interval without width.
+    lower = min(value, scale * float(np.tan(low)))
+    if high > np.pi / 2 - 1e-9:
+        return Interval(value, lower, None, n, f"{method}; no upper bound")
+    return Interval(value, lower, max(value, scale * float(np.tan(high))), n, method)
+
+
+def mean_interval(
+    values: ArrayLike, *, confidence: float = 0.95, draws: int = DRAWS, seed: int = SEED
+) -> Interval:
+    """Mean of one value >= 0 per problem, with a percentile bootstrap over problems."""
+    x = np.asarray(values, dtype=np.float64)
+    return ratio_interval(x, np.ones_like(x), confidence=confidence, draws=draws, seed=seed)
+
+
+def percentiles(values: ArrayLike, ranks: Sequence[float]) -> list[float | None]:
+    """Percentiles (0 to 100) by linear interpolation; None of nothing."""
+    x = np.asarray(values, dtype=np.float64)
+    return [None] * len(ranks) if x.size == 0 else [float(v) for v in np.percentile(x, ranks)]
