@@ -1,0 +1,98 @@
+"""``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
+
+from harness.config import RunConfig
+from harness.engines.build import ReplayConfig, resolve_auto
+from harness.errors import UnavailableError
+from harness.models import is_here, origin, resolve
+from harness.preflight import check_memory, memory_needed_bytes
+from harness.prompts import Codec
+from harness.provenance import collect
+from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
+
+
+def plan(config: RunConfig) -> int:
+    """Prints the plan to stdout.
+
+    Returns:
+        0 when this machine could run it, 3 when not; the reason stands in the plan.
+    """
+    engine, why = resolve_auto(config.engine)
+    config = config.model_copy(update={"engine": engine})
+    lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
+    to_fetch = []
+    if not isinstance(engine, ReplayConfig) and not is_here(config.model):
+        size = config.model.parameters
+        to_fetch.append(origin(config.model) + (f", about {2 * size / 1e9:.1f} GB" if size else ""))
+    loaded: list[Task] = []
+    counts: list[int | None] = []
+    for selection in config.selections:
+        task, count, line, fetch = _plan_task(selection, config)
+        lines.append(line)
+        counts.append(count)
+        loaded += [task] if task else []
+        to_fetch += [fetch] if fetch else []
+    lines += _amounts(config, counts)
+    lines.append(f"to fetch   {'; '.join(to_fetch) or 'nothing'}")
+    status = 0
+    try:
+        check_memory(config, collect())
+    except UnavailableError as error:
+        lines.append(f"cannot run {error}")
+        status = error.exit_status
+    lines += _first_prompt(config, loaded)
+    print("\n".join(lines))  # noqa: T201
+    return status
+
+
+def _plan_task(
+    selection: Selection, config: RunConfig
+) -> tuple[Task | None, int | None, str, str | None]:
+    spec = load_spec(selection.task)
+    where, needs_network = planned_origin(spec, config.data_path)
+    if needs_network:
+        count = selection.size if selection.size is not None else spec.problems
+        line = f"task       {selection}: {_count(count)} problems from {where}"
+        return None, count, line, f"{spec.name} from {where}"
+    task = load_task(selection, config.data_path)
+    line = f"task       {selection}: {len(task.problems)} of {task.full_size} problems from {where}"
+    return task, len(task.problems), line, None
+
+
+def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
+    protocol = config.protocol
+    known = [count for count in counts if count is not None]
+    requests = sum(known) * protocol.samples_per_problem if len(known) == len(counts) else None
+    tokens = None if requests is None else requests * protocol.max_new_tokens
+    sampled = "greedy" if protocol.temperature == 0 else (
+        f"temperature {protocol.temperature}, top_p {protocol.top_p}"
+    )
+    memory = memory_needed_bytes(config.model, config.engine, protocol.context_tokens)
+    return [
+        f"protocol   {protocol.name}: {sampled}, {protocol.samples_per_problem} samples a problem, "
+        f"{protocol.max_new_tokens} new tokens at most",
+        f"in all     {_count(requests)} requests, {_count(tokens)} output tokens at most",
+        "memory     "
+        + ("unknown" if memory is None else f"{memory / 1e9:.1f} GB for weights and one context"),
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "unknown" if value is None else f"{value:,}"
+
+
+def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
+    if not tasks:
+        return ["first prompt: not known before the problems are fetched"]
+    task = tasks[0]
+    problem = task.problems[0]
+    if isinstance(config.engine, ReplayConfig) or not is_here(config.model):
+        text = task.spec.prompt.replace("{question}", problem.question)
+        return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
+    prompt = Codec.load(resolve(config.model)).prompt(
+        problem,
+        task.spec.prompt,
+        chat=config.protocol.chat,
+        force_think=config.protocol.force_think,
+    )
+    size = len(prompt.token_ids)
+    return [f"first prompt, as {size} tokens, of {problem.problem_id}:", prompt.text]

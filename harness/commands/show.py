@@ -1,0 +1,117 @@
+"""``harness tasks``, ``models``, ``schema`` and ``validate``: what there is, and whether it is whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import StoreError
+from harness.models import ModelConfig, origin
+from harness.paths import CONF_DIR
+from harness.store import Run, find_run, read_result, result_schema
+from harness.tasks import load_spec, planned_origin, task_names
+
+
+def tasks() -> int:
+    """Lists the tasks; reads no data."""
+    table = Table("task", "problems", "scorer", "source now", "description", show_edge=False)
+    for name in task_names():
+        spec = load_spec(name)
+        where, _ = planned_origin(spec)
+        count = "unknown" if spec.problems is None else f"{spec.problems:,}"
+        table.add_row(f"{name}@{spec.version}", count, spec.scorer, where, spec.description)
+    _print(table)
+    return 0
+
+
+def models() -> int:
+    """Lists the models of ``conf/model``."""
+    table = Table("model", "parameters", "bf16", "context", "origin", "licence", show_edge=False)
+    for name, raw in model_files().items():
+        if raw.get("path") == "???":
+            table.add_row(name, "", "", "", "model.path=FOLDER", "")
+            continue
+        model = TypeAdapter[ModelConfig](ModelConfig).validate_python(raw)
+        size = model.parameters
+        table.add_row(
+            name,
+            "unknown" if size is None else f"{size / 1e9:.3f} B",
+            "unknown" if size is None else f"{2 * size / 1e9:.1f} GB",
+            "unknown" if model.context_tokens is None else f"{model.context_tokens:,}",
+            origin(model),
+            model.licence or "unknown",
+        )
+    _print(table)
+    return 0
+
+
+def model_files() -> dict[str, dict[str, Any]]:
+    """The contents of ``conf/model/*.yaml`` by name."""
+    files = sorted((CONF_DIR / "model").glob("*.yaml"))
+    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+
+
+def schema() -> int:
+    """Prints the JSON Schema of ``result.json``."""
+    print(json.dumps(result_schema(), indent=1))  # noqa: T201
+    return 0
+
+
+def validate(name: str, results_dir: Path) -> int:
+    """Checks all files of a run against their records and against each other.
+
+    Raises:
+        StoreError: Names the first file, line and field that is wrong.
+    """
+    run = find_run(name, results_dir)
+    counted = check_run(run)
+    print(f"{run.folder}: valid ({counted})")  # noqa: T201
+    return 0
+
+
+def check_run(run: Run) -> str:
+    """Reads everything; returns what there is in a few words."""
+    manifest = run.read_manifest()
+    if manifest.run_id != run.run_id:
+        raise StoreError(f"{run.folder}: its manifest is of run {manifest.run_id}")
+    problems, prompts = run.read_problems(), run.read_prompts()
+    if problems.keys() != prompts.keys():
+        raise StoreError(f"{run.folder}: problems.jsonl and prompts.jsonl are of other problems")
+    asked = {
+        f"{problem_id}#{sample}"
+        for problem_id in problems
+        for sample in range(manifest.config.protocol.samples_per_problem)
+    }
+    done = {completion.request_id for completion in run.read_completions()}
+    graded = run.read_verdicts().keys()
+    for what, ids in (("completions", done), ("verdicts", graded)):
+        if strange := sorted(ids - asked):
+            raise StoreError(f"{run.folder}/{what}.jsonl: {strange[0]} was never asked")
+    if manifest.status == "complete":
+        for what, ids in (("completions", done), ("verdicts", graded)):
+            if missing := sorted(asked - ids):
+                raise StoreError(
+                    f"{run.folder}: complete, but {what}.jsonl lacks {len(missing)} of "
+                    f"{len(asked)} requests, {missing[0]} among them"
+                )
+        result = read_result(run.folder)
+        if result.manifest != manifest:
+            raise StoreError(f"{run.folder}: result.json is of another manifest.json")
+        if {outcome.request_id for outcome in result.outcomes} != asked:
+            raise StoreError(f"{run.folder}/result.json: its outcomes are of other requests")
+    return (
+        f"{manifest.status}, {len(problems)} problems, {len(done)} of {len(asked)} completions, "
+        f"{len(graded)} verdicts"
+    )
+
+
+def _print(table: Table) -> None:
+    console = Console()
+    # A file or a pipe has no width; let lines be as long as they are.
+    console.print(table, width=None if console.is_terminal else 200)
+
+

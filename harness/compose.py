@@ -1,0 +1,78 @@
+"""Hydra, and nothing but Hydra: from command-line overrides to ``RunConfig``s, one for each job."""
+
+import os
+import sys
+from typing import Any
+
+from harness.config import load_run_config
+from harness.errors import ConfigError, HarnessError, Interrupted
+from harness.paths import CONF_DIR
+
+DRY_RUN = "--dry-run"
+# Overrides that say where and what to continue, not what to run.
+_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=")
+
+
+def compose_and_run(arguments: list[str]) -> int:
+    """Composes the configuration and runs it, or each job of a sweep.
+
+    A job that fails does not end the sweep; the highest exit status is returned.
+
+    Raises:
+        ConfigError: Hydra cannot compose this.
+    """
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    is_dry_run = DRY_RUN in arguments
+    statuses: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        overrides = [str(override) for override in hydra_config.overrides.task]
+        is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
+        try:
+            statuses.append(_execute(plain, is_dry_run=is_dry_run, is_bare_resume=is_bare))
+        except Interrupted:
+            raise
+        except HarnessError as error:
+            if hydra_config.mode != RunMode.MULTIRUN:
+                raise
+            print(f"harness: {' '.join(overrides)}: {error}", file=sys.stderr)  # noqa: T201
+            statuses.append(error.exit_status)
+
+    # Makes Hydra raise what went wrong instead of printing it and exiting with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    before = sys.argv
+    sys.argv = ["harness run", *(a for a in arguments if a != DRY_RUN)]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_one_line(error)) from error
+    finally:
+        sys.argv = before
+    return max(statuses, default=0)
+
+
+def _execute(composed: dict[str, Any], *, is_dry_run: bool, is_bare_resume: bool) -> int:
+    config = load_run_config(composed)
+    if is_dry_run:
+        from harness.commands.plan import plan
+
+        return plan(config)
+    from harness.commands.run import run
+
+    return run(config, is_bare_resume=is_bare_resume and config.resume is not None)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    if cause is not None and (more := " ".join(str(cause).split())) not in text:
+        text = f"{text} ({more})"
+    return text

@@ -1,0 +1,204 @@
+"""The run's configuration: the one door between Hydra and the rest.
+
+Hydra composes YAML; pydantic checks all of it at once; after that there is one frozen record and
+OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross rules here.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from harness.engines.build import EngineConfig
+from harness.errors import ConfigError, TaskError
+from harness.models import ModelConfig
+from harness.pricing import Pricing
+from harness.records import Record, Sampling
+from harness.sandbox.config import SandboxConfig
+from harness.tasks import Selection, parse_selection
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ProtocolConfig(Record):
+    """How the model is asked; all of it is part of the protocol fingerprint."""
+
+    name: str
+    temperature: Annotated[float, Field(ge=0, le=10)]
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=1)] | None
+    """null is off."""
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    """Thinking and answer together."""
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    """The budget of a prompt; with ``max_new_tokens`` it makes the context that is reserved."""
+    samples_per_problem: Annotated[int, Field(ge=1)]
+    chat: bool
+    """Use the model's chat template."""
+    force_think: bool
+    """End the prompt with ``<think>`` where the template does not."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """What each request carries."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_new_tokens=self.max_new_tokens,
+        )
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt budget plus output budget."""
+        return self.max_prompt_tokens + self.max_new_tokens
+
+
+class ScoringConfig(Record):
+    """How scoring runs; cannot change a verdict, except by its time limit."""
+
+    workers: Annotated[int, Field(ge=1)] | None
+    """Worker processes for each scorer; null: one for each two cores, at least one."""
+    math_limit_s: Annotated[float, Field(gt=0)]
+    """One maths comparison is killed after this many seconds."""
+
+
+class LimitsConfig(Record):
+    """Above one of these a run ends with exit status 4."""
+
+    max_error_fraction: Fraction
+    max_truncated_fraction: Fraction
+
+
+class RunConfig(Record):
+    """Everything that decides what a run does."""
+
+    model: ModelConfig
+    engine: EngineConfig
+    protocol: ProtocolConfig
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """``NAME`` or ``NAME:COUNT``."""
+    pricing: Pricing
+    seed: Annotated[int, Field(ge=0)]
+    scoring: ScoringConfig
+    sandbox: SandboxConfig
+    limits: LimitsConfig
+    results_dir: str | None
+    data_dir: str | None
+    resume: str | None
+
+    @field_validator("tasks")
+    @classmethod
+    def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            selections = [parse_selection(text) for text in tasks]
+        except TaskError as error:  # to be listed with the other mistakes
+            raise ValueError(str(error).removeprefix("tasks: ")) from error
+        names = [selection.task for selection in selections]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"task {', '.join(twice)} is named twice")
+        return tasks
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Self:
+        limit, asked = self.model.context_tokens, self.protocol.context_tokens
+        if limit is not None and asked > limit:
+            raise ValueError(
+                f"protocol.max_prompt_tokens={self.protocol.max_prompt_tokens} + "
+                f"protocol.max_new_tokens={self.protocol.max_new_tokens} = {asked} tokens, but "
+                f"model={self.model.name} has a context of {limit}"
+            )
+        if self.protocol.temperature == 0 and self.protocol.samples_per_problem > 1:
+            raise ValueError(
+                f"protocol.samples_per_problem={self.protocol.samples_per_problem} with "
+                "protocol.temperature=0 makes the same answer again and again; use one sample "
+                "or a temperature above 0"
+            )
+        return self
+
+    @property
+    def selections(self) -> list[Selection]:
+        """The tasks, taken apart."""
+        return [parse_selection(text) for text in self.tasks]
+
+    @property
+    def data_path(self) -> Path | None:
+        """``data_dir`` as a path."""
+        return None if self.data_dir is None else Path(self.data_dir).expanduser()
+
+
+# What may differ between a run and its continuation.
+NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir"})
+
+
+def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
+    """Checks a composed configuration.
+
+    Args:
+        composed: Plain dictionaries, as ``OmegaConf.to_container(config, resolve=True)`` gives.
+
+    Raises:
+        ConfigError: Lists every mistake by dotted key, with the value and what would be right.
+    """
+    try:
+        return RunConfig.model_validate(dict(composed))
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from error
+
+
+def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
+    """Dotted keys in which two configurations differ, as far as it matters to a result."""
+    left, right = _flat(one.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+    return sorted(
+        key
+        for key in left.keys() | right.keys()
+        if left.get(key) != right.get(key) and key.partition(".")[0] not in NOT_IN_IDENTITY
+    )
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {
+            key: leaf
+            for name, inner in value.items()
+            for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else name).items()
+        }
+    return {prefix: value}
+
+
+def _describe(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        # A union's branch ("hub", "vllm") is in the location, but no key of the file.
+        kind = problem.get("ctx", {}).get("discriminator")
+        place = [str(part) for part in problem["loc"]]
+        if len(place) > 1 and place[0] in {"model", "engine"} and not kind:
+            del place[1]
+        key = ".".join(place)
+        text = problem["msg"].removeprefix("Value error, ")
+        given = problem["input"]
+        if problem["type"] == "extra_forbidden":
+            text = f"no such key{_nearest(place)}"
+        shown = "" if isinstance(given, dict | list | tuple) else f"={given}"
+        lines.append(f"{key}{shown}: {text}" if key else text)
+    if len(lines) == 1:
+        return lines[0]
+    return f"{len(lines)} mistakes in the configuration: " + "; ".join(lines)
+
+
+def _nearest(place: list[str]) -> str:
+    import difflib
+
+    models: dict[str, type[Record]] = {
+        "": RunConfig,
+        "protocol": ProtocolConfig,
+        "scoring": ScoringConfig,
+        "sandbox": SandboxConfig,
+        "limits": LimitsConfig,
+        "pricing": Pricing,
+    }
+    owner = models.get(".".join(place[:-1]))
+    near = difflib.get_close_matches(place[-1], owner.model_fields, n=1) if owner else []
+    return f"; did you mean {'.'.join([*place[:-1], near[0]])}?" if near else ""

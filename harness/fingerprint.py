@@ -1,0 +1,41 @@
+"""The protocol fingerprint: what must agree for two scores of a task to be comparable.
+
+The subject (model, revision, quantisation, engine, hardware) is what may differ, and is not in it.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from harness.config import ProtocolConfig
+from harness.tasks import Task
+
+
+def protocol_fields(
+    task: Task,
+    protocol: ProtocolConfig,
+    template_sha256: str | None,
+    scorer: str,
+    scorer_context: dict[str, str],
+) -> dict[str, Any]:
+    """All that a score depends on besides its subject, by name."""
+    return {
+        "task": task.spec.name,
+        "task_version": task.spec.version,
+        "problems_sha256": task.full_sha256,
+        "subset": task.selection,
+        "subset_sha256": task.subset_sha256,
+        "prompt_sha256": hashlib.sha256(task.spec.prompt.encode()).hexdigest(),
+        "template_sha256": template_sha256 if protocol.chat else None,
+        "force_think": protocol.force_think,
+        **protocol.sampling.model_dump(),
+        "max_prompt_tokens": protocol.max_prompt_tokens,
+        "samples_per_problem": protocol.samples_per_problem,
+        "scorer": scorer,
+        **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
+    }
+
+
+def fingerprint(fields: dict[str, Any]) -> str:
+    """Sixteen hex digits over the fields."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

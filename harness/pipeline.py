@@ -1,0 +1,262 @@
+"""Generation and scoring, side by side, each completion on disk before anything else happens to it.
+
+The cut between the two matters most: accelerator time is scarce, so everything after a completion
+can be done again from the files alone.
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+from harness.answers.thinking import split_thinking
+from harness.engines.base import Clock, Engine
+from harness.errors import GenerationError
+from harness.records import (
+    Completion,
+    GenerationRequest,
+    Grade,
+    Problem,
+    Prompt,
+    Sampling,
+    Verdict,
+)
+from harness.scorers.base import Scorer
+from harness.store import Run
+
+log = logging.getLogger(__name__)
+
+# Completions that wait for their grade in memory. Those beyond are graded from the file, after
+# generation: scoring never holds generation up, and memory stays flat.
+MAX_WAITING = 1000
+
+
+class Observer(Protocol):
+    """Is told of everything as it happens."""
+
+    def on_completion(self, completion: Completion) -> None:
+        """A request ended and is on disk."""
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """A completion was graded and that is on disk."""
+
+
+class Question(NamedTuple):
+    """What a scorer needs to know of a request besides the completion."""
+
+    problem: Problem
+    opened_think: bool
+    scorer: Scorer
+
+
+def build_requests(
+    prompts: Sequence[Prompt], sampling: Sampling, samples_per_problem: int, run_seed: int
+) -> list[GenerationRequest]:
+    """One request per problem and sample; all first samples before all second ones."""
+    return [
+        # model_construct: validating would copy the token ids of every sample
+        GenerationRequest.model_construct(
+            request_id=f"{prompt.problem_id}#{sample}",
+            problem_id=prompt.problem_id,
+            prompt_token_ids=prompt.token_ids,
+            prompt_opened_think=prompt.opened_think,
+            sampling=sampling,
+            seed=request_seed(run_seed, f"{prompt.problem_id}#{sample}"),
+        )
+        for sample in range(samples_per_problem)
+        for prompt in prompts
+    ]
+
+
+def request_seed(run_seed: int, request_id: str) -> int:
+    """A request's own seed: the same whatever the subset, the order and the batch."""
+    digest = hashlib.sha256(f"{run_seed}:{request_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) >> 1
+
+
+def judge(question: Question, completion: Completion) -> Verdict:
+    """Decides about one completion.
+
+    Reasoning is never graded: a thought that did not end holds no answer. An answer that was cut
+    off by the token limit is graded when it is whole, and is ``truncated`` otherwise.
+    """
+    scorer = question.scorer
+    split = split_thinking(completion.text, prompt_opened_think=question.opened_think)
+    cut_off = completion.finish_reason == "length"
+    if completion.finish_reason == "error":
+        return Verdict(
+            request_id=completion.request_id,
+            status="generation_error",
+            detail=completion.error or "",
+            scorer=scorer.name,
+            wall_s=0.0,
+        )
+    if split.answer is None:
+        return Verdict(
+            request_id=completion.request_id,
+            status="truncated" if cut_off else "no_answer",
+            detail="the thinking never ended",
+            scorer=scorer.name,
+            wall_s=0.0,
+        )
+    grade = _grade(scorer, question.problem, split.answer)
+    is_cut = grade.status == "no_answer" or (grade.status == "incorrect" and not grade.is_complete)
+    return Verdict(
+        request_id=completion.request_id,
+        status="truncated" if cut_off and is_cut else grade.status,
+        extracted=grade.extracted,
+        detail=grade.detail,
+        scorer=scorer.name,
+        wall_s=grade.wall_s,
+    )
+
+
+def _grade(scorer: Scorer, problem: Problem, answer: str) -> Grade:
+    try:
+        return scorer.grade(problem, answer)
+    except Exception as error:  # noqa: BLE001 - a broken scorer must not read as a wrong answer
+        log.exception("%s broke on %s", scorer.name, problem.problem_id)
+        return Grade(status="scorer_error", detail=f"{type(error).__name__}: {error}")
+
+
+class Scoring:
+    """Grades completions in threads that wait for the scorers' processes."""
+
+    def __init__(
+        self, run: Run, questions: Mapping[str, Question], observer: Observer, workers: int
+    ) -> None:
+        self._run = run
+        self._questions = questions
+        self._observer = observer
+        self._stopping = threading.Event()
+        self._waiting: set[Future[None]] = set()
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="scoring")
+        self._failures: list[BaseException] = []
+
+    def __enter__(self) -> Self:
+        """Nothing to start: threads start with the work."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Waits for what was submitted; after an error, drops it: it can be graded later."""
+        if error is not None:
+            self._stopping.set()
+        self._threads.shutdown(wait=True, cancel_futures=error is not None)
+        if error is None and self._failures:
+            raise self._failures[0]
+
+    @property
+    def is_full(self) -> bool:
+        """Enough is waiting."""
+        return len(self._waiting) >= MAX_WAITING
+
+    def submit(self, completion: Completion) -> None:
+        """Grades it soon."""
+        future = self._threads.submit(self._work, completion)
+        self._waiting.add(future)
+        future.add_done_callback(self._done)
+
+    def wait(self) -> None:
+        """Returns when everything submitted is graded."""
+        for future in list(self._waiting):
+            future.result()
+
+    def _work(self, completion: Completion) -> None:
+        if self._stopping.is_set():
+            return
+        verdict = judge(self._questions[problem_id_of(completion.request_id)], completion)
+        # A scorer that is being closed answers with an error; that is no verdict.
+        if not self._stopping.is_set():
+            self._run.verdicts.append(verdict)
+            self._observer.on_verdict(verdict)
+
+    def _done(self, future: Future[None]) -> None:
+        self._waiting.discard(future)
+        if not future.cancelled() and (error := future.exception()) is not None:
+            self._failures.append(error)
+
+
+def problem_id_of(request_id: str) -> str:
+    """``math500/…/24.json#2`` → ``math500/…/24.json``."""
+    return request_id.rpartition("#")[0]
+
+
+def generate(
+    run: Run,
+    requests: Sequence[GenerationRequest],
+    open_engine: Callable[[], AbstractContextManager[Engine]],
+    scoring: Scoring,
+    observer: Observer,
+) -> None:
+    """Generates what is missing; each completion is on disk before it is graded.
+
+    An engine that dies is started once more with what is left. Requests that fail on their own
+    are tried once more, then recorded as they are.
+
+    Raises:
+        GenerationError: The engine died a second time. Everything up to then is kept.
+    """
+    left = {request.request_id: request for request in requests}
+    deaths = 0
+    while left:
+        try:
+            with open_engine() as engine:
+                for completion in _with_one_retry(engine, list(left.values())):
+                    run.completions.append(completion)
+                    del left[completion.request_id]
+                    observer.on_completion(completion)
+                    if not scoring.is_full:
+                        scoring.submit(completion)
+        except GenerationError as error:
+            deaths += 1
+            if deaths > 1:
+                raise
+            log.warning("the engine died (%s); starting it once more", error)
+        else:
+            if left:
+                missing = next(iter(left))
+                raise GenerationError(f"the engine never answered {len(left)} requests ({missing})")
+
+
+def _with_one_retry(engine: Engine, requests: list[GenerationRequest]) -> Iterator[Completion]:
+    by_id = {request.request_id: request for request in requests}
+    failed = []
+    for completion in engine.generate(requests):
+        if completion.finish_reason == "error":
+            failed.append(by_id[completion.request_id])
+        else:
+            yield completion
+    if failed:
+        log.warning("%d requests failed; trying them once more", len(failed))
+        yield from engine.generate(failed)
+
+
+def score_missing(run: Run, scoring: Scoring) -> int:
+    """Grades every recorded completion that has no verdict yet; returns how many that were."""
+    graded = set(run.read_verdicts())
+    count = 0
+    for completion in run.read_completions():
+        if completion.request_id not in graded:
+            if scoring.is_full:
+                scoring.wait()
+            scoring.submit(completion)
+            count += 1
+    scoring.wait()
+    return count
+
+
+
+def run_clock(start_s: float) -> Clock:
+    """A clock that goes on from ``start_s``, however long ago the run was last alive."""
+    origin = time.monotonic()
+    return lambda: start_s + time.monotonic() - origin

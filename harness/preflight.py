@@ -1,0 +1,74 @@
+"""What can be known to fail before anything is loaded: a model too large, a disk too small."""
+
+import shutil
+from pathlib import Path
+
+from harness.config import RunConfig
+from harness.engines.build import EngineConfig
+from harness.engines.vllm_engine import VllmConfig
+from harness.errors import StoreError, UnavailableError
+from harness.models import ModelConfig
+from harness.provenance import Provenance
+
+# A run folder below this would not even hold its problems and prompts.
+LEAST_FREE_BYTES = 64 << 20
+_BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
+
+
+def check_memory(config: RunConfig, machine: Provenance) -> None:
+    """Compares the model's weights and one full context with the memory there is.
+
+    Says nothing where it cannot know: unknown sizes, quantisation, a replayed run.
+
+    Raises:
+        UnavailableError: The device is too small; says by how much and what would be right.
+    """
+    needed = memory_needed_bytes(config.model, config.engine, config.protocol.context_tokens)
+    if needed is None:
+        return
+    shards = 1
+    if isinstance(config.engine, VllmConfig):
+        shards = int(config.engine.args.get("tensor_parallel_size", 1))
+        shards *= int(config.engine.args.get("pipeline_parallel_size", 1))
+    device, memory = f"this machine ({machine.cpu})", machine.memory_bytes
+    if machine.gpus and getattr(config.engine, "device", "auto") != "cpu":
+        device = f"{shards} x {machine.gpus[0].name}"
+        memory = sum(gpu.memory_bytes for gpu in machine.gpus[:shards])
+    if needed > memory:
+        raise UnavailableError(
+            f"model={config.model.name} needs about {needed / 1e9:.0f} GB for its weights and one "
+            f"context of {config.protocol.context_tokens} tokens, {device} has "
+            f"{memory / 1e9:.0f} GB; use a smaller model, engine.args.quantization or "
+            "engine.args.tensor_parallel_size"
+        )
+
+
+def memory_needed_bytes(
+    model: ModelConfig, engine: EngineConfig, context_tokens: int
+) -> int | None:
+    """Weights plus the keys and values of one full context; None where it cannot be told."""
+    if engine.kind == "replay" or model.parameters is None:
+        return None
+    args = engine.args if isinstance(engine, VllmConfig) else {}
+    if args.get("quantization") or args.get("cpu_offload_gb"):
+        return None
+    width = _BYTES_PER_PARAMETER.get(str(getattr(engine, "dtype", "auto")), 2)
+    cache = 0 if model.shape is None else model.shape.kv_bytes_per_token(width) * context_tokens
+    return model.parameters * width + cache
+
+
+def check_disk(folder: Path) -> None:
+    """Checks that there is room to write at all.
+
+    Raises:
+        StoreError: There is not.
+    """
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        raise StoreError(
+            f"results_dir={folder}: {free >> 20} MiB free there, "
+            f"a run needs at least {LEAST_FREE_BYTES >> 20} MiB"
+        )

@@ -1,0 +1,118 @@
+"""What a running benchmark says while it runs: a bar for people, plain lines for log files."""
+
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+from harness.records import ERROR_STATUSES, Completion, Verdict
+
+PLAIN_INTERVAL_S = 15.0
+
+
+class RunProgress:
+    """Counts what happens and shows it on stderr. Safe to call from threads."""
+
+    def __init__(self, total: int, done: int, *, interval_s: float = PLAIN_INTERVAL_S) -> None:
+        self._total = total
+        self._recorded = done  # by earlier sessions
+        self._done = done
+        self._solved = self._truncated = self._graded = self._errors = 0
+        self._tokens = 0
+        self._usd_per_s: float | None = None
+        self._interval_s = interval_s
+        self._lock = threading.Lock()
+        self._started = time.monotonic()
+        self._last_line = self._started
+        self._console = Console(stderr=True)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        """Shows the bar, where there is a terminal."""
+        if self._console.is_terminal:
+            self._bar = Progress(
+                SpinnerColumn(),
+                BarColumn(bar_width=24),
+                TextColumn("{task.description}"),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._line(), total=self._total, completed=self._done)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Takes the bar away; the last plain line says how far it came."""
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def generation_starts(self, usd_per_s: float | None) -> None:
+        """The model is loaded: rates and cost count from here."""
+        with self._lock:
+            self._started = time.monotonic()
+            self._usd_per_s = usd_per_s
+        self._show()
+
+    def on_completion(self, completion: Completion) -> None:
+        """A request ended."""
+        with self._lock:
+            self._done += 1
+            self._tokens += completion.completion_tokens
+        self._show()
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """A completion was graded."""
+        with self._lock:
+            self._graded += 1
+            self._solved += verdict.status == "correct"
+            self._truncated += verdict.status == "truncated"
+            self._errors += verdict.status in ERROR_STATUSES
+        self._show()
+
+    def already_graded(self, verdicts: list[Verdict]) -> None:
+        """Counts what earlier sessions graded."""
+        for verdict in verdicts:
+            self.on_verdict(verdict)
+
+    def _show(self) -> None:
+        with self._lock:
+            if self._bar is not None and self._task is not None:
+                self._bar.update(self._task, completed=self._done, description=self._line())
+            elif time.monotonic() - self._last_line >= self._interval_s:
+                self._last_line = time.monotonic()
+                self._console.print(self._line(), highlight=False, soft_wrap=True)
+
+    def _line(self) -> str:
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        parts = [
+            f"{self._done}/{self._total} done",
+            f"solved {self._solved}/{self._graded}",
+            f"truncated {self._truncated}",
+        ]
+        if self._errors:
+            parts.append(f"errors {self._errors}")
+        fresh = self._done - self._recorded
+        if self._tokens:
+            parts.append(f"{self._tokens / elapsed:.0f} tokens/s")
+        if self._usd_per_s is not None:
+            parts.append(f"{self._usd_per_s * elapsed:.4f} USD")
+        if fresh and self._done < self._total:
+            parts.append(f"{_duration((self._total - self._done) * elapsed / fresh)} left")
+        return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

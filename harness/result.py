@@ -1,0 +1,147 @@
+"""From a run's files to its result: estimates, outcomes, and the exit status they call for."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import yaml
+
+from harness.config import LimitsConfig, RunConfig
+from harness.cost import Usage, hourly_rent
+from harness.errors import StoreError
+from harness.metrics import Sample, estimate_all
+from harness.paths import CONF_DIR
+from harness.pricing import Pricing
+from harness.provenance import usable_cores
+from harness.records import ERROR_STATUSES, Completion, EngineInfo, Verdict
+from harness.store import SCHEMA_VERSION, Outcome, Run, RunManifest, RunResult, Session
+
+AUTO = "auto"
+
+
+class ExitStatus(NamedTuple):
+    """0 or 4, and why."""
+
+    status: int
+    reasons: tuple[str, ...]
+
+
+def build_result(run: Run, manifest: RunManifest) -> RunResult:
+    """Computes everything that is said of a run, from its files alone.
+
+    Raises:
+        StoreError: The run has no engine on record, or a completion without a verdict.
+    """
+    if manifest.engine is None:
+        raise StoreError(f"run {run.run_id}: no engine was ever started; nothing to report")
+    pairs = list(_join(run))
+    samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
+    pricing = choose_pricing(manifest.config.pricing, manifest.engine)
+    estimates = estimate_all(
+        samples,
+        manifest.engine,
+        pricing,
+        benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
+    )
+    return RunResult(
+        schema_version=SCHEMA_VERSION,
+        manifest=manifest,
+        pricing=pricing,
+        estimates=tuple(estimates),
+        outcomes=tuple(_outcome(completion, verdict) for completion, verdict in pairs),
+    )
+
+
+def _join(run: Run) -> Iterator[tuple[Completion, Verdict]]:
+    """Completions, without their texts, with their verdicts."""
+    verdicts = run.read_verdicts()
+    for completion in run.read_completions():
+        if completion.request_id not in verdicts:
+            raise StoreError(
+                f"run {run.run_id}: {completion.request_id} has no verdict; "
+                f"harness score {run.run_id} makes it"
+            )
+        yield completion.model_copy(update={"text": ""}), verdicts[completion.request_id]
+
+
+def _sample(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
+    problem_id, _, index = completion.request_id.rpartition("#")
+    begun = completion.queued_s or completion.started_s or 0.0
+    # Loading takes no part in the clock of a session, so a session is known by when it began.
+    session = sum(begun >= each.clock_start_s for each in sessions) - 1
+    return Sample(
+        task=problem_id.partition("/")[0],
+        problem_id=problem_id,
+        index=int(index),
+        session=max(session, 0),
+        completion=completion,
+        verdict=verdict,
+    )
+
+
+def _outcome(completion: Completion, verdict: Verdict) -> Outcome:
+    return Outcome(
+        request_id=completion.request_id,
+        status=verdict.status,
+        extracted=verdict.extracted,
+        finish_reason=completion.finish_reason,
+        completion_tokens=completion.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+    )
+
+
+def exit_status(result: RunResult) -> ExitStatus:
+    """Whether the run had more errors or truncation than ``limits`` allows."""
+    limits: LimitsConfig = result.manifest.config.limits
+    total = len(result.outcomes)
+    counts = Counter(outcome.status for outcome in result.outcomes)
+    errors = sum(counts[status] for status in ERROR_STATUSES)
+    reasons = []
+    if total and errors / total > limits.max_error_fraction:
+        reasons.append(
+            f"{errors} of {total} requests ended in errors, more than "
+            f"limits.max_error_fraction={limits.max_error_fraction} allows"
+        )
+    if total and counts["truncated"] / total > limits.max_truncated_fraction:
+        reasons.append(
+            f"{counts['truncated']} of {total} answers were truncated, more than "
+            f"limits.max_truncated_fraction={limits.max_truncated_fraction} allows; "
+            "raise protocol.max_new_tokens"
+        )
+    return ExitStatus(4 if reasons else 0, tuple(reasons))
+
+
+def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
+    """The price list itself, or for ``auto`` the one that is for the engine's device.
+
+    Raises:
+        StoreError: A file in ``conf/pricing`` is no price list.
+    """
+    if pricing.name != AUTO:
+        return pricing
+    for file in sorted((CONF_DIR / "pricing").glob("*.yaml")):
+        try:
+            known = Pricing.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise StoreError(f"{file}: no price list: {' '.join(str(error).split())}") from error
+        if known.is_for(engine):
+            return known
+    return Pricing(name="none")
+
+
+def usd_per_s(pricing: Pricing, engine: EngineInfo) -> float | None:
+    """What a second of the engine's devices costs in rent, for the progress line."""
+    usage = Usage(
+        device=engine.device,
+        device_count=engine.device_count,
+        generation_s=None,
+        prompt_tokens=0,
+        completion_tokens=0,
+    )
+    rent = hourly_rent(pricing.rented, usage)
+    return None if rent is None else rent / 3600
+
+
+def scoring_workers(config: RunConfig) -> int:
+    """As configured; else one for each two cores, so that generation keeps the machine."""
+    return config.scoring.workers or max(1, usable_cores() // 2)
