@@ -4,10 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from harness.cost import (
-    ApiPrice,
-    Basis,
     Cost,
-    Pricing,
     Usage,
     apportion,
     break_even_tokens_per_s,
@@ -17,6 +14,7 @@ from harness.cost import (
     total_cost,
 )
 from harness.metrics.samples import Sample
+from harness.pricing import ApiPrice, Basis, Pricing
 from harness.records import Estimate
 from harness.statistics import Interval, ratio_interval
 

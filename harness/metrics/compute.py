@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness.cost import Pricing, Usage
+from harness.cost import Usage
 from harness.metrics.bill import estimate_costs
 from harness.metrics.samples import Sample
+from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
 from harness.statistics import SEED
 
