@@ -20,6 +20,7 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -158,7 +159,8 @@ class JsonlWriter:
         """Brings everything to the disk itself."""
         with self._lock:
             if self._stream is not None:
-                os.fsync(self._stream.fileno())
+                with suppress(OSError):  # a device or pipe has no disk to bring things to
+                    os.fsync(self._stream.fileno())
                 self._stream.close()
                 self._stream = None
 
@@ -282,6 +284,7 @@ class Run:
     def start_new_verdicts(self) -> None:
         """Sends verdicts to a file beside the old ones, which stay until the new are whole."""
         self._new_verdicts.unlink(missing_ok=True)
+        self.verdicts.close()
         self.verdicts = JsonlWriter(self._new_verdicts)
 
     def keep_new_verdicts(self) -> None:

@@ -1,0 +1,290 @@
+"""Generation and scoring side by side: what is recorded, what is retried, what is never graded."""
+
+import threading
+from collections import Counter
+
+import pytest
+
+from harness.errors import GenerationError
+from harness.pipeline import (
+    Question,
+    Scoring,
+    build_requests,
+    generate,
+    judge,
+    problem_id_of,
+    request_seed,
+    run_clock,
+    score_missing,
+)
+from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
+from harness.store import create_run
+
+SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)
+
+
+class ExactScorer:
+    """Grades by equality; breaks on 'break'."""
+
+    name = "exact@1"
+
+    def __init__(self, is_complete=True):
+        self.is_complete = is_complete
+        self.graded = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def context(self):
+        return {}
+
+    def grade(self, problem, answer):
+        self.graded.append(answer)
+        if answer == "break":
+            raise RuntimeError("scorer bug")
+        if not answer:
+            return Grade(status="no_answer")
+        status = "correct" if answer == problem.reference.answer else "incorrect"
+        return Grade(status=status, extracted=answer, is_complete=self.is_complete)
+
+
+class Quiet:
+    def __init__(self):
+        self.completions, self.verdicts = [], []
+        self.lock = threading.Lock()
+
+    def on_completion(self, completion):
+        self.completions.append(completion.request_id)
+
+    def on_verdict(self, verdict):
+        with self.lock:
+            self.verdicts.append(verdict.request_id)
+
+
+PROBLEMS = {
+    f"t/{i}": Problem(problem_id=f"t/{i}", question="?", reference=MathReference(answer="yes"))
+    for i in range(4)
+}
+PROMPTS = [
+    Prompt(problem_id=name, text="?", token_ids=(1, 2), opened_think=False) for name in PROBLEMS
+]
+REQUESTS = build_requests(PROMPTS, SAMPLING, 2, run_seed=0)
+
+
+def completed(request, text="yes", finish="stop", error=None):
+    return Completion(
+        request_id=request.request_id,
+        text=text,
+        finish_reason=finish,
+        prompt_tokens=2,
+        completion_tokens=0 if error else 1,
+        reasoning_tokens=None if error else 0,
+        error=error,
+    )
+
+
+class ScriptedEngine:
+    """Answers by a function; a test double for faults that no real engine makes on demand."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        pass
+
+    def generate(self, requests):
+        for request in requests:
+            self.asked.append(request.request_id)
+            yield self.answer(request)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with create_run(tmp_path, "m", "replay") as made:
+        yield made
+
+
+def questions(scorer):
+    return {name: Question(problem, False, scorer) for name, problem in PROBLEMS.items()}
+
+
+def go(run, engines, scorer=None, requests=REQUESTS):
+    scorer = scorer or ExactScorer()
+    observer, left = Quiet(), list(engines)
+    with Scoring(run, questions(scorer), observer, workers=2) as scoring:
+        generate(run, requests, lambda: left.pop(0), scoring, observer)
+        scoring.wait()
+        score_missing(run, scoring)
+    return observer
+
+
+# --- requests ---------------------------------------------------------------------------------
+
+
+def test_a_request_for_each_problem_and_sample():
+    assert [r.request_id for r in REQUESTS] == [f"t/{i}#{s}" for s in (0, 1) for i in range(4)]
+    assert problem_id_of("math500/test/algebra/24.json#2") == "math500/test/algebra/24.json"
+
+
+def test_a_seed_depends_on_the_run_and_the_request_alone():
+    alone = build_requests(PROMPTS[2:3], SAMPLING, 2, run_seed=0)
+    assert {r.request_id: r.seed for r in alone}.items() <= {
+        r.request_id: r.seed for r in REQUESTS
+    }.items()
+    assert len({r.seed for r in REQUESTS}) == len(REQUESTS)
+    assert request_seed(1, "t/0#0") != request_seed(0, "t/0#0")
+
+
+def test_seeds_are_the_same_for_ever():
+    assert request_seed(0, "humaneval/HumanEval/0#0") == FIRST_SEED
+
+
+FIRST_SEED = 5524582093818674705
+
+
+def test_the_clock_goes_on_where_the_last_session_stopped():
+    clock = run_clock(100.0)
+    first, second = clock(), clock()
+    assert 100.0 <= first <= second < 101.0
+
+
+# --- one completion ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "opened", "status"),
+    [
+        ("yes", "stop", False, "correct"),
+        ("no", "stop", False, "incorrect"),
+        ("", "stop", False, "no_answer"),
+        ("", "length", False, "truncated"),
+        ("thinking</think>yes", "stop", True, "correct"),
+        ("yes", "stop", True, "no_answer"),  # never left the thought
+        ("yes", "length", True, "truncated"),  # cut off in the thought
+        ("<think>yes", "length", False, "truncated"),  # opened by the model itself
+        ("a</think>no</think>yes", "length", True, "correct"),  # whole before the cut
+        ("break", "stop", False, "scorer_error"),
+    ],
+)
+def test_what_becomes_of_a_completion(text, finish, opened, status):
+    question = Question(PROBLEMS["t/0"], opened, ExactScorer())
+    assert judge(question, completed(REQUESTS[0], text, finish)).status == status
+
+
+def test_reasoning_is_never_shown_to_a_scorer():
+    scorer = ExactScorer()
+    judge(Question(PROBLEMS["t/0"], True, scorer), completed(REQUESTS[0], "yes", "length"))
+    judge(Question(PROBLEMS["t/0"], True, scorer), completed(REQUESTS[0], "yes</think>no"))
+    assert scorer.graded == ["no"]
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "status"),
+    [("no", "length", "truncated"), ("yes", "length", "correct"), ("no", "stop", "incorrect")],
+)
+def test_an_answer_cut_off_is_wrong_only_if_it_was_whole(text, finish, status):
+    question = Question(PROBLEMS["t/0"], False, ExactScorer(is_complete=False))
+    assert judge(question, completed(REQUESTS[0], text, finish)).status == status
+
+
+def test_a_failed_request_is_an_error_and_no_wrong_answer():
+    verdict = judge(
+        Question(PROBLEMS["t/0"], False, ExactScorer()),
+        completed(REQUESTS[0], "", "error", "out of memory"),
+    )
+    assert (verdict.status, verdict.detail) == ("generation_error", "out of memory")
+
+
+# --- a run ------------------------------------------------------------------------------------
+
+
+def test_everything_is_recorded_once_and_graded_once(run):
+    observer = go(run, [ScriptedEngine(completed)])
+    ids = {r.request_id for r in REQUESTS}
+    assert {c.request_id for c in run.read_completions()} == ids
+    assert run.read_verdicts().keys() == ids
+    assert Counter(observer.completions) == Counter(observer.verdicts) == Counter(ids)
+
+
+def test_a_failing_request_is_tried_once_more(run):
+    seen = Counter()
+
+    def flaky(request):
+        seen[request.request_id] += 1
+        first = request.request_id == "t/1#0" and seen[request.request_id] == 1
+        return completed(request, "", "error", "hiccup") if first else completed(request)
+
+    go(run, [ScriptedEngine(flaky)])
+    assert seen["t/1#0"] == 2
+    assert {v.status for v in run.read_verdicts().values()} == {"correct"}
+
+
+def test_a_request_that_always_fails_is_recorded_as_such(run):
+    def broken(request):
+        bad = request.request_id == "t/1#0"
+        return completed(request, "", "error", "too long") if bad else completed(request)
+
+    engine = ScriptedEngine(broken)
+    go(run, [engine])
+    assert engine.asked.count("t/1#0") == 2
+    statuses = Counter(v.status for v in run.read_verdicts().values())
+    assert statuses == {"correct": 7, "generation_error": 1}
+
+
+def dying(after):
+    def answer(request):
+        nonlocal after
+        if after == 0:
+            raise GenerationError("engine process died")
+        after -= 1
+        return completed(request)
+
+    return ScriptedEngine(answer)
+
+
+def test_an_engine_that_dies_is_started_once_more_with_what_is_left(run):
+    second = ScriptedEngine(completed)
+    go(run, [dying(3), second])
+    assert len(second.asked) == 5
+    assert len(run.read_verdicts()) == 8
+
+
+def test_a_second_death_ends_the_run_with_everything_kept(run):
+    with pytest.raises(GenerationError, match="engine process died"):
+        go(run, [dying(3), dying(2)])
+    assert len(list(run.read_completions())) == 5
+
+
+def test_an_engine_that_forgets_a_request_is_no_success(run):
+    class Forgetful(ScriptedEngine):
+        def generate(self, requests):
+            yield from super().generate(requests[1:])
+
+    with pytest.raises(GenerationError, match=r"never answered 1 requests \(t/0#0\)"):
+        go(run, [Forgetful(completed)])
+
+
+def test_what_was_generated_but_not_graded_is_graded_later(run):
+    for request in REQUESTS:
+        run.completions.append(completed(request))
+    with Scoring(run, questions(ExactScorer()), Quiet(), workers=2) as scoring:
+        assert score_missing(run, scoring) == 8
+        assert score_missing(run, scoring) == 0
+
+
+def test_a_verdict_that_cannot_be_written_ends_the_run(run, monkeypatch):
+    from harness.errors import StoreError
+
+    def full(record):
+        raise StoreError("verdicts.jsonl: cannot be written: No space left on device")
+
+    monkeypatch.setattr(run.verdicts, "append", full)
+    with pytest.raises(StoreError, match="No space left"):
+        go(run, [ScriptedEngine(completed)])
+    assert len(list(run.read_completions())) == 8

@@ -1,0 +1,181 @@
+"""The run folder: append-only, locked, whole after a crash."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.errors import StoreError
+from harness.records import Completion, Verdict
+from harness.store import JsonlWriter, Run, create_run, find_run, read_jsonl, write_atomically
+
+
+def completion(number: int, text: str = "x") -> Completion:
+    return Completion(
+        request_id=f"t/{number}#0",
+        text=text,
+        finish_reason="stop",
+        prompt_tokens=1,
+        completion_tokens=2,
+        reasoning_tokens=0,
+    )
+
+
+def verdict(number: int, status: str = "correct") -> Verdict:
+    return Verdict(request_id=f"t/{number}#0", status=status, scorer="s@1", wall_s=0.1)
+
+
+@pytest.fixture
+def run(tmp_path):
+    with create_run(tmp_path, "some/model name", "replay") as made:
+        yield made
+
+
+def test_a_run_id_says_when_what_and_with_what(run):
+    stamp, model, engine, mark = run.run_id.split("_")
+    assert stamp.endswith("Z")
+    assert model == "some-model-name"
+    assert engine == "replay"
+    assert len(mark) == 6
+
+
+def test_each_record_is_on_disk_as_soon_as_it_is_appended(run):
+    for number in range(3):
+        run.completions.append(completion(number, text="ä\n\u2028😀"))
+        assert len(list(run.read_completions())) == number + 1
+    assert (run.folder / "completions.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_a_half_written_line_is_set_aside_and_nothing_else(run):
+    for number in range(2):
+        run.completions.append(completion(number))
+    file = run.folder / "completions.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + b'{"request_id":"t/2#0","te')
+    assert run.cut_torn_lines() == [
+        "completions.jsonl: a half-written last line (25 bytes) was set aside"
+    ]
+    assert file.read_bytes() == whole
+    assert (run.folder / "completions.torn").read_bytes() == b'{"request_id":"t/2#0","te\n'
+    assert run.cut_torn_lines() == []
+
+
+def test_a_file_that_is_one_torn_line_becomes_empty(run):
+    (run.folder / "verdicts.jsonl").write_bytes(b"{")
+    run.cut_torn_lines()
+    assert run.read_verdicts() == {}
+
+
+def test_a_torn_line_is_found_behind_a_very_long_one(run):
+    run.completions.append(completion(0, text="y" * 200_000))
+    file = run.folder / "completions.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(whole + b"z" * 150_000)
+    run.cut_torn_lines()
+    assert file.read_bytes() == whole
+
+
+def test_a_corrupt_line_is_named_by_file_line_and_field(run):
+    run.completions.append(completion(0))
+    with (run.folder / "completions.jsonl").open("ab") as stream:
+        stream.write(b'{"request_id": "t/1#0"}\n')
+    with pytest.raises(StoreError) as error:
+        list(run.read_completions())
+    assert str(error.value) == (
+        f"{run.folder}/completions.jsonl:2: not a Completion: text: Field required"
+    )
+
+
+def test_garbage_in_the_middle_is_named_and_not_thrown_away(run):
+    file = run.folder / "completions.jsonl"
+    file.write_bytes(b"\x00\xff garbage\n" + completion(1).model_dump_json().encode() + b"\n")
+    with pytest.raises(StoreError, match=r"completions\.jsonl:1: not a Completion: Invalid JSON"):
+        list(run.read_completions())
+    assert file.stat().st_size > 12
+
+
+def test_an_unfinished_last_line_says_who_can_mend_it(run):
+    (run.folder / "verdicts.jsonl").write_bytes(b'{"request_id":')
+    with pytest.raises(StoreError, match=r"the line is cut off; harness run resume=… sets it aside"):
+        run.read_verdicts()
+
+
+def test_a_request_recorded_twice_is_refused(run):
+    run.verdicts.append(verdict(1))
+    run.verdicts.append(verdict(1, "incorrect"))
+    with pytest.raises(StoreError, match=r"request t/1#0 is recorded twice$"):
+        run.read_verdicts()
+
+
+def test_two_processes_cannot_write_one_run(run):
+    program = (
+        "import sys; from pathlib import Path; from harness.store import Run\n"
+        "from harness.errors import StoreError\n"
+        "try:\n    Run(Path(sys.argv[1])).__enter__()\n"
+        "except StoreError as error: print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(run.folder)],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()
+    assert said == f"run {run.run_id} is being written by process {os.getpid()}"
+
+
+def test_a_lock_goes_with_its_process(tmp_path):
+    with create_run(tmp_path, "m", "replay") as first:
+        folder = first.folder
+    with Run(folder):
+        pass
+
+
+def test_new_verdicts_replace_the_old_ones_as_a_whole(run):
+    run.verdicts.append(verdict(1))
+    run.start_new_verdicts()
+    run.verdicts.append(verdict(1, "incorrect"))
+    assert [v.status for v in read_jsonl(run.folder / "verdicts.jsonl", Verdict)] == ["correct"]
+    run.keep_new_verdicts()
+    assert [v.status for v in run.read_verdicts().values()] == ["incorrect"]
+
+
+def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch):
+    file = tmp_path / "result.json"
+    write_atomically(file, "old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError) as error:
+        write_atomically(file, "new")
+    assert str(error.value) == f"{file}: cannot be written: No space left on device"
+    assert file.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+@pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")
+def test_a_full_disk_is_one_line(tmp_path):
+    writer = JsonlWriter(tmp_path / "completions.jsonl")
+    (tmp_path / "completions.jsonl").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"completions\.jsonl: cannot be written: No space left"):
+        writer.append(completion(1))
+    writer.close()
+
+
+def test_a_run_is_found_by_id_folder_or_result_file(run, tmp_path):
+    from harness.store import dump_json
+
+    (run.folder / "manifest.json").write_text(dump_json({}))
+    for name in (run.run_id, str(run.folder), str(run.folder / "result.json")):
+        assert find_run(name, tmp_path).folder == run.folder
+
+
+def test_no_run_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(StoreError, match=r"^nope: no run there \(looked for manifest\.json in it"):
+        find_run("nope", tmp_path)
+
+
+def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"^results_dir=.*/file: cannot be written \(Not a dir"):
+        create_run(tmp_path / "file", "m", "replay")
