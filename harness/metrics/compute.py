@@ -96,7 +96,7 @@ def _task_figures(
     if most > 1:
         figures |= PassAtK(**where).compute(**graded, k=_powers_up_to(most))
         if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
-            answers = [s.verdict.extracted for s in samples]
+            answers = [s.verdict.extracted or "" for s in samples]
             figures |= ConsAtK(**where).compute(**graded, answers=answers)
     return {**figures, **_token_figures(samples, seed, scratch)}
 

@@ -19,8 +19,9 @@ Args:
     problem_ids: Which problem each sample belongs to.
     statuses: A verdict status per sample. Only `correct` is solved; `scorer_error` and
         `generation_error` neither vote nor count.
-    answers: The answer extracted from each sample; None does not vote. Answers are the same
-        when they are spelt the same.
+    answers: The answer extracted from each sample; an empty one does not vote (`evaluate`
+        refuses a None at the head of a text column). Answers are the same when they are spelt
+        the same.
 
 Returns:
     A figure (value, unit, n, low, high, method) for `cons@k`, k the most samples of a problem.
@@ -49,12 +50,12 @@ class ConsAtK(evaluate.Metric):  # type: ignore[misc]
         self,
         problem_ids: Sequence[str],
         statuses: Sequence[str],
-        answers: Sequence[str | None],
+        answers: Sequence[str],
     ) -> dict[str, dict[str, Any]]:
         ballots: dict[str, list[tuple[str | None, bool]]] = defaultdict(list)
         for problem, status, answer in zip(problem_ids, statuses, answers, strict=True):
             if status not in ERROR_STATUSES:
-                ballots[problem].append((answer, status == "correct"))
+                ballots[problem].append((answer or None, status == "correct"))
         k = max((len(ballot) for ballot in ballots.values()), default=0)
         interval = fraction_interval(
             [majority_correct([a for a, _ in b], [ok for _, ok in b]) for b in ballots.values()]

@@ -1,0 +1,514 @@
+"""From samples to estimates: by hand where a number can be counted, offline where it is loaded."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.metrics import Sample, estimate_all
+from harness.paths import METRICS_DIR
+from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
+from harness.records import Completion, EngineInfo, Estimate, Verdict
+
+REPO = METRICS_DIR.parents[1]
+METRICS = (
+    "accuracy",
+    "cons_at_k",
+    "cost_per_solved",
+    "latency",
+    "outcome_shares",
+    "pass_at_k",
+    "throughput",
+    "token_counts",
+)
+ENGINE = EngineInfo(
+    name="vllm",
+    version="0.32.0",
+    device="cuda",
+    device_name="NVIDIA H200",
+    device_count=2,
+    dtype="bfloat16",
+    model_path="model",
+    weights_revision=None,
+    weights_sha256=None,
+    load_s=30.0,
+    peak_memory_bytes=1000,
+    peak_memory_source="nvml",
+)
+NOTHING = Pricing(name="none")
+WHERE = {"source": "a list", "date": "2026-10-07", "grade": "S"}
+ALL_PRICES = Pricing(
+    name="all",
+    rented=RentedPrice(usd_per_hour=1.8, unit="gpu", **WHERE),
+    owned=OwnedPrice(usd_per_kwh=0.36, **WHERE),
+    api=ApiPrice(input_usd_per_million_tokens=0, output_usd_per_million_tokens=2, **WHERE),
+)
+
+
+def _sample(
+    problem: str,
+    index: int,
+    status: str = "correct",
+    *,
+    session: int = 0,
+    extracted: str | None = None,
+    scorer: str = "math_answer@1",
+    **completion: Any,
+) -> Sample:
+    """A sample of ``task/problem`` that ran from second 1 to 11 and wrote 101 tokens."""
+    request_id = f"{problem}#{index}"
+    fields: dict[str, Any] = {
+        "text": "",
+        "finish_reason": "error" if status == "generation_error" else "stop",
+        "prompt_tokens": 20,
+        "completion_tokens": 101,
+        "reasoning_tokens": 60,
+        "queued_s": 0.0,
+        "started_s": 1.0,
+        "first_token_s": 3.0,
+        "finished_s": 11.0,
+    }
+    return Sample(
+        task=problem.partition("/")[0],
+        problem_id=problem,
+        index=index,
+        session=session,
+        completion=Completion(request_id=request_id, **(fields | completion)),
+        verdict=Verdict(
+            request_id=request_id, status=status, extracted=extracted, scorer=scorer, wall_s=0.0
+        ),
+    )
+
+
+def _all(samples: list[Sample], pricing: Pricing = NOTHING, **options: Any) -> list[Estimate]:
+    return estimate_all(samples, ENGINE, pricing, **options)
+
+
+def _one(estimates: list[Estimate], metric: str, task: str | None = None) -> Estimate:
+    (found,) = [e for e in estimates if (e.metric, e.task) == (metric, task)]
+    return found
+
+
+# --- evaluate ----------------------------------------------------------------------------------
+
+LOADS_ALL = """
+import sys, evaluate
+for path in sys.argv[1:]:
+    print(evaluate.load(path).name)
+metric = evaluate.load(next(p for p in sys.argv if p.endswith("pass_at_k.py")))
+found = metric.compute(
+    problem_ids=["a", "a", "b", "b"],
+    statuses=["correct", "incorrect", "incorrect", "truncated"],
+    k=[1, 2],
+)
+print([found[name]["value"] for name in ("pass@1", "pass@2")])
+"""
+
+
+def test_every_metric_loads_by_path_without_a_network(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(tmp_path / "hf"),
+        "PYTHONPATH": str(REPO),
+        # Nothing listens there: a request that is made in spite of the above fails.
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
+    paths = [str(METRICS_DIR / f"{name}.py") for name in METRICS]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS_ALL, *paths],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [*METRICS, "[0.25, 0.5]"]
+
+
+def test_no_heavy_package_is_imported_before_a_metric_is_computed() -> None:
+    code = (
+        "import sys, harness.metrics, harness.cost, harness.statistics\n"
+        "heavy = {'evaluate', 'datasets', 'scipy', 'statsmodels', 'pandas', 'torch'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_computing_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    code = (
+        "from harness.metrics import compute\n"
+        "import tests.unit.test_metrics as t\n"
+        "print(len(t._all([t._sample('math/a', 0), t._sample('math/b', 0)])))"
+    )
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "HF_HOME": str(tmp_path / "hf"),
+        "PYTHONPATH": str(REPO),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+# --- accuracy and its relatives ----------------------------------------------------------------
+
+
+def test_accuracy_is_the_mean_over_problems_and_errors_are_in_no_denominator() -> None:
+    estimates = _all(
+        [
+            _sample("math/a", 0, "correct"),
+            _sample("math/a", 1, "scorer_error"),
+            _sample("math/b", 0, "correct"),
+            _sample("math/b", 1, "truncated"),
+            _sample("math/c", 0, "no_answer"),
+            _sample("math/c", 1, "incorrect"),
+            _sample("math/d", 0, "generation_error"),
+        ]
+    )
+    found = _one(estimates, "accuracy", "math")
+    assert (found.value, found.n) == ((1 + 0.5 + 0) / 3, 3)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.value < found.high
+    assert "5 samples of 3 problems, 2 errors left out" in found.method
+
+
+def test_shares_count_everything_and_sum_to_one() -> None:
+    statuses = ["correct", "incorrect", "no_answer", "truncated", "scorer_error"]
+    samples = [_sample("math/a", i, s) for i, s in enumerate([*statuses, "generation_error"] * 2)]
+    shares = [e for e in _all(samples) if e.metric.startswith("share.")]
+    assert {e.metric.removeprefix("share.") for e in shares} == {*statuses, "generation_error"}
+    assert [e.value for e in shares] == [pytest.approx(1 / 6)] * 6
+    assert {e.n for e in shares} == {12}
+
+
+def test_pass_at_k_and_majority_are_given_for_several_samples() -> None:
+    votes = [("correct", "7"), ("correct", "7"), ("incorrect", "8"), ("no_answer", None)]
+    samples = [_sample("math/a", i, s, extracted=x) for i, (s, x) in enumerate(votes)]
+    samples += [_sample("math/b", i, "incorrect", extracted="9") for i in range(4)]
+    estimates = _all(samples)
+    assert _one(estimates, "accuracy", "math").value == 0.25
+    assert _one(estimates, "pass@2", "math").value == pytest.approx((5 / 6) / 2)
+    assert _one(estimates, "pass@4", "math").value == 0.5
+    assert _one(estimates, "cons@4", "math").value == 0.5
+
+
+def test_a_problem_with_too_few_samples_is_not_in_pass_at_k() -> None:
+    samples = [_sample("math/a", i) for i in range(3)] + [_sample("math/b", 0, "incorrect")]
+    found = _one(_all(samples), "pass@3", "math")
+    assert (found.value, found.n) == (1.0, 1)
+    assert "1 problems had < 3 samples" in found.method
+
+
+def test_a_first_sample_without_an_answer_does_not_stop_the_vote() -> None:
+    """`evaluate` refuses a column of texts that begins with None."""
+    samples = [_sample("math/a", 0, "no_answer"), _sample("math/a", 1, extracted="7")]
+    assert _one(_all(samples), "cons@2", "math").value == 1.0
+
+
+def test_programs_do_not_vote() -> None:
+    samples = [_sample("code/a", i, extracted="def f(): ...", scorer="exec@1") for i in range(2)]
+    assert not any(e.metric.startswith("cons@") for e in _all(samples))
+
+
+def test_one_sample_per_problem_gives_neither_pass_at_k_nor_majority() -> None:
+    metrics = {e.metric for e in _all([_sample("math/a", 0), _sample("math/b", 0)])}
+    assert not any(m.startswith(("pass@", "cons@")) for m in metrics)
+
+
+def test_accuracy_is_never_averaged_over_tasks() -> None:
+    estimates = _all([_sample("math/a", 0), _sample("code/a", 0, "incorrect")])
+    assert _one(estimates, "accuracy", "math").value == 1.0
+    assert _one(estimates, "accuracy", "code").value == 0.0
+    of_tasks = ("accuracy", "share.", "pass@", "cons@")
+    assert not [e for e in estimates if e.task is None and e.metric.startswith(of_tasks)]
+
+
+def test_a_subset_of_a_benchmark_has_a_larger_error() -> None:
+    samples = [
+        _sample(f"math/{p}", i, "correct" if p < 5 + i else "incorrect")
+        for p in range(10)
+        for i in range(2)
+    ]
+    whole = _one(_all(samples), "accuracy_se.fixed_benchmark", "math")
+    part = _one(_all(samples, benchmark_sizes={"math": 500}), "accuracy_se.fixed_benchmark", "math")
+    assert whole.value is not None
+    assert part.value is not None
+    assert part.value > whole.value
+    assert "10 of 500 problems" in part.method
+
+
+# --- time --------------------------------------------------------------------------------------
+
+
+def test_throughput_counts_tokens_from_first_start_to_last_finish() -> None:
+    estimates = _all(
+        [
+            _sample("math/a", 0, started_s=1.0, finished_s=11.0, completion_tokens=100),
+            _sample("math/b", 0, started_s=5.0, finished_s=21.0, completion_tokens=300),
+        ]
+    )
+    assert _one(estimates, "generation_s").value == 20.0
+    assert _one(estimates, "output_tokens_per_s").value == 20.0
+    assert _one(estimates, "mean_concurrency").value == (10 + 16) / 20
+
+
+def test_idle_time_between_two_sessions_does_not_count() -> None:
+    late = {"queued_s": 1000.0, "started_s": 1001.0, "first_token_s": 1002.0, "finished_s": 1011.0}
+    samples = [_sample("math/a", 0), _sample("math/b", 0, session=1, **late)]
+    found = _one(_all(samples), "output_tokens_per_s")
+    assert found.value == pytest.approx(202 / 20)
+    assert "2 sessions" in found.method
+
+
+def test_saturated_throughput_ends_when_the_last_request_starts() -> None:
+    """Until second 5 the first request wrote half of its tokens; the other one just began."""
+    estimates = _all(
+        [
+            _sample(
+                "math/a", 0, started_s=1.0, first_token_s=1.0, finished_s=9.0, completion_tokens=80
+            ),
+            _sample("math/b", 0, started_s=5.0, first_token_s=6.0, finished_s=11.0),
+        ]
+    )
+    assert _one(estimates, "output_tokens_per_s.saturated").value == pytest.approx(40 / 4)
+
+
+def test_saturated_throughput_is_undefined_when_all_start_at_once() -> None:
+    found = _one(
+        _all([_sample("math/a", 0), _sample("math/b", 0)]), "output_tokens_per_s.saturated"
+    )
+    assert found.value is None
+    assert found.method == "undefined: all requests started at once"
+
+
+def test_prefill_counts_shared_time_once() -> None:
+    """In prefill from 0 to 3 and from 5 to 6, which is 4 s, for 60 prompt tokens."""
+    times = [(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)]
+    samples = [
+        _sample(f"math/{i}", 0, started_s=start, first_token_s=first)
+        for i, (start, first) in enumerate(times)
+    ]
+    assert _one(_all(samples), "prefill_tokens_per_s").value == pytest.approx(60 / 4)
+
+
+def test_latency_of_one_request_by_hand() -> None:
+    estimates = _all([_sample("math/a", 0)])
+    by_hand = {
+        "queue_wait_s": 1.0,
+        "ttft_s": 3.0,
+        "time_per_output_token_s": 0.08,
+        "end_to_end_s": 11.0,
+        "time_to_first_answer_token_s": 3.0 + 60 * 0.08,
+    }
+    for metric, expected in by_hand.items():
+        for rank in (50, 90, 99):
+            assert _one(estimates, f"{metric}.p{rank}").value == pytest.approx(expected)
+    assert "interpolated" in _one(estimates, "time_to_first_answer_token_s.p50").method
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({"first_token_s": None}, {"ttft_s", "time_per_output_token_s"}),
+        ({"queued_s": None}, {"ttft_s", "end_to_end_s", "queue_wait_s"}),
+        ({"reasoning_tokens": None}, {"time_to_first_answer_token_s"}),
+        ({"reasoning_tokens": 101}, {"time_to_first_answer_token_s"}),
+        ({"completion_tokens": 1, "reasoning_tokens": 0}, {"time_per_output_token_s"}),
+    ],
+)
+def test_what_cannot_be_known_is_none(changes: dict[str, Any], missing: set[str]) -> None:
+    estimates = _all([_sample("math/a", 0, **changes)])
+    for metric in missing:
+        found = _one(estimates, f"{metric}.p50")
+        assert (found.value, found.n) == (None, 0)
+        assert found.method.startswith("undefined")
+
+
+def test_without_thinking_the_first_token_is_the_first_answer_token() -> None:
+    estimates = _all([_sample("math/a", 0, reasoning_tokens=0)])
+    assert _one(estimates, "time_to_first_answer_token_s.p50").value == 3.0
+
+
+def test_a_request_that_broke_has_no_latency_but_its_time_counts() -> None:
+    broken = _sample("math/b", 0, "generation_error", completion_tokens=0, finished_s=21.0)
+    estimates = _all([_sample("math/a", 0), broken])
+    assert _one(estimates, "end_to_end_s.p50").n == 1
+    assert _one(estimates, "generation_s").value == 20.0
+
+
+# --- tokens, memory, loading -------------------------------------------------------------------
+
+
+def test_tokens_are_split_into_thinking_and_answer() -> None:
+    estimates = _all(
+        [
+            _sample("math/a", 0, completion_tokens=100, reasoning_tokens=80),
+            _sample("math/b", 0, completion_tokens=300, reasoning_tokens=220),
+            _sample("math/c", 0, completion_tokens=50, reasoning_tokens=None),
+            _sample("math/d", 0, "generation_error", completion_tokens=0, reasoning_tokens=None),
+        ]
+    )
+    values = {
+        "prompt_tokens.mean": 20,
+        "completion_tokens.mean": 150,
+        "reasoning_tokens.mean": 150,
+        "answer_tokens.mean": 50,
+        "reasoning_share": 0.75,
+    }
+    for metric, value in values.items():
+        assert _one(estimates, metric, "math").value == pytest.approx(value)
+    assert _one(estimates, "reasoning_share", "math").n == 2
+    assert "seed" in _one(estimates, "reasoning_share", "math").method
+    assert _one(estimates, "completion_tokens.total").value == 450
+    assert _one(estimates, "prompt_tokens.total").value == 80
+
+
+def test_loading_and_memory_are_passed_on_or_said_to_be_unknown() -> None:
+    estimates = _all([_sample("math/a", 0)])
+    assert _one(estimates, "load_s").value == 30.0
+    assert _one(estimates, "peak_memory_bytes").value == 1000
+    assert "nvml" in _one(estimates, "peak_memory_bytes").method
+    silent = ENGINE.model_copy(update={"load_s": None, "peak_memory_bytes": None})
+    for metric in ("load_s", "peak_memory_bytes"):
+        found = _one(estimate_all([_sample("math/a", 0)], silent, NOTHING), metric)
+        assert (found.value, found.n) == (None, 0)
+
+
+# --- cost --------------------------------------------------------------------------------------
+
+
+def test_costs_on_three_bases_by_hand() -> None:
+    """10 s on 2 GPUs at 1.80 USD/h, 36 kJ at 0.36 USD/kWh, 404 tokens at 2 USD per million."""
+    samples = [_sample(f"math/{i}", 0, "correct" if i else "truncated") for i in range(4)]
+    estimates = _all(samples, ALL_PRICES, energy_joules=36_000.0)
+    totals = {"rented": 0.01, "owned": 0.0036, "api": 404 * 2e-6}
+    for basis, usd in totals.items():
+        assert _one(estimates, f"cost.{basis}").value == pytest.approx(usd)
+        found = _one(estimates, f"cost_per_solved.{basis}")
+        assert found.value == pytest.approx(usd / 3)
+        assert (found.unit, found.n) == ("USD", 4)
+        assert f"{basis}:" in found.method
+        assert "a list, 2026-10-07" in found.method
+        per_million = _one(estimates, f"usd_per_million_output_tokens.{basis}")
+        assert per_million.value == pytest.approx(usd / 404 * 1e6)
+    assert _one(estimates, "load_cost.rented").value == pytest.approx(0.03)
+    assert _one(estimates, "solved_per_hour").value == pytest.approx(3 * 360)
+    assert _one(estimates, "break_even_output_tokens_per_s").value == pytest.approx(500)
+
+
+def test_cost_is_shared_between_tasks_by_tokens() -> None:
+    samples = [
+        _sample("math/a", 0, completion_tokens=300),
+        _sample("code/a", 0, completion_tokens=100),
+        _sample("code/b", 0, "incorrect", completion_tokens=100),
+    ]
+    estimates = _all(samples, ALL_PRICES)
+    assert _one(estimates, "cost_per_solved.rented").value == pytest.approx(0.01 / 2)
+    assert _one(estimates, "cost_per_solved.rented", "math").value == pytest.approx(0.006)
+    assert _one(estimates, "cost_per_solved.rented", "code").value == pytest.approx(0.004)
+
+
+@pytest.mark.parametrize("basis", ["rented", "api"])
+def test_nothing_solved_has_no_cost_per_solved(basis: str) -> None:
+    found = _one(_all([_sample("math/a", 0, "incorrect")], ALL_PRICES), f"cost_per_solved.{basis}")
+    assert found.value is None
+    assert "nothing was solved" in found.method
+
+
+def test_unknown_energy_and_no_price_are_said() -> None:
+    samples = [_sample("math/a", 0)]
+    found = _one(_all(samples, ALL_PRICES), "cost_per_solved.owned")
+    assert (found.value, found.method.startswith("undefined: the energy is unknown")) == (
+        None,
+        True,
+    )
+    found = _one(_all(samples), "cost_per_solved")
+    assert (found.value, found.method) == (None, "undefined: the price list 'none' holds no price")
+
+
+# --- the whole ---------------------------------------------------------------------------------
+
+
+def _many() -> list[Sample]:
+    rng = random.Random(7)
+    statuses = ["correct", "correct", "incorrect", "truncated", "no_answer", "scorer_error"]
+    return [
+        _sample(
+            f"{task}/{p}",
+            i,
+            rng.choice(statuses),
+            extracted=rng.choice(["1", "2", None]),
+            completion_tokens=rng.randrange(100, 900),
+            finished_s=rng.uniform(10, 60),
+        )
+        for task in ("math", "aime")
+        for p in range(9)
+        for i in range(3)
+    ]
+
+
+def test_order_of_samples_changes_nothing() -> None:
+    samples = _many()
+    expected = _all(samples, ALL_PRICES, energy_joules=5.0)
+    shuffled = random.Random(8).sample(samples, len(samples))
+    assert _all(shuffled, ALL_PRICES, energy_joules=5.0) == expected
+
+
+def test_names_of_problems_change_nothing() -> None:
+    samples = _many()
+    names = [f"{i:02}" for i in range(9)]
+    random.Random(9).shuffle(names)
+    renamed = []
+    for sample in samples:
+        task, _, number = sample.problem_id.partition("/")
+        renamed.append(sample.model_copy(update={"problem_id": f"{task}/x{names[int(number)]}"}))
+    for old, new in zip(_all(samples, ALL_PRICES), _all(renamed, ALL_PRICES), strict=True):
+        assert (old.metric, old.task, old.n) == (new.metric, new.task, new.n)
+        for before, after in ((old.value, new.value), (old.low, new.low), (old.high, new.high)):
+            assert (before is None) == (after is None)
+            assert before is None or before == pytest.approx(after, rel=1e-12)
+
+
+@pytest.mark.parametrize("pricing", [NOTHING, ALL_PRICES], ids=["none", "all"])
+@pytest.mark.parametrize("status", ["none at all", "generation_error", "correct"])
+def test_what_has_no_value_says_why(pricing: Pricing, status: str) -> None:
+    samples = [] if status == "none at all" else [_sample("math/a", 0, status)]
+    for found in _all(samples, pricing):
+        assert (found.value is None) == found.method.startswith("undefined"), found
+        if found.low is not None and found.high is not None:
+            assert found.value is not None
+            assert found.low <= found.value <= found.high
+
+
+def test_no_figure_is_given_twice() -> None:
+    keys = [(e.metric, e.task) for e in _all(_many(), ALL_PRICES)]
+    assert len(keys) == len(set(keys))
+
+
+def test_a_sample_that_occurs_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than once"):
+        _all([_sample("math/a", 0), _sample("math/a", 0)])
+
+
+def test_a_completion_and_a_verdict_of_different_requests_are_no_sample() -> None:
+    one, other = _sample("math/a", 0), _sample("math/a", 1)
+    with pytest.raises(ValueError, match="math/a#1"):
+        Sample(
+            task="math",
+            problem_id="math/a",
+            index=0,
+            completion=one.completion,
+            verdict=other.verdict,
+        )
