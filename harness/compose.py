@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from harness.config import load_run_config
+from harness.config import did_you_mean, load_run_config
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.paths import CONF_DIR
 
@@ -30,21 +30,24 @@ def compose_and_run(arguments: list[str]) -> int:
 
     is_dry_run = DRY_RUN in arguments
     statuses: list[int] = []
+    failures: list[HarnessError] = []
 
     def job(composed: DictConfig) -> None:
         hydra_config = HydraConfig.get()
-        plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         overrides = [str(override) for override in hydra_config.overrides.task]
         is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
         try:
+            plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
             statuses.append(_execute(plain, is_dry_run=is_dry_run, is_bare_resume=is_bare))
         except Interrupted:
             raise
-        except HarnessError as error:
-            if hydra_config.mode != RunMode.MULTIRUN:
-                raise
-            print(f"harness: {' '.join(overrides)}: {error}", file=sys.stderr)  # noqa: T201
-            statuses.append(error.exit_status)
+        except (HarnessError, OmegaConfBaseException) as error:
+            # Raised later: Hydra would print a line of its own before it.
+            failure = error if isinstance(error, HarnessError) else ConfigError(_words(error))
+            failures.append(failure)
+            statuses.append(failure.exit_status)
+            if hydra_config.mode == RunMode.MULTIRUN:
+                print(f"harness: {' '.join(overrides)}: {failure}", file=sys.stderr)  # noqa: T201
 
     # Makes Hydra raise what went wrong instead of printing it and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -53,9 +56,11 @@ def compose_and_run(arguments: list[str]) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from error
+        raise ConfigError(_words(error)) from error
     finally:
         sys.argv = before
+    if len(statuses) == 1 and failures:
+        raise failures[0]
     return max(statuses, default=0)
 
 
@@ -70,9 +75,22 @@ def _execute(composed: dict[str, Any], *, is_dry_run: bool, is_bare_resume: bool
     return run(config, is_bare_resume=is_bare_resume and config.resume is not None)
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    if cause is not None and (more := " ".join(str(cause).split())) not in text:
-        text = f"{text} ({more})"
-    return text
+def _words(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in our words: the key, and what would be right."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    cause = error.__cause__ or error
+    key = getattr(cause, "full_key", None) or getattr(error, "full_key", None)
+    match error:
+        case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
+            group, _, choice = missing.rpartition("/")
+            near = ", ".join(sorted(options))
+            return f"{group}={choice}: no such choice; there are {near}"
+        case OverrideParseException(override=override):
+            return f"'{override}' cannot be read as KEY=VALUE; quote brackets and spaces"
+        case _ if type(cause).__name__ == "MissingMandatoryValue":
+            return f"{key}: must be given, as {key}=VALUE"
+        case _ if key and "is not in struct" in str(cause):
+            return f"{key}: no such key{did_you_mean(str(key).split('.'))}"
+        case _:
+            return " ".join(str(error).split())

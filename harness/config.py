@@ -180,7 +180,7 @@ def _describe(error: ValidationError) -> str:
         text = problem["msg"].removeprefix("Value error, ")
         given = problem["input"]
         if problem["type"] == "extra_forbidden":
-            text = f"no such key{_nearest(place)}"
+            text = f"no such key{did_you_mean(place)}"
         shown = "" if isinstance(given, dict | list | tuple) else f"={given}"
         lines.append(f"{key}{shown}: {text}" if key else text)
     if len(lines) == 1:
@@ -188,7 +188,8 @@ def _describe(error: ValidationError) -> str:
     return f"{len(lines)} mistakes in the configuration: " + "; ".join(lines)
 
 
-def _nearest(place: list[str]) -> str:
+def did_you_mean(place: list[str]) -> str:
+    """Half a sentence that names the nearest known key, or nothing."""
     import difflib
 
     models: dict[str, type[Record]] = {
