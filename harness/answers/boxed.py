@@ -1,0 +1,161 @@
+r"""The final answer in the text that follows a model's reasoning: what stands in its last box.
+
+Rules, in order: the last balanced ``\boxed{}`` or ``\fbox{}`` that holds more than a placeholder;
+boxes joined by nothing but "and", "or", a comma or ``x =`` are one list, so that boxing several
+candidates is not the same as giving the last one. A last box that the end of the text cuts off is
+no answer, and no reason to go back to an earlier one. Without any box only an explicit "the answer
+is" counts, the last one; never the last number of the text.
+"""
+
+import re
+from typing import NamedTuple
+
+_MAX_STATEMENT = 300
+
+
+class Extracted(NamedTuple):
+    """What a text gives as its answer."""
+
+    text: str | None
+    """LaTeX or words, None when the text gives no answer."""
+    is_complete: bool
+    """False when the last box was cut off by the end of the text."""
+
+
+class _Box(NamedTuple):
+    start: int
+    end: int
+    content: str
+
+
+_PIECE = re.compile(
+    r"""
+    (?P<open>\\+(?:boxed|fbox)\s*\{)
+  | (?P<bare>\\+(?:boxed|fbox)\s*(?P<token>\d+(?:\.\d+)?|[A-Za-z](?=\s*(?:\$|\\\)|\\\]))))
+  | \\. | \{ | \}
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_NOISE = re.compile(
+    r"""\\[()\[\],;:!\ ] | \\q?quad\b | \\text(?:rm|bf|it)?\b | \\(?:left|right)\b | \\mbox\b
+      | [\s${}~*]+ """,
+    re.VERBOSE,
+)
+_JOINT = re.compile(r"(?:[,;&]|,?(?:and|or))?(?:[A-Za-z](?:_\w|_\{\w+\})?'?=)?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"""(?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
+      | \s*\\?(?:text|mathrm|textbf)?\s*\{?\s*
+        (?:(?:insert|put|write)?\s*(?:your|the|my)?\s*(?:final|correct)?\s*answer\s*(?:here)?)\s*[.…]*\s*\}?\s*
+    """,  # noqa: E501
+    re.VERBOSE | re.IGNORECASE,
+)
+_STATEMENT = re.compile(r"\banswer\s*(?:\*\*|__)?\s*(?:is|:|=)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!](?=\s|\*|$)|\n")
+_FILLER = re.compile(
+    r"(?:\s|\*\*|__|[:=]|\b(?:is|therefore|thus|then|hence|simply|clearly|equal to|given by)\b[:,]?)*",
+    re.IGNORECASE,
+)
+
+
+def extract_boxed(answer: str) -> Extracted:
+    """The answer that a text gives, its reasoning already taken off (see ``thinking``)."""
+    boxes, cut_at = _boxes(answer)
+    if cut_at is not None and cut_at > max((box.start for box in boxes), default=-1):
+        return Extracted(None, is_complete=False)
+    last = _last_list(answer, [box for box in boxes if not _is_placeholder(box.content)])
+    return Extracted(last if last is not None else _statement(answer), is_complete=True)
+
+
+def _boxes(text: str) -> tuple[list[_Box], int | None]:
+    """All outermost closed boxes, and where the last box that never closes begins."""
+    boxes: list[_Box] = []
+    stack: list[tuple[int, int] | None] = []
+    for piece in _PIECE.finditer(text):
+        if piece["open"]:
+            stack.append((piece.start(), piece.end()))
+        elif piece["bare"]:
+            boxes.append(_Box(piece.start(), piece.end(), piece["token"]))
+        elif piece[0] == "{":
+            stack.append(None)
+        elif piece[0] == "}" and stack:
+            opened = stack.pop()
+            if opened is not None:
+                _close(boxes, _Box(opened[0], piece.end(), text[opened[1] : piece.start()]))
+    open_boxes = [opened for opened in stack if opened is not None]
+    if open_boxes and open_boxes[-1][0] > max((box.start for box in boxes), default=-1):
+        repaired = _without_brace(text, *open_boxes[-1])
+        if repaired is not None:
+            return [*boxes, repaired], None
+    return boxes, open_boxes[-1][0] if open_boxes else None
+
+
+def _close(boxes: list[_Box], box: _Box) -> None:
+    """Adds a box, which replaces those inside it."""
+    while boxes and boxes[-1].start > box.start:
+        boxes.pop()
+    is_escaped = box.content.count("\\\\") and box.content.count("\\") % 2 == 0
+    if is_escaped and not re.search(r"(?<!\\)\\(?!\\)", box.content) and "begin" not in box.content:
+        box = box._replace(content=box.content.replace("\\\\", "\\"))
+    boxes.append(box)
+
+
+def _without_brace(text: str, start: int, content_start: int) -> _Box | None:
+    """A box in ``$…$`` whose own closing brace was forgotten; the text goes on after it."""
+    end = re.compile(r"(?<!\\)\$|\\\)|\n").search(text, content_start)
+    if end is None or end[0] == "\n":
+        return None
+    content = text[content_start : end.start()]
+    depth = 0
+    for piece in re.finditer(r"\\.|[{}]", content):
+        depth += (piece[0] == "{") - (piece[0] == "}")
+    if depth != 0 or not content.strip():
+        return None
+    return _Box(start, end.start(), content)
+
+
+def _is_placeholder(content: str) -> bool:
+    return len(content) < 80 and _PLACEHOLDER.fullmatch(content) is not None  # noqa: PLR2004
+
+
+def _last_list(text: str, boxes: list[_Box]) -> str | None:
+    """The last box with those that are joined to it."""
+    if not boxes:
+        return None
+    chosen = [boxes[-1]]
+    for box in reversed(boxes[:-1]):
+        if not _is_joint(text, box.end, chosen[0].start):
+            break
+        chosen.insert(0, box)
+    contents = list(dict.fromkeys(box.content.strip() for box in chosen))
+    return ", ".join(contents)
+
+
+def _is_joint(text: str, start: int, end: int) -> bool:
+    """Two boxes are one list: only a conjunction, a comma or a name stands between them."""
+    if end - start > 80:  # noqa: PLR2004
+        return False
+    between = text[start:end]
+    plain = _NOISE.sub("", between)
+    if not plain:
+        return "\n" not in between
+    return _JOINT.fullmatch(plain) is not None
+
+
+def _statement(text: str) -> str | None:
+    """What the last "answer is" or "answer:" says, up to the end of its sentence."""
+    last = None
+    for last in _STATEMENT.finditer(text):  # noqa: B007 - the last one is what is wanted
+        pass
+    if last is None:
+        return None
+    said = text[last.end() : last.end() + 4 * _MAX_STATEMENT]
+    said = said[_FILLER.match(said).end() :]  # type: ignore[union-attr] - it matches anything
+    end = _SENTENCE_END.search(said)
+    is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
+    said = said[: end.start()] if end else said
+    said = re.sub(r"\s*(?:\*\*|__)\s*$", "", said).strip()
+    if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _is_placeholder(said):
+        return None
+    if re.search(r"\\+(?:boxed|fbox)\b", said):
+        return None
+    return said

@@ -1,0 +1,479 @@
+"""One formula as a tree: what an answer's tokens say, before any algebra.
+
+The reader knows a closed list of commands and refuses the rest. Where LaTeX leaves two readings
+(``\\sin 2(x+1)``, ``\\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import NamedTuple
+
+from harness.equivalence.latex import Token, Unreadable, depth_change
+
+
+class Node(NamedTuple):
+    """An operation, its operands, and for a leaf its value.
+
+    Leaves: ``number`` (Fraction), ``variable`` (name), ``constant`` (pi, e, i, infinity).
+    Others: add, multiply, divide, power, negate, factorial, abs, floor, ceil, binomial, root
+    (radicand, degree), degrees, either (plus or minus), and ``call`` (value: the function's name;
+    log has the base as second operand).
+    """
+
+    operation: str
+    operands: tuple[Node, ...] = ()
+    value: Fraction | str | None = None
+
+
+FUNCTIONS = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh log ln exp cis".split()
+)
+TRIGONOMETRIC = frozenset("sin cos tan cot sec csc cis".split())
+_GREEK = frozenset(
+    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau upsilon phi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell".split()
+)
+_CLOSER = {"(": ")", "[": "]", "{": "}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
+_INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
+            "csc": "arccsc"}  # fmt: skip
+# Letters that in front of a bracket name a function: f(2) is not 2f.
+_FUNCTION_LETTERS = frozenset("fgFG")
+
+
+def number(value: int | Fraction) -> Node:
+    """A leaf that holds an exact number."""
+    return Node("number", (), Fraction(value))
+
+
+def read_expression(tokens: list[Token]) -> Node:
+    """The tree of a whole formula.
+
+    Raises:
+        Unreadable: It is no formula, or one that can be read in two ways.
+    """
+    reader = _Reader(tokens)
+    node = reader.sum()
+    if reader.peek():
+        raise Unreadable(f"unexpected {reader.peek()!r}")
+    return node
+
+
+def variables(node: Node) -> frozenset[str]:
+    """Names of the free variables."""
+    if node.operation == "variable":
+        return frozenset({str(node.value)})
+    return frozenset().union(*map(variables, node.operands))
+
+
+def contains(node: Node, operation: str, values: frozenset[str] | None = None) -> bool:
+    """Whether an operation (with one of these values) occurs anywhere."""
+    here = node.operation == operation and (values is None or node.value in values)
+    return here or any(contains(operand, operation, values) for operand in node.operands)
+
+
+def replace(node: Node, leaves: dict[str, Node]) -> Node:
+    """The tree with variables replaced by other trees."""
+    if node.operation == "variable":
+        return leaves.get(str(node.value), node)
+    return node._replace(operands=tuple(replace(each, leaves) for each in node.operands))
+
+
+def settle_degrees(node: Node) -> Node:
+    """Degree signs gone: an angle inside a trigonometric function becomes radians, others drop."""
+    in_radians = contains(node, "call", TRIGONOMETRIC)
+
+    def settle(node: Node) -> Node:
+        operands = tuple(map(settle, node.operands))
+        if node.operation != "degrees":
+            return node._replace(operands=operands)
+        if not in_radians:
+            return operands[0]
+        half_turn = Node("divide", (Node("constant", (), "pi"), number(180)))
+        return Node("multiply", (operands[0], half_turn))
+
+    return settle(node)
+
+
+def signs(node: Node) -> tuple[Node, ...]:
+    """The trees that an expression with plus-or-minus signs stands for; one without any."""
+    if not contains(node, "either"):
+        return (node,)
+    count = _count_either(node)
+    if count > 4:  # noqa: PLR2004 - 2 ** count trees
+        raise Unreadable("too many plus-or-minus signs")
+    together = contains(node, "either", frozenset({"\\mp"}))
+    choices = (0, 2**count - 1) if together else range(2**count)
+    return tuple(_choose(node, choice, together=together)[0] for choice in choices)
+
+
+def _count_either(node: Node) -> int:
+    return (node.operation == "either") + sum(map(_count_either, node.operands))
+
+
+def _choose(node: Node, choice: int, *, together: bool) -> tuple[Node, int]:
+    operands = []
+    for operand in node.operands:
+        chosen, choice = _choose(operand, choice, together=together)
+        operands.append(chosen)
+    if node.operation != "either":
+        return node._replace(operands=tuple(operands)), choice
+    is_minus = bool(choice & 1) != (node.value == "\\mp")
+    chosen = Node("negate", (operands[0],)) if is_minus else operands[0]
+    return chosen, choice >> 1
+
+
+class _Reader:
+    """A cursor over tokens, with one method for each level of binding."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = list(tokens)
+        self.at = 0
+        self.bars = 0
+
+    def peek(self, ahead: int = 0) -> str:
+        at = self.at + ahead
+        return self.tokens[at].text if at < len(self.tokens) else ""
+
+    def kind(self, ahead: int = 0) -> str:
+        at = self.at + ahead
+        return self.tokens[at].kind if at < len(self.tokens) else ""
+
+    def take(self, expected: str | None = None) -> Token:
+        if self.at >= len(self.tokens) or expected not in {None, self.peek()}:
+            raise Unreadable(f"expected {expected or 'more'}, found {self.peek() or 'the end'!r}")
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def sum(self) -> Node:
+        terms = [self.signed()]
+        while self.peek() in {"+", "-", "\\pm", "\\mp"}:
+            terms.append(self.signed())
+        return terms[0] if len(terms) == 1 else Node("add", tuple(terms))
+
+    def signed(self) -> Node:
+        sign = self.peek() if self.peek() in {"+", "-", "\\pm", "\\mp"} else ""
+        if not sign:
+            return self.product()
+        self.take()
+        if self.peek() in {"+", "-", "\\pm", "\\mp"} and sign in {"\\pm", "\\mp"}:
+            raise Unreadable("two signs in a row")
+        inner = self.signed() if self.peek() in {"+", "-"} else self.product()
+        if sign in {"\\pm", "\\mp"}:
+            return Node("either", (inner,), sign)
+        return Node("negate", (inner,)) if sign == "-" else inner
+
+    def product(self) -> Node:
+        node = self.power()
+        while True:
+            if self.peek() in {"\\cdot", "*"}:
+                self.take()
+                node = Node("multiply", (node, self.factor()))
+            elif self.peek() == "/":
+                self.take()
+                node = Node("divide", (node, self.factor()))
+            elif self.starts_factor():
+                if self.kind() == "number" and node.operation != "factorial":
+                    raise Unreadable("a number after a factor")
+                node = Node("multiply", (node, self.power()))
+            else:
+                return node
+
+    def factor(self) -> Node:
+        """What may follow a product sign: ``-3`` too."""
+        if self.peek() in {"-", "+"}:
+            is_minus = self.take().text == "-"
+            node = self.factor()
+            return Node("negate", (node,)) if is_minus else node
+        return self.power()
+
+    def starts_factor(self) -> bool:
+        text = self.peek()
+        if text == "|":
+            return self.bars == 0
+        if self.kind() in {"number", "letter", "run"} or text in {"(", "[", "{"}:
+            return True
+        if self.kind() != "command":
+            return False
+        name = text[1:]
+        return (
+            name in FUNCTIONS
+            or name in _GREEK
+            or name.startswith("basis{")
+            or name
+            in {
+                "frac",
+                "sqrt",
+                "binom",
+                "pi",
+                "infty",
+                "overline",
+                "vec",
+                "hat",
+                "lfloor",
+                "lceil",
+            }  # fmt: skip
+        )
+
+    def power(self) -> Node:
+        node = self.postfix(self.primary())
+        if self.peek() != "^":
+            return node
+        self.take()
+        node = Node("power", (node, self.argument()))
+        if self.peek() in {"^", "!"}:
+            raise Unreadable("a power of a power without brackets")
+        return self.postfix(node)
+
+    def postfix(self, node: Node) -> Node:
+        while self.peek() in {"!", "°"}:
+            if self.take().text == "°":
+                node = Node("degrees", (node,))
+            elif node.operation == "negate" or self.peek() == "!":
+                raise Unreadable("a double factorial")
+            else:
+                node = Node("factorial", (node,))
+        return node
+
+    def argument(self) -> Node:
+        """What ``^``, ``\\frac`` and their like apply to: a group, or one signed token."""
+        if self.peek() == "{":
+            return self.enclosed()
+        if self.peek() == "-":
+            self.take()
+            return Node("negate", (self.argument(),))
+        if self.kind() == "run":
+            raise Unreadable("several letters where one belongs")
+        return self.primary()
+
+    def enclosed(self) -> Node:
+        closer = _CLOSER[self.take().text]
+        bars, self.bars = self.bars, 0
+        node = self.sum()
+        self.take(closer)
+        self.bars = bars
+        return node
+
+    def primary(self) -> Node:
+        kind, text = self.kind(), self.peek()
+        if kind == "number":
+            return self.number()
+        if kind == "letter":
+            return self.letter()
+        if kind == "run":
+            return self.run()
+        if text in {"(", "[", "{"}:
+            return self.enclosed()
+        if text == "|":
+            return self.bars_of_abs()
+        if kind == "command":
+            return self.command(text[1:])
+        raise Unreadable(f"cannot read {text or 'nothing'!r}")
+
+    def bars_of_abs(self) -> Node:
+        self.take("|")
+        self.bars += 1
+        node = self.sum()
+        self.take("|")
+        self.bars -= 1
+        return Node("abs", (node,))
+
+    def number(self) -> Node:
+        text = self.take().text
+        value = Fraction(text)
+        if self.peek() == "\\overline":
+            return number(value + self.repetend(text))
+        if self.peek() == "\\ldots":
+            self.take()
+            return number(_continued(text))
+        if not text.isdigit():
+            return number(value)
+        if self.peek() == "\\frac" or (
+            self.kind() == "number" and self.peek().isdigit() and self.peek(1) == "/"
+        ):
+            return self.mixed(value)
+        return number(value)
+
+    def repetend(self, text: str) -> Fraction:
+        """The part under the bar of ``0.1\\overline{6}``."""
+        self.take()
+        digits = self.digits()
+        places = len(text.partition(".")[2])
+        if "." not in text:
+            raise Unreadable("a bar over digits before the decimal point")
+        return Fraction(int(digits), (10 ** len(digits) - 1) * 10**places)
+
+    def digits(self) -> str:
+        is_group = self.peek() == "{"
+        if is_group:
+            self.take()
+        digits = self.take().text
+        if is_group:
+            self.take("}")
+        if not digits.isdigit():
+            raise Unreadable("no digits under the bar")
+        return digits
+
+    def mixed(self, whole: Fraction) -> Node:
+        r"""``3\frac{2}{5}`` and ``3 2/5`` are sums, ``3\frac{x}{5}`` is a product."""
+        start = self.at
+        if self.peek() == "\\frac":
+            part = self.primary()
+        else:
+            top = number(int(self.take().text))
+            self.take("/")
+            part = Node("divide", (top, self.primary()))
+        top, bottom = part.operands
+        if top.operation != "number" or bottom.operation != "number":
+            self.at = start
+            return number(whole)
+        assert isinstance(top.value, Fraction)
+        assert isinstance(bottom.value, Fraction)
+        if not 0 < top.value < bottom.value:
+            raise Unreadable("a whole number next to an improper fraction")
+        return number(whole + top.value / bottom.value)
+
+    def letter(self) -> Node:
+        name = self.take().text
+        if name in {"e", "i"} and self.peek() not in {"_", "'"}:
+            return Node("constant", (), name)
+        return self.variable(name)
+
+    def variable(self, name: str) -> Node:
+        while self.peek() in {"_", "'"}:
+            name += self.subscript() if self.peek() == "_" else self.take().text
+        if name[0] in _FUNCTION_LETTERS and self.peek() == "(":
+            raise Unreadable(f"a value of an unknown function {name}")
+        return Node("variable", (), name)
+
+    def subscript(self) -> str:
+        self.take("_")
+        if self.peek() != "{":
+            return "_" + self.take().text
+        inside = []
+        self.take("{")
+        while self.peek() != "}":
+            inside.append(self.take().text)
+        self.take("}")
+        return "_" + "".join(inside)
+
+    def run(self) -> Node:
+        """Letters side by side in math mode: a product."""
+        letters = [Token("letter", letter) for letter in self.take().text]
+        self.tokens[self.at : self.at] = letters
+        node = self.power()
+        for _ in letters[1:]:
+            node = Node("multiply", (node, self.power()))
+        return node
+
+    def command(self, name: str) -> Node:
+        if name in FUNCTIONS:
+            return self.call()
+        if name in {"frac", "binom"}:
+            return self.pair()
+        if name == "sqrt":
+            return self.root()
+        if name in {"lfloor", "lceil"}:
+            return Node("floor" if name == "lfloor" else "ceil", (self.enclosed(),))
+        if name in {"overline", "vec", "hat"}:
+            return self.accented()
+        self.take()
+        if name in _GREEK or name.startswith("basis{"):
+            return self.variable("\\" + name)
+        if name in {"pi", "infty"}:
+            return Node("constant", (), name)
+        raise Unreadable(f"unknown command \\{name}")
+
+    def accented(self) -> Node:
+        """``\\overline{z}`` is a name of its own."""
+        accent = self.take().text
+        if self.peek() == "{":
+            end = _matching_brace(self.tokens, self.at)
+            inside = self.tokens[self.at + 1 : end]
+            self.at = end + 1
+        else:
+            inside = [self.take()]
+        if not inside or any(token.kind not in {"letter", "run"} for token in inside):
+            raise Unreadable(f"cannot read {accent} over more than letters")
+        return self.variable(accent + "".join(token.text for token in inside))
+
+    def pair(self) -> Node:
+        """The two arguments of ``\\frac`` and ``\\binom``, which may be bare digits: ``\\frac12``."""
+        operation = "divide" if self.take().text == "\\frac" else "binomial"
+        operands = []
+        for _ in range(2):
+            text = self.peek()
+            if self.kind() == "number" and len(text) > 1 and text.isdigit():
+                self.tokens[self.at : self.at + 1] = [
+                    Token("number", text[0]),
+                    Token("number", text[1:]),
+                ]
+            if self.kind() == "number":
+                operands.append(number(Fraction(self.take().text)))
+            else:
+                operands.append(self.argument())
+        return Node(operation, tuple(operands))
+
+    def root(self) -> Node:
+        self.take()
+        degree = number(2)
+        if self.peek() == "[":
+            degree = self.enclosed()
+        return Node("root", (self.argument(), degree))
+
+    def call(self) -> Node:
+        name = self.take().text[1:]
+        base = power = None
+        while self.peek() in {"_", "^"}:
+            if self.take().text == "_":
+                if name != "log" or base is not None:
+                    raise Unreadable("an index on a function")
+                base = self.argument()
+            elif power is not None:
+                raise Unreadable("two powers on a function")
+            else:
+                power = self.argument()
+        if power == Node("negate", (number(1),)):
+            if name not in _INVERSE:
+                raise Unreadable("an inverse of a function without one name")
+            name, power = _INVERSE[name], None
+        inner = self.operand()
+        node = Node("call", (inner,) if base is None else (inner, base), name)
+        return node if power is None else Node("power", (node, power))
+
+    def operand(self) -> Node:
+        """What a function applies to: brackets, or factors up to the next sign."""
+        if self.peek() in {"(", "[", "{", "|"}:
+            node = self.primary()
+            if self.peek() == "!" or self.peek() == "°":
+                raise Unreadable("a factorial after a function")
+            return node
+        if self.peek() == "-":
+            self.take()
+            return Node("negate", (self.operand(),))
+        node = self.power()
+        while self.starts_factor() and self.peek()[1:] not in FUNCTIONS:
+            if self.peek() in {"(", "[", "|"} or self.kind() == "number":
+                raise Unreadable("a function's operand without brackets")
+            node = Node("multiply", (node, self.power()))
+        return node
+
+
+def _continued(text: str) -> Fraction:
+    """``0.2727...``: the digits must show their period, at least twice, three times if short."""
+    places = text.partition(".")[2]
+    for length in range(1, len(places) // 2 + 1):
+        block = places[-length:]
+        shown = 3 if length == 1 else 2
+        if places.endswith(block * shown):
+            return Fraction(text) + Fraction(int(block), (10**length - 1) * 10 ** len(places))
+    raise Unreadable("a decimal that goes on without a period")
+
+
+def _matching_brace(tokens: list[Token], start: int) -> int:
+    depth = 0
+    for at in range(start, len(tokens)):
+        depth += depth_change(tokens[at])
+        if depth == 0:
+            return at
+    raise Unreadable("unbalanced braces")

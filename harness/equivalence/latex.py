@@ -1,0 +1,307 @@
+"""LaTeX of a short answer, cut into tokens: decoration gone, every spelling in one form.
+
+What cannot be read as mathematics or as plain words stays in as the command that it is, and the
+reader of expressions refuses every command that it does not know. So ``\\input`` or ``\\def``
+never get further than this.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+MAX_CHARACTERS = 1500
+MAX_DEPTH = 40
+MAX_DIGITS = 600
+
+
+class Unreadable(ValueError):  # noqa: N818 - says what a text is, not that something broke
+    """A text is not an answer that the reader knows how to read. The message says why."""
+
+
+class Token(NamedTuple):
+    """One piece of an answer."""
+
+    kind: Literal["number", "letter", "run", "word", "command", "symbol"]
+    """``run``: two or more letters in math mode; ``word``: any letters in text mode."""
+    text: str
+
+
+_UNICODE = str.maketrans(
+    {
+        **dict(zip("αβγδεζηθικλμνξρστυφχψω", (
+            " \\alpha | \\beta | \\gamma | \\delta | \\epsilon | \\zeta | \\eta | \\theta | i | "
+            "\\kappa | \\lambda | \\mu | \\nu | \\xi | \\rho | \\sigma | \\tau | \\upsilon | "
+            "\\phi | \\chi | \\psi | \\omega "
+        ).split("|"), strict=True)),
+        "π": " \\pi ", "Δ": " \\Delta ", "Ω": " \\Omega ", "√": " \\sqrt ", "∞": " \\infty ",
+        "×": " \\cdot ", "·": " \\cdot ", "⋅": " \\cdot ", "∙": " \\cdot ", "÷": "/", "∕": "/",
+        "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "±": " \\pm ", "∓": " \\mp ",  # noqa: RUF001
+        "≤": " \\leq ", "⩽": " \\leq ", "≥": " \\geq ", "⩾": " \\geq ", "≠": " \\neq ",
+        "≈": " \\approx ", "∈": " \\in ", "∪": " \\cup ", "∩": " \\cap ", "∖": " \\setminus ",  # noqa: RUF001
+        "∅": " \\emptyset ", "ℝ": " \\mathbb{R} ", "ℤ": " \\mathbb{Z} ", "ℚ": " \\mathbb{Q} ",
+        "ℕ": " \\mathbb{N} ", "∨": " \\lor ", "∧": " \\land ", "⟨": " \\langle ",  # noqa: RUF001
+        "⟩": " \\rangle ", "〈": " \\langle ", "〉": " \\rangle ", "⌊": " \\lfloor ",
+        "⌋": " \\rfloor ", "⌈": " \\lceil ", "⌉": " \\rceil ", "∠": " \\angle ", "º": "°",
+        "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "：": ":", "，": ", ", "（": "(",  # noqa: RUF001
+        "）": ")", "％": "%", "￥": "¥", "…": " \\ldots ", "∣": "|", "│": "|", "∘": "°",  # noqa: RUF001
+        "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}",
+        "¾": "\\frac{3}{4}", "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "⅜": "\\frac{3}{8}",
+        "⅝": "\\frac{5}{8}", "⅞": "\\frac{7}{8}", "⅙": "\\frac{1}{6}", "⅚": "\\frac{5}{6}",
+        "⅖": "\\frac{2}{5}", "⅗": "\\frac{3}{5}", "⅘": "\\frac{4}{5}",
+    }
+)  # fmt: skip
+_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
+_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
+
+_SCANNER = re.compile(
+    r"""
+    (?P<space>(?:\s|~|\\[,;:!>\ ])+)
+  | (?P<number>\d+(?:\.\d+|\.(?=\s*\\(?:overline|bar|dot)\b))?(?:[eE][+-]?\d+(?![\dA-Za-z.]))?
+             |\.\d+)
+  | (?P<command>\\(?:[A-Za-z]+\*?|.))
+  | (?P<letters>[^\W\d_]+)
+  | (?P<symbol>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
+_GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
+_THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
+_SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
+
+_TEXT = frozenset(
+    "text textbf textit textrm textsf texttt textnormal mbox hbox emph mathrm mathit mathbf mathsf "
+    "mathtt mathnormal operatorname operatorname* rm bf it boldsymbol bm textup textsc mathop".split()
+)
+_MATH_FONTS = frozenset(
+    "mathrm mathit mathbf mathsf mathtt mathnormal boldsymbol bm rm bf it".split()
+)
+_BOLD = frozenset("mathbf boldsymbol bm bf".split())
+_DROPPED = frozenset(
+    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
+    "scriptstyle limits nolimits quad qquad thinspace medspace thickspace enspace enskip space "
+    "mathstrut strut hfill boxed fbox normalsize large Large middle".split()
+)
+_DROPPED_WITH_GROUP = frozenset("color textcolor hspace hspace* vspace".split())
+_RENAMED = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "le": "leq", "leqslant": "leq", "ge": "geq", "geqslant": "geq", "ne": "neq",
+    "times": "cdot", "ast": "cdot", "bullet": "cdot", "varnothing": "emptyset",
+    "lbrace": "{", "rbrace": "}", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots",
+    "backslash": "setminus", "smallsetminus": "setminus", "infin": "infty", "bar": "overline",
+    "tg": "tan", "ctg": "cot", "arctg": "arctan", "varphi": "phi", "varepsilon": "epsilon",
+    "vartheta": "theta", "thickapprox": "approx", "lg": "log", "land": "land", "wedge": "land",
+    "vee": "lor", "dollar": "$", "imath": "i", "jmath": "j",
+}  # fmt: skip
+_SYMBOLS = {
+    "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "lt": "<",
+    "gt": ">", "div": "/", "circ": "°", "degree": "°", "textdegree": "°", "prime": "'",
+    "colon": ":", "%": "%", "lparen": "(", "rparen": ")", "&": "&",
+}  # fmt: skip
+_SETS = frozenset("RZQNC")
+# Names that a plain spelling ("3pi", "sqrt(2)", "sin x") shares with a command.
+_PLAIN_NAMES = frozenset(
+    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt pi theta alpha "
+    "beta infty cup cap binom".split()
+)
+_ORDINALS = frozenset({"st", "nd", "rd", "th"})
+
+
+def tokenize(latex: str) -> list[Token]:
+    """Tokens of one answer.
+
+    Raises:
+        Unreadable: It is too long, too deep, or holds a number too long to be an answer.
+    """
+    if len(latex) > MAX_CHARACTERS:
+        raise Unreadable(f"longer than {MAX_CHARACTERS} characters")
+    tokens = _scan(_plain(latex), prose=False)
+    depth = 0
+    for token in tokens:
+        depth += (token.text in _OPENING) - (token.text in _CLOSING)
+        if depth > MAX_DEPTH:
+            raise Unreadable(f"nested deeper than {MAX_DEPTH}")
+        if token.kind == "number" and len(token.text) > MAX_DIGITS:
+            raise Unreadable(f"a number of more than {MAX_DIGITS} digits")
+    return _tidy(tokens)
+
+
+_OPENING = frozenset({"(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil", "\\begin"})
+_CLOSING = frozenset({")", "]", "}", "\\}", "\\rangle", "\\rfloor", "\\rceil", "\\end"})
+
+
+def depth_change(token: Token) -> int:
+    """+1 for an opening bracket of any kind, -1 for a closing one, else 0."""
+    return (token.text in _OPENING) - (token.text in _CLOSING)
+
+
+def canonical(tokens: list[Token]) -> str:
+    """One string for every spelling that differs in decoration only; words are told from runs."""
+    kept: list[str] = []
+    for token in tokens:
+        kept.append(f'"{token.text}"' if token.kind == "word" else token.text)
+        if len(kept) > 2 and kept[-1] == "}" and kept[-3] == "{" and _is_loose(kept):  # noqa: PLR2004
+            kept[-3:] = [kept[-2]]
+    return " ".join(kept)
+
+
+def _is_loose(kept: list[str]) -> bool:
+    """The group that ends here prints the same without its braces."""
+    before = kept[-4] if len(kept) > 3 else ""  # noqa: PLR2004
+    return len(kept[-2]) == 1 or before in {"", "^", "_", "{", "(", "=", ",", "-", "+"}
+
+
+def _plain(latex: str) -> str:
+    """One alphabet, no math delimiters, no thousands separators, no Markdown."""
+    text = latex.strip()
+    while len(text) > 4 and text.startswith("**") and text.endswith("**"):  # noqa: PLR2004
+        text = text[2:-2].strip()
+    for table, mark in ((_RAISED, "^"), (_LOWERED, "_")):
+        text = re.sub(
+            f"[{''.join(table)}]+",
+            lambda found, table=table, mark=mark: (  # type: ignore[misc]
+                f"{mark}{{{''.join(table[character] for character in found[0])}}}"
+            ),
+            text,
+        )
+    text = text.translate(_UNICODE).replace("**", "^")
+    text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
+    if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
+        return text.replace(" ", "")
+    return _join_thousands(text)
+
+
+def _join_thousands(text: str) -> str:
+    """``58,500`` is one number, ``(58,500)`` are two."""
+    depth, position, pieces = 0, 0, []
+    for found in _THOUSANDS.finditer(text):
+        for at in range(position, found.start()):
+            if text[at] in "([" or text.startswith("\\{", at - 1) or text.startswith("gle", at - 2):
+                depth += 1
+            elif text[at] in ")]" or text.startswith("\\}", at - 1):
+                depth -= 1
+        pieces.append(text[position : found.start()])
+        number = found[0]
+        is_plain = "\\" not in number and "{" not in number and "~" not in number
+        pieces.append(number if is_plain and depth > 0 else re.sub(r"\D", "", number))
+        position = found.end()
+    return "".join([*pieces, text[position:]])
+
+
+def _scan(text: str, *, prose: bool) -> list[Token]:
+    tokens: list[Token] = []
+    position = 0
+    while position < len(text):
+        found = _SCANNER.match(text, position)
+        assert found is not None, "the scanner's last alternative takes any character"
+        position = found.end()
+        match found.lastgroup:
+            case "number":
+                tokens.append(Token("number", found[0]))
+            case "letters":
+                tokens.append(_letters(found[0], prose=prose))
+            case "symbol":
+                tokens.append(Token("symbol", found[0]))
+            case "command":
+                position = _command(found[0][1:], text, position, tokens)
+            case _:
+                pass
+    return tokens
+
+
+def _letters(letters: str, *, prose: bool) -> Token:
+    if prose or not letters.isascii():
+        return Token("word", letters)
+    if letters in _PLAIN_NAMES:
+        return Token("command", "\\" + letters)
+    return Token("letter" if len(letters) == 1 else "run", letters)
+
+
+def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
+    """Appends what the command stands for; returns where reading goes on."""
+    name = _RENAMED.get(name, name)
+    if name in _TEXT or name in {"mathbb", "hat", "vec"}:
+        return _styled(name, text, position, tokens)
+    if name in _DROPPED_WITH_GROUP:
+        return _group(text, position)[1]
+    if name in _DROPPED:
+        if name in {"left", "right"} and text.startswith(".", position):
+            return position + 1
+        return position
+    if name in {"i", "j"}:
+        tokens.append(Token("letter", name))
+    elif name in {"lor", "land"}:
+        tokens.append(Token("word", "or" if name == "lor" else "and"))
+    elif name in _SYMBOLS:
+        tokens.append(Token("symbol", _SYMBOLS[name]))
+    else:
+        tokens.append(Token("command", "\\" + name))
+    return position
+
+
+def _styled(name: str, text: str, position: int, tokens: list[Token]) -> int:
+    """A change of font, of which only what it says about its content is kept."""
+    content, position = _group(text, position)
+    inner = _scan(content, prose=name in _TEXT and name not in {*_MATH_FONTS})
+    only = inner[0].text if len(inner) == 1 else ""
+    if name == "mathbb":
+        tokens.append(Token("command", f"\\mathbb{{{only}}}" if only in _SETS else "\\mathbb"))
+    elif only in {"i", "j", "k"} and (name in _BOLD or name in {"hat", "vec"}):
+        tokens.append(Token("command", f"\\basis{{{only}}}"))
+    elif inner and inner[0].text.startswith("\\basis"):
+        tokens.extend(inner)
+    elif name in {"hat", "vec"}:
+        tokens += [
+            Token("command", f"\\{name}"),
+            Token("symbol", "{"),
+            *inner,
+            Token("symbol", "}"),
+        ]
+    elif name == "operatorname" or name == "operatorname*":
+        known = only.casefold() in {*_PLAIN_NAMES, "arccot", "arcsec", "arccsc", "cis"}
+        tokens.extend([Token("command", "\\" + only.casefold())] if known else inner)
+    elif name in _MATH_FONTS:
+        tokens.extend(_upright(inner) if name in {"mathrm", "rm"} else _words(inner))
+    else:
+        tokens.extend(inner)
+    return position
+
+
+def _words(tokens: list[Token]) -> list[Token]:
+    return [Token("word", token.text) if token.kind == "run" else token for token in tokens]
+
+
+def _upright(tokens: list[Token]) -> list[Token]:
+    """Upright letters are words and units, except for the constants that are printed upright."""
+    if len(tokens) == 1 and tokens[0].text in {"i", "e", "d", "C"}:
+        return tokens
+    return [Token("word", t.text) if t.kind in {"run", "letter"} else t for t in tokens]
+
+
+def _group(text: str, position: int) -> tuple[str, int]:
+    """The braced group, or the single character, at ``position``; and where it ends."""
+    while position < len(text) and text[position].isspace():
+        position += 1
+    if not text.startswith("{", position):
+        found = re.compile(r"\\[A-Za-z]+|.", re.DOTALL).match(text, position)
+        return (found[0], found.end()) if found else ("", position)
+    depth = 0
+    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, position):
+        depth += (found[0] == "{") - (found[0] == "}")
+        if depth == 0:
+            return text[position + 1 : found.start()], found.end()
+    raise Unreadable("unbalanced braces")
+
+
+def _tidy(tokens: list[Token]) -> list[Token]:
+    """Raised degree signs, primes and ordinals without their ``^``; no punctuation at the end."""
+    tidy: list[Token] = []
+    for token in tokens:
+        tidy.append(token)
+        texts = [each.text for each in tidy[-4:]]
+        if len(texts) > 1 and texts[-2] == "^" and texts[-1] in {"°", "'", *_ORDINALS}:
+            del tidy[-2]
+        elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in {"°", "'", *_ORDINALS}:
+            tidy[-4:] = [tidy[-2]]
+    while tidy and tidy[-1].kind == "symbol" and tidy[-1].text in ".,;":
+        tidy.pop()
+    return tidy

@@ -1,0 +1,423 @@
+"""When two answers are the same answer: the policy, on shapes.
+
+Every comparison says yes, no, or that it takes algebra to tell (None). The same code runs twice: in
+the calling process with a judge that knows arithmetic only, and where that leaves a question open,
+in a worker process with a judge that asks sympy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Protocol
+
+from harness.equivalence import numbers
+from harness.equivalence.expression import Node, contains, number, replace, variables
+from harness.equivalence.region import Interval, Region, is_infinite, region, same_region
+from harness.equivalence.shape import (
+    BaseNumber,
+    Choice,
+    Clock,
+    Group,
+    Matrix,
+    NumberSet,
+    Ratio,
+    Relation,
+    Scalar,
+    SetOperation,
+    Shape,
+    Words,
+)
+from harness.equivalence.units import agree
+
+
+class Judge(Protocol):
+    """Decides about formulas."""
+
+    def equal(self, gold: Node, answer: Node) -> bool | None:
+        """Whether two formulas have the same value, None when this judge cannot tell."""
+        ...
+
+    def value(self, node: Node) -> Fraction | None:
+        """The real value of a formula without variables, None when this judge cannot tell."""
+        ...
+
+
+class Arithmetic:
+    """The judge of the calling process: exact fractions, and floats to refute."""
+
+    def equal(self, gold: Node, answer: Node) -> bool | None:
+        """See ``Judge``."""
+        numbers.check_size(gold)
+        numbers.check_size(answer)
+        if is_infinite(gold) or is_infinite(answer):
+            return is_infinite(gold) == is_infinite(answer)
+        first, second = numbers.exact(gold), numbers.exact(answer)
+        if first is not None and second is not None:
+            return first == second
+        if gold == answer:
+            return True
+        return False if numbers.differ(gold, answer) else None
+
+    def value(self, node: Node) -> Fraction | None:
+        """See ``Judge``."""
+        numbers.check_size(node)
+        return numbers.exact(node)
+
+
+def every(verdicts: Iterable[bool | None]) -> bool | None:
+    """No when one says no, yes when all say yes."""
+    result: bool | None = True
+    for verdict in verdicts:
+        if verdict is False:
+            return False
+        result = None if verdict is None else result
+    return result
+
+
+def either(*verdicts: bool | None) -> bool | None:
+    """Yes when one says yes, no when all say no."""
+    if True in verdicts:
+        return True
+    return None if None in verdicts else False
+
+
+def same(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    """Whether an answer is the gold answer."""
+    if isinstance(gold, Choice) or isinstance(answer, Choice):
+        return _same_choice(gold, answer, judge)
+    if isinstance(gold, Relation) or isinstance(answer, Relation):
+        return _same_relation(gold, answer, judge)
+    if isinstance(gold, SetOperation | NumberSet) or isinstance(answer, SetOperation | NumberSet):
+        return _same_region(gold, answer, judge)
+    if isinstance(gold, Group) or isinstance(answer, Group):
+        return _same_group(gold, answer, judge)
+    return _same_single(gold, answer, judge)
+
+
+# --- choices ----------------------------------------------------------------------------------
+
+
+def _same_choice(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    if isinstance(gold, Choice):
+        letter = _letter(answer)
+        return bool(letter) and letter.upper() == gold.letter.upper()
+    assert isinstance(answer, Choice)
+    if answer.rest is not None:
+        return same(gold, answer.rest, judge)
+    return _letter(gold) == answer.letter
+
+
+def _letter(shape: Shape) -> str:
+    """The single letter that an answer consists of, else empty."""
+    match shape:
+        case Choice(letter):
+            return letter
+        case Scalar(letters=letter) if len(letter) == 1:
+            return letter
+        case Words(text) if len(text) == 1:
+            return text
+        case _:
+            return ""
+
+
+# --- relations --------------------------------------------------------------------------------
+
+
+def _same_relation(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    if isinstance(gold, Relation) and isinstance(answer, Relation):
+        return _same_relations(gold, answer, judge)
+    if isinstance(answer, Relation):
+        if _is_equation(answer):
+            return every(same(gold, value, judge) for value in _values(answer))
+        if answer.operators == ("\\in",) and answer.terms[1] is not None:
+            return same(gold, answer.terms[1], judge)
+        return _same_region(gold, answer, judge)
+    assert isinstance(gold, Relation)
+    if _is_equation(gold):
+        if not gold.name or not _defines(gold):
+            return False
+        return every(same(value, answer, judge) for value in _values(gold))
+    if gold.operators == ("\\in",) and gold.terms[1] is not None:
+        return same(gold.terms[1], answer, judge)
+    return _same_region(gold, answer, judge)
+
+
+def _is_equation(relation: Relation) -> bool:
+    return set(relation.operators) == {"="}
+
+
+def _values(relation: Relation) -> list[Shape]:
+    """The terms that a named thing is said to be equal to."""
+    if not relation.name:
+        return [term for term in relation.terms if term is not None]
+    return [term for term in relation.terms[1:] if term is not None]
+
+
+def _defines(gold: Relation) -> bool:
+    """``x = 5`` and ``f(x) = x + 1`` may be answered by the right side, ``y = x + 1`` may not."""
+    free = [variables(value.node) for value in _values(gold) if isinstance(value, Scalar)]
+    return gold.name.endswith(")") or not any(free)
+
+
+def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
+    if _is_equation(gold) and _is_equation(answer):
+        if gold.name and gold.name == answer.name:
+            pairs = [(g, a) for g in _values(gold) for a in _values(answer)]
+            verdict = every(same(g, a, judge) for g, a in pairs)
+            if verdict is not False:
+                return verdict
+        return _proportional(gold, answer, judge)
+    if gold.name and answer.name and gold.name != answer.name:
+        return False
+    if gold.operators == ("\\in",) == answer.operators:
+        assert gold.terms[1] is not None
+        assert answer.terms[1] is not None
+        return same(gold.terms[1], answer.terms[1], judge)
+    return either(_same_region(gold, answer, judge), _proportional(gold, answer, judge))
+
+
+_POINT = (Fraction(7, 3), Fraction(-11, 5), Fraction(13, 7), Fraction(17, 11), Fraction(-19, 13))
+
+
+def _proportional(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
+    """``2x - 4y = 6`` is ``x - 2y = 3``: both sides' difference, up to a constant factor."""
+    first, second = _difference(gold), _difference(answer)
+    if first is None or second is None or len(gold.operators) != len(answer.operators):
+        return False
+    names = sorted(variables(first))
+    if not names or names != sorted(variables(second)) or len(names) > len(_POINT):
+        return False
+    point = {name: number(value) for name, value in zip(names, _POINT, strict=False)}
+    factors = replace(first, point), replace(second, point)
+    try:
+        sizes = [numbers.estimate(factor, {})[0] for factor in factors]
+    except (ArithmeticError, ValueError):
+        return False
+    if not all(abs(size) > 1e-9 and abs(size.imag) < 1e-9 * abs(size) for size in sizes):  # noqa: PLR2004
+        return False
+    is_flipped = (sizes[0].real > 0) != (sizes[1].real > 0)
+    if gold.operators[0] != _turned(answer.operators[0], is_flipped):
+        return False
+    return judge.equal(
+        Node("multiply", (first, factors[1])), Node("multiply", (second, factors[0]))
+    )
+
+
+def _turned(operator: str, is_flipped: bool) -> str:
+    turned = {"<": ">", ">": "<", "\\leq": "\\geq", "\\geq": "\\leq"}
+    return turned.get(operator, operator) if is_flipped else operator
+
+
+def _difference(relation: Relation) -> Node | None:
+    match relation.terms:
+        case (Scalar(node=left), Scalar(node=right)):
+            return Node("add", (left, Node("negate", (right,))))
+        case _:
+            return None
+
+
+# --- sets of numbers --------------------------------------------------------------------------
+
+
+def _same_region(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    if isinstance(gold, NumberSet) and isinstance(answer, NumberSet):
+        return gold == answer
+    first, second = region(gold), region(answer)
+    if first is None or second is None:
+        return False
+    verdict = same_region(first, second, judge.value)
+    return _same_pieces(first, second, judge) if verdict is None else verdict
+
+
+def _same_pieces(gold: Region, answer: Region, judge: Judge) -> bool | None:
+    """Intervals whose ends hold variables: piece by piece."""
+    golds, answers = _pieces(gold), _pieces(answer)
+    return _unordered(
+        [[_same_interval(g, a, judge) for a in answers] for g in golds], len(golds), len(answers)
+    )
+
+
+def _pieces(shape: Region) -> list[Region]:
+    if isinstance(shape, Interval) or getattr(shape, "operator", "") != "\\cup":
+        return [shape]
+    return [*_pieces(shape.left), *_pieces(shape.right)]  # type: ignore[union-attr]
+
+
+def _same_interval(gold: Region, answer: Region, judge: Judge) -> bool | None:
+    if not isinstance(gold, Interval) or not isinstance(answer, Interval):
+        return None if gold == answer else False
+    if (gold.has_low, gold.has_high) != (answer.has_low, answer.has_high):
+        return False
+    return every((judge.equal(gold.low, answer.low), judge.equal(gold.high, answer.high)))
+
+
+# --- several things ---------------------------------------------------------------------------
+
+
+def _same_group(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    first, second = _vector(gold), _vector(answer)
+    if first is not None and second is not None and not (_is_pair(gold) and _is_pair(answer)):
+        return _ordered(first, second, judge)
+    if not isinstance(gold, Group):
+        return _same_as_one(gold, answer, judge)
+    if not isinstance(answer, Group):
+        is_one = gold.brackets in {"", "{}"} and len(gold.items) == 1
+        return same(gold.items[0], answer, judge) if is_one else False
+    if {gold.brackets, answer.brackets} <= {"", "{}"}:
+        return _unordered(
+            [[same(g, a, judge) for a in answer.items] for g in gold.items],
+            len(gold.items),
+            len(answer.items),
+        )
+    if gold.brackets == "()" and answer.brackets == "":
+        return _same_named(gold, answer, judge)
+    if gold.brackets != answer.brackets:
+        return False
+    return _ordered(gold.items, answer.items, judge)
+
+
+def _same_as_one(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    """``\\{7\\}`` is 7; ``7, 7`` is not."""
+    assert isinstance(answer, Group)
+    if answer.brackets not in {"", "{}"} or len(answer.items) != 1:
+        return False
+    return same(gold, answer.items[0], judge)
+
+
+def _is_pair(shape: Shape) -> bool:
+    return isinstance(shape, Group) and shape.brackets == "()"
+
+
+def _ordered(golds: tuple[Shape, ...], answers: tuple[Shape, ...], judge: Judge) -> bool | None:
+    if len(golds) != len(answers):
+        return False
+    return every(same(g, a, judge) for g, a in zip(golds, answers, strict=True))
+
+
+def _same_named(gold: Group, answer: Group, judge: Judge) -> bool | None:
+    """``x = 3, y = 4`` spells out the pair ``(3, 4)``."""
+    names = [item.name for item in answer.items if isinstance(item, Relation)]
+    if len(names) != len(answer.items) or "" in names or len(set(names)) != len(names):
+        return False
+    items = answer.items
+    if all(len(name) == 1 for name in names):
+        items = tuple(item for _, item in sorted(zip(names, items, strict=True)))
+    return _ordered(gold.items, items, judge)
+
+
+def _vector(shape: Shape) -> tuple[Shape, ...] | None:
+    """The components of anything that may be a vector, None when it is none."""
+    match shape:
+        case Group("<>" | "()", items):
+            return items
+        case Matrix(rows) if all(len(row) == 1 for row in rows):
+            return tuple(Scalar(row[0]) for row in rows)
+        case Scalar(node=node) if contains(node, "variable", _BASIS):
+            return _components(node)
+        case _:
+            return None
+
+
+_BASIS = frozenset({"\\basis{i}", "\\basis{j}", "\\basis{k}"})
+
+
+def _components(node: Node) -> tuple[Shape, ...]:
+    names = sorted(_BASIS) if "\\basis{k}" in variables(node) else sorted(_BASIS)[:2]
+    return tuple(
+        Scalar(replace(node, {other: number(int(other == name)) for other in names}))
+        for name in names
+    )
+
+
+def _unordered(verdicts: list[list[bool | None]], rows: int, columns: int) -> bool | None:
+    """Whether rows and columns can be paired off, each once."""
+    if rows != columns:
+        return False
+    if _pairs_off(verdicts, {True}):
+        return True
+    return None if _pairs_off(verdicts, {True, None}) else False
+
+
+def _pairs_off(verdicts: list[list[bool | None]], accepted: set[bool | None]) -> bool:
+    """Kuhn's augmenting paths."""
+    taken: dict[int, int] = {}
+
+    def place(row: int, seen: set[int]) -> bool:
+        for column, verdict in enumerate(verdicts[row]):
+            if verdict in accepted and column not in seen:
+                seen.add(column)
+                if column not in taken or place(taken[column], seen):
+                    taken[column] = row
+                    return True
+        return False
+
+    return all(place(row, set()) for row in range(len(verdicts)))
+
+
+# --- single things ----------------------------------------------------------------------------
+
+
+def _same_single(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    match gold, answer:
+        case Scalar(), Scalar():
+            return _same_scalar(gold, answer, judge)
+        case (Words(), Words()) | (Clock(), Clock()) | (BaseNumber(), BaseNumber()):
+            return gold == answer
+        case (Words(text), Scalar(letters=letters)) | (Scalar(letters=letters), Words(text)):
+            return len(text) > 1 and letters.casefold() == text
+        case BaseNumber(digits), Scalar(node=node):
+            return str(numbers.exact(node)) == digits.lstrip("0")
+        case Scalar(node=node), BaseNumber(digits, 10):
+            return str(numbers.exact(node)) == digits.lstrip("0")
+        case Matrix(golds), Matrix(answers):
+            return _same_matrix(golds, answers, judge)
+        case _:
+            return _same_ratio(gold, answer, judge)
+
+
+def _same_matrix(
+    golds: tuple[tuple[Node, ...], ...], answers: tuple[tuple[Node, ...], ...], judge: Judge
+) -> bool | None:
+    if [len(row) for row in golds] != [len(row) for row in answers]:
+        return False
+    pairs = zip(golds, answers, strict=True)
+    return every(judge.equal(g, a) for rows in pairs for g, a in zip(*rows, strict=True))
+
+
+def _same_ratio(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    if isinstance(gold, Ratio) and isinstance(answer, Ratio) and len(gold.parts) > 2:  # noqa: PLR2004
+        if len(gold.parts) != len(answer.parts):
+            return False
+        return every(judge.equal(g, a) for g, a in zip(gold.parts, answer.parts, strict=True))
+    first, second = _quotient(gold), _quotient(answer)
+    return judge.equal(first, second) if first and second else False
+
+
+def _quotient(shape: Shape) -> Node | None:
+    match shape:
+        case Ratio((top, bottom)):
+            return Node("divide", (top, bottom))
+        case Scalar(node=node, is_percent=False):
+            return node
+        case _:
+            return None
+
+
+def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
+    if not agree(gold.label, answer.label):
+        return False
+    verdict = judge.equal(gold.node, answer.node)
+    if gold.is_percent == answer.is_percent:
+        return verdict
+    percent, plain = (gold, answer) if gold.is_percent else (answer, gold)
+    if answer.is_percent and not _is_at_most_one(gold.node):
+        return verdict
+    fraction = Node("divide", (percent.node, number(100)))
+    return either(verdict, judge.equal(fraction, plain.node))
+
+
+def _is_at_most_one(node: Node) -> bool:
+    """The gold may be a proportion, so that an answer in per cent can be the same number."""
+    value = numbers.exact(node)
+    return value is not None and abs(value) <= 1

@@ -1,0 +1,262 @@
+"""What a formula is worth: exactly where it is rational, as floats to tell two apart, and how big.
+
+Floats only ever refute. They never say that two formulas are equal.
+"""
+
+import cmath
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+
+from harness.equivalence.expression import Node, contains, variables
+
+MAX_EXPONENT = 5000
+MAX_SYMBOLIC_EXPONENT = 500
+MAX_FACTORIAL = 3000
+MAX_BITS = 40_000
+"""Of an intermediate exact value."""
+
+
+class TooLarge(ValueError):  # noqa: N818 - says what a formula is
+    """Working a formula out would take too long; it is compared as a string only."""
+
+
+class Undefined(ValueError):  # noqa: N818
+    """A formula has no value: it divides by zero."""
+
+
+def exact(node: Node) -> Fraction | None:
+    """The value of a formula made of rational numbers, None where it is not rational on its face.
+
+    Raises:
+        TooLarge: The value, or one on the way to it, is too large to work out.
+        Undefined: It divides by zero.
+    """
+    if node.operation == "number":
+        assert isinstance(node.value, Fraction)
+        return node.value
+    operands = [exact(operand) for operand in node.operands]
+    known = [value for value in operands if value is not None]
+    if not operands or len(known) < len(operands):
+        return None
+    value = _apply(node, known)
+    if value is not None and value.numerator.bit_length() > MAX_BITS:
+        raise TooLarge("a number too large to work out")
+    return value
+
+
+def _apply(node: Node, values: list[Fraction]) -> Fraction | None:
+    match node.operation:
+        case "add":
+            return sum(values, Fraction())
+        case "multiply":
+            return values[0] * values[1]
+        case "negate":
+            return -values[0]
+        case "abs":
+            return abs(values[0])
+        case "floor":
+            return Fraction(math.floor(values[0]))
+        case "ceil":
+            return Fraction(math.ceil(values[0]))
+        case "divide":
+            return _divide(*values)
+        case "power":
+            return _power(*values)
+        case "root":
+            return _root(*values)
+        case "factorial" | "binomial":
+            return _count(node.operation, values)
+        case _:
+            return None
+
+
+def _divide(top: Fraction, bottom: Fraction) -> Fraction:
+    if bottom == 0:
+        raise Undefined("division by zero")
+    return top / bottom
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction | None:
+    if base == 0 and exponent <= 0:
+        raise Undefined("zero to a power that is not positive")
+    if exponent.denominator != 1:
+        return None
+    size = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if abs(base) != 1 and size * abs(exponent) > MAX_BITS:
+        raise TooLarge("a power too large to work out")
+    if abs(base) == 1:
+        return base ** int(exponent % 2)
+    return base ** int(exponent)
+
+
+def _root(radicand: Fraction, degree: Fraction) -> Fraction | None:
+    if degree != 2 or radicand < 0:  # noqa: PLR2004
+        return None
+    top, bottom = math.isqrt(radicand.numerator), math.isqrt(radicand.denominator)
+    is_square = top * top == radicand.numerator and bottom * bottom == radicand.denominator
+    return Fraction(top, bottom) if is_square else None
+
+
+def _count(operation: str, values: list[Fraction]) -> Fraction | None:
+    if any(value.denominator != 1 or value < 0 for value in values):
+        return None
+    if max(values) > MAX_FACTORIAL:
+        raise TooLarge("a factorial too large to work out")
+    if operation == "factorial":
+        return Fraction(math.factorial(int(values[0])))
+    return Fraction(math.comb(int(values[0]), int(values[1])))
+
+
+def check_size(node: Node) -> None:
+    """Refuses powers and factorials that no program should be asked to work out.
+
+    Raises:
+        TooLarge: There is one.
+        Undefined: It divides by zero.
+    """
+    for operand in node.operands:
+        check_size(operand)
+    if node.operation == "power":
+        exponent = _rough(node.operands[1])
+        is_symbolic = bool(variables(node.operands[0]))
+        limit = MAX_SYMBOLIC_EXPONENT if is_symbolic else MAX_EXPONENT
+        if exponent is not None and not exponent <= limit:
+            raise TooLarge("a power too large to work out")
+    elif node.operation in {"factorial", "binomial"}:
+        for operand in node.operands:
+            size = _rough(operand)
+            if size is not None and not size <= MAX_FACTORIAL:
+                raise TooLarge("a factorial too large to work out")
+    exact(node)
+
+
+def _rough(node: Node) -> float | None:
+    """Rough absolute value of a formula without variables; infinite when out of range."""
+    if variables(node):
+        return None
+    try:
+        return abs(estimate(node, {})[0])
+    except (OverflowError, ArithmeticError, ValueError):
+        return math.inf
+
+
+Estimate = tuple[complex, bool]
+"""A value, and whether its leading digits can be relied on."""
+
+
+def estimate(node: Node, values: Mapping[str, complex]) -> Estimate:
+    """The value in floats at one point.
+
+    Raises:
+        ArithmeticError, ValueError, OverflowError: It has none there, or none that floats hold.
+    """
+    if node.operation == "number":
+        assert isinstance(node.value, Fraction)
+        return complex(float(node.value)), True
+    if node.operation == "variable":
+        return values[str(node.value)], True
+    if node.operation == "constant":
+        return _constant(str(node.value)), True
+    parts = [estimate(operand, values) for operand in node.operands]
+    numbers = [value for value, _ in parts]
+    is_sound = all(sound for _, sound in parts)
+    if node.operation == "add":
+        total = sum(numbers)
+        # What cancels takes the leading digits with it.
+        return total, is_sound and abs(total) > 1e-6 * max(map(abs, numbers))
+    if node.operation == "call":
+        argument = numbers[0]
+        is_sound = is_sound and abs(argument) < 1e6  # noqa: PLR2004 - periodic functions
+        return _call(str(node.value), numbers), is_sound
+    return _operate(node.operation, numbers), is_sound and node.operation not in {"floor", "ceil"}
+
+
+def _constant(name: str) -> complex:
+    match name:
+        case "pi":
+            return complex(math.pi)
+        case "e":
+            return complex(math.e)
+        case "i":
+            return 1j
+        case _:
+            raise ValueError("infinity is no number")
+
+
+def _operate(operation: str, numbers: list[complex]) -> complex:
+    match operation:
+        case "multiply":
+            return numbers[0] * numbers[1]
+        case "divide":
+            return numbers[0] / numbers[1]
+        case "negate":
+            return -numbers[0]
+        case "abs":
+            return complex(abs(numbers[0]))
+        case "power":
+            return numbers[0] ** numbers[1]
+        case "root":
+            return numbers[0] ** (1 / numbers[1])
+        case "factorial":
+            return complex(math.gamma(_real(numbers[0]) + 1))
+        case "floor":
+            return complex(math.floor(_real(numbers[0])))
+        case "ceil":
+            return complex(math.ceil(_real(numbers[0])))
+        case "binomial":
+            n, k = map(_real, numbers)
+            return complex(math.gamma(n + 1) / math.gamma(k + 1) / math.gamma(n - k + 1))
+        case _:
+            raise ValueError(f"no value for {operation}")
+
+
+def _real(value: complex) -> float:
+    if abs(value.imag) > 1e-12 * abs(value):
+        raise ValueError("not real")
+    return value.real
+
+
+def _call(name: str, numbers: list[complex]) -> complex:
+    argument = numbers[0]
+    match name:
+        case "log":
+            return cmath.log(argument) / cmath.log(numbers[1] if len(numbers) > 1 else 10)
+        case "ln":
+            return cmath.log(argument)
+        case "cot" | "sec" | "csc":
+            return 1 / {"cot": cmath.tan, "sec": cmath.cos, "csc": cmath.sin}[name](argument)
+        case "arccot" | "arcsec" | "arccsc":
+            table = {"arccot": cmath.atan, "arcsec": cmath.acos, "arccsc": cmath.asin}
+            return table[name](1 / argument)
+        case "cis":
+            return cmath.exp(1j * argument)
+        case "arcsin" | "arccos" | "arctan":
+            return {"arcsin": cmath.asin, "arccos": cmath.acos, "arctan": cmath.atan}[name](
+                argument
+            )
+        case _:
+            return complex(getattr(cmath, name)(argument))
+
+
+_POINTS = ((0.7310585, 0.41), (1.6180339, 0.37), (2.2360679, 0.53), (-0.5772156, 0.29))
+"""Start and step: the value of each variable in turn."""
+
+
+def differ(first: Node, second: Node) -> bool:
+    """Whether floats show that two formulas are not the same. False means nothing."""
+    names = sorted(variables(first) | variables(second))
+    is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
+    for start, step in _POINTS if names else _POINTS[:1]:
+        point = {name: complex(start + step * at) for at, name in enumerate(names)}
+        try:
+            (one, is_sound), (two, is_also_sound) = estimate(first, point), estimate(second, point)
+        except (ArithmeticError, ValueError):
+            continue
+        scale = max(abs(one), abs(two))
+        if not (is_sound and is_also_sound and math.isfinite(scale)):
+            continue
+        is_real = max(abs(one.imag), abs(two.imag)) <= 1e-9 * scale
+        if (is_real or is_complex or not names) and abs(one - two) > 1e-6 * scale:
+            return True
+    return False

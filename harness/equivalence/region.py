@@ -1,0 +1,173 @@
+"""Sets of real numbers that are made of intervals and points, and when two are the same set.
+
+Two such sets are equal exactly if they agree on every end point of either, and on one number
+between each two neighbouring end points, and beyond the first and the last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from harness.equivalence.expression import Node
+from harness.equivalence.shape import (
+    Group,
+    NumberSet,
+    Relation,
+    Scalar,
+    SetOperation,
+    Shape,
+)
+
+Value = Fraction | float
+"""Exact, or infinite."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """All numbers between two ends; a point is an interval with equal, closed ends."""
+
+    low: Node
+    high: Node
+    has_low: bool
+    has_high: bool
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A union, intersection or difference."""
+
+    operator: str
+    left: Region
+    right: Region
+
+
+@dataclass(frozen=True)
+class Empty:
+    """The empty set."""
+
+
+Region = Interval | Combined | Empty
+
+_INFINITY = Node("constant", (), "infty")
+_MINUS_INFINITY = Node("negate", (_INFINITY,))
+_LINE = Interval(_MINUS_INFINITY, _INFINITY, has_low=False, has_high=False)
+
+
+def is_infinite(node: Node) -> int:
+    """1 for infinity, -1 for minus infinity, else 0."""
+    if node == _INFINITY:
+        return 1
+    return -1 if node.operation == "negate" and node.operands[0] == _INFINITY else 0
+
+
+def region(shape: Shape) -> Region | None:
+    """The set that a shape describes, None when it describes none of this kind."""
+    match shape:
+        case NumberSet("R"):
+            return _LINE
+        case Group("{}", items):
+            return _points(items)
+        case Group(brackets, (Scalar(node=low), Scalar(node=high))) if brackets[:1] in {"(", "["}:
+            return Interval(low, high, brackets[0] == "[", brackets[1] == "]")
+        case SetOperation(operator, left, right):
+            sides = region(left), region(right)
+            return Combined(operator, *sides) if None not in sides else None  # type: ignore[arg-type]
+        case Relation(_, terms, ("\\in",)):
+            return region(terms[1]) if terms[1] is not None else None
+        case Relation(name, terms, operators) if name:
+            return _solved(terms, operators)
+        case _:
+            return None
+
+
+def _points(items: tuple[Shape, ...]) -> Region | None:
+    points: Region = Empty()
+    for item in items:
+        if not isinstance(item, Scalar):
+            return None
+        points = Combined("\\cup", points, Interval(item.node, item.node, True, True))
+    return points
+
+
+def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Region | None:
+    """``x > 3``, ``3 < x``, ``x \\neq 3`` and ``1 < x <= 3``."""
+    nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
+    variable = [node is None or node.operation == "variable" for node in nodes]
+    if len(terms) == 3 and variable[1] and not (variable[0] or variable[2]):  # noqa: PLR2004
+        low = _half(_flip(operators[0]), nodes[0])
+        high = _half(operators[1], nodes[2])
+        return Combined("\\cap", low, high) if low and high else None
+    if len(terms) != 2 or variable[0] == variable[1]:  # noqa: PLR2004
+        return None
+    operator = operators[0] if variable[0] else _flip(operators[0])
+    return _half(operator, nodes[1] if variable[0] else nodes[0])
+
+
+def _flip(operator: str) -> str:
+    return {"<": ">", ">": "<", "\\leq": "\\geq", "\\geq": "\\leq"}.get(operator, operator)
+
+
+def _half(operator: str, bound: Node | None) -> Region | None:
+    if bound is None:
+        return None
+    match operator:
+        case "<" | "\\leq":
+            return Interval(_MINUS_INFINITY, bound, False, operator == "\\leq")
+        case ">" | "\\geq":
+            return Interval(bound, _INFINITY, operator == "\\geq", False)
+        case "\\neq":
+            return Combined("\\setminus", _LINE, Interval(bound, bound, True, True))
+        case _:
+            return None
+
+
+def ends(shape: Region) -> Iterator[Node]:
+    """All end points, infinite ones included."""
+    match shape:
+        case Interval(low, high):
+            yield from (low, high)
+        case Combined(_, left, right):
+            yield from ends(left)
+            yield from ends(right)
+
+
+def same_region(
+    gold: Region, answer: Region, value_of: Callable[[Node], Fraction | None]
+) -> bool | None:
+    """Whether two sets are equal; None when an end point has no known value."""
+    values: dict[Node, Value] = {}
+    for node in (*ends(gold), *ends(answer)):
+        sign = is_infinite(node)
+        value = sign * math.inf if sign else value_of(node)
+        if value is None:
+            return None
+        values[node] = value
+    return all(
+        _holds(gold, probe, values) == _holds(answer, probe, values)
+        for probe in _probes(sorted({v for v in values.values() if isinstance(v, Fraction)}))
+    )
+
+
+def _probes(points: list[Fraction]) -> list[Fraction]:
+    if not points:
+        return [Fraction(0)]
+    between = [(low + high) / 2 for low, high in zip(points, points[1:], strict=False)]
+    return [points[0] - 1, *points, *between, points[-1] + 1]
+
+
+def _holds(shape: Region, probe: Fraction, values: dict[Node, Value]) -> bool:
+    match shape:
+        case Interval(low, high, has_low, has_high):
+            above = probe > values[low] or (has_low and probe == values[low])
+            below = probe < values[high] or (has_high and probe == values[high])
+            return above and below
+        case Combined(operator, left, right):
+            first, second = _holds(left, probe, values), _holds(right, probe, values)
+            if operator == "\\cup":
+                return first or second
+            return first and (second if operator == "\\cap" else not second)
+        case _:
+            return False

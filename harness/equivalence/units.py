@@ -1,0 +1,165 @@
+"""What may stand beside a number: known units, and words that do not change what it says."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from harness.equivalence.latex import Token, Unreadable
+
+
+class Label(NamedTuple):
+    """What an answer says beside its number."""
+
+    unit: str = ""
+    """Known units in one spelling (``inch^2``, ``mile/hour``), empty where none is known."""
+    words: frozenset[str] = frozenset()
+    """The other words, singular."""
+
+
+_NAMES = {
+    "millimeter": "mm millimetre", "centimeter": "cm centimetre cms", "decimeter": "dm decimetre",
+    "meter": "m metre", "kilometer": "km kilometre kms", "inch": "in inches",
+    "foot": "ft feet", "yard": "yd", "mile": "mi",
+    "milligram": "mg", "gram": "g gm", "kilogram": "kg kgs kilo", "ounce": "oz", "pound": "lb lbs",
+    "ton": "tonne", "second": "s sec", "minute": "min", "hour": "h hr hrs", "day": "", "week": "",
+    "month": "", "year": "yr yrs", "milliliter": "ml mL millilitre", "liter": "l L litre",
+    "gallon": "gal", "quart": "qt", "pint": "pt", "cup": "",
+    "degree": "deg °", "radian": "rad", "dollar": "usd \\$", "cent": "¢", "euro": "eur €",
+    "british pound": "gbp £", "yen": "¥", "penny": "pennies pence", "nickel": "", "dime": "",
+    "quarter": "", "joule": "J", "newton": "N", "watt": "W", "volt": "V", "hertz": "Hz",
+    "kelvin": "K", "celsius": "", "fahrenheit": "", "acre": "", "hectare": "",
+    "bit": "", "byte": "", "knot": "",
+}  # fmt: skip
+_UNITS = {
+    spelling: unit
+    for unit, spellings in _NAMES.items()
+    for name in (unit, *spellings.split())
+    for spelling in ((name, name + "s") if len(name) > 3 else (name,))  # noqa: PLR2004
+}
+_COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour",
+             "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2"}  # fmt: skip
+_POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
+_SILENT = frozenset(
+    "a an the of in total each long wide tall high away apart old units unit".split()
+)
+# Words beside a number that make it another number, a range, a choice or no answer at all.
+_TELLING = frozenset(
+    "or and not no non un of mod modulo plus minus times over divided by to from than more less fewer "
+    "least most about approximately approx around nearly almost roughly above below under exactly "
+    "half halves third thirds fourth fourths quarter fifth sixth seventh eighth eighths ninth tenth "
+    "tenths hundredth thousandth zero one two three four five six seven eight nine ten eleven "
+    "twelve hundred thousand million billion trillion dozen pair percent base if when where only "
+    "either neither both but except without is are was be isnt wrong incorrect maybe perhaps "
+    "possibly unless until greater smaller bigger larger factorial squared cubed power root double "
+    "twice thrice triple negative positive choose per mixed remainder remaining r equals equal "
+    "undefined infinity infinite impossible option choice answer x nor versus vs between through "
+    "up down down".split()
+)
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+
+NUMBER_WORDS = {
+    word: value
+    for value, word in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+    )
+}
+
+
+def unit_of(spelling: str) -> str:
+    """The unit of a spelling, empty when it is none."""
+    return _UNITS.get(spelling) or _UNITS.get(spelling.casefold(), "")
+
+
+def is_bare_unit(token: Token) -> bool:
+    """A unit that can be told from variables without ``\\text``: two letters or more."""
+    return token.kind == "run" and bool(unit_of(token.text) or token.text in _COMPOUND)
+
+
+def scale_of(tokens: Sequence[Token]) -> int | None:
+    """The power of ten of ``million`` and its like when it comes first."""
+    return _SCALES.get(tokens[0].text.casefold()) if tokens else None
+
+
+def read_label(tokens: Sequence[Token]) -> Label:
+    """What the tokens after a number say.
+
+    Raises:
+        Unreadable: They are more than a label: they change the number or hedge it.
+    """
+    reader = _LabelReader()
+    for token in tokens:
+        reader.add(token)
+    return reader.label()
+
+
+class _LabelReader:
+    def __init__(self) -> None:
+        self.above: dict[str, int] = {}
+        self.below: dict[str, int] = {}
+        self.words: set[str] = set()
+        self.is_below = False
+        self.power = 1
+        self.awaits_exponent = False
+        self.last: tuple[dict[str, int], str] | None = None
+
+    def add(self, token: Token) -> None:
+        if token.text in {"{", "}", ".", "(", ")", "\\cdot", "-", "'"}:
+            return
+        if token.text == "^":
+            self.awaits_exponent = True
+        elif self.awaits_exponent:
+            self.exponent(token)
+        elif token.text in {"/", "per"}:
+            self.is_below = True
+        elif token.text in _POWERS and (token.text not in {"squared", "cubed"} or not self.last):
+            self.power = _POWERS[token.text]
+        elif token.text in {"squared", "cubed"}:
+            assert self.last is not None
+            self.last[0][self.last[1]] = _POWERS[token.text]
+        elif token.kind in {"word", "run"} or token.text in {"°", "\\$", "€", "£", "¥", "¢"}:
+            self.word(token.text)
+        else:
+            raise Unreadable(f"{token.text!r} beside a number")
+
+    def exponent(self, token: Token) -> None:
+        if self.last is None or not re.fullmatch("[1-4]", token.text):
+            raise Unreadable("an exponent that belongs to no unit")
+        self.last[0][self.last[1]] = int(token.text)
+        self.awaits_exponent = False
+
+    def word(self, text: str) -> None:
+        unit = unit_of(text)
+        if unit:
+            side = self.below if self.is_below else self.above
+            side[unit] = self.power
+            self.last, self.power = (side, unit), 1
+        elif text.casefold() in _COMPOUND:
+            top, _, bottom = _COMPOUND[text.casefold()].partition("/")
+            self.above[top] = 1
+            if bottom:
+                self.below[bottom] = 1
+        elif text.casefold() in _TELLING:
+            raise Unreadable(f"{text!r} beside a number")
+        elif text.casefold() not in _SILENT:
+            self.words.add(text.casefold().rstrip("s"))
+
+    def label(self) -> Label:
+        if len(self.words) > 4:  # noqa: PLR2004
+            raise Unreadable("a sentence beside a number")
+        sides = [
+            "*".join(
+                f"{unit}^{power}" if power > 1 else unit for unit, power in sorted(side.items())
+            )
+            for side in (self.above, self.below)
+        ]
+        return Label("/".join(filter(None, sides)), frozenset(self.words))
+
+
+def agree(gold: Label, answer: Label) -> bool:
+    """Whether two labels may stand for the same: one may be missing, they may not conflict."""
+    if answer == Label() or gold == Label():
+        return True
+    if gold.unit or answer.unit:
+        return gold.unit == answer.unit
+    return bool(gold.words & answer.words)

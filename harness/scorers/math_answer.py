@@ -1,0 +1,87 @@
+"""Grades maths answers: the last box, compared with the reference exactly.
+
+The policy is that of ``harness.answers.boxed`` and ``harness.equivalence``. An answer that cannot
+be read, or whose algebra outlives its limit, is not the reference as far as anybody can tell: it
+is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is not the model's
+doing: a worker that cannot be started, a reference that cannot be read.
+"""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from harness.answers.boxed import extract_boxed
+from harness.answers.thinking import split_thinking
+from harness.equivalence.checker import Equivalence, library_versions
+from harness.errors import UnavailableError
+from harness.records import Grade, MathReference, Problem
+
+
+class MathAnswerScorer:
+    """Grades in ``workers`` processes; see ``harness.scorers.base.Scorer``.
+
+    Args:
+        workers: Processes, and threads that may call ``grade`` at once.
+        pair_limit_s: Seconds of algebra for one answer, after which its process is killed.
+    """
+
+    name = "math_answer@1"
+
+    def __init__(self, workers: int, pair_limit_s: float = 8.0) -> None:
+        self._pair_limit_s = pair_limit_s
+        self._equivalence = Equivalence(workers, pair_limit_s)
+
+    def __enter__(self) -> Self:
+        self._equivalence.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._equivalence.__exit__(kind, error, trace)
+
+    def grade(self, problem: Problem, answer: str) -> Grade:
+        """Grades one answer text, the reasoning already taken off."""
+        if not isinstance(problem.reference, MathReference):
+            return Grade(status="scorer_error", detail="none: the problem has no maths reference")
+        return self._grade(problem.reference.answer, answer)
+
+    def grade_output(self, gold: str, output: str) -> Grade:
+        """Grades one complete output, reasoning included: for ``harness grade math``.
+
+        A ``</think>`` ends the reasoning whether or not a ``<think>`` began it.
+        """
+        answer = split_thinking(output, prompt_opened_think=False).answer
+        if answer is None:
+            return Grade(
+                status="no_answer", is_complete=False, detail="none: the reasoning never ended"
+            )
+        return self._grade(gold, answer)
+
+    def context(self) -> dict[str, str]:
+        """Versions and the limit that a grade depends on."""
+        return {**library_versions(), "pair_limit_s": str(self._pair_limit_s)}
+
+    def _grade(self, gold: str, answer: str) -> Grade:
+        started_s = time.monotonic()
+        extracted = extract_boxed(answer)
+        if extracted.text is None:
+            why = "no final answer" if extracted.is_complete else "the last box was cut off"
+            return Grade(
+                status="no_answer", is_complete=extracted.is_complete, detail=f"none: {why}"
+            )
+        try:
+            found = self._equivalence.compare(gold, extracted.text)
+        except UnavailableError as error:
+            return Grade(status="scorer_error", extracted=extracted.text, detail=f"none: {error}")
+        status = "correct" if found.is_equal else "incorrect"
+        why = "" if found.status == "ok" else f" {found.status}"
+        return Grade(
+            status="scorer_error" if found.status == "gold_unparsed" else status,
+            extracted=extracted.text,
+            detail=f"{found.route}:{why} {found.detail}".strip().rstrip(":"),
+            wall_s=time.monotonic() - started_s,
+        )
