@@ -103,6 +103,8 @@ _PLAIN_NAMES = frozenset(
     "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt pi theta alpha "
     "beta infty cup cap binom".split()
 )
+# Written as text now and then; "sec" is not among them, it is a unit.
+_UPRIGHT_FUNCTIONS = frozenset({"sin", "cos", "cis", "ln", "arcsin", "arccos", "arctan"})
 _ORDINALS = frozenset({"st", "nd", "rd", "th"})
 
 
@@ -209,6 +211,8 @@ def _scan(text: str, *, prose: bool) -> list[Token]:
 
 
 def _letters(letters: str, *, prose: bool) -> Token:
+    if prose and letters in _UPRIGHT_FUNCTIONS:
+        return Token("command", "\\" + letters)
     if prose or not letters.isascii():
         return Token("word", letters)
     if letters in _PLAIN_NAMES:

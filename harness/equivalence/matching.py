@@ -13,7 +13,7 @@ from typing import Protocol
 
 from harness.equivalence import numbers
 from harness.equivalence.expression import Node, contains, number, replace, variables
-from harness.equivalence.region import Interval, Region, is_infinite, region, same_region
+from harness.equivalence.region import Interval, Region, ends, is_infinite, region, same_region
 from harness.equivalence.shape import (
     BaseNumber,
     Choice,
@@ -156,6 +156,8 @@ def _values(relation: Relation) -> list[Shape]:
 
 def _defines(gold: Relation) -> bool:
     """``x = 5`` and ``f(x) = x + 1`` may be answered by the right side, ``y = x + 1`` may not."""
+    if set(gold.name) & set("+-/^") or "\\" in gold.name[1:]:
+        return False
     free = [variables(value.node) for value in _values(gold) if isinstance(value, Scalar)]
     return gold.name.endswith(")") or not any(free)
 
@@ -227,7 +229,9 @@ def _same_region(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
     if first is None or second is None:
         return False
     verdict = same_region(first, second, judge.value)
-    return _same_pieces(first, second, judge) if verdict is None else verdict
+    if verdict is None and any(variables(end) for end in (*ends(first), *ends(second))):
+        return _same_pieces(first, second, judge)
+    return verdict
 
 
 def _same_pieces(gold: Region, answer: Region, judge: Judge) -> bool | None:
@@ -411,13 +415,11 @@ def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
     if gold.is_percent == answer.is_percent:
         return verdict
     percent, plain = (gold, answer) if gold.is_percent else (answer, gold)
-    if answer.is_percent and not _is_at_most_one(gold.node):
+    as_fraction = judge.equal(Node("divide", (percent.node, number(100))), plain.node)
+    if gold.is_percent:
+        return either(verdict, as_fraction)
+    # A gold below 1 is a proportion; above 1 it is what a question for per cent was answered by.
+    size = numbers.exact(gold.node)
+    if size is None or abs(size) > 1:
         return verdict
-    fraction = Node("divide", (percent.node, number(100)))
-    return either(verdict, judge.equal(fraction, plain.node))
-
-
-def _is_at_most_one(node: Node) -> bool:
-    """The gold may be a proportion, so that an answer in per cent can be the same number."""
-    value = numbers.exact(node)
-    return value is not None and abs(value) <= 1
+    return either(verdict, as_fraction) if size == 1 else as_fraction

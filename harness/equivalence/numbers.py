@@ -5,7 +5,8 @@ Floats only ever refute. They never say that two formulas are equal.
 
 import cmath
 import math
-from collections.abc import Mapping
+import random
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from harness.equivalence.expression import Node, contains, variables
@@ -160,6 +161,9 @@ def estimate(node: Node, values: Mapping[str, complex]) -> Estimate:
         return _constant(str(node.value)), True
     parts = [estimate(operand, values) for operand in node.operands]
     numbers = [value for value, _ in parts]
+    if node.operation == "negate":
+        # Not -value: a negative zero as imaginary part would change the branch of roots.
+        return 0 - numbers[0], parts[0][1]
     is_sound = all(sound for _, sound in parts)
     if node.operation == "add":
         total = sum(numbers)
@@ -190,14 +194,12 @@ def _operate(operation: str, numbers: list[complex]) -> complex:
             return numbers[0] * numbers[1]
         case "divide":
             return numbers[0] / numbers[1]
-        case "negate":
-            return -numbers[0]
         case "abs":
             return complex(abs(numbers[0]))
         case "power":
             return numbers[0] ** numbers[1]
         case "root":
-            return numbers[0] ** (1 / numbers[1])
+            return _float_root(*numbers)
         case "factorial":
             return complex(math.gamma(_real(numbers[0]) + 1))
         case "floor":
@@ -209,6 +211,13 @@ def _operate(operation: str, numbers: list[complex]) -> complex:
             return complex(math.gamma(n + 1) / math.gamma(k + 1) / math.gamma(n - k + 1))
         case _:
             raise ValueError(f"no value for {operation}")
+
+
+def _float_root(radicand: complex, degree: complex) -> complex:
+    """The real root of a negative number where there is one, as school has it."""
+    if radicand.imag == 0 and radicand.real < 0 and degree.real % 2 == 1:
+        return -((-radicand) ** (1 / degree))
+    return complex(radicand.real, radicand.imag or 0.0) ** (1 / degree)
 
 
 def _real(value: complex) -> float:
@@ -239,16 +248,23 @@ def _call(name: str, numbers: list[complex]) -> complex:
             return complex(getattr(cmath, name)(argument))
 
 
-_POINTS = ((0.7310585, 0.41), (1.6180339, 0.37), (2.2360679, 0.53), (-0.5772156, 0.29))
-"""Start and step: the value of each variable in turn."""
+def points(names: list[str]) -> Iterator[dict[str, Fraction]]:
+    """Fixed points to try formulas at, of every order and sign of their variables.
+
+    Roots, logarithms and inverse functions are real on a part of them only, hence several ranges.
+    """
+    for low, high in ((0, 1), (0, 5), (-5, 5), (-1, 1), (10, 50)):
+        for turn in range(2 if len(names) < 2 else 3):  # noqa: PLR2004 - all orders of two
+            draw = random.Random(f"{low} {high} {turn}")  # noqa: S311 - repeatable, not secret
+            yield {name: Fraction(draw.randrange(low * 997, high * 997), 997) for name in names}
 
 
 def differ(first: Node, second: Node) -> bool:
     """Whether floats show that two formulas are not the same. False means nothing."""
     names = sorted(variables(first) | variables(second))
     is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
-    for start, step in _POINTS if names else _POINTS[:1]:
-        point = {name: complex(start + step * at) for at, name in enumerate(names)}
+    for exact_point in points(names):
+        point = {name: complex(float(value)) for name, value in exact_point.items()}
         try:
             (one, is_sound), (two, is_also_sound) = estimate(first, point), estimate(second, point)
         except (ArithmeticError, ValueError):
@@ -259,4 +275,6 @@ def differ(first: Node, second: Node) -> bool:
         is_real = max(abs(one.imag), abs(two.imag)) <= 1e-9 * scale
         if (is_real or is_complex or not names) and abs(one - two) > 1e-6 * scale:
             return True
+        if not names:
+            return False
     return False

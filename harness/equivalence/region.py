@@ -97,13 +97,23 @@ def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Regi
     nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
     variable = [node is None or node.operation == "variable" for node in nodes]
     if len(terms) == 3 and variable[1] and not (variable[0] or variable[2]):  # noqa: PLR2004
-        low = _half(_flip(operators[0]), nodes[0])
-        high = _half(operators[1], nodes[2])
-        return Combined("\\cap", low, high) if low and high else None
+        return _between(nodes[0], nodes[2], operators)
     if len(terms) != 2 or variable[0] == variable[1]:  # noqa: PLR2004
         return None
     operator = operators[0] if variable[0] else _flip(operators[0])
     return _half(operator, nodes[1] if variable[0] else nodes[0])
+
+
+def _between(first: Node | None, last: Node | None, operators: tuple[str, ...]) -> Region | None:
+    """``1 < x <= 3`` and ``3 >= x > 1``."""
+    if first is None or last is None:
+        return None
+    has_first, has_last = (operator in {"\\leq", "\\geq"} for operator in operators)
+    if set(operators) <= {"<", "\\leq"}:
+        return Interval(first, last, has_first, has_last)
+    if set(operators) <= {">", "\\geq"}:
+        return Interval(last, first, has_last, has_first)
+    return None
 
 
 def _flip(operator: str) -> str:

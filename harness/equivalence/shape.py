@@ -187,10 +187,13 @@ def _encloses(tokens: list[Token]) -> bool:
 
 def _without_lead(tokens: list[Token]) -> list[Token]:
     """Without ``Answer:`` in front."""
+    said = ""
     for at, token in enumerate(tokens[:6]):
         if token.text in {":", "="}:
-            said = " ".join(each.text.casefold() for each in tokens[:at])
-            return tokens[at + 1 :] if _LEAD.fullmatch(said) else tokens
+            return tokens[at + 1 :] if _LEAD.fullmatch(said.strip()) else tokens
+        if said.endswith("answer is "):
+            return tokens[at:] if _LEAD.fullmatch(said.strip()) else tokens
+        said += token.text.casefold() + " "
     return tokens
 
 
@@ -206,9 +209,9 @@ def _clock(tokens: list[Token]) -> Shape | None:
 
 
 def _base_number(tokens: list[Token]) -> Shape | None:
-    compact = "".join(t.text.casefold() for t in tokens if t.text not in {"{", "}", "(", ")"})
+    compact = "".join(t.text for t in tokens if t.text not in {"{", "}", "(", ")"})
     names = "|".join(NUMBER_WORDS)
-    found = re.fullmatch(rf"(\d[\da-z]*?)(?:_(?:base)?|base)(\d+|{names})", compact)
+    found = re.fullmatch(rf"([A-F]*\d[\dA-F]*)(?:_(?:base)?|base)(\d+|{names})", compact)
     if not found or (depth_errors(tokens)):
         return None
     base = NUMBER_WORDS.get(found[2]) or int(found[2])
@@ -453,6 +456,8 @@ def _set(inside: list[Token]) -> Shape:
 
 
 def _matrix(tokens: list[Token]) -> Shape:
+    if len(tokens) > 2 and tokens[0].text in {"(", "["} and _encloses(tokens):  # noqa: PLR2004
+        tokens = tokens[1:-1]
     starts = [at for at, token in enumerate(tokens) if token.text == "\\begin"]
     ends = [at for at, token in enumerate(tokens) if token.text == "\\end"]
     if len(starts) != 1 or len(ends) != 1 or ends[0] + 4 != len(tokens):
@@ -523,7 +528,7 @@ def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 
 def _starts_label(tokens: list[Token], at: int) -> bool:
     token = tokens[at]
-    if token.text in {"%", *_CURRENCIES} or token.kind == "word":
+    if token.text in {"%", "percent", *_CURRENCIES} or token.kind == "word":
         return True
     if token.text == "\\cdot":
         return at + 1 < len(tokens) and tokens[at + 1].kind == "word"

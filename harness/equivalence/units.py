@@ -139,7 +139,7 @@ class _LabelReader:
             self.above[top] = 1
             if bottom:
                 self.below[bottom] = 1
-        elif text.casefold() in _TELLING:
+        elif {text.casefold(), text.casefold().rstrip("s")} & _TELLING:
             raise Unreadable(f"{text!r} beside a number")
         elif text.casefold() not in _SILENT:
             self.words.add(text.casefold().rstrip("s"))
