@@ -62,6 +62,8 @@ class Outcome:
     cpu_s: float
     is_starved: bool = False
     """It was stopped at its deadline without having had its share of a CPU."""
+    waited_s: float | None = None
+    """Of ``wall_s``, what it was ready to run and had no CPU; None where that was not looked at."""
 
     @property
     def passed(self) -> bool:
@@ -74,8 +76,6 @@ class Setup:
     """How a warden is to confine its children."""
 
     level: Level
-    index: int
-    """Number of the warden in its sandbox: each has user ids of its own."""
     memory_bytes: int
     work_dir: str
     """Folder for the programs' files; unused at level ``namespaces``, which has its own."""
