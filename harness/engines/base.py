@@ -10,7 +10,9 @@ from harness.records import Completion, EngineInfo, GenerationRequest
 class Clock(Protocol):
     """Seconds on the run's monotonic clock."""
 
-    def __call__(self) -> float: ...
+    def __call__(self) -> float:
+        """Now."""
+        ...
 
 
 class Engine(Protocol):
@@ -39,3 +41,22 @@ class Engine(Protocol):
                 whose ``finish_reason`` is ``error``; running out of tokens is ``length``.
         """
         ...
+
+
+def tokens_needed(request: GenerationRequest) -> int:
+    """Prompt and output budget of a request together."""
+    return len(request.prompt_token_ids) + request.sampling.max_new_tokens
+
+
+def refusal(request: GenerationRequest, max_model_len: int) -> str | None:
+    """Why a request cannot be served as it was asked, None when it can.
+
+    One that would leave less than its budget is refused rather than cut short in silence: its
+    score would pass for one with the whole budget.
+    """
+    if tokens_needed(request) <= max_model_len:
+        return None
+    return (
+        f"a prompt of {len(request.prompt_token_ids)} tokens + max_new_tokens="
+        f"{request.sampling.max_new_tokens} exceed the context of {max_model_len} tokens"
+    )

@@ -1,0 +1,150 @@
+"""A batch whose rows come and go: the decoding loop over a transformers model.
+
+``model.generate`` keeps a batch together until its last row ends and hands nothing out before.
+Here a row that ends leaves at once, and another takes its place.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.engines.kv_cache import new_cache
+from harness.engines.sampling import draw
+from harness.prompts import Times
+from harness.records import GenerationRequest
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A request while it is served."""
+
+    request: GenerationRequest
+    queued_s: float
+    started_s: float | None = None
+    first_token_s: float | None = None
+    token_ids: list[int] = field(default_factory=list)
+    """Generated so far."""
+    numbers: random.Random = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Python guarantees this sequence of 53-bit numbers on every machine, for every version.
+        self.numbers = random.Random(self.request.seed)  # noqa: S311 - nothing secret
+
+    @property
+    def known_ids(self) -> tuple[int, ...]:
+        """Prompt and what was generated: all that the next token depends on."""
+        return (*self.request.prompt_token_ids, *self.token_ids)
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of it in the cache: the newest one is not there yet."""
+        return len(self.request.prompt_token_ids) + len(self.token_ids) - 1
+
+    def uniform(self) -> float:
+        """The number that decides the next token; none is spent on a greedy one."""
+        return self.numbers.random() if self.request.sampling.temperature > 0 else 0.0
+
+    def ended(self, stop_token_ids: frozenset[int]) -> bool:
+        """Whether the newest token is its last."""
+        budget = self.request.sampling.max_new_tokens
+        return len(self.token_ids) >= budget or self.token_ids[-1] in stop_token_ids
+
+    def times(self, finished_s: float) -> Times:
+        """When things happened to it."""
+        return Times(self.queued_s, self.started_s, self.first_token_s, finished_s)
+
+
+class Batch:
+    """Rows with a common cache. Every row has one more token after ``admit`` and after ``step``.
+
+    When memory runs out in one of them, only ``clear`` is left; the rows can be admitted again
+    and go on where they were.
+    """
+
+    def __init__(self, model: Any, pad_token_id: int) -> None:
+        self.rows: list[Row] = []
+        self._model = model
+        self._pad = pad_token_id
+        self._cache = new_cache()
+
+    def admit(self, newcomers: Sequence[Row]) -> None:
+        """Reads the rows' prompts, left-padded to the longest, and draws a token for each."""
+        import torch
+
+        known = [row.known_ids for row in newcomers]
+        width = max(len(ids) for ids in known)
+        pads = [width - len(ids) for ids in known]
+        ids = [[self._pad] * pad + list(ids) for pad, ids in zip(pads, known, strict=True)]
+        positions = [[max(0, column - pad) for column in range(width)] for pad in pads]
+        cache = new_cache()
+        with torch.inference_mode():
+            logits = self._forward(cache, ids, positions, pads)
+            if self.rows:
+                self._rebuild(range(len(self.rows)), cache, max(width, self._width))
+            else:
+                self._cache = cache
+            self.rows.extend(newcomers)
+            _append(newcomers, logits)
+
+    def step(self) -> None:
+        """Draws the next token of every row."""
+        import torch
+
+        ids = [[row.token_ids[-1]] for row in self.rows]
+        positions = [[row.cached_tokens] for row in self.rows]
+        pads = [self._width - row.cached_tokens for row in self.rows]
+        with torch.inference_mode():
+            _append(self.rows, self._forward(self._cache, ids, positions, pads))
+
+    def drop(self, ended: Sequence[Row]) -> None:
+        """Takes rows out, with their part of the cache."""
+        import torch
+
+        kept = [place for place, row in enumerate(self.rows) if row not in ended]
+        self.rows = [self.rows[place] for place in kept]
+        if not self.rows:
+            self.clear()
+            return
+        with torch.inference_mode():
+            self._rebuild(kept, None, max(row.cached_tokens for row in self.rows))
+
+    def clear(self) -> list[Row]:
+        """Takes all rows out and frees the cache."""
+        rows, self.rows = self.rows, []
+        self._cache = new_cache()
+        return rows
+
+    @property
+    def _width(self) -> int:
+        return int(self._cache.get_seq_length())
+
+    def _forward(
+        self, cache: Any, ids: list[list[int]], positions: list[list[int]], pads: list[int]
+    ) -> Any:
+        """Float32 logits (rows, vocabulary) after the last token of ids (rows, tokens)."""
+        import torch
+
+        device = self._model.device
+        columns = torch.arange(cache.get_seq_length() + len(ids[0]), device=device)
+        mask = columns >= torch.tensor(pads, device=device)[:, None]
+        output = self._model(
+            input_ids=torch.tensor(ids, device=device),
+            attention_mask=mask.long(),
+            position_ids=torch.tensor(positions, device=device),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1].float()
+
+    def _rebuild(self, kept: Sequence[int], newcomers: Any, width: int) -> None:
+        for place, layer in enumerate(self._cache.layers):
+            layer.rebuild(kept, newcomers.layers[place] if newcomers else None, width)
+
+
+def _append(rows: Sequence[Row], logits: Any) -> None:
+    samplings = [row.request.sampling for row in rows]
+    tokens = draw(logits, samplings, [row.uniform() for row in rows])
+    for row, token in zip(rows, tokens, strict=True):
+        row.token_ids.append(token)

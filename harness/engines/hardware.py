@@ -1,0 +1,116 @@
+"""What this machine computes with, asked without loading torch."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# The kernel's names for bfloat16 arithmetic: x86 (AVX-512 or AMX) and Arm.
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+
+
+def usable_cores() -> tuple[int, ...]:
+    """The cores that this process may run on, which a container can make fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
+def cpu_name() -> str:
+    """The processor's model name, its architecture where the system does not tell."""
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slow."""
+    flags = _cpu_field("flags") or _cpu_field("Features") or ""
+    return not BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+def cuda_devices() -> int:
+    """NVIDIA GPUs that a process started now would see, by their device nodes; 0 without any."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    nodes = sum(node.name[len("nvidia") :].isdigit() for node in Path("/dev").glob("nvidia*"))
+    # Windows' subsystem for Linux has one node for all of them.
+    nodes = nodes or int(Path("/dev/dxg").exists() and Path("/usr/lib/wsl/lib").is_dir())
+    if visible is None:
+        return nodes
+    wanted = [part for part in visible.split(",") if part.strip() not in {"", "-1"}]
+    return min(nodes, len(wanted))
+
+
+def peak_rss_bytes(pids: Iterable[int | str]) -> int | None:
+    """Sum of the highest resident memory of each process so far, None where none can be read.
+
+    Memory that processes share is counted in each, and their peaks need not have coincided: the
+    sum is an upper bound.
+    """
+    peaks = [peak for pid in pids if (peak := _high_water_bytes(pid)) is not None]
+    return sum(peaks) if peaks else None
+
+
+def gpu_memory_bytes(pids: Iterable[int]) -> tuple[int | None, str]:
+    """Memory that processes hold on all GPUs now, and where the figure comes from.
+
+    In a container the driver knows processes by other ids; then it is all that is in use on the
+    GPUs that this process may see, whoever uses it.
+    """
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except (ImportError, OSError) as error:
+        return None, f"no NVML ({type(error).__name__})"
+    except pynvml.NVMLError as error:
+        return None, f"no NVML ({error})"
+    try:
+        wanted = set(pids)
+        gpus = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in _visible_gpus(pynvml)]
+        held = [
+            process.usedGpuMemory
+            for gpu in gpus
+            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+            if process.pid in wanted and process.usedGpuMemory is not None
+        ]
+        if held:
+            return sum(held), "NVML, memory of vLLM's processes"
+        used = sum(pynvml.nvmlDeviceGetMemoryInfo(gpu).used for gpu in gpus)
+        return used or None, "NVML, memory in use on the visible GPUs"
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _visible_gpus(pynvml: Any) -> list[int]:
+    count = pynvml.nvmlDeviceGetCount()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    chosen = [int(part) for part in visible.split(",") if part.strip().isdigit()]
+    return [place for place in chosen if place < count] or list(range(count))
+
+
+def _high_water_bytes(pid: int | str) -> int | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        if str(pid) not in {"self", str(os.getpid())}:
+            return None
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _cpu_field(name: str) -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return None

@@ -1,0 +1,149 @@
+"""Keys and values of a batch whose rows come and go.
+
+Shapes: B rows, H key-value heads, G query heads for each of them, T cached tokens, D head size.
+Rows are padded on the left, so that all of them end in the same column.
+
+``KeyValues`` stands where transformers expects a cache layer (``transformers.cache_utils``). The
+library's own one copies the whole cache for every token; this one has room to grow into. It holds
+every token, sliding windows being a matter of the attention mask.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+ATTENTION = "harness_grouped"
+
+# Columns to grow by: a quarter of what is there, at least so many.
+MIN_GROWTH = 64
+
+
+class KeyValues:
+    """The cache of one layer."""
+
+    is_sliding = False
+    is_compileable = False
+    is_croppable = True
+
+    def __init__(self, **_: Any) -> None:
+        self.length = 0
+        """Columns in use."""
+        self._keys: Any = None
+        self._values: Any = None
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether there is a buffer."""
+        return self._keys is not None
+
+    def update(self, keys: Any, values: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+        """Appends (B, H, new, D) and returns all, (B, H, T, D)."""
+        end = self.length + keys.shape[-2]
+        if self._keys is None or end > self._keys.shape[-2]:
+            room = end + max(MIN_GROWTH, end // 4)
+            self._keys = self._moved(self._keys, keys, room)
+            self._values = self._moved(self._values, values, room)
+        self._keys[:, :, self.length : end] = keys
+        self._values[:, :, self.length : end] = values
+        self.length = end
+        return self._keys[:, :, :end], self._values[:, :, :end]
+
+    def _moved(self, old: Any, like: Any, room: int) -> Any:
+        rows, heads, _, size = like.shape
+        new = like.new_empty(rows, heads, room, size)
+        if old is not None:
+            new[:, :, : self.length] = old[:, :, : self.length]
+        return new
+
+    def rebuild(self, rows: Sequence[int], newcomers: "KeyValues | None", width: int) -> None:
+        """Keeps some rows, appends those of another cache, pads or trims on the left to width."""
+        parts = [(self._keys[list(rows)], self._values[list(rows)], self.length)] if rows else []
+        if newcomers is not None:
+            parts.append((newcomers._keys, newcomers._values, newcomers.length))
+        room = width + max(MIN_GROWTH, width // 4)
+        count = sum(len(keys) for keys, _, _ in parts)
+        first_keys, first_values, _ = parts[0]
+        keys = first_keys.new_empty(count, first_keys.shape[1], room, first_keys.shape[3])
+        values = first_values.new_empty(count, first_values.shape[1], room, first_values.shape[3])
+        start = 0
+        for old_keys, old_values, length in parts:
+            used = min(length, width)
+            place = slice(start, start + len(old_keys))
+            for new, old in ((keys, old_keys), (values, old_values)):
+                # Masked columns must be finite: 0 times NaN is NaN.
+                new[place, :, : width - used] = 0
+                new[place, :, width - used : width] = old[:, :, length - used : length]
+            start += len(old_keys)
+        self._keys, self._values, self.length = keys, values, width
+
+    def lazy_initialization(self, *_: Any) -> None:
+        """Nothing to do before the first ``update``; transformers asks."""
+
+    def get_seq_length(self) -> int:
+        """Columns in use; transformers asks."""
+        return self.length
+
+    def get_max_length(self) -> int:
+        """No limit; transformers asks."""
+        return -1
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Columns that the mask covers and the first of them; transformers asks."""
+        return self.length + query_length, 0
+
+
+def new_cache() -> Any:
+    """An empty cache for all layers of a model."""
+    from transformers.cache_utils import Cache
+
+    return Cache(layer_class_to_replicate=_layer_class())
+
+
+@cache
+def _layer_class() -> type:
+    # transformers tells attention layers from recurrent ones by their base class, and importing
+    # that takes seconds.
+    from transformers.cache_utils import CacheLayerMixin
+
+    return type("KeyValuesLayer", (KeyValues, CacheLayerMixin), {})
+
+
+def register_attention() -> None:
+    """Makes ``ATTENTION`` known to transformers."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(ATTENTION, _grouped_attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+def _grouped_attention(
+    module: Any,
+    query: Any,
+    key: Any,
+    value: Any,
+    attention_mask: Any,
+    *,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Any, None]:
+    """Scaled dot-product attention that reads a key-value head once for all its query heads.
+
+    transformers repeats keys and values G times when there is a mask. While decoding, the G query
+    heads of a key-value head can instead stand where queries of different tokens would.
+    """
+    from torch.nn.functional import scaled_dot_product_attention
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    batch, heads, queries, size = query.shape
+    kv_heads = key.shape[1]
+    if queries > 1 or heads == kv_heads or rest.get("position_bias") is not None:
+        output, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **rest
+        )
+        return output, None
+    folded = query.view(batch, kv_heads, heads // kv_heads, size)
+    output = scaled_dot_product_attention(
+        folded, key, value, attn_mask=attention_mask, scale=scaling
+    )
+    return output.reshape(batch, 1, heads, value.shape[-1]), None

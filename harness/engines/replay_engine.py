@@ -1,0 +1,121 @@
+"""Recorded completions in place of a model: scoring, metrics and reports without a GPU."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from pydantic import ValidationError
+
+from harness.engines.base import Clock
+from harness.errors import ConfigError
+from harness.models import ResolvedModel
+from harness.records import Completion, EngineInfo, GenerationRequest, Record
+
+COMPLETIONS = "completions.jsonl"
+MANIFEST = "manifest.json"
+
+
+class ReplayConfig(Record):
+    """Knobs of the replay engine."""
+
+    kind: Literal["replay"]
+    run: str
+    """A run's directory, or a ``completions.jsonl``."""
+
+
+class ReplayEngine:
+    """Answers every request with what was recorded under its id, times included.
+
+    A rate that is derived from them is the recording's, not this machine's.
+    """
+
+    def __init__(self, config: ReplayConfig, model: ResolvedModel, clock: Clock) -> None:
+        path = Path(config.run).expanduser()
+        self._file = path / COMPLETIONS if path.is_dir() else path
+        self._given = config.run
+        self._model = model
+        self._clock = clock
+        self._recorded: dict[str, Completion] = {}
+        self._load_s: float | None = None
+
+    def __enter__(self) -> Self:
+        """Reads the recording."""
+        began = self._clock()
+        try:
+            lines = self._file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ConfigError(
+                f"engine.run={self._given}: {self._file} cannot be read ({error.strerror}); "
+                f"give a run's directory or a {COMPLETIONS}"
+            ) from error
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                completion = Completion.model_validate_json(line)
+            except ValidationError as error:
+                raise ConfigError(
+                    f"engine.run={self._given}: line {number} of {self._file.name} is no "
+                    f"completion: {error.errors()[0]['msg']}"
+                ) from error
+            self._recorded[completion.request_id] = completion
+        self._load_s = self._clock() - began
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Forgets the recording."""
+        self._recorded = {}
+
+    def info(self) -> EngineInfo:
+        """What was recorded: the engine of the recording's last session, where it is known."""
+        recorded = _recorded_engine(self._file.parent / MANIFEST)
+        unknown = EngineInfo(
+            name="replay",
+            version="unknown recording",
+            device="cpu",
+            device_name="unknown",
+            device_count=1,
+            dtype="unknown",
+            model_path=self._model.path,
+            weights_revision=self._model.revision,
+            weights_sha256=self._model.sha256,
+            load_s=self._load_s,
+            peak_memory_bytes=None,
+        )
+        if recorded is None:
+            return unknown
+        was = f"{recorded.name} {recorded.version}"
+        return recorded.model_copy(
+            update={"name": "replay", "version": f"recording of {was}", "load_s": self._load_s}
+        )
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
+        """Yields the recorded completions in the order of the requests.
+
+        Raises:
+            ConfigError: Some were never recorded.
+        """
+        missing = [each.request_id for each in requests if each.request_id not in self._recorded]
+        if missing:
+            raise ConfigError(
+                f"engine.run={self._given}: {len(missing)} of {len(requests)} requests are not in "
+                f"the recording, the first is {missing[0]}"
+            )
+        for request in requests:
+            yield self._recorded[request.request_id]
+
+
+def _recorded_engine(manifest: Path) -> EngineInfo | None:
+    """The engine of the last session in a run's manifest, None where there is none to read."""
+    try:
+        content: Any = json.loads(manifest.read_text(encoding="utf-8"))
+        return EngineInfo.model_validate(content["sessions"][-1]["engine"])
+    except (OSError, ValueError, LookupError, TypeError):  # absent, or of another version
+        return None

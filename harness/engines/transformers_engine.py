@@ -1,0 +1,276 @@
+"""Hugging Face transformers: any small model, on a CPU or on one GPU.
+
+Greedy text in float32 on a CPU hardly depends on the batch a request falls into, but sums in
+another order still differ in their last bits, so a near-tie between two tokens can fall either
+way; in bfloat16 and on a GPU it does so often. The numbers that decide a sampled token depend on
+the request's seed alone.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field
+
+from harness.engines import hardware
+from harness.engines.base import Clock, refusal, tokens_needed
+from harness.engines.batch import Batch, Row
+from harness.engines.kv_cache import ATTENTION, register_attention
+from harness.errors import GenerationError, UnavailableError
+from harness.models import ResolvedModel
+from harness.prompts import Codec, Times
+from harness.records import Completion, EngineInfo, GenerationRequest, Record
+
+log = logging.getLogger(__name__)
+
+
+class TransformersConfig(Record):
+    """Knobs of the transformers engine."""
+
+    kind: Literal["transformers"]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: the GPU where torch sees one."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """auto: bfloat16 where the hardware multiplies it (AVX512-BF16, AMX, Ampere), else float16 on
+    a GPU and float32 on a CPU."""
+    batch_tokens: Annotated[int, Field(ge=1)] = 131_072
+    """Bounds the cache: rows of a batch times the longest row's prompt and ``max_new_tokens``,
+    padding included. A row that is longer alone is served alone."""
+    max_batch_size: Annotated[int, Field(ge=1)] = 32
+    """Rows of a batch. Halved, for the rest of the run, whenever memory runs out."""
+    attn_implementation: Literal["grouped", "sdpa", "eager"] = "grouped"
+    """grouped: SDPA that reads each key-value head once for all its query heads, where
+    transformers' sdpa repeats it for each."""
+
+
+class TransformersEngine:
+    """Decodes batches whose rows come and go, longest prompts first."""
+
+    def __init__(
+        self,
+        config: TransformersConfig,
+        model: ResolvedModel,
+        codec: Codec,
+        clock: Clock,
+        max_model_len: int,
+    ) -> None:
+        self._config = config
+        self._source = model
+        self._codec = codec
+        self._clock = clock
+        self._max_model_len = max_model_len
+        self._limit = config.max_batch_size
+        self._model: Any = None
+        self._load_s: float | None = None
+
+    def __enter__(self) -> Self:
+        """Loads the model and warms it up."""
+        began = self._clock()
+        device = self._device()
+        self._model = self._load(device, self._dtype(device))
+        self._warm_up()
+        self._load_s = self._clock() - began
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Frees the model's memory."""
+        self._model = None
+        _free_memory()
+
+    def info(self) -> EngineInfo:
+        """What was loaded, and onto what."""
+        import torch
+        import transformers
+
+        is_cuda = self._model.device.type == "cuda"
+        return EngineInfo(
+            name="transformers",
+            version=f"{transformers.__version__} (torch {torch.__version__})",
+            device=self._model.device.type,
+            device_name=torch.cuda.get_device_name() if is_cuda else hardware.cpu_name(),
+            device_count=1 if is_cuda else len(hardware.usable_cores()),
+            dtype=str(self._model.dtype).removeprefix("torch."),
+            model_path=self._source.path,
+            weights_revision=self._source.revision,
+            weights_sha256=self._source.sha256,
+            load_s=self._load_s,
+            peak_memory_bytes=(
+                torch.cuda.max_memory_allocated() if is_cuda else hardware.peak_rss_bytes(["self"])
+            ),
+            peak_memory_source=(
+                "torch.cuda.max_memory_allocated" if is_cuda else "VmHWM of the harness process"
+            ),
+        )
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
+        """Yields each completion as soon as it ends."""
+        now = self._clock()
+        waiting: deque[Row] = deque()
+        # Longest first: whether memory suffices shows at once, and neighbours need little padding.
+        for request in sorted(requests, key=tokens_needed, reverse=True):
+            if (reason := refusal(request, self._max_model_len)) is not None:
+                yield self._codec.failed(request, reason, Times(now, None, None, now))
+            else:
+                waiting.append(Row(request, now))
+        batch = Batch(self._model, self._codec.pad_token_id)
+        try:
+            while waiting or batch.rows:
+                yield from self._advance(batch, waiting)
+        finally:
+            batch.clear()
+
+    def _advance(self, batch: Batch, waiting: deque[Row]) -> Iterator[Completion]:
+        """One token more for the newcomers that fit, or else for every row."""
+        newcomers = self._take(waiting, batch.rows)
+        try:
+            if newcomers:
+                batch.admit(newcomers)
+            else:
+                batch.step()
+            ended = [row for row in batch.rows if row.ended(self._codec.stop_token_ids)]
+            now = self._clock()
+            for row in newcomers:
+                row.first_token_s = row.first_token_s or now
+            if ended:
+                batch.drop(ended)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise GenerationError(f"transformers: {_first_line(error)}") from error
+            reason = _first_line(error)
+        else:
+            for row in ended:
+                yield self._codec.completion(row.request, row.token_ids, row.times(now))
+            return
+        yield from self._retreat(batch, newcomers, waiting, reason)
+
+    def _take(self, waiting: deque[Row], rows: Sequence[Row]) -> list[Row]:
+        """Takes the rows that fit into the batch, at least one when it is empty."""
+        taken: list[Row] = []
+        longest = max((tokens_needed(row.request) for row in rows), default=0)
+        while waiting and len(rows) + len(taken) < self._limit:
+            longest = max(longest, tokens_needed(waiting[0].request))
+            count = len(rows) + len(taken) + 1
+            if count > 1 and count * longest > self._config.batch_tokens:
+                break
+            taken.append(waiting.popleft())
+        now = self._clock()
+        for row in taken:
+            row.started_s = row.started_s or now
+        return taken
+
+    def _retreat(
+        self, batch: Batch, newcomers: Sequence[Row], waiting: deque[Row], reason: str
+    ) -> Iterator[Completion]:
+        """After memory ran out: half as many rows from now on, each going on where it was."""
+        rows = batch.clear()
+        rows += [row for row in newcomers if row not in rows]
+        _free_memory()
+        now = self._clock()
+        going = [row for row in rows if not self._has_ended(row)]
+        for row in rows:
+            if row not in going:
+                yield self._codec.completion(row.request, row.token_ids, row.times(now))
+        if len(rows) == 1 and going:
+            yield self._codec.failed(
+                rows[0].request, f"out of memory: {reason}", rows[0].times(now)
+            )
+            return
+        self._limit = max(1, len(rows) // 2)
+        log.warning(
+            "out of memory with %d requests at once; going on with %d", len(rows), self._limit
+        )
+        waiting.extendleft(reversed(going))
+
+    def _has_ended(self, row: Row) -> bool:
+        return bool(row.token_ids) and row.ended(self._codec.stop_token_ids)
+
+    def _device(self) -> str:
+        import torch
+
+        if self._config.device == "cuda" and not torch.cuda.is_available():
+            raise UnavailableError("engine.device=cuda: torch sees no CUDA device; use cpu or auto")
+        if self._config.device != "auto":
+            return self._config.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _dtype(self, device: str) -> str:
+        import torch
+
+        if self._config.dtype != "auto":
+            return self._config.dtype
+        if device == "cuda":
+            fits = torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bfloat16" if fits else "float16"
+        return "bfloat16" if hardware.cpu_has_bfloat16() else "float32"
+
+    def _load(self, device: str, dtype: str) -> Any:
+        from transformers import AutoModelForCausalLM
+        from transformers.utils import logging as transformers_logging
+
+        register_attention()
+        transformers_logging.disable_progress_bar()
+        attention = self._config.attn_implementation
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                self._source.path,
+                dtype=dtype,
+                attn_implementation=ATTENTION if attention == "grouped" else attention,
+                use_safetensors=True,
+                trust_remote_code=self._source.trust_remote_code,
+            ).to(device)
+        except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
+            reason = _first_line(error)
+            raise UnavailableError(
+                f"model={self._source.name}: cannot load it: {reason}"
+            ) from error
+        if getattr(model, "_is_stateful", False):
+            raise UnavailableError(
+                f"model={self._source.name}: its recurrent state is beyond this engine; "
+                "use engine=vllm"
+            )
+        return model.eval()
+
+    def _warm_up(self) -> None:
+        from harness.records import Sampling
+
+        batch = Batch(self._model, self._codec.pad_token_id)
+        request = GenerationRequest(
+            request_id="warm-up#0",
+            problem_id="warm-up",
+            prompt_token_ids=(self._codec.pad_token_id,) * 8,
+            prompt_opened_think=False,
+            sampling=Sampling(temperature=1, top_p=0.9, top_k=None, max_new_tokens=3),
+            seed=0,
+        )
+        batch.admit([Row(request, 0.0)])
+        batch.step()
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "DefaultCPUAllocator" in text or "not enough memory" in text
+
+
+def _free_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

