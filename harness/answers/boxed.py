@@ -43,16 +43,19 @@ _NOISE = re.compile(
 )
 _JOINT = re.compile(r"(?:[,;&]|,?(?:and|or))?(?:[A-Za-z](?:_\w|_\{\w+\})?'?=)?", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
-    r"""(?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
-      | \s*\\?(?:text|mathrm|textbf)?\s*\{?\s*
-        (?:(?:insert|put|write)?\s*(?:your|the|my)?\s*(?:final|correct)?\s*answer\s*(?:here)?)\s*[.…]*\s*\}?\s*
-    """,  # noqa: E501
+    r"""
+    (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
+  | \s*\\?(?:text|mathrm|textbf)?\s*\{?\s*
+    (?:insert|put|write)?\s*(?:your|the|my)?\s*(?:final|correct)?\s*answer\s*(?:here)?
+    \s*[.…]*\s*\}?\s*
+    """,
     re.VERBOSE | re.IGNORECASE,
 )
 _STATEMENT = re.compile(r"\banswer\s*(?:\*\*|__)?\s*(?:is|:|=)", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!](?=\s|\*|$)|\n")
 _FILLER = re.compile(
-    r"(?:\s|\*\*|__|[:=]|\b(?:is|therefore|thus|then|hence|simply|clearly|equal to|given by)\b[:,]?)*",
+    r"^(?:\s|\*\*|__|[:=]"
+    r"|\b(?:is|therefore|thus|then|hence|simply|clearly|equal to|given by)\b[:,]?)*",
     re.IGNORECASE,
 )
 
@@ -149,7 +152,7 @@ def _statement(text: str) -> str | None:
     if last is None:
         return None
     said = text[last.end() : last.end() + 4 * _MAX_STATEMENT]
-    said = said[_FILLER.match(said).end() :]  # type: ignore[union-attr] - it matches anything
+    said = _FILLER.sub("", said, count=1)
     end = _SENTENCE_END.search(said)
     is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
     said = said[: end.start()] if end else said

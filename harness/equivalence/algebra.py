@@ -10,8 +10,8 @@ from fractions import Fraction
 from typing import Any
 
 from harness.equivalence import numbers
-from harness.equivalence.expression import Node, contains, number, variables
-from harness.equivalence.matching import Arithmetic
+from harness.equivalence.judge import Arithmetic
+from harness.equivalence.tree import Node, contains, number, variables
 
 DIGITS = 60
 AGREEING_DIGITS = 45

@@ -6,11 +6,13 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Literal, Self
 
+from harness.equivalence.judge import Arithmetic
 from harness.equivalence.latex import MAX_CHARACTERS, Unreadable, canonical, tokenize
-from harness.equivalence.matching import Arithmetic, same
+from harness.equivalence.matching import same
 from harness.equivalence.numbers import TooLarge, Undefined
 from harness.equivalence.pool import Expired, Pool
-from harness.equivalence.shape import Shape, read_tokens
+from harness.equivalence.reading import read_tokens
+from harness.equivalence.shape import Shape
 
 Route = Literal["string", "typed", "sympy", "none"]
 Status = Literal["ok", "no_answer", "unparsed", "timeout", "gold_unparsed"]
@@ -73,15 +75,7 @@ class Equivalence:
             return Comparison(False, "none", "gold_unparsed", gold_side.shape)
         if isinstance(answer_side.shape, str):
             return Comparison(False, "none", "unparsed", answer_side.shape)
-        try:
-            verdict = same(gold_side.shape, answer_side.shape, Arithmetic())
-        except TooLarge as error:
-            return Comparison(False, "none", "unparsed", str(error))
-        except (Undefined, RecursionError) as error:
-            return Comparison(False, "typed", "ok", str(error))
-        if verdict is not None:
-            return Comparison(verdict, "typed")
-        return self._by_algebra(gold, answer)
+        return _by_type(gold_side.shape, answer_side.shape) or self._by_algebra(gold, answer)
 
     def _by_algebra(self, gold: str, answer: str) -> Comparison:
         try:
@@ -91,6 +85,17 @@ class Equivalence:
         if "unreadable" in verdict:
             return Comparison(False, "sympy", "unparsed", str(verdict["unreadable"]))
         return Comparison(bool(verdict["is_equal"]), "sympy")
+
+
+def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
+    """What can be told without algebra, None when nothing can."""
+    try:
+        verdict = same(gold, answer, Arithmetic())
+    except TooLarge as error:
+        return Comparison(False, "none", "unparsed", str(error))
+    except Undefined as error:
+        return Comparison(False, "typed", "ok", str(error))
+    return None if verdict is None else Comparison(verdict, "typed")
 
 
 def _same_text(gold: str, answer: str) -> bool:

@@ -1,49 +1,27 @@
-"""One formula as a tree: what an answer's tokens say, before any algebra.
+r"""One formula as a tree: what an answer's tokens say, before any algebra.
 
 The reader knows a closed list of commands and refuses the rest. Where LaTeX leaves two readings
-(``\\sin 2(x+1)``, ``\\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
+(``\sin 2(x+1)``, ``\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
 """
 
-from __future__ import annotations
-
 from fractions import Fraction
-from typing import NamedTuple
 
-from harness.equivalence.latex import Token, Unreadable, depth_change
+from harness.equivalence.brackets import matching_brace
+from harness.equivalence.latex import Token, Unreadable
+from harness.equivalence.spelling import words
+from harness.equivalence.tree import FUNCTIONS, Node, number
 
-
-class Node(NamedTuple):
-    """An operation, its operands, and for a leaf its value.
-
-    Leaves: ``number`` (Fraction), ``variable`` (name), ``constant`` (pi, e, i, infinity).
-    Others: add, multiply, divide, power, negate, factorial, abs, floor, ceil, binomial, root
-    (radicand, degree), degrees, either (plus or minus), and ``call`` (value: the function's name;
-    log has the base as second operand).
-    """
-
-    operation: str
-    operands: tuple[Node, ...] = ()
-    value: Fraction | str | None = None
-
-
-FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan arccot arcsec arccsc sinh cosh tanh log ln exp cis".split()
-)
-TRIGONOMETRIC = frozenset("sin cos tan cot sec csc cis".split())
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau upsilon phi chi "
-    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell".split()
+_GREEK = words(
+    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell"
 )
 _CLOSER = {"(": ")", "[": "]", "{": "}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
+# Commands besides functions and Greek letters that a factor may begin with.
+_STARTERS = words("frac sqrt binom pi infty overline vec hat lfloor lceil")
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
             "csc": "arccsc"}  # fmt: skip
 # Letters that in front of a bracket name a function: f(2) is not 2f.
 _FUNCTION_LETTERS = frozenset("fgFG")
-
-
-def number(value: int | Fraction) -> Node:
-    """A leaf that holds an exact number."""
-    return Node("number", (), Fraction(value))
 
 
 def read_expression(tokens: list[Token]) -> Node:
@@ -57,70 +35,6 @@ def read_expression(tokens: list[Token]) -> Node:
     if reader.peek():
         raise Unreadable(f"unexpected {reader.peek()!r}")
     return node
-
-
-def variables(node: Node) -> frozenset[str]:
-    """Names of the free variables."""
-    if node.operation == "variable":
-        return frozenset({str(node.value)})
-    return frozenset().union(*map(variables, node.operands))
-
-
-def contains(node: Node, operation: str, values: frozenset[str] | None = None) -> bool:
-    """Whether an operation (with one of these values) occurs anywhere."""
-    here = node.operation == operation and (values is None or node.value in values)
-    return here or any(contains(operand, operation, values) for operand in node.operands)
-
-
-def replace(node: Node, leaves: dict[str, Node]) -> Node:
-    """The tree with variables replaced by other trees."""
-    if node.operation == "variable":
-        return leaves.get(str(node.value), node)
-    return node._replace(operands=tuple(replace(each, leaves) for each in node.operands))
-
-
-def settle_degrees(node: Node) -> Node:
-    """Degree signs gone: an angle inside a trigonometric function becomes radians, others drop."""
-    in_radians = contains(node, "call", TRIGONOMETRIC)
-
-    def settle(node: Node) -> Node:
-        operands = tuple(map(settle, node.operands))
-        if node.operation != "degrees":
-            return node._replace(operands=operands)
-        if not in_radians:
-            return operands[0]
-        half_turn = Node("divide", (Node("constant", (), "pi"), number(180)))
-        return Node("multiply", (operands[0], half_turn))
-
-    return settle(node)
-
-
-def signs(node: Node) -> tuple[Node, ...]:
-    """The trees that an expression with plus-or-minus signs stands for; one without any."""
-    if not contains(node, "either"):
-        return (node,)
-    count = _count_either(node)
-    if count > 4:  # noqa: PLR2004 - 2 ** count trees
-        raise Unreadable("too many plus-or-minus signs")
-    together = contains(node, "either", frozenset({"\\mp"}))
-    choices = (0, 2**count - 1) if together else range(2**count)
-    return tuple(_choose(node, choice, together=together)[0] for choice in choices)
-
-
-def _count_either(node: Node) -> int:
-    return (node.operation == "either") + sum(map(_count_either, node.operands))
-
-
-def _choose(node: Node, choice: int, *, together: bool) -> tuple[Node, int]:
-    operands = []
-    for operand in node.operands:
-        chosen, choice = _choose(operand, choice, together=together)
-        operands.append(chosen)
-    if node.operation != "either":
-        return node._replace(operands=tuple(operands)), choice
-    is_minus = bool(choice & 1) != (node.value == "\\mp")
-    chosen = Node("negate", (operands[0],)) if is_minus else operands[0]
-    return chosen, choice >> 1
 
 
 class _Reader:
@@ -196,24 +110,7 @@ class _Reader:
         if self.kind() != "command":
             return False
         name = text[1:]
-        return (
-            name in FUNCTIONS
-            or name in _GREEK
-            or name.startswith("basis{")
-            or name
-            in {
-                "frac",
-                "sqrt",
-                "binom",
-                "pi",
-                "infty",
-                "overline",
-                "vec",
-                "hat",
-                "lfloor",
-                "lceil",
-            }  # fmt: skip
-        )
+        return name in FUNCTIONS or name in _GREEK or name.startswith("basis{") or name in _STARTERS
 
     def power(self) -> Node:
         node = self.postfix(self.primary())
@@ -236,7 +133,7 @@ class _Reader:
         return node
 
     def argument(self) -> Node:
-        """What ``^``, ``\\frac`` and their like apply to: a group, or one signed token."""
+        r"""What ``^``, ``\frac`` and their like apply to: a group, or one signed token."""
         if self.peek() == "{":
             return self.enclosed()
         if self.peek() == "-":
@@ -295,7 +192,7 @@ class _Reader:
         return number(value)
 
     def repetend(self, text: str) -> Fraction:
-        """The part under the bar of ``0.1\\overline{6}``."""
+        r"""The part under the bar of ``0.1\overline{6}``."""
         self.take()
         digits = self.digits()
         places = len(text.partition(".")[2])
@@ -366,7 +263,7 @@ class _Reader:
             node = Node("multiply", (node, self.power()))
         return node
 
-    def command(self, name: str) -> Node:
+    def command(self, name: str) -> Node:  # noqa: PLR0911 - one for each kind
         if name in FUNCTIONS:
             return self.call()
         if name in {"frac", "binom"}:
@@ -385,10 +282,10 @@ class _Reader:
         raise Unreadable(f"unknown command \\{name}")
 
     def accented(self) -> Node:
-        """``\\overline{z}`` is a name of its own."""
+        r"""``\overline{z}`` is a name of its own."""
         accent = self.take().text
         if self.peek() == "{":
-            end = _matching_brace(self.tokens, self.at)
+            end = matching_brace(self.tokens, self.at)
             inside = self.tokens[self.at + 1 : end]
             self.at = end + 1
         else:
@@ -398,7 +295,7 @@ class _Reader:
         return self.variable(accent + "".join(token.text for token in inside))
 
     def pair(self) -> Node:
-        """The two arguments of ``\\frac`` and ``\\binom``, which may be bare digits: ``\\frac12``."""
+        r"""The two arguments of ``\frac`` and ``\binom``, which may be bare digits: ``\frac12``."""
         operation = "divide" if self.take().text == "\\frac" else "binomial"
         operands = []
         for _ in range(2):
@@ -468,12 +365,3 @@ def _continued(text: str) -> Fraction:
         if places.endswith(block * shown):
             return Fraction(text) + Fraction(int(block), (10**length - 1) * 10 ** len(places))
     raise Unreadable("a decimal that goes on without a period")
-
-
-def _matching_brace(tokens: list[Token], start: int) -> int:
-    depth = 0
-    for at in range(start, len(tokens)):
-        depth += depth_change(tokens[at])
-        if depth == 0:
-            return at
-    raise Unreadable("unbalanced braces")

@@ -1,12 +1,29 @@
-"""LaTeX of a short answer, cut into tokens: decoration gone, every spelling in one form.
+r"""LaTeX of a short answer, cut into tokens: decoration gone, every spelling in one form.
 
 What cannot be read as mathematics or as plain words stays in as the command that it is, and the
-reader of expressions refuses every command that it does not know. So ``\\input`` or ``\\def``
+reader of expressions refuses every command that it does not know. So ``\input`` or ``\def``
 never get further than this.
 """
 
 import re
 from typing import Literal, NamedTuple
+
+from harness.equivalence.spelling import (
+    BOLD,
+    DROPPED,
+    DROPPED_WITH_GROUP,
+    LOWERED,
+    MATH_FONTS,
+    ORDINALS,
+    PLAIN_NAMES,
+    RAISED,
+    RENAMED,
+    SETS,
+    SYMBOLS,
+    TEXT,
+    UNICODE,
+    UPRIGHT_FUNCTIONS,
+)
 
 MAX_CHARACTERS = 1500
 MAX_DEPTH = 40
@@ -25,33 +42,6 @@ class Token(NamedTuple):
     text: str
 
 
-_UNICODE = str.maketrans(
-    {
-        **dict(zip("αβγδεζηθικλμνξρστυφχψω", (
-            " \\alpha | \\beta | \\gamma | \\delta | \\epsilon | \\zeta | \\eta | \\theta | i | "
-            "\\kappa | \\lambda | \\mu | \\nu | \\xi | \\rho | \\sigma | \\tau | \\upsilon | "
-            "\\phi | \\chi | \\psi | \\omega "
-        ).split("|"), strict=True)),
-        "π": " \\pi ", "Δ": " \\Delta ", "Ω": " \\Omega ", "√": " \\sqrt ", "∞": " \\infty ",
-        "×": " \\cdot ", "·": " \\cdot ", "⋅": " \\cdot ", "∙": " \\cdot ", "÷": "/", "∕": "/",
-        "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "±": " \\pm ", "∓": " \\mp ",  # noqa: RUF001
-        "≤": " \\leq ", "⩽": " \\leq ", "≥": " \\geq ", "⩾": " \\geq ", "≠": " \\neq ",
-        "≈": " \\approx ", "∈": " \\in ", "∪": " \\cup ", "∩": " \\cap ", "∖": " \\setminus ",  # noqa: RUF001
-        "∅": " \\emptyset ", "ℝ": " \\mathbb{R} ", "ℤ": " \\mathbb{Z} ", "ℚ": " \\mathbb{Q} ",
-        "ℕ": " \\mathbb{N} ", "∨": " \\lor ", "∧": " \\land ", "⟨": " \\langle ",  # noqa: RUF001
-        "⟩": " \\rangle ", "〈": " \\langle ", "〉": " \\rangle ", "⌊": " \\lfloor ",
-        "⌋": " \\rfloor ", "⌈": " \\lceil ", "⌉": " \\rceil ", "∠": " \\angle ", "º": "°",
-        "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "：": ":", "，": ", ", "（": "(",  # noqa: RUF001
-        "）": ")", "％": "%", "￥": "¥", "…": " \\ldots ", "∣": "|", "│": "|", "∘": "°",  # noqa: RUF001
-        "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}",
-        "¾": "\\frac{3}{4}", "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "⅜": "\\frac{3}{8}",
-        "⅝": "\\frac{5}{8}", "⅞": "\\frac{7}{8}", "⅙": "\\frac{1}{6}", "⅚": "\\frac{5}{6}",
-        "⅖": "\\frac{2}{5}", "⅗": "\\frac{3}{5}", "⅘": "\\frac{4}{5}",
-    }
-)  # fmt: skip
-_RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
-_LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-
 _SCANNER = re.compile(
     r"""
     (?P<space>(?:\s|~|\\[,;:!>\ ])+)
@@ -67,45 +57,6 @@ _DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
 _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
-
-_TEXT = frozenset(
-    "text textbf textit textrm textsf texttt textnormal mbox hbox emph mathrm mathit mathbf mathsf "
-    "mathtt mathnormal operatorname operatorname* rm bf it boldsymbol bm textup textsc mathop".split()
-)
-_MATH_FONTS = frozenset(
-    "mathrm mathit mathbf mathsf mathtt mathnormal boldsymbol bm rm bf it".split()
-)
-_BOLD = frozenset("mathbf boldsymbol bm bf".split())
-_DROPPED = frozenset(
-    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle "
-    "scriptstyle limits nolimits quad qquad thinspace medspace thickspace enspace enskip space "
-    "mathstrut strut hfill boxed fbox normalsize large Large middle".split()
-)
-_DROPPED_WITH_GROUP = frozenset("color textcolor hspace hspace* vspace".split())
-_RENAMED = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
-    "le": "leq", "leqslant": "leq", "ge": "geq", "geqslant": "geq", "ne": "neq",
-    "times": "cdot", "ast": "cdot", "bullet": "cdot", "varnothing": "emptyset",
-    "lbrace": "{", "rbrace": "}", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots",
-    "backslash": "setminus", "smallsetminus": "setminus", "infin": "infty", "bar": "overline",
-    "tg": "tan", "ctg": "cot", "arctg": "arctan", "varphi": "phi", "varepsilon": "epsilon",
-    "vartheta": "theta", "thickapprox": "approx", "lg": "log", "land": "land", "wedge": "land",
-    "vee": "lor", "dollar": "$", "imath": "i", "jmath": "j",
-}  # fmt: skip
-_SYMBOLS = {
-    "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "lt": "<",
-    "gt": ">", "div": "/", "circ": "°", "degree": "°", "textdegree": "°", "prime": "'",
-    "colon": ":", "%": "%", "lparen": "(", "rparen": ")", "&": "&",
-}  # fmt: skip
-_SETS = frozenset("RZQNC")
-# Names that a plain spelling ("3pi", "sqrt(2)", "sin x") shares with a command.
-_PLAIN_NAMES = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp sqrt pi theta alpha "
-    "beta infty cup cap binom".split()
-)
-# Written as text now and then; "sec" is not among them, it is a unit.
-_UPRIGHT_FUNCTIONS = frozenset({"sin", "cos", "cis", "ln", "arcsin", "arccos", "arctan"})
-_ORDINALS = frozenset({"st", "nd", "rd", "th"})
 
 
 def tokenize(latex: str) -> list[Token]:
@@ -157,7 +108,7 @@ def _plain(latex: str) -> str:
     text = latex.strip()
     while len(text) > 4 and text.startswith("**") and text.endswith("**"):  # noqa: PLR2004
         text = text[2:-2].strip()
-    for table, mark in ((_RAISED, "^"), (_LOWERED, "_")):
+    for table, mark in ((RAISED, "^"), (LOWERED, "_")):
         text = re.sub(
             f"[{''.join(table)}]+",
             lambda found, table=table, mark=mark: (  # type: ignore[misc]
@@ -165,7 +116,7 @@ def _plain(latex: str) -> str:
             ),
             text,
         )
-    text = text.translate(_UNICODE).replace("**", "^")
+    text = text.translate(UNICODE).replace("**", "^")
     text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
     if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
         return text.replace(" ", "")
@@ -211,23 +162,23 @@ def _scan(text: str, *, prose: bool) -> list[Token]:
 
 
 def _letters(letters: str, *, prose: bool) -> Token:
-    if prose and letters in _UPRIGHT_FUNCTIONS:
+    if prose and letters in UPRIGHT_FUNCTIONS:
         return Token("command", "\\" + letters)
     if prose or not letters.isascii():
         return Token("word", letters)
-    if letters in _PLAIN_NAMES:
+    if letters in PLAIN_NAMES:
         return Token("command", "\\" + letters)
     return Token("letter" if len(letters) == 1 else "run", letters)
 
 
 def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
     """Appends what the command stands for; returns where reading goes on."""
-    name = _RENAMED.get(name, name)
-    if name in _TEXT or name in {"mathbb", "hat", "vec"}:
+    name = RENAMED.get(name, name)
+    if name in TEXT or name in {"mathbb", "hat", "vec"}:
         return _styled(name, text, position, tokens)
-    if name in _DROPPED_WITH_GROUP:
+    if name in DROPPED_WITH_GROUP:
         return _group(text, position)[1]
-    if name in _DROPPED:
+    if name in DROPPED:
         if name in {"left", "right"} and text.startswith(".", position):
             return position + 1
         return position
@@ -235,8 +186,8 @@ def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
         tokens.append(Token("letter", name))
     elif name in {"lor", "land"}:
         tokens.append(Token("word", "or" if name == "lor" else "and"))
-    elif name in _SYMBOLS:
-        tokens.append(Token("symbol", _SYMBOLS[name]))
+    elif name in SYMBOLS:
+        tokens.append(Token("symbol", SYMBOLS[name]))
     else:
         tokens.append(Token("command", "\\" + name))
     return position
@@ -245,11 +196,11 @@ def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
 def _styled(name: str, text: str, position: int, tokens: list[Token]) -> int:
     """A change of font, of which only what it says about its content is kept."""
     content, position = _group(text, position)
-    inner = _scan(content, prose=name in _TEXT and name not in {*_MATH_FONTS})
+    inner = _scan(content, prose=name in TEXT and name not in {*MATH_FONTS})
     only = inner[0].text if len(inner) == 1 else ""
     if name == "mathbb":
-        tokens.append(Token("command", f"\\mathbb{{{only}}}" if only in _SETS else "\\mathbb"))
-    elif only in {"i", "j", "k"} and (name in _BOLD or name in {"hat", "vec"}):
+        tokens.append(Token("command", f"\\mathbb{{{only}}}" if only in SETS else "\\mathbb"))
+    elif only in {"i", "j", "k"} and (name in BOLD or name in {"hat", "vec"}):
         tokens.append(Token("command", f"\\basis{{{only}}}"))
     elif inner and inner[0].text.startswith("\\basis"):
         tokens.extend(inner)
@@ -260,10 +211,10 @@ def _styled(name: str, text: str, position: int, tokens: list[Token]) -> int:
             *inner,
             Token("symbol", "}"),
         ]
-    elif name == "operatorname" or name == "operatorname*":
-        known = only.casefold() in {*_PLAIN_NAMES, "arccot", "arcsec", "arccsc", "cis"}
+    elif name in {"operatorname", "operatorname*"}:
+        known = only.casefold() in {*PLAIN_NAMES, "arccot", "arcsec", "arccsc", "cis"}
         tokens.extend([Token("command", "\\" + only.casefold())] if known else inner)
-    elif name in _MATH_FONTS:
+    elif name in MATH_FONTS:
         tokens.extend(_upright(inner) if name in {"mathrm", "rm"} else _words(inner))
     else:
         tokens.extend(inner)
@@ -302,9 +253,9 @@ def _tidy(tokens: list[Token]) -> list[Token]:
     for token in tokens:
         tidy.append(token)
         texts = [each.text for each in tidy[-4:]]
-        if len(texts) > 1 and texts[-2] == "^" and texts[-1] in {"°", "'", *_ORDINALS}:
+        if len(texts) > 1 and texts[-2] == "^" and texts[-1] in {"°", "'", *ORDINALS}:
             del tidy[-2]
-        elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in {"°", "'", *_ORDINALS}:
+        elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in {"°", "'", *ORDINALS}:
             tidy[-4:] = [tidy[-2]]
     while tidy and tidy[-1].kind == "symbol" and tidy[-1].text in ".,;":
         tidy.pop()

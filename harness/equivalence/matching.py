@@ -7,13 +7,11 @@ in a worker process with a judge that asks sympy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
-from typing import Protocol
 
 from harness.equivalence import numbers
-from harness.equivalence.expression import Node, contains, number, replace, variables
-from harness.equivalence.region import Interval, Region, ends, is_infinite, region, same_region
+from harness.equivalence.judge import Judge
+from harness.equivalence.region import Interval, Region, ends, region, same_region
 from harness.equivalence.shape import (
     BaseNumber,
     Choice,
@@ -28,58 +26,9 @@ from harness.equivalence.shape import (
     Shape,
     Words,
 )
+from harness.equivalence.tree import Node, contains, number, replace, variables
 from harness.equivalence.units import agree
-
-
-class Judge(Protocol):
-    """Decides about formulas."""
-
-    def equal(self, gold: Node, answer: Node) -> bool | None:
-        """Whether two formulas have the same value, None when this judge cannot tell."""
-        ...
-
-    def value(self, node: Node) -> Fraction | None:
-        """The real value of a formula without variables, None when this judge cannot tell."""
-        ...
-
-
-class Arithmetic:
-    """The judge of the calling process: exact fractions, and floats to refute."""
-
-    def equal(self, gold: Node, answer: Node) -> bool | None:
-        """See ``Judge``."""
-        numbers.check_size(gold)
-        numbers.check_size(answer)
-        if is_infinite(gold) or is_infinite(answer):
-            return is_infinite(gold) == is_infinite(answer)
-        first, second = numbers.exact(gold), numbers.exact(answer)
-        if first is not None and second is not None:
-            return first == second
-        if gold == answer:
-            return True
-        return False if numbers.differ(gold, answer) else None
-
-    def value(self, node: Node) -> Fraction | None:
-        """See ``Judge``."""
-        numbers.check_size(node)
-        return numbers.exact(node)
-
-
-def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """No when one says no, yes when all say yes."""
-    result: bool | None = True
-    for verdict in verdicts:
-        if verdict is False:
-            return False
-        result = None if verdict is None else result
-    return result
-
-
-def either(*verdicts: bool | None) -> bool | None:
-    """Yes when one says yes, no when all say no."""
-    if True in verdicts:
-        return True
-    return None if None in verdicts else False
+from harness.equivalence.verdicts import either, every, pair_off
 
 
 def same(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
@@ -124,7 +73,9 @@ def _letter(shape: Shape) -> str:
 # --- relations --------------------------------------------------------------------------------
 
 
-def _same_relation(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+def _same_relation(  # noqa: PLR0911 - one for each rule
+    gold: Shape, answer: Shape, judge: Judge
+) -> bool | None:
     if isinstance(gold, Relation) and isinstance(answer, Relation):
         return _same_relations(gold, answer, judge)
     if isinstance(answer, Relation):
@@ -237,7 +188,7 @@ def _same_region(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
 def _same_pieces(gold: Region, answer: Region, judge: Judge) -> bool | None:
     """Intervals whose ends hold variables: piece by piece."""
     golds, answers = _pieces(gold), _pieces(answer)
-    return _unordered(
+    return pair_off(
         [[_same_interval(g, a, judge) for a in answers] for g in golds], len(golds), len(answers)
     )
 
@@ -259,7 +210,9 @@ def _same_interval(gold: Region, answer: Region, judge: Judge) -> bool | None:
 # --- several things ---------------------------------------------------------------------------
 
 
-def _same_group(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+def _same_group(  # noqa: PLR0911 - one for each rule
+    gold: Shape, answer: Shape, judge: Judge
+) -> bool | None:
     first, second = _vector(gold), _vector(answer)
     if first is not None and second is not None and not (_is_pair(gold) and _is_pair(answer)):
         return _ordered(first, second, judge)
@@ -269,7 +222,7 @@ def _same_group(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
         is_one = gold.brackets in {"", "{}"} and len(gold.items) == 1
         return same(gold.items[0], answer, judge) if is_one else False
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
-        return _unordered(
+        return pair_off(
             [[same(g, a, judge) for a in answer.items] for g in gold.items],
             len(gold.items),
             len(answer.items),
@@ -282,7 +235,7 @@ def _same_group(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
 
 
 def _same_as_one(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
-    """``\\{7\\}`` is 7; ``7, 7`` is not."""
+    r"""``\{7\}`` is 7; ``7, 7`` is not."""
     assert isinstance(answer, Group)
     if answer.brackets not in {"", "{}"} or len(answer.items) != 1:
         return False
@@ -334,35 +287,12 @@ def _components(node: Node) -> tuple[Shape, ...]:
     )
 
 
-def _unordered(verdicts: list[list[bool | None]], rows: int, columns: int) -> bool | None:
-    """Whether rows and columns can be paired off, each once."""
-    if rows != columns:
-        return False
-    if _pairs_off(verdicts, {True}):
-        return True
-    return None if _pairs_off(verdicts, {True, None}) else False
-
-
-def _pairs_off(verdicts: list[list[bool | None]], accepted: set[bool | None]) -> bool:
-    """Kuhn's augmenting paths."""
-    taken: dict[int, int] = {}
-
-    def place(row: int, seen: set[int]) -> bool:
-        for column, verdict in enumerate(verdicts[row]):
-            if verdict in accepted and column not in seen:
-                seen.add(column)
-                if column not in taken or place(taken[column], seen):
-                    taken[column] = row
-                    return True
-        return False
-
-    return all(place(row, set()) for row in range(len(verdicts)))
-
-
 # --- single things ----------------------------------------------------------------------------
 
 
-def _same_single(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+def _same_single(  # noqa: PLR0911 - one for each rule
+    gold: Shape, answer: Shape, judge: Judge
+) -> bool | None:
     match gold, answer:
         case Scalar(), Scalar():
             return _same_scalar(gold, answer, judge)

@@ -5,11 +5,12 @@ Floats only ever refute. They never say that two formulas are equal.
 
 import cmath
 import math
+import operator
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 
-from harness.equivalence.expression import Node, contains, variables
+from harness.equivalence.tree import Node, contains, variables
 
 MAX_EXPONENT = 5000
 MAX_SYMBOLIC_EXPONENT = 500
@@ -47,29 +48,8 @@ def exact(node: Node) -> Fraction | None:
 
 
 def _apply(node: Node, values: list[Fraction]) -> Fraction | None:
-    match node.operation:
-        case "add":
-            return sum(values, Fraction())
-        case "multiply":
-            return values[0] * values[1]
-        case "negate":
-            return -values[0]
-        case "abs":
-            return abs(values[0])
-        case "floor":
-            return Fraction(math.floor(values[0]))
-        case "ceil":
-            return Fraction(math.ceil(values[0]))
-        case "divide":
-            return _divide(*values)
-        case "power":
-            return _power(*values)
-        case "root":
-            return _root(*values)
-        case "factorial" | "binomial":
-            return _count(node.operation, values)
-        case _:
-            return None
+    operation = _EXACT.get(node.operation)
+    return operation(*values) if operation else None
 
 
 def _divide(top: Fraction, bottom: Fraction) -> Fraction:
@@ -99,14 +79,30 @@ def _root(radicand: Fraction, degree: Fraction) -> Fraction | None:
     return Fraction(top, bottom) if is_square else None
 
 
-def _count(operation: str, values: list[Fraction]) -> Fraction | None:
+def _count(*values: Fraction) -> Fraction | None:
+    """A factorial of one number, a binomial coefficient of two."""
     if any(value.denominator != 1 or value < 0 for value in values):
         return None
     if max(values) > MAX_FACTORIAL:
         raise TooLarge("a factorial too large to work out")
-    if operation == "factorial":
+    if len(values) == 1:
         return Fraction(math.factorial(int(values[0])))
     return Fraction(math.comb(int(values[0]), int(values[1])))
+
+
+_EXACT: dict[str, Callable[..., Fraction | None]] = {
+    "add": lambda *terms: sum(terms, Fraction()),
+    "multiply": operator.mul,
+    "negate": operator.neg,
+    "abs": abs,
+    "floor": lambda value: Fraction(math.floor(value)),
+    "ceil": lambda value: Fraction(math.ceil(value)),
+    "divide": _divide,
+    "power": _power,
+    "root": _root,
+    "factorial": _count,
+    "binomial": _count,
+}
 
 
 def check_size(node: Node) -> None:
@@ -152,13 +148,8 @@ def estimate(node: Node, values: Mapping[str, complex]) -> Estimate:
     Raises:
         ArithmeticError, ValueError, OverflowError: It has none there, or none that floats hold.
     """
-    if node.operation == "number":
-        assert isinstance(node.value, Fraction)
-        return complex(float(node.value)), True
-    if node.operation == "variable":
-        return values[str(node.value)], True
-    if node.operation == "constant":
-        return _constant(str(node.value)), True
+    if not node.operands:
+        return _leaf(node, values), True
     parts = [estimate(operand, values) for operand in node.operands]
     numbers = [value for value, _ in parts]
     if node.operation == "negate":
@@ -176,19 +167,18 @@ def estimate(node: Node, values: Mapping[str, complex]) -> Estimate:
     return _operate(node.operation, numbers), is_sound and node.operation not in {"floor", "ceil"}
 
 
-def _constant(name: str) -> complex:
-    match name:
-        case "pi":
-            return complex(math.pi)
-        case "e":
-            return complex(math.e)
-        case "i":
-            return 1j
-        case _:
-            raise ValueError("infinity is no number")
+def _leaf(node: Node, values: Mapping[str, complex]) -> complex:
+    if isinstance(node.value, Fraction):
+        return complex(float(node.value))
+    if node.operation == "variable":
+        return values[str(node.value)]
+    known = {"pi": complex(math.pi), "e": complex(math.e), "i": 1j}
+    if node.value not in known:
+        raise ValueError("infinity is no number")
+    return known[node.value]
 
 
-def _operate(operation: str, numbers: list[complex]) -> complex:
+def _operate(operation: str, numbers: list[complex]) -> complex:  # noqa: PLR0911 - one for each case
     match operation:
         case "multiply":
             return numbers[0] * numbers[1]
@@ -226,7 +216,7 @@ def _real(value: complex) -> float:
     return value.real
 
 
-def _call(name: str, numbers: list[complex]) -> complex:
+def _call(name: str, numbers: list[complex]) -> complex:  # noqa: PLR0911 - one for each case
     argument = numbers[0]
     match name:
         case "log":

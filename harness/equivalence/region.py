@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
-from harness.equivalence.expression import Node
 from harness.equivalence.shape import (
     Group,
     NumberSet,
@@ -20,6 +20,7 @@ from harness.equivalence.shape import (
     SetOperation,
     Shape,
 )
+from harness.equivalence.tree import INFINITY, MINUS_INFINITY, Node, is_infinite
 
 Value = Fraction | float
 """Exact, or infinite."""
@@ -51,19 +52,10 @@ class Empty:
 
 Region = Interval | Combined | Empty
 
-_INFINITY = Node("constant", (), "infty")
-_MINUS_INFINITY = Node("negate", (_INFINITY,))
-_LINE = Interval(_MINUS_INFINITY, _INFINITY, has_low=False, has_high=False)
+_LINE = Interval(MINUS_INFINITY, INFINITY, has_low=False, has_high=False)
 
 
-def is_infinite(node: Node) -> int:
-    """1 for infinity, -1 for minus infinity, else 0."""
-    if node == _INFINITY:
-        return 1
-    return -1 if node.operation == "negate" and node.operands[0] == _INFINITY else 0
-
-
-def region(shape: Shape) -> Region | None:
+def region(shape: Shape) -> Region | None:  # noqa: PLR0911 - one for each case
     """The set that a shape describes, None when it describes none of this kind."""
     match shape:
         case NumberSet("R"):
@@ -93,7 +85,7 @@ def _points(items: tuple[Shape, ...]) -> Region | None:
 
 
 def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Region | None:
-    """``x > 3``, ``3 < x``, ``x \\neq 3`` and ``1 < x <= 3``."""
+    r"""``x > 3``, ``3 < x``, ``x \neq 3`` and ``1 < x <= 3``."""
     nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
     variable = [node is None or node.operation == "variable" for node in nodes]
     if len(terms) == 3 and variable[1] and not (variable[0] or variable[2]):  # noqa: PLR2004
@@ -125,9 +117,9 @@ def _half(operator: str, bound: Node | None) -> Region | None:
         return None
     match operator:
         case "<" | "\\leq":
-            return Interval(_MINUS_INFINITY, bound, False, operator == "\\leq")
+            return Interval(MINUS_INFINITY, bound, False, operator == "\\leq")
         case ">" | "\\geq":
-            return Interval(bound, _INFINITY, operator == "\\geq", False)
+            return Interval(bound, INFINITY, operator == "\\geq", False)
         case "\\neq":
             return Combined("\\setminus", _LINE, Interval(bound, bound, True, True))
         case _:
@@ -164,7 +156,7 @@ def same_region(
 def _probes(points: list[Fraction]) -> list[Fraction]:
     if not points:
         return [Fraction(0)]
-    between = [(low + high) / 2 for low, high in zip(points, points[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in pairwise(points)]
     return [points[0] - 1, *points, *between, points[-1] + 1]
 
 

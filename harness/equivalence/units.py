@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.equivalence.latex import Token, Unreadable
+from harness.equivalence.spelling import words
 
 
 class Label(NamedTuple):
@@ -15,6 +16,8 @@ class Label(NamedTuple):
     words: frozenset[str] = frozenset()
     """The other words, singular."""
 
+
+NO_LABEL = Label()
 
 _NAMES = {
     "millimeter": "mm millimetre", "centimeter": "cm centimetre cms", "decimeter": "dm decimetre",
@@ -39,31 +42,27 @@ _UNITS = {
 _COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour",
              "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2"}  # fmt: skip
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_SILENT = frozenset(
-    "a an the of in total each long wide tall high away apart old units unit".split()
-)
+_SILENT = words("a an the of in total each long wide tall high away apart old units unit")
 # Words beside a number that make it another number, a range, a choice or no answer at all.
-_TELLING = frozenset(
-    "or and not no non un of mod modulo plus minus times over divided by to from than more less fewer "
-    "least most about approximately approx around nearly almost roughly above below under exactly "
-    "half halves third thirds fourth fourths quarter fifth sixth seventh eighth eighths ninth tenth "
-    "tenths hundredth thousandth zero one two three four five six seven eight nine ten eleven "
-    "twelve hundred thousand million billion trillion dozen pair percent base if when where only "
-    "either neither both but except without is are was be isnt wrong incorrect maybe perhaps "
-    "possibly unless until greater smaller bigger larger factorial squared cubed power root double "
-    "twice thrice triple negative positive choose per mixed remainder remaining r equals equal "
-    "undefined infinity infinite impossible option choice answer x nor versus vs between through "
-    "up down down".split()
+_TELLING = words(
+    "or and not no non un of mod modulo plus minus times over divided by to from than more less "
+    "fewer least most about approximately approx around nearly almost roughly above below under "
+    "exactly half halves third thirds fourth fourths quarter fifth sixth seventh eighth eighths "
+    "ninth tenth tenths hundredth thousandth zero one two three four five six seven eight nine "
+    "ten eleven twelve hundred thousand million billion trillion dozen pair percent base if "
+    "when where only either neither both but except without is are was be isnt wrong incorrect "
+    "maybe perhaps possibly unless until greater smaller bigger larger factorial squared cubed "
+    "power root double twice thrice triple negative positive choose per mixed remainder "
+    "remaining r equals equal undefined infinity infinite impossible option choice answer x nor "
+    "versus vs between through up down down"
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 NUMBER_WORDS = {
-    word: value
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
-    )
-}
+    "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14,
+    "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+}  # fmt: skip
 
 
 def unit_of(spelling: str) -> str:
@@ -72,7 +71,7 @@ def unit_of(spelling: str) -> str:
 
 
 def is_bare_unit(token: Token) -> bool:
-    """A unit that can be told from variables without ``\\text``: two letters or more."""
+    r"""A unit that can be told from variables without ``\text``: two letters or more."""
     return token.kind == "run" and bool(unit_of(token.text) or token.text in _COMPOUND)
 
 
@@ -158,7 +157,7 @@ class _LabelReader:
 
 def agree(gold: Label, answer: Label) -> bool:
     """Whether two labels may stand for the same: one may be missing, they may not conflict."""
-    if answer == Label() or gold == Label():
+    if NO_LABEL in {answer, gold}:
         return True
     if gold.unit or answer.unit:
         return gold.unit == answer.unit

@@ -18,7 +18,7 @@ def judge(gold: str, answer: str) -> dict[str, object]:
     """The verdict on one pair: ``is_equal``, or ``unreadable`` with the reason."""
     from harness.equivalence.algebra import Algebra
     from harness.equivalence.matching import same
-    from harness.equivalence.shape import read
+    from harness.equivalence.reading import read
 
     try:
         verdict = same(read(gold), read(answer), Algebra())

@@ -1,0 +1,103 @@
+"""Formulas with what stands around them: a unit, a per cent sign, the brackets of a matrix."""
+
+from harness.equivalence.brackets import encloses, split, unwrap
+from harness.equivalence.expression import read_expression
+from harness.equivalence.latex import Token, Unreadable, depth_change
+from harness.equivalence.shape import Group, Matrix, Scalar, Shape
+from harness.equivalence.tree import Node, contains, number, settle_degrees, signs, variables
+from harness.equivalence.units import Label, is_bare_unit, read_label, scale_of
+
+_MATRICES = frozenset({"pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"})
+
+
+def read_scalar(tokens: list[Token]) -> Shape:
+    """A formula with its unit, or the list of two that a plus-or-minus sign stands for."""
+    formula, rest = _cut_label(tokens)
+    is_percent = any(token.text in {"%", "percent", "percentage"} for token in rest)
+    rest = [t for t in rest if t.text not in {"%", "percent", "percentage"}]
+    scale = scale_of(rest)
+    label = read_label(rest[1:] if scale else rest)
+    node = read_expression(formula)
+    if scale:
+        node = Node("multiply", (node, number(10**scale)))
+    if contains(node, "degrees"):
+        settled = settle_degrees(node)
+        if not contains(settled, "call") and not label.unit:
+            label = Label("degree", label.words)
+        node = settled
+    if is_percent and (variables(node) or label.unit):
+        raise Unreadable("a percentage of something")
+    letters = (
+        "".join(token.text for token in tokens)
+        if all(t.kind in {"letter", "run"} for t in tokens)
+        else ""
+    )
+    items = tuple(Scalar(each, label, is_percent, letters) for each in signs(node))
+    return items[0] if len(items) == 1 else Group("", items)
+
+
+_CURRENCIES = frozenset({"\\$", "€", "£", "¥", "¢"})
+
+
+def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
+    """The formula, and what stands beside it. A currency sign may stand in front."""
+    front: list[Token] = []
+    sign = [token for token in tokens[:1] if token.text in {"-", "+"}]
+    if len(tokens) > len(sign) and tokens[len(sign)].text in _CURRENCIES:
+        front = [tokens[len(sign)]]
+        tokens = sign + tokens[len(sign) + 1 :]
+    cut = len(tokens)
+    depth = 0
+    for at, token in enumerate(tokens):
+        if depth == 0 and at and _starts_label(tokens, at):
+            cut = at
+            break
+        depth += depth_change(token)
+    rest = tokens[cut:]
+    if rest and rest[0].text == "\\cdot":
+        rest = rest[1:]
+    return tokens[:cut], rest + front
+
+
+def _starts_label(tokens: list[Token], at: int) -> bool:
+    token = tokens[at]
+    if token.text in {"%", "percent", *_CURRENCIES} or token.kind == "word":
+        return True
+    if token.text == "\\cdot":
+        return at + 1 < len(tokens) and tokens[at + 1].kind == "word"
+    if not is_bare_unit(token):
+        return False
+    # Bare letters are a unit only beside a number without variables, and at the end.
+    is_numeric = not any(t.kind in {"letter", "run"} for t in tokens[:at])
+    tail = tokens[at + 1 :]
+    return is_numeric and all(
+        t.text in {"^", "{", "}", "/", "2", "3"} or t.kind == "run" or t.text in {"s", "h", "m"}
+        for t in tail
+    )
+
+
+def read_matrix(tokens: list[Token]) -> Shape:
+    """A matrix, with the factor in front of it multiplied into every entry."""
+    if len(tokens) > 2 and tokens[0].text in {"(", "["} and encloses(tokens):  # noqa: PLR2004
+        tokens = tokens[1:-1]
+    starts = [at for at, token in enumerate(tokens) if token.text == "\\begin"]
+    ends = [at for at, token in enumerate(tokens) if token.text == "\\end"]
+    if len(starts) != 1 or len(ends) != 1 or ends[0] + 4 != len(tokens):
+        raise Unreadable("more than one matrix")
+    factor, body = tokens[: starts[0]], tokens[starts[0] + 4 : ends[0]]
+    if tokens[starts[0] + 2].text not in _MATRICES:
+        raise Unreadable("an environment that is no matrix")
+    if tokens[starts[0] + 2].text == "array" and body and body[0].text == "{":
+        body = body[next(at for at, token in enumerate(body) if token.text == "}") + 1 :]
+    rows = [split(row, frozenset({"&"})) for row in split(body, frozenset({"\\\\"})) if row]
+    entries = [[read_expression(unwrap(entry)) for entry in row] for row in rows]
+    if not entries or len({len(row) for row in entries}) != 1:
+        raise Unreadable("rows of different lengths")
+    if factor and factor[-1].text == "\\cdot":
+        factor = factor[:-1]
+    if [token.text for token in factor] == ["-"]:
+        return Matrix(tuple(tuple(Node("negate", (entry,)) for entry in row) for row in entries))
+    if factor:
+        by = read_expression(factor)
+        entries = [[Node("multiply", (by, entry)) for entry in row] for row in entries]
+    return Matrix(tuple(map(tuple, entries)))

@@ -1,0 +1,316 @@
+"""From tokens to shapes, from the outside in, down to formulas. Nothing here compares."""
+
+import re
+
+from harness.equivalence.brackets import encloses, is_unbalanced, split, unwrap
+from harness.equivalence.expression import read_expression
+from harness.equivalence.latex import Token, Unreadable, depth_change, tokenize
+from harness.equivalence.quantity import read_matrix, read_scalar
+from harness.equivalence.shape import (
+    BaseNumber,
+    Choice,
+    Clock,
+    Group,
+    NumberSet,
+    Ratio,
+    Relation,
+    Scalar,
+    SetOperation,
+    Shape,
+    Words,
+)
+from harness.equivalence.tree import Node, number
+from harness.equivalence.units import NUMBER_WORDS
+
+_ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
+_RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
+_CONNECTORS = frozenset({"and", "or"})
+_ARTICLES = frozenset({"a", "an", "the"})
+_REALS = frozenset({"all real numbers", "all reals", "real numbers", "all real number"})
+_LEAD = re.compile(r"(?:the )?(?:final |correct )?answer(?: is)?")
+
+
+def read(latex: str) -> Shape:
+    """The shape of one answer.
+
+    Raises:
+        Unreadable: It is nothing that this module knows.
+    """
+    return read_tokens(tokenize(latex))
+
+
+def read_tokens(tokens: list[Token]) -> Shape:
+    """The shape of a token list, see ``read``."""
+    tokens = _without_lead(unwrap(tokens))
+    if not tokens:
+        raise Unreadable("nothing there")
+    for reader in (_clock, _base_number, _choice, _listing, _words, _relation, _sets):
+        shape = reader(tokens)
+        if shape is not None:
+            return shape
+    return _single(tokens)
+
+
+def _without_lead(tokens: list[Token]) -> list[Token]:
+    """Without ``Answer:`` in front."""
+    said = ""
+    for at, token in enumerate(tokens[:6]):
+        if token.text in {":", "="}:
+            return tokens[at + 1 :] if _LEAD.fullmatch(said.strip()) else tokens
+        if said.endswith("answer is "):
+            return tokens[at:] if _LEAD.fullmatch(said.strip()) else tokens
+        said += token.text.casefold() + " "
+    return tokens
+
+
+def _compact(tokens: list[Token]) -> str:
+    return "".join(token.text for token in tokens if token.text not in "{}")
+
+
+def _clock(tokens: list[Token]) -> Shape | None:
+    found = re.fullmatch(r"(\d{1,2})(?::(\d\d))?([ap])\.?m\.?", _compact(tokens).casefold())
+    if not found or tokens[-1].kind == "letter":
+        return None
+    return Clock(int(found[1]), int(found[2] or 0), found[3])
+
+
+def _base_number(tokens: list[Token]) -> Shape | None:
+    compact = "".join(t.text for t in tokens if t.text not in {"{", "}", "(", ")"})
+    names = "|".join(NUMBER_WORDS)
+    found = re.fullmatch(rf"([A-F]*\d[\dA-F]*)(?:_(?:base)?|base)(\d+|{names})", compact)
+    if not found or (is_unbalanced(tokens)):
+        return None
+    base = NUMBER_WORDS.get(found[2]) or int(found[2])
+    return BaseNumber(found[1], base)
+
+
+def _choice(tokens: list[Token]) -> Shape | None:
+    r"""``\text{(B)}``, ``(B)``, ``\textbf{(B)}\ 48``; a bare letter is a variable."""
+    is_bracketed = len(tokens) > 2 and tokens[0].text == "(" and tokens[2].text == ")"  # noqa: PLR2004
+    letter = tokens[1] if is_bracketed else tokens[0]
+    if not re.fullmatch("[A-Ja-j]", letter.text) or (letter.text.islower() and not is_bracketed):
+        return None
+    rest = tokens[3:] if is_bracketed else tokens[1:]
+    if letter.kind != "word":
+        return Choice(letter.text, None) if is_bracketed and not rest else None
+    if not is_bracketed and rest:
+        if rest[0].text not in {".", ")", ":"}:
+            return None
+        rest = rest[1:]
+    while rest and rest[0].text in {".", ":", ","}:
+        rest = rest[1:]
+    if any(token.text.casefold() in _CONNECTORS for token in rest):
+        return None
+    return Choice(letter.text.upper(), read_tokens(rest) if rest else None)
+
+
+def _listing(tokens: list[Token]) -> Shape | None:
+    """``1, 2 and 3``. ``x < 1 or x > 4`` is a union, ``x > 1 and x < 4`` an intersection."""
+    tokens = [
+        t for t in tokens if not (t.kind == "word" and t.text.casefold() in {"either", "both"})
+    ]
+    tokens = [
+        Token("word", t.text.casefold()) if t.text.casefold() in _CONNECTORS else t for t in tokens
+    ]
+    pieces = split(tokens, frozenset({",", ";", *_CONNECTORS}))
+    if len(pieces) == 1:
+        return None
+    items = [read_tokens(piece) for piece in pieces if piece]
+    if not items:
+        raise Unreadable("a list of nothing")
+    if all(_is_region(item) for item in items):
+        has_or = any(token.text == "or" for token in tokens)
+        has_and = any(token.text == "and" for token in tokens)
+        if has_or != has_and:
+            return _fold("\\cup" if has_or else "\\cap", items)
+    return _gather(items)
+
+
+def _is_region(item: Shape) -> bool:
+    return isinstance(item, Relation) and bool(_ORDER & set(item.operators))
+
+
+def _fold(operator: str, items: list[Shape]) -> Shape:
+    folded = items[0]
+    for item in items[1:]:
+        folded = SetOperation(operator, folded, item)
+    return folded
+
+
+def _gather(items: list[Shape]) -> Shape:
+    r"""A list, with ``x = 1, 2`` and ``\pm 1`` spread out."""
+    first, others = items[0], items[1:]
+    if (
+        isinstance(first, Relation)
+        and first.operators == ("=",)
+        and first.name
+        and not any(isinstance(item, Relation) for item in others)
+    ):
+        assert first.terms[-1] is not None
+        items = [first.terms[-1], *others]
+    spread: list[Shape] = []
+    for item in items:
+        spread.extend(item.items if isinstance(item, Group) and not item.brackets else [item])
+    return Group("", tuple(spread))
+
+
+def _words(tokens: list[Token]) -> Shape | None:
+    """Words and nothing else."""
+    if not any(token.kind == "word" for token in tokens):
+        return None
+    if any(t.kind not in {"word", "run", "letter"} and t.text not in "-'.\"!&()" for t in tokens):
+        return None
+    text = fold_words(tokens)
+    if text in NUMBER_WORDS:
+        return Scalar(number(NUMBER_WORDS[text]))
+    if text in _REALS:
+        return NumberSet("R")
+    if text == "infinity":
+        return Scalar(Node("constant", (), "infty"))
+    return Words(text)
+
+
+def fold_words(tokens: list[Token]) -> str:
+    """Words in one spelling."""
+    words = [t.text.casefold() for t in tokens if t.kind in {"word", "run", "letter"}]
+    kept = [word for word in words if word not in _ARTICLES] if len(words) > 1 else words
+    return " ".join(kept)
+
+
+def _relation(tokens: list[Token]) -> Shape | None:
+    sides = split(tokens, _RELATIONS)
+    if len(sides) == 1:
+        return None
+    operators = _operators(tokens)
+    if not sides[0] and operators[0] == "\\approx" and len(sides) == 2:  # noqa: PLR2004
+        return read_tokens(sides[1])
+    if "\\approx" in operators:
+        # "exact ≈ rounded": the exact value is the answer.
+        cut = operators.index("\\approx")
+        kept = sum(len(side) + 1 for side in sides[: cut + 1]) - 1
+        return read_tokens(tokens[:kept])
+    if any(not side for side in sides) or not set(operators) <= _ORDER | {"=", "\\in"}:
+        raise Unreadable("a relation that is not =, <, > or in")
+    names = [_name(side) for side in sides]
+    if operators == ("=",) and not names[0] and names[1]:
+        sides, names = sides[::-1], names[::-1]
+    # A chain of inequalities describes what stands in it; anything else describes its left side.
+    is_between = len(sides) == 3 and set(operators) <= _ORDER  # noqa: PLR2004
+    at = 1 if is_between else next((at for at in (0, len(sides) - 1) if names[at]), 0)
+    terms = tuple(
+        _maybe(side) if position == at and names[at] else read_tokens(side)
+        for position, side in enumerate(sides)
+    )
+    return _spread(Relation(names[at], terms, operators))
+
+
+def _operators(tokens: list[Token]) -> tuple[str, ...]:
+    depth, operators = 0, []
+    for token in tokens:
+        depth += depth_change(token)
+        if depth == 0 and token.text in _RELATIONS:
+            operators.append(token.text)
+    return tuple(operators)
+
+
+def _maybe(tokens: list[Token]) -> Shape | None:
+    try:
+        return read_tokens(tokens)
+    except Unreadable:
+        return None
+
+
+def _spread(relation: Relation) -> Shape:
+    r"""``x = \pm 4`` is a list of two values, ``x \in \{1, 2\}`` as well."""
+    value = relation.terms[-1]
+    if not relation.name or len(relation.terms) != 2 or not isinstance(value, Group):  # noqa: PLR2004
+        return relation
+    is_values = relation.operators == ("=",) and value.brackets == ""
+    is_member = relation.operators == ("\\in",) and value.brackets == "{}"
+    return Group("", value.items) if is_values or is_member else relation
+
+
+_OPERATION_SIGNS = frozenset({"+", "-", "/", "^", "\\cdot", "\\pm", "!", "\\frac", "\\sqrt"})
+
+
+def _name(tokens: list[Token]) -> str:
+    r"""What a side of an equation names (``x``, ``f(3)``, ``(x, y)``, ``m + n``), else empty.
+
+    A formula in one variable (``2x``) is no name: ``2x = 14`` does not say 14.
+    """
+    texts = [token.text for token in tokens]
+    outside = split(tokens, frozenset())[0] if tokens else []
+    letters = {t.text for t in tokens if t.kind == "letter" or _is_greek(t)}
+    letters |= {letter for t in tokens if t.kind == "run" for letter in t.text}
+    has_words = any(token.kind == "word" for token in tokens)
+    if not letters and not has_words:
+        return ""
+    if _OPERATION_SIGNS & set(texts):
+        has_numbers = any(t.kind == "number" and t.text not in {"1", "2", "3"} for t in outside)
+        is_several = len(letters - {"e", "i"}) > 1 and not has_numbers
+        return "".join(texts) if is_several else ""
+    if tokens[0].kind == "number":
+        return ""
+    return "".join(texts)
+
+
+def _is_greek(token: Token) -> bool:
+    plain = {"\\pi", "\\infty", "\\frac", "\\sqrt", "\\cdot"}
+    return token.kind == "command" and token.text[1:].isalpha() and token.text not in plain
+
+
+def _sets(tokens: list[Token]) -> Shape | None:
+    for operators in (("\\setminus",), ("\\cup",), ("\\cap",)):
+        pieces = split(tokens, frozenset(operators))
+        if len(pieces) > 1:
+            return _fold(operators[0], [read_tokens(piece) for piece in pieces])
+    if len(tokens) == 1 and tokens[0].text.startswith("\\mathbb{"):
+        return NumberSet(tokens[0].text[8])
+    if len(tokens) == 1 and tokens[0].text == "\\emptyset":
+        return Group("{}", ())
+    return None
+
+
+def _single(tokens: list[Token]) -> Shape:
+    """One bracketed thing, one matrix, one ratio, or one formula."""
+    if len(tokens) > 1 and depth_change(tokens[0]) == 1 and encloses(tokens):
+        group = _bracketed(tokens)
+        if group is not None:
+            return group
+    if any(token.text == "\\begin" for token in tokens):
+        return read_matrix(tokens)
+    parts = split(tokens, frozenset({":"}))
+    if len(parts) > 1:
+        return Ratio(tuple(read_expression(part) for part in parts))
+    return read_scalar(tokens)
+
+
+def _bracketed(tokens: list[Token]) -> Shape | None:
+    """A tuple, interval, set or vector; None for brackets around a single formula."""
+    opener, closer = tokens[0].text, tokens[-1].text
+    inside = tokens[1:-1]
+    if opener == "\\{" and closer == "\\}":
+        return _set(inside)
+    pieces = split(inside, frozenset({","}))
+    if opener == "\\langle" and closer == "\\rangle":
+        return Group("<>", tuple(map(read_tokens, pieces)))
+    if opener not in {"(", "["} or closer not in {")", "]"}:
+        return None
+    if len(pieces) > 1:
+        return Group(opener + closer, tuple(map(read_tokens, pieces)))
+    if opener + closer == "()" and any(token.text in _RELATIONS for token in inside):
+        return read_tokens(inside)
+    return None
+
+
+def _set(inside: list[Token]) -> Shape:
+    r"""``\{1, 2\}``, or ``\{x \mid x > 3\}``, which is its condition."""
+    if not inside:
+        return Group("{}", ())
+    for separator in ("|", ":"):
+        sides = split(inside, frozenset({separator}))
+        if len(sides) == 2 and _name(sides[0][:1]):  # noqa: PLR2004
+            return read_tokens(sides[1])
+    items = _gather([read_tokens(piece) for piece in split(inside, frozenset({",", ";"}))])
+    assert isinstance(items, Group)
+    return Group("{}", items.items)
