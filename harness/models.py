@@ -40,7 +40,9 @@ class ModelShape(Record):
 
     def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
         """Keys and values of all layers for one token, for grouped-query attention."""
-        return 2 * self.layers * self.kv_heads * self.hidden // self.attention_heads * bytes_per_value
+        return (
+            2 * self.layers * self.kv_heads * self.hidden // self.attention_heads * bytes_per_value
+        )
 
 
 class ModelBase(Record):
@@ -113,20 +115,32 @@ def resolve(model: ModelConfig) -> ResolvedModel:
     """
     match model:
         case HubModel():
-            folder, revision = _fetch_hub(model), model.revision
+            folder = _fetch_hub(model)
         case LocalModel():
-            folder, revision = _check_local(model), None
+            folder = _check_local(model)
         case WheelModel():
-            folder, revision = _convert_wheel(model), f"{model.package}=={model.version}"
+            folder = _convert_wheel(model)
         case _:
             assert_never(model)
     return ResolvedModel(
         name=model.name,
         path=str(folder),
-        revision=revision,
+        revision=_revision(model),
         sha256=weights_sha256(folder),
         trust_remote_code=model.trust_remote_code,
     )
+
+
+def _revision(model: ModelConfig) -> str | None:
+    match model:
+        case HubModel():
+            return model.revision
+        case LocalModel():
+            return None
+        case WheelModel():
+            return f"{model.package}=={model.version}"
+        case _:
+            assert_never(model)
 
 
 def is_here(model: ModelConfig) -> bool:

@@ -119,7 +119,7 @@ def judge(question: Question, completion: Completion) -> Verdict:
 def _grade(scorer: Scorer, problem: Problem, answer: str) -> Grade:
     try:
         return scorer.grade(problem, answer)
-    except Exception as error:  # noqa: BLE001 - a broken scorer must not read as a wrong answer
+    except Exception as error:  # a broken scorer must not read as a wrong answer
         log.exception("%s broke on %s", scorer.name, problem.problem_id)
         return Grade(status="scorer_error", detail=f"{type(error).__name__}: {error}")
 
@@ -253,7 +253,6 @@ def score_missing(run: Run, scoring: Scoring) -> int:
             count += 1
     scoring.wait()
     return count
-
 
 
 def run_clock(start_s: float) -> Clock:

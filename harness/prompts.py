@@ -58,15 +58,17 @@ class Codec:
         template = self._tokenizer.chat_template
         return None if template is None else hashlib.sha256(template.encode()).hexdigest()
 
-    def prompt(self, problem: Problem, instruction: str, *, chat: bool, force_think: bool) -> Prompt:
-        """Renders and tokenizes one problem.
+    def prompt(
+        self, problem: Problem, instruction: str, *, chat: bool, force_think: bool
+    ) -> Prompt:
+        r"""Renders and tokenizes one problem.
 
         Args:
             problem: Its ``question`` takes the place of ``{question}`` in the instruction.
             instruction: The task's prompt; all of it goes into the user's turn, because R1 is
                 to have no system prompt (DeepSeek-R1 README, "Usage Recommendations").
             chat: Use the chat template; otherwise the model sees the bare text.
-            force_think: End the prompt with ``<think>\\n`` where the template does not.
+            force_think: End the prompt with ``<think>\n`` where the template does not.
 
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens.
@@ -124,9 +126,7 @@ class Codec:
             finish_reason="stop" if stopped else "length",
             prompt_tokens=len(request.prompt_token_ids),
             completion_tokens=len(ids),
-            reasoning_tokens=self._reasoning_tokens(
-                ids, text, opened=request.prompt_opened_think
-            ),
+            reasoning_tokens=self._reasoning_tokens(ids, text, opened=request.prompt_opened_think),
             **times._asdict(),
         )
 

@@ -9,12 +9,13 @@ import yaml
 from harness.config import LimitsConfig, RunConfig
 from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
+from harness.manifest import SCHEMA_VERSION, Outcome, RunManifest, RunResult, Session
 from harness.metrics import Sample, estimate_all
 from harness.paths import CONF_DIR
 from harness.pricing import Pricing
 from harness.provenance import usable_cores
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Verdict
-from harness.store import SCHEMA_VERSION, Outcome, Run, RunManifest, RunResult, Session
+from harness.store import Run
 
 AUTO = "auto"
 

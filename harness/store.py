@@ -10,159 +10,25 @@
         verdicts.jsonl     one line per completion, appended the moment it is graded
         result.json        manifest, outcomes and estimates, when the run is complete
 
-The files alone are enough to score a run again. Schema history: 1, the first.
+The files alone are enough to score a run again.
 """
 
 import fcntl
-import json
 import os
 import re
 import secrets
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, NamedTuple, Self, TypeVar
+from typing import IO, NamedTuple, Self, TypeVar
 
-from pydantic import ValidationError
-
-from harness.config import RunConfig
 from harness.errors import StoreError
-from harness.models import ResolvedModel
-from harness.pricing import Pricing
-from harness.provenance import Provenance
-from harness.records import (
-    Completion,
-    Count,
-    EngineInfo,
-    Estimate,
-    FinishReason,
-    Problem,
-    Prompt,
-    Record,
-    Seconds,
-    Verdict,
-    VerdictStatus,
-)
+from harness.jsonl import JsonlWriter, end_of_last_line, read_json, read_jsonl, write_atomically
+from harness.manifest import RunManifest, RunResult
+from harness.records import Completion, Problem, Prompt, Verdict
 
-SCHEMA_VERSION: Literal[1] = 1
-
-RunStatus = Literal["running", "complete", "interrupted", "failed"]
-R = TypeVar("R", bound=Record)
-
-
-class TaskInfo(Record):
-    """A task as this run asked it."""
-
-    name: str
-    selection: str
-    version: int
-    scorer: str
-    """With its version: ``math_answer@1``."""
-    problems: Count
-    full_size: Count
-    """How many the whole task has."""
-    definition_sha256: str
-    problems_sha256: str
-    subset_sha256: str
-    origin: str
-
-
-class Session(Record):
-    """One process lifetime of a run; a resumed run has several."""
-
-    started_at: datetime
-    clock_start_s: Seconds
-    """Where the run's clock stood: completions that started later belong to this session."""
-    engine: EngineInfo
-
-
-class RunManifest(Record):
-    """What a run is. Everything that a number of it can depend on is in here."""
-
-    schema_version: Literal[1]
-    run_id: str
-    status: RunStatus
-    config: RunConfig
-    model: ResolvedModel
-    template_sha256: str | None
-    tasks: tuple[TaskInfo, ...]
-    protocol_fingerprints: dict[str, str]
-    """By task: two scores are comparable when these agree."""
-    protocol_fields: dict[str, dict[str, Any]]
-    """By task: what the fingerprint is made of."""
-    scorer_context: dict[str, dict[str, str]]
-    """By scorer: versions, limits and the sandbox level."""
-    sessions: tuple[Session, ...]
-    provenance: Provenance
-    started_at: datetime
-    finished_at: datetime | None
-    error: str | None
-
-    @property
-    def engine(self) -> EngineInfo | None:
-        """The last session's engine."""
-        return self.sessions[-1].engine if self.sessions else None
-
-
-class Outcome(Record):
-    """What became of one request, in one line: enough to compare runs."""
-
-    request_id: str
-    status: VerdictStatus
-    extracted: str | None
-    finish_reason: FinishReason
-    completion_tokens: Count
-    reasoning_tokens: Count | None
-
-
-class RunResult(Record):
-    """``result.json``: a run in one file."""
-
-    schema_version: Literal[1]
-    manifest: RunManifest
-    pricing: Pricing
-    """The price list that cost was computed with."""
-    estimates: tuple[Estimate, ...]
-    outcomes: tuple[Outcome, ...]
-
-
-class JsonlWriter:
-    """Appends records, each line in one write, flushed at once. Safe to use from threads."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        self._lock = threading.Lock()
-        self._stream: IO[bytes] | None = None
-
-    def append(self, record: Record) -> None:
-        """Writes one line.
-
-        Raises:
-            StoreError: The disk is full or the folder cannot be written; what was there stays.
-        """
-        line = record.model_dump_json().encode() + b"\n"
-        with self._lock:
-            try:
-                if self._stream is None:
-                    self._stream = self.file.open("ab", buffering=0)
-                place = self._stream.tell()
-                if self._stream.write(line) != len(line):
-                    self._stream.truncate(place)
-                    raise OSError(28, "no space left on device")
-            except OSError as error:
-                raise StoreError(f"{self.file}: cannot be written: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Brings everything to the disk itself."""
-        with self._lock:
-            if self._stream is not None:
-                with suppress(OSError):  # a device or pipe has no disk to bring things to
-                    os.fsync(self._stream.fileno())
-                self._stream.close()
-                self._stream = None
+R = TypeVar("R", Completion, Verdict)
 
 
 class Run:
@@ -235,7 +101,7 @@ class Run:
         Raises:
             StoreError: It is missing or not one.
         """
-        return _read_json(self.folder / "manifest.json", RunManifest)
+        return read_json(self.folder / "manifest.json", RunManifest)
 
     def read_problems(self) -> dict[str, Problem]:
         """The problems by id."""
@@ -269,7 +135,7 @@ class Run:
             file = self.folder / f"{name}.jsonl"
             if not file.is_file():
                 continue
-            data_end = _end_of_last_line(file)
+            data_end = end_of_last_line(file)
             torn = file.stat().st_size - data_end
             if torn:
                 with file.open("r+b") as stream:
@@ -355,90 +221,13 @@ def unfinished_runs(results_dir: Path) -> list[Unfinished]:
 
 def read_result(folder: Path) -> RunResult:
     """Reads a run's ``result.json``."""
-    return _read_json(folder / "result.json", RunResult)
-
-
-def write_atomically(file: Path, text: str) -> None:
-    """Replaces a file as a whole: a reader sees the old or the new one, never half.
-
-    Raises:
-        StoreError: The disk is full or the folder cannot be written; the old file stays.
-    """
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        with scratch.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(file)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
-
-
-def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
-    """Reads records one at a time. A missing file has none.
-
-    Raises:
-        StoreError: A line is not such a record; names file and line.
-    """
-    if not file.is_file():
-        return
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                yield kind.model_validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                reason = first["msg"]
-                if not line.endswith(b"\n"):
-                    reason = "the line is cut off; harness run resume=… sets it aside"
-                raise StoreError(
-                    f"{file}:{number}: not a {kind.__name__}: "
-                    f"{'.'.join(map(str, first['loc']))}{': ' if first['loc'] else ''}{reason}"
-                ) from error
+    return read_json(folder / "result.json", RunResult)
 
 
 def _unique(records: Iterator[R], folder: Path) -> Iterator[R]:
     seen: set[str] = set()
     for record in records:
-        request_id: str = record.request_id  # type: ignore[attr-defined]
-        if request_id in seen:
-            raise StoreError(f"{folder}: request {request_id} is recorded twice")
-        seen.add(request_id)
+        if record.request_id in seen:
+            raise StoreError(f"{folder}: request {record.request_id} is recorded twice")
+        seen.add(record.request_id)
         yield record
-
-
-def _end_of_last_line(file: Path) -> int:
-    with file.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            stream.seek(start)
-            newline = stream.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-    return 0
-
-
-def _read_json(file: Path, kind: type[R]) -> R:
-    try:
-        return kind.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raw = error.errors()[0]
-        where = ".".join(str(part) for part in raw["loc"])
-        raise StoreError(f"{file}: not a {kind.__name__}: {where}: {raw['msg']}") from error
-
-
-def result_schema() -> dict[str, Any]:
-    """JSON Schema of ``result.json``."""
-    schema = RunResult.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def dump_json(value: Any) -> str:
-    """One line of JSON, without NaN."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""Where a reasoning model's thinking ends and its answer begins.
+r"""Where a reasoning model's thinking ends and its answer begins.
 
-R1's chat template ends the prompt with ``<think>\\n``, so its completions hold a ``</think>`` but
+R1's chat template ends the prompt with ``<think>\n``, so its completions hold a ``</think>`` but
 no ``<think>``; a parser that looks for both finds nothing, and one that only cuts at ``</think>``
 grades the reasoning of every completion that was cut off. Knowing how the prompt ended decides it.
 """

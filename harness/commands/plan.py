@@ -63,8 +63,10 @@ def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
     known = [count for count in counts if count is not None]
     requests = sum(known) * protocol.samples_per_problem if len(known) == len(counts) else None
     tokens = None if requests is None else requests * protocol.max_new_tokens
-    sampled = "greedy" if protocol.temperature == 0 else (
-        f"temperature {protocol.temperature}, top_p {protocol.top_p}"
+    sampled = (
+        "greedy"
+        if protocol.temperature == 0
+        else (f"temperature {protocol.temperature}, top_p {protocol.top_p}")
     )
     memory = memory_needed_bytes(config.model, config.engine, protocol.context_tokens)
     return [

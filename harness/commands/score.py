@@ -4,13 +4,15 @@ import logging
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness.commands.run import contexts, finish, questions_of, scorer_name_of, start_scorers
+from harness.commands.run import finish
+from harness.commands.setup import contexts, questions_of, scorer_name_of, start_scorers
 from harness.errors import StoreError
 from harness.fingerprint import fingerprint
+from harness.manifest import RunManifest
 from harness.pipeline import Scoring, score_missing
 from harness.progress import RunProgress
 from harness.result import scoring_workers
-from harness.store import RunManifest, find_run
+from harness.store import find_run
 from harness.tasks import ScorerName
 
 log = logging.getLogger(__name__)
@@ -46,7 +48,10 @@ def score(name: str, results_dir: Path) -> int:
         questions = questions_of(run.read_problems(), run.read_prompts(), scorers)
         run.start_new_verdicts()
         progress = RunProgress(total=recorded, done=recorded)
-        with progress, Scoring(run, questions, progress, scoring_workers(manifest.config)) as scoring:
+        with (
+            progress,
+            Scoring(run, questions, progress, scoring_workers(manifest.config)) as scoring,
+        ):
             score_missing(run, scoring)
         run.keep_new_verdicts()
         after = run.read_verdicts()

@@ -1,4 +1,4 @@
-"""``harness tasks``, ``models``, ``schema`` and ``validate``: what there is, and whether it is whole."""
+"""``harness tasks``, ``models``, ``schema``, ``validate``: what there is, and if it is whole."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import StoreError
+from harness.manifest import result_schema
 from harness.models import ModelConfig, origin
 from harness.paths import CONF_DIR
-from harness.store import Run, find_run, read_result, result_schema
+from harness.store import Run, find_run, read_result
 from harness.tasks import load_spec, planned_origin, task_names
 
 
@@ -113,5 +114,3 @@ def _print(table: Table) -> None:
     console = Console()
     # A file or a pipe has no width; let lines be as long as they are.
     console.print(table, width=None if console.is_terminal else 200)
-
-

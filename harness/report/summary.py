@@ -1,5 +1,6 @@
 """The table at the end of a run, and the one line of JSON that programs read."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -7,104 +8,129 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from harness.manifest import RunResult, TaskInfo
 from harness.records import Estimate, VerdictStatus
-from harness.store import RunResult
 
-OUTCOMES: tuple[tuple[str, tuple[VerdictStatus, ...]], ...] = (
-    ("correct", ("correct",)),
-    ("incorrect", ("incorrect",)),
-    ("no answer", ("no_answer",)),
-    ("truncated", ("truncated",)),
-    ("errors", ("scorer_error", "generation_error")),
+OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
+    "correct": ("correct",),
+    "incorrect": ("incorrect",),
+    "no answer": ("no_answer",),
+    "truncated": ("truncated",),
+    "errors": ("scorer_error", "generation_error"),
+}
+RUN_FIGURES: dict[str, tuple[str, ...]] = {
+    "output": ("output_tokens_per_s",),
+    "prefill, at least": ("prefill_tokens_per_s",),
+    "time to first token, p50 and p99": ("ttft_s.p50", "ttft_s.p99"),
+    "time per output token, p50 and p99": (
+        "time_per_output_token_s.p50",
+        "time_per_output_token_s.p99",
+    ),
+    "request from queue to end, p50 and p99": ("end_to_end_s.p50", "end_to_end_s.p99"),
+    "time to first answer token, p50": ("time_to_first_answer_token_s.p50",),
+    "generation": ("generation_s", "completion_tokens.total"),
+    "loading and warm-up": ("load_s",),
+    "peak memory": ("peak_memory_bytes",),
+}
+BASES = ("rented", "owned", "api")
+HEADLINE = (
+    "accuracy",
+    *(metric for metrics in RUN_FIGURES.values() for metric in metrics),
+    *(f"{what}.{basis}" for what in ("cost", "cost_per_solved") for basis in BASES),
 )
-RUN_FIGURES = (
-    "output_tokens_per_s",
-    "prefill_tokens_per_s",
-    "ttft_s.p50",
-    "ttft_s.p99",
-    "time_per_output_token_s.p50",
-    "latency_s.p50",
-    "latency_s.p99",
-    "completion_tokens.total",
-    "load_s",
-    "peak_memory_bytes",
-    "cost.rented",
-    "cost.owned",
-    "cost.api",
-    "cost_per_solved.rented",
-    "cost_per_solved.owned",
-    "cost_per_solved.api",
-)
+WIDTH_WITHOUT_TERMINAL = 100
 
 
 def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> None:
     """Prints what came of a run to stderr."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
     manifest = result.manifest
     engine = manifest.engine
     assert engine is not None  # build_result has seen to it
-    console.print()
     console.print(
-        f"[bold]{manifest.config.model.name}[/bold] on {engine.name} {engine.version}, "
-        f"{engine.device_name}, {engine.dtype}; protocol {manifest.config.protocol.name}"
+        f"\n[bold]{manifest.config.model.name}[/bold] on {engine.name} {engine.version}, "
+        f"{engine.device_count} x {engine.device_name}, {engine.dtype}, "
+        f"protocol {manifest.config.protocol.name}\n",
     )
     console.print(_task_table(result))
+    console.print()
     console.print(_run_table(result))
     for reason in reasons:
-        console.print(f"[bold red]exit status 4:[/bold red] {reason}")
-    console.print(f"files: {folder}")
+        console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
+    console.print(f"\nfiles in {folder}", soft_wrap=True)
 
 
 def _task_table(result: RunResult) -> Table:
-    table = Table(show_edge=False)
-    table.add_column("task")
-    for name in ("problems", "samples", "accuracy", "95 % interval"):
-        table.add_column(name, justify="right")
-    for name, _ in OUTCOMES:
-        table.add_column(name, justify="right")
-    for name in ("tokens/answer", "of it thinking"):
-        table.add_column(name, justify="right")
+    """A column for each task."""
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("")
+    columns = []
     for task in result.manifest.tasks:
-        mine = [o for o in result.outcomes if o.request_id.startswith(f"{task.name}/")]
-        counts = [sum(o.status in statuses for o in mine) for _, statuses in OUTCOMES]
-        accuracy = _find(result, "accuracy", task.name)
-        table.add_row(
-            task.selection,
-            str(task.problems),
-            str(len(mine)),
-            _percent(accuracy.value if accuracy else None),
-            _interval(accuracy),
-            *(f"[red]{n}[/red]" if n and i == len(counts) - 1 else str(n)
-              for i, n in enumerate(counts)),
-            _figure(_find(result, "completion_tokens.mean", task.name)),
-            _figure(_find(result, "reasoning_tokens.mean", task.name)),
-        )
+        table.add_column(task.selection, justify="right")
+        columns.append(_task_column(result, task))
+    for label in columns[0]:
+        table.add_row(label, *(column[label] for column in columns))
     return table
+
+
+def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
+    mine = [o for o in result.outcomes if o.request_id.startswith(f"{task.name}/")]
+    counts = Counter(outcome.status for outcome in mine)
+    accuracy = _find(result, "accuracy", task.name)
+    column = {
+        "accuracy": "unknown" if accuracy.value is None else f"{100 * accuracy.value:.1f} %",
+        "  95 % interval": "unknown"
+        if accuracy.low is None or accuracy.high is None
+        else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f} %",
+    }
+    for label, statuses in OUTCOMES.items():
+        count = sum(counts[status] for status in statuses)
+        shown = f"{count} of {len(mine)}"
+        column[label] = f"[bold red]{shown}[/bold red]" if label == "errors" and count else shown
+    column["tokens per answer"] = _value(_find(result, "completion_tokens.mean", task.name))
+    column["  of them thinking"] = _value(_find(result, "reasoning_tokens.mean", task.name))
+    for basis in _priced(result):
+        # One task's own figure; with a single task it is the run's.
+        found = _find(result, f"cost_per_solved.{basis}", task.name)
+        column[f"cost per solved, {basis}"] = _value(found)
+    return column
 
 
 def _run_table(result: RunResult) -> Table:
-    table = Table(show_header=False, show_edge=False, box=None)
-    for metric in RUN_FIGURES:
-        found = _find(result, metric, None)
-        if found is None:
-            continue
-        value = _figure(found)
-        if found.low is not None and found.high is not None:
-            value += f" [dim]({_number(found.low)} to {_number(found.high)})[/dim]"
-        if found.value is None:
-            value = f"unknown [dim]({found.method})[/dim]"
-        elif found.unit == "USD":
-            value += f" [dim]{result.pricing.name} prices[/dim]"
-        table.add_row(metric, value)
+    table = Table(
+        show_header=False, show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0)
+    )
+    for label, metrics in RUN_FIGURES.items():
+        table.add_row(label, ", ".join(_value(_find(result, metric, None)) for metric in metrics))
+    if not _priced(result):
+        table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
+    for basis in _priced(result):
+        table.add_row(f"cost, {basis}", _with_reason(_find(result, f"cost.{basis}", None)))
+        per_solved = _find(result, f"cost_per_solved.{basis}", None)
+        table.add_row(f"cost per solved task, {basis}", _with_reason(per_solved))
     return table
+
+
+def _priced(result: RunResult) -> tuple[str, ...]:
+    return tuple(result.pricing.bases())
+
+
+def _with_reason(estimate: Estimate) -> str:
+    if estimate.value is None:
+        return f"unknown: {estimate.method.removeprefix('undefined: ').split(';')[0]}"
+    text = _value(estimate)
+    if estimate.low is not None and estimate.high is not None:
+        text += f", 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
+    return text
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:
     """What stdout's last line says: where the run is, and its figures by name."""
-    wanted = {"accuracy", *RUN_FIGURES}
     figures: dict[str, Any] = {}
     for estimate in result.estimates:
-        if estimate.metric in wanted:
+        if estimate.metric in HEADLINE:
             key = f"{estimate.task}/{estimate.metric}" if estimate.task else estimate.metric
             figures[key] = estimate.model_dump(include={"value", "unit", "n", "low", "high"})
     return {
@@ -115,26 +141,19 @@ def headline(result: RunResult, folder: Path) -> dict[str, Any]:
     }
 
 
-def _find(result: RunResult, metric: str, task: str | None) -> Estimate | None:
-    return next((e for e in result.estimates if e.metric == metric and e.task == task), None)
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{100 * value:.1f} %"
-
-
-def _interval(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.low is None or estimate.high is None:
-        return "unknown"
-    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+def _find(result: RunResult, metric: str, task: str | None) -> Estimate:
+    return next(
+        (e for e in result.estimates if e.metric == metric and e.task == task),
+        Estimate(metric=metric, value=None, unit="", n=0, method="undefined: not computed"),
+    )
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004
 
 
-def _figure(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.value is None:
+def _value(estimate: Estimate) -> str:
+    if estimate.value is None:
         return "unknown"
     if estimate.unit == "bytes":
         return f"{estimate.value / 1e9:.2f} GB"

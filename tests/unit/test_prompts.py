@@ -46,7 +46,9 @@ def test_one_bos_where_plain_tokenization_gives_two(tokenizer, templated):
     rendered = tokenizer.apply_chat_template(
         [{"role": "user", "content": "hi"}], add_generation_prompt=True, tokenize=False
     )
-    assert tokenizer(rendered)["input_ids"][:2] == [BOS, BOS], "the trap is gone; so may the rule be"
+    assert tokenizer(rendered)["input_ids"][:2] == [BOS, BOS], (
+        "the trap is gone; so may the rule be"
+    )
     ids = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True).token_ids
     assert ids.count(BOS) == 1
     assert ids[0] == BOS
@@ -56,14 +58,16 @@ def test_no_system_prompt_and_the_instruction_in_the_user_turn(templated):
     codec, _ = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
     assert prompt.token_ids[1] == USER
-    assert prompt.text.split("<｜User｜>")[1].startswith("1+1?\nPut the answer in \\boxed{}.")
+    assert prompt.text.split("<\uff5cUser\uff5c>")[1].startswith(
+        "1+1?\nPut the answer in \\boxed{}."
+    )
 
 
 def test_forced_thinking_makes_both_templates_the_same_prompt(templated):
     codec, _ = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True)
     assert prompt.opened_think
-    assert prompt.text.endswith("<｜Assistant｜><think>\n")
+    assert prompt.text.endswith("<\uff5cAssistant\uff5c><think>\n")
     assert prompt.token_ids.count(THINK) == 1
 
 
@@ -86,7 +90,9 @@ def test_no_template_is_said_in_one_line(tokenizer):
 
     own = AutoTokenizer.from_pretrained(str(shared_data() / "r1-distill-qwen-tokenizer"))
     own.chat_template = None
-    with pytest.raises(ConfigError, match=r"^protocol\.chat=true: this model has no chat template;"):
+    with pytest.raises(
+        ConfigError, match=r"^protocol\.chat=true: this model has no chat template;"
+    ):
         Codec(own, frozenset()).prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
 
 

@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from harness.errors import StoreError
+from harness.jsonl import JsonlWriter, read_jsonl, write_atomically
 from harness.records import Completion, Verdict
-from harness.store import JsonlWriter, Run, create_run, find_run, read_jsonl, write_atomically
+from harness.store import Run, create_run, find_run
 
 
 def completion(number: int, text: str = "x") -> Completion:
@@ -97,7 +98,9 @@ def test_garbage_in_the_middle_is_named_and_not_thrown_away(run):
 
 def test_an_unfinished_last_line_says_who_can_mend_it(run):
     (run.folder / "verdicts.jsonl").write_bytes(b'{"request_id":')
-    with pytest.raises(StoreError, match=r"the line is cut off; harness run resume=… sets it aside"):
+    with pytest.raises(
+        StoreError, match=r"the line is cut off; harness run resume=… sets it aside"
+    ):
         run.read_verdicts()
 
 
@@ -117,7 +120,9 @@ def test_two_processes_cannot_write_one_run(run):
     )
     said = subprocess.run(
         [sys.executable, "-c", program, str(run.folder)],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     assert said == f"run {run.run_id} is being written by process {os.getpid()}"
 
@@ -163,7 +168,7 @@ def test_a_full_disk_is_one_line(tmp_path):
 
 
 def test_a_run_is_found_by_id_folder_or_result_file(run, tmp_path):
-    from harness.store import dump_json
+    from harness.manifest import dump_json
 
     (run.folder / "manifest.json").write_text(dump_json({}))
     for name in (run.run_id, str(run.folder), str(run.folder / "result.json")):

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-from harness import tasks
 from harness.errors import TaskError, UnavailableError
 from harness.records import CodeReference, MathReference, Problem
 from harness.tasks import (
@@ -16,6 +15,9 @@ from harness.tasks import (
     parse_selection,
     stratified_subset,
     task_names,
+)
+from harness.tasks import (
+    rows as task_rows,
 )
 
 
@@ -163,8 +165,7 @@ def test_a_missing_column_is_named_with_those_there_are(tmp_path):
     with pytest.raises(TaskError) as error:
         load_task(Selection("gsm8k", None), tmp_path)
     assert str(error.value) == (
-        "task gsm8k: row 0 of mirror gsm8k.jsonl has no column 'answer'; "
-        "it has question, solution"
+        "task gsm8k: row 0 of mirror gsm8k.jsonl has no column 'answer'; it has question, solution"
     )
 
 
@@ -177,7 +178,7 @@ def test_offline_without_a_mirror_says_what_to_put_where(monkeypatch):
     def offline(source):
         raise ConnectionError(f"Couldn't reach '{source.hub_id}' on the Hub")
 
-    monkeypatch.setattr(tasks, "_read_hub", offline)
+    monkeypatch.setattr(task_rows, "_read_hub", offline)
     with pytest.raises(UnavailableError) as error:
         load_task(Selection("math500", None))
     assert str(error.value).startswith("task math500: its problems cannot be had (hub Hugging")

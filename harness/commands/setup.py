@@ -1,0 +1,234 @@
+"""A run made ready: a new one, or one that was stopped, with its scorers running."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.config import RunConfig, differing_keys
+from harness.engines.build import ReplayConfig
+from harness.errors import ConfigError, StoreError
+from harness.fingerprint import fingerprint, protocol_fields
+from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
+from harness.models import ResolvedModel, resolve
+from harness.paths import default_results_dir
+from harness.pipeline import Question
+from harness.preflight import check_disk, check_memory
+from harness.prompts import Codec
+from harness.provenance import collect
+from harness.records import Problem, Prompt
+from harness.result import scoring_workers
+from harness.scorers.base import Scorer
+from harness.scorers.build import build_scorer
+from harness.store import Run, create_run, find_run, unfinished_runs
+from harness.tasks import ScorerName, Task, definition_sha256, load_task
+
+log = logging.getLogger(__name__)
+
+
+class Setup(NamedTuple):
+    """A run that is ready to generate what is missing."""
+
+    run: Run
+    manifest: RunManifest
+    problems: dict[str, Problem]
+    prompts: dict[str, Prompt]
+    scorers: dict[str, Scorer]
+    """By task."""
+
+
+def results_dir_of(config: RunConfig) -> Path:
+    """Where this configuration keeps its runs."""
+    named = config.results_dir
+    return default_results_dir() if named is None else Path(named).expanduser().resolve()
+
+
+def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
+    """Makes a new run; fails on what can fail cheaply before it fetches or loads anything large."""
+    machine = collect()
+    check_memory(config, machine)
+    check_disk(results_dir)
+    tasks = [load_task(selection, config.data_path) for selection in config.selections]
+    scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
+    model, prompts, template_sha256 = _prompts(config, tasks)
+    run = create_run(results_dir, config.model.name, config.engine.kind)
+    stack.enter_context(run)
+    fields = {
+        task.spec.name: protocol_fields(
+            task,
+            config.protocol,
+            template_sha256,
+            scorers[task.spec.name].name,
+            scorers[task.spec.name].context(),
+        )
+        for task in tasks
+    }
+    manifest = RunManifest(
+        schema_version=SCHEMA_VERSION,
+        run_id=run.run_id,
+        status="running",
+        config=config,
+        model=model,
+        template_sha256=template_sha256,
+        tasks=tuple(_task_info(task, scorers[task.spec.name]) for task in tasks),
+        protocol_fingerprints={name: fingerprint(each) for name, each in fields.items()},
+        protocol_fields=fields,
+        scorer_context=contexts(scorers),
+        sessions=(),
+        provenance=machine,
+        started_at=datetime.now(UTC),
+        finished_at=None,
+        error=None,
+    )
+    problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
+    run.write_problems(list(problems.values()))
+    run.write_prompts(list(prompts.values()))
+    run.write_manifest(manifest)
+    return Setup(run, manifest, problems, prompts, scorers)
+
+
+def reopen(run: Run, stack: ExitStack) -> Setup:
+    """Makes a stopped run ready to go on.
+
+    Raises:
+        StoreError: Another process writes it, or it was scored by other versions.
+    """
+    stack.enter_context(run)
+    manifest = run.read_manifest()  # again: only under the lock is it the last word
+    for note in run.cut_torn_lines():
+        log.warning("%s", note)
+    names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
+    scorers = start_scorers(manifest.config, names, stack)
+    if contexts(scorers) != manifest.scorer_context:
+        raise StoreError(
+            f"run {run.run_id} was scored with {manifest.scorer_context}, this harness has "
+            f"{contexts(scorers)}; score it with harness score {run.run_id} when it is complete, "
+            "or continue it with the versions that it began with"
+        )
+    manifest = manifest.model_copy(update={"status": "running", "error": None})
+    run.write_manifest(manifest)
+    return Setup(run, manifest, run.read_problems(), run.read_prompts(), scorers)
+
+
+def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: bool) -> Run | None:
+    """The run that ``resume`` means; None for a new one.
+
+    Raises:
+        ConfigError: The configuration differs from the recorded one; lists the keys.
+        StoreError: There is no such run.
+    """
+    if config.resume is None:
+        return None
+    if config.resume == "auto":
+        for run, manifest in unfinished_runs(results_dir):
+            if not differing_keys(config, manifest.config):
+                return run
+        log.info("resume=auto: no unfinished run with this configuration; starting a new one")
+        return None
+    run = find_run(config.resume, results_dir)
+    recorded = run.read_manifest().config
+    differing = differing_keys(config, recorded)
+    if differing and not is_bare_resume:
+        raise ConfigError(
+            f"resume={config.resume}: the configuration differs from the recorded one in "
+            f"{', '.join(differing)}; give harness run resume={config.resume} alone, or start a "
+            "new run"
+        )
+    return run
+
+
+def start_scorers(
+    config: RunConfig, names: dict[str, ScorerName], stack: ExitStack
+) -> dict[str, Scorer]:
+    """The scorer of each task, its processes running until the stack unwinds."""
+    started: dict[ScorerName, Scorer] = {}
+    for name in names.values():
+        if name not in started:
+            scorer = build_scorer(
+                name,
+                workers=scoring_workers(config),
+                math_limit_s=config.scoring.math_limit_s,
+                sandbox=config.sandbox,
+            )
+            started[name] = stack.enter_context(scorer)
+    return {task: started[name] for task, name in names.items()}
+
+
+def contexts(scorers: dict[str, Scorer]) -> dict[str, dict[str, str]]:
+    """By scorer: what its grades depend on."""
+    return {scorer.name: scorer.context() for scorer in scorers.values()}
+
+
+def scorer_name_of(versioned: str) -> ScorerName:
+    """``math_answer@1`` → ``math_answer``."""
+    match versioned.partition("@")[0]:
+        case "math_answer":
+            return "math_answer"
+        case "python_tests":
+            return "python_tests"
+        case _:
+            raise StoreError(f"scorer '{versioned}' is not known to this harness")
+
+
+def _prompts(
+    config: RunConfig, tasks: Sequence[Task]
+) -> tuple[ResolvedModel, dict[str, Prompt], str | None]:
+    if isinstance(config.engine, ReplayConfig):
+        recorded = find_run(config.engine.run, results_dir_of(config))
+        manifest, prompts = recorded.read_manifest(), recorded.read_prompts()
+        wanted = [problem.problem_id for task in tasks for problem in task.problems]
+        if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
+            raise ConfigError(
+                f"engine.run={config.engine.run}: it did not ask {len(missing)} of the "
+                f"{len(wanted)} problems, {missing[0]} among them; choose the tasks it asked"
+            )
+        chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
+        return manifest.model, chosen, manifest.template_sha256
+    model = resolve(config.model)
+    codec = Codec.load(model)
+    prompts = {
+        problem.problem_id: codec.prompt(
+            problem,
+            task.spec.prompt,
+            chat=config.protocol.chat,
+            force_think=config.protocol.force_think,
+        )
+        for task in tasks
+        for problem in task.problems
+    }
+    longest = max(prompts.values(), key=lambda prompt: len(prompt.token_ids))
+    if len(longest.token_ids) > config.protocol.max_prompt_tokens:
+        raise ConfigError(
+            f"protocol.max_prompt_tokens={config.protocol.max_prompt_tokens}: the prompt of "
+            f"{longest.problem_id} has {len(longest.token_ids)} tokens"
+        )
+    return model, prompts, codec.template_sha256 if config.protocol.chat else None
+
+
+def _task_info(task: Task, scorer: Scorer) -> TaskInfo:
+    return TaskInfo(
+        name=task.spec.name,
+        selection=task.selection,
+        version=task.spec.version,
+        scorer=scorer.name,
+        problems=len(task.problems),
+        full_size=task.full_size,
+        definition_sha256=definition_sha256(task.spec),
+        problems_sha256=task.full_sha256,
+        subset_sha256=task.subset_sha256,
+        origin=task.origin,
+    )
+
+
+def questions_of(
+    problems: dict[str, Problem], prompts: dict[str, Prompt], scorers: dict[str, Scorer]
+) -> dict[str, Question]:
+    """What scoring needs to know of each problem."""
+    return {
+        problem_id: Question(
+            problem, prompts[problem_id].opened_think, scorers[problem_id.partition("/")[0]]
+        )
+        for problem_id, problem in problems.items()
+    }

@@ -1,0 +1,122 @@
+"""Files that survive a crash: lines that are appended whole, documents that are replaced whole."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TypeVar
+
+from pydantic import ValidationError
+
+from harness.errors import StoreError
+from harness.records import Record
+
+R = TypeVar("R", bound=Record)
+
+
+class JsonlWriter:
+    """Appends records, each line in one write, flushed at once. Safe to use from threads."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._lock = threading.Lock()
+        self._stream: IO[bytes] | None = None
+
+    def append(self, record: Record) -> None:
+        """Writes one line.
+
+        Raises:
+            StoreError: The disk is full or the folder cannot be written; what was there stays.
+        """
+        line = record.model_dump_json().encode() + b"\n"
+        with self._lock:
+            try:
+                if self._stream is None:
+                    self._stream = self.file.open("ab", buffering=0)
+                place = self._stream.tell()
+                if self._stream.write(line) != len(line):
+                    self._stream.truncate(place)
+                    raise OSError(28, "no space left on device")
+            except OSError as error:
+                raise StoreError(f"{self.file}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Brings everything to the disk itself."""
+        with self._lock:
+            if self._stream is not None:
+                with suppress(OSError):  # a device or pipe has no disk to bring things to
+                    os.fsync(self._stream.fileno())
+                self._stream.close()
+                self._stream = None
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replaces a file as a whole: a reader sees the old or the new one, never half.
+
+    Raises:
+        StoreError: The disk is full or the folder cannot be written; the old file stays.
+    """
+    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        with scratch.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(file)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
+
+
+def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
+    """Reads records one at a time. A missing file has none.
+
+    Raises:
+        StoreError: A line is not such a record; names file and line.
+    """
+    if not file.is_file():
+        return
+    with file.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                reason = first["msg"]
+                if not line.endswith(b"\n"):
+                    reason = "the line is cut off; harness run resume=… sets it aside"
+                raise StoreError(
+                    f"{file}:{number}: not a {kind.__name__}: "
+                    f"{'.'.join(map(str, first['loc']))}{': ' if first['loc'] else ''}{reason}"
+                ) from error
+
+
+def end_of_last_line(file: Path) -> int:
+    """Where the last line that was written whole ends."""
+    with file.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            stream.seek(start)
+            newline = stream.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                return start + newline + 1
+            end = start
+    return 0
+
+
+def read_json(file: Path, kind: type[R]) -> R:
+    """Reads a document.
+
+    Raises:
+        StoreError: It cannot be read, or is not such a record.
+    """
+    try:
+        return kind.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raw = error.errors()[0]
+        where = ".".join(str(part) for part in raw["loc"])
+        raise StoreError(f"{file}: not a {kind.__name__}: {where}: {raw['msg']}") from error

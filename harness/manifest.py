@@ -1,0 +1,113 @@
+"""The records that describe a whole run: its manifest while it runs, its result when it is done.
+
+Schema history: 1, the first.
+"""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from harness.config import RunConfig
+from harness.models import ResolvedModel
+from harness.pricing import Pricing
+from harness.provenance import Provenance
+from harness.records import (
+    Count,
+    EngineInfo,
+    Estimate,
+    FinishReason,
+    Record,
+    Seconds,
+    VerdictStatus,
+)
+
+SCHEMA_VERSION: Literal[1] = 1
+
+RunStatus = Literal["running", "complete", "interrupted", "failed"]
+
+
+class TaskInfo(Record):
+    """A task as this run asked it."""
+
+    name: str
+    selection: str
+    version: int
+    scorer: str
+    """With its version: ``math_answer@1``."""
+    problems: Count
+    full_size: Count
+    """How many the whole task has."""
+    definition_sha256: str
+    problems_sha256: str
+    subset_sha256: str
+    origin: str
+
+
+class Session(Record):
+    """One process lifetime of a run; a resumed run has several."""
+
+    started_at: datetime
+    clock_start_s: Seconds
+    """Where the run's clock stood: completions that started later belong to this session."""
+    engine: EngineInfo
+
+
+class RunManifest(Record):
+    """What a run is. Everything that a number of it can depend on is in here."""
+
+    schema_version: Literal[1]
+    run_id: str
+    status: RunStatus
+    config: RunConfig
+    model: ResolvedModel
+    template_sha256: str | None
+    tasks: tuple[TaskInfo, ...]
+    protocol_fingerprints: dict[str, str]
+    """By task: two scores are comparable when these agree."""
+    protocol_fields: dict[str, dict[str, Any]]
+    """By task: what the fingerprint is made of."""
+    scorer_context: dict[str, dict[str, str]]
+    """By scorer: versions, limits and the sandbox level."""
+    sessions: tuple[Session, ...]
+    provenance: Provenance
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """The last session's engine."""
+        return self.sessions[-1].engine if self.sessions else None
+
+
+class Outcome(Record):
+    """What became of one request, in one line: enough to compare runs."""
+
+    request_id: str
+    status: VerdictStatus
+    extracted: str | None
+    finish_reason: FinishReason
+    completion_tokens: Count
+    reasoning_tokens: Count | None
+
+
+class RunResult(Record):
+    """``result.json``: a run in one file."""
+
+    schema_version: Literal[1]
+    manifest: RunManifest
+    pricing: Pricing
+    """The price list that cost was computed with."""
+    estimates: tuple[Estimate, ...]
+    outcomes: tuple[Outcome, ...]
+
+
+def result_schema() -> dict[str, Any]:
+    """JSON Schema of ``result.json``."""
+    schema = RunResult.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def dump_json(value: Any) -> str:
+    """One line of JSON, without NaN."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)

@@ -1,0 +1,38 @@
+"""Tasks: definitions in ``tasks/<name>/task.yaml``, their problems, and the subset of a run.
+
+A task is a definition, not a knob: nothing in it can be overridden from the command line, so
+nobody publishes another benchmark under the same name. Its problems may come from several places
+(this repository, a Python package, the hub, a local mirror); the digest over the problems says
+that they are the same wherever they came from.
+
+``spec`` reads definitions, ``rows`` the data they point at, ``load`` makes problems of them,
+``subset`` draws.
+"""
+
+from harness.tasks.load import Task, load_task
+from harness.tasks.rows import planned_origin
+from harness.tasks.spec import (
+    ScorerName,
+    Selection,
+    TaskSpec,
+    definition_sha256,
+    load_spec,
+    parse_selection,
+    task_names,
+)
+from harness.tasks.subset import digest, stratified_subset
+
+__all__ = [
+    "ScorerName",
+    "Selection",
+    "Task",
+    "TaskSpec",
+    "definition_sha256",
+    "digest",
+    "load_spec",
+    "load_task",
+    "parse_selection",
+    "planned_origin",
+    "stratified_subset",
+    "task_names",
+]

@@ -1,0 +1,118 @@
+"""Where a task's data lies, and its rows as they are there; all of it through ``datasets``."""
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, assert_never
+
+from harness.errors import TaskError, UnavailableError
+from harness.paths import TASKS_DIR, cache_dir
+from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec
+
+DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
+
+
+def planned_origin(spec: TaskSpec, data_dir: Path | None = None) -> tuple[str, bool]:
+    """Where the problems would be read from, and whether that needs the network."""
+    if mirror := _find_mirror(spec, data_dir):
+        return str(mirror), False
+    for source in spec.sources:
+        if isinstance(source, HubSource):
+            return f"{source.hub_id} (Hugging Face hub)", True
+        if file := _source_file(spec, source):
+            return _file_origin(source, file), False
+    return "nowhere", True
+
+
+def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Mapping[str, Any]], str]:
+    """Reads all rows, from the mirror or the first source there is; says where they came from.
+
+    Raises:
+        TaskError: The file that was found cannot be read.
+        UnavailableError: There is none, and the hub cannot be reached.
+    """
+    if mirror := _find_mirror(spec, data_dir):
+        return _read_file(spec, mirror), f"mirror {mirror.name}"
+    failures = []
+    for source in spec.sources:
+        if isinstance(source, HubSource):
+            try:
+                return _read_hub(source), f"hub {source.hub_id}@{source.revision or 'main'}"
+            except (OSError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                failures.append(f"hub {source.hub_id}: {type(error).__name__}: {reason[:160]}")
+        elif file := _source_file(spec, source):
+            return _read_file(spec, file), _file_origin(source, file)
+        else:
+            failures.append(f"{source.kind} {source.file}: not there")
+    names = " or ".join(_mirror_names(spec))
+    raise UnavailableError(
+        f"task {spec.name}: its problems cannot be had ({'; '.join(failures)}); put a mirror "
+        f"named {names} into a folder and set data_dir (or {DATA_DIR_VARIABLE}) to it"
+    )
+
+
+def _mirror_names(spec: TaskSpec) -> tuple[str, ...]:
+    return (f"{spec.name}.jsonl", *spec.mirror)
+
+
+def _find_mirror(spec: TaskSpec, data_dir: Path | None) -> Path | None:
+    named = os.environ.get(DATA_DIR_VARIABLE)
+    folder = data_dir or (Path(named) if named else None)
+    if folder is None:
+        return None
+    if not folder.expanduser().is_dir():
+        raise TaskError(f"data_dir={folder}: no such folder; give a folder of local mirrors")
+    files = (folder.expanduser() / name for name in _mirror_names(spec))
+    return next((file for file in files if file.is_file()), None)
+
+
+def _source_file(spec: TaskSpec, source: EmbeddedSource | PackageSource) -> Path | None:
+    match source:
+        case EmbeddedSource():
+            file = TASKS_DIR / spec.name / source.file
+        case PackageSource():
+            found = find_spec(source.package)
+            if found is None or not found.submodule_search_locations:
+                return None
+            file = Path(next(iter(found.submodule_search_locations))) / source.file
+        case _:
+            assert_never(source)
+    return file if file.is_file() else None
+
+
+def _file_origin(source: EmbeddedSource | PackageSource, file: Path) -> str:
+    if isinstance(source, PackageSource):
+        return f"package {source.package}"
+    return f"embedded {file.name}"
+
+
+def _read_file(spec: TaskSpec, file: Path) -> list[Mapping[str, Any]]:
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(
+            "parquet" if file.suffix == ".parquet" else "json",
+            data_files=str(file),
+            split="train",
+            cache_dir=str(cache_dir() / "datasets"),
+        )
+    except (DatasetGenerationError, ValueError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines()[0]
+        raise TaskError(f"task {spec.name}: {file} cannot be read: {reason[:200]}") from error
+    return list(loaded)
+
+
+def _read_hub(source: HubSource) -> list[Mapping[str, Any]]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    return list(
+        datasets.load_dataset(
+            source.hub_id, source.config, split=source.split, revision=source.revision
+        )
+    )

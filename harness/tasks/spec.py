@@ -1,0 +1,140 @@
+"""What a ``task.yaml`` says, and what a command line may say of it: a name and a count."""
+
+import hashlib
+import json
+import re
+from typing import Annotated, Literal, NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError
+
+from harness.errors import TaskError
+from harness.paths import TASKS_DIR
+from harness.records import Count, Record
+
+
+class EmbeddedSource(Record):
+    """A file next to ``task.yaml``."""
+
+    kind: Literal["embedded"]
+    file: str
+
+
+class PackageSource(Record):
+    """A data file that an installed Python package ships."""
+
+    kind: Literal["package"]
+    package: str
+    file: str
+
+
+class HubSource(Record):
+    """A data set on the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    hub_id: str
+    revision: str | None = None
+    config: str | None = None
+    split: str
+
+
+Source = Annotated[EmbeddedSource | PackageSource | HubSource, Field(discriminator="kind")]
+
+
+class Fields(Record):
+    """Which column of the data set holds what. A column that does not exist is an error."""
+
+    problem_id: str | None = None
+    """None: rows are numbered from 0."""
+    question: str
+    answer: str | None = None
+    """For maths: the right answer."""
+    answer_after: str | None = None
+    """The answer is what follows this mark in its column (GSM8K's ``####``)."""
+    entry_point: str | None = None
+    """For code: the name of the function."""
+    test: str | None = None
+    """For code: source of ``check(candidate)``."""
+    subject: str | None = None
+    level: str | None = None
+
+
+ScorerName = Literal["math_answer", "python_tests"]
+
+
+class TaskSpec(Record):
+    """``task.yaml``."""
+
+    name: str
+    version: Annotated[int, Field(ge=1)]
+    """Rises whenever prompt, problems or scorer change in a way that can move a score."""
+    description: str
+    source: str
+    """Where the problems come from, for people."""
+    licence: str
+    prompt: str
+    """The user's turn; ``{question}`` stands for the problem."""
+    scorer: ScorerName
+    fields: Fields
+    sources: Annotated[tuple[Source, ...], Field(min_length=1)]
+    """Tried in this order, after a local mirror."""
+    mirror: tuple[str, ...] = ()
+    """File names of a local mirror under ``data_dir``, besides ``<name>.jsonl``."""
+    problems: Count | None = None
+    """How many there must be; None where nobody could count them yet."""
+    problems_sha256: str | None = None
+    """What ``digest`` must give; None where nobody could compute it yet."""
+
+
+class Selection(NamedTuple):
+    """``math500:100``: a task, and how many of its problems (None: all)."""
+
+    task: str
+    size: int | None
+
+    def __str__(self) -> str:
+        return self.task if self.size is None else f"{self.task}:{self.size}"
+
+
+def task_names() -> list[str]:
+    """The tasks that exist."""
+    return sorted(folder.parent.name for folder in TASKS_DIR.glob("*/task.yaml"))
+
+
+def parse_selection(text: str) -> Selection:
+    """Reads ``name`` or ``name:n``.
+
+    Raises:
+        TaskError: Another form, an unknown task, or a subset of nothing.
+    """
+    found = re.fullmatch(r"([a-z0-9_]+)(?::(-?\d+))?", text.strip())
+    if not found:
+        raise TaskError(f"tasks: '{text}' should be NAME or NAME:COUNT, such as math500:100")
+    name, size = found[1], found[2]
+    if name not in task_names():
+        raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
+    if size is not None and int(size) < 1:
+        raise TaskError(f"tasks: '{text}' is an empty subset; COUNT must be at least 1")
+    return Selection(name, None if size is None else int(size))
+
+
+def load_spec(name: str) -> TaskSpec:
+    """Reads ``tasks/<name>/task.yaml``; no data is touched.
+
+    Raises:
+        TaskError: The file is missing or not a valid definition.
+    """
+    file = TASKS_DIR / name / "task.yaml"
+    if not file.is_file():
+        raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
+    try:
+        return TaskSpec.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise TaskError(f"tasks/{name}/task.yaml: {' '.join(str(error).split())}") from error
+
+
+def definition_sha256(spec: TaskSpec) -> str:
+    """Digest of the whole definition, for the manifest."""
+    return hashlib.sha256(
+        json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()
+    ).hexdigest()
