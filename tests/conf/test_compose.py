@@ -1,0 +1,121 @@
+"""Every shipped choice composes and validates; Hydra's mistakes come in our words."""
+
+import subprocess
+import sys
+
+import pytest
+
+from harness.config import load_run_config
+from harness.errors import ConfigError
+from harness.paths import CONF_DIR
+
+
+def choices(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
+
+
+def compose(*overrides: str):
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        config = hydra_compose("config", overrides=list(overrides))
+    return load_run_config(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+
+# What a choice needs besides its name.
+NEEDED = {"model=local": ["model.path=/models/mine"], "engine=replay": ["engine.run=some_run"]}
+ALL = [f"{group}={name}" for group in ("model", "engine", "protocol", "suite", "pricing",
+                                       "experiment") for name in choices(group)]
+
+
+@pytest.mark.parametrize("choice", ALL)
+def test_every_choice_is_valid(choice):
+    short = [] if choice.startswith("experiment") else ["protocol.max_new_tokens=512"]
+    config = compose(choice, *NEEDED.get(choice, []), *short)
+    assert config.tasks
+
+
+def test_the_defaults_are_the_smallest_distill_with_deepseeks_settings():
+    config = compose()
+    assert config.model.name == "r1_distill_qwen_1_5b"
+    assert config.engine.kind == "auto"
+    sampling = config.protocol.sampling
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.6, 0.95, None)
+    assert sampling.max_new_tokens == 32_768
+    assert config.tasks == ("humaneval:20", "math_mini:20")
+
+
+def test_the_six_distills_are_pinned_to_commits():
+    names = [name for name in choices("model") if name.startswith("r1_distill")]
+    assert len(names) == 6
+    for name in names:
+        model = compose(f"model={name}").model
+        assert len(model.revision) == 40
+        assert model.parameters == expected_parameters(model)
+
+
+def expected_parameters(model) -> int:
+    """Counted from the shape: embeddings, attention (Qwen2's with biases), MLP, norms."""
+    shape = model.shape
+    head = shape.hidden // shape.attention_heads
+    kv = head * shape.kv_heads
+    biases = shape.hidden + 2 * kv if "Qwen" in model.hub_id else 0
+    layer = (
+        2 * shape.hidden * shape.hidden
+        + 2 * shape.hidden * kv
+        + 3 * shape.hidden * shape.ffn
+        + 2 * shape.hidden
+        + biases
+    )
+    return shape.layers * layer + 2 * shape.vocab * shape.hidden + shape.hidden
+
+
+def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["protocol=nope"],
+            "protocol=nope: no such choice; there are deepseek_r1, greedy",
+        ),
+        (
+            ["limits.max_eror_fraction=0.1"],
+            "limits.max_eror_fraction: no such key; did you mean limits.max_error_fraction?",
+        ),
+        (["model=local"], "model.path: must be given, as model.path=VALUE"),
+        (
+            ["tasks=[math500"],
+            "'tasks=[math500' cannot be read as KEY=VALUE; quote brackets and spaces",
+        ),
+        (["+foo=2"], "foo=2: no such key"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line_and_exit_status_2(arguments, words):
+    done = harness("run", *arguments)
+    assert done.stderr == f"harness: {words}\n"
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_cfg_job_prints_the_configuration_and_runs_nothing():
+    done = harness("run", "experiment=demo", "--cfg", "job")
+    assert done.returncode == 0
+    assert "name: smollm2_135m" in done.stdout
+
+
+def test_a_sweep_goes_on_after_a_job_that_fails():
+    done = harness("run", "-m", "seed=1,2", "tasks=[nope]")
+    assert done.returncode == 2
+    assert [line.split(" ")[1] for line in done.stderr.splitlines()] == ["seed=1", "seed=2"]
+
+
+def test_a_wrong_configuration_is_a_config_error():
+    with pytest.raises(ConfigError):
+        compose("protocol.top_p=7")

@@ -1,0 +1,123 @@
+"""The configuration: everything checked at once, in words that say what would be right."""
+
+import copy
+
+import pytest
+import yaml
+
+from harness.config import differing_keys, load_run_config
+from harness.errors import ConfigError
+from harness.paths import CONF_DIR
+
+
+def piece(group: str, name: str) -> dict:
+    return yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def composed(**changes) -> dict:
+    """A whole configuration as Hydra would hand it over; keys are dotted."""
+    base = yaml.safe_load((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
+    plain = {key: value for key, value in base.items() if key not in {"defaults", "hydra"}}
+    plain |= {
+        "model": piece("model", "smollm2_135m"),
+        "engine": piece("engine", "transformers"),
+        "protocol": piece("protocol", "greedy"),
+        "pricing": piece("pricing", "none"),
+        "tasks": ["humaneval:20"],
+    }
+    plain = copy.deepcopy(plain)
+    for dotted, value in changes.items():
+        *groups, key = dotted.split("__")
+        place = plain
+        for group in groups:
+            place = place[group]
+        place[key] = value
+    return plain
+
+
+def mistake(**changes) -> str:
+    with pytest.raises(ConfigError) as error:
+        load_run_config(composed(**changes))
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def test_the_shipped_configuration_is_valid():
+    config = load_run_config(composed())
+    assert config.protocol.sampling.max_new_tokens == 400
+    assert config.protocol.context_tokens == 1424
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"protocol__top_p": 0},
+            "protocol.top_p=0: Input should be greater than 0",
+        ),
+        (
+            {"protocol__temperature": "warm"},
+            "protocol.temperature=warm: Input should be a valid number, unable to parse string as "
+            "a number",
+        ),
+        (
+            {"protocol__temprature": 0.6},
+            "protocol.temprature=0.6: no such key; did you mean protocol.temperature?",
+        ),
+        ({"engine__gpu_mem": 1}, "engine.gpu_mem=1: no such key"),
+        (
+            {"engine__kind": "tgi"},
+            "engine: Input tag 'tgi' found using 'kind' does not match any of the expected tags: "
+            "'transformers', 'vllm', 'replay', 'auto'",
+        ),
+        ({"tasks": []}, "tasks: Tuple should have at least 1 item after validation, not 0"),
+        (
+            {"tasks": ["humaneval:20", "humaneval:30"]},
+            "tasks: task humaneval is named twice",
+        ),
+        (
+            {"protocol__max_new_tokens": 8000},
+            "protocol.max_prompt_tokens=1024 + protocol.max_new_tokens=8000 = 9024 tokens, but "
+            "model=smollm2_135m has a context of 8192",
+        ),
+        (
+            {"protocol__samples_per_problem": 4},
+            "protocol.samples_per_problem=4 with protocol.temperature=0 makes the same answer "
+            "again and again; use one sample or a temperature above 0",
+        ),
+        (
+            {"sandbox__min_level": "docker"},
+            "sandbox.min_level=docker: Input should be 'namespaces', 'landlock', 'seccomp' or "
+            "'none'",
+        ),
+        (
+            {"limits__max_error_fraction": 2},
+            "limits.max_error_fraction=2: Input should be less than or equal to 1",
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_mistake_names_key_value_and_what_would_be_right(changes, words):
+    assert mistake(**changes) == words
+
+
+def test_all_mistakes_are_listed_at_once():
+    text = mistake(protocol__top_p=7, seed=-1, tasks=["nope"])
+    assert text.startswith("3 mistakes in the configuration: ")
+    assert all(key in text for key in ("protocol.top_p=7", "seed=-1", "tasks: no task 'nope'"))
+
+
+def test_a_config_is_frozen():
+    config = load_run_config(composed())
+    with pytest.raises(ValueError, match="frozen"):
+        config.seed = 1
+
+
+def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
+    one = load_run_config(composed())
+    other = load_run_config(
+        composed(protocol__top_p=0.5, seed=3, resume="auto", results_dir="/x", tasks=["math_mini"])
+    )
+    assert differing_keys(one, one) == []
+    assert differing_keys(one, other) == ["protocol.top_p", "seed", "tasks"]
