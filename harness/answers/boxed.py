@@ -23,15 +23,18 @@ class Extracted(NamedTuple):
 
 
 class _Box(NamedTuple):
+    """Where a box and its content begin and end."""
+
     start: int
+    content_start: int
+    content_end: int
     end: int
-    content: str
 
 
 _PIECE = re.compile(
     r"""
-    (?P<open>\\+(?:boxed|fbox)\s*\{)
-  | (?P<bare>\\+(?:boxed|fbox)\s*(?P<token>\d+(?:\.\d+)?|[A-Za-z](?=\s*(?:\$|\\\)|\\\]))))
+    (?P<open>(?<!\\)\\++(?:boxed|fbox)\s*+\{)
+  | (?P<bare>(?<!\\)\\++(?:boxed|fbox)\s*+(?P<token>\d+(?:\.\d+)?|[A-Za-z](?=\s*(?:\$|\\\)|\\\]))))
   | \\. | \{ | \}
     """,
     re.VERBOSE | re.DOTALL,
@@ -65,7 +68,7 @@ def extract_boxed(answer: str) -> Extracted:
     boxes, cut_at = _boxes(answer)
     if cut_at is not None and cut_at > max((box.start for box in boxes), default=-1):
         return Extracted(None, is_complete=False)
-    last = _last_list(answer, [box for box in boxes if not _is_placeholder(box.content)])
+    last = _last_list(answer, [box for box in boxes if not _is_placeholder(answer, box)])
     return Extracted(last if last is not None else _statement(answer), is_complete=True)
 
 
@@ -77,13 +80,15 @@ def _boxes(text: str) -> tuple[list[_Box], int | None]:
         if piece["open"]:
             stack.append((piece.start(), piece.end()))
         elif piece["bare"]:
-            boxes.append(_Box(piece.start(), piece.end(), piece["token"]))
+            boxes.append(_Box(piece.start(), *piece.span("token"), piece.end()))
         elif piece[0] == "{":
             stack.append(None)
         elif piece[0] == "}" and stack:
             opened = stack.pop()
             if opened is not None:
-                _close(boxes, _Box(opened[0], piece.end(), text[opened[1] : piece.start()]))
+                while boxes and boxes[-1].start > opened[0]:
+                    boxes.pop()
+                boxes.append(_Box(*opened, piece.start(), piece.end()))
     open_boxes = [opened for opened in stack if opened is not None]
     if open_boxes and open_boxes[-1][0] > max((box.start for box in boxes), default=-1):
         repaired = _without_brace(text, *open_boxes[-1])
@@ -92,14 +97,13 @@ def _boxes(text: str) -> tuple[list[_Box], int | None]:
     return boxes, open_boxes[-1][0] if open_boxes else None
 
 
-def _close(boxes: list[_Box], box: _Box) -> None:
-    """Adds a box, which replaces those inside it."""
-    while boxes and boxes[-1].start > box.start:
-        boxes.pop()
-    is_escaped = box.content.count("\\\\") and box.content.count("\\") % 2 == 0
-    if is_escaped and not re.search(r"(?<!\\)\\(?!\\)", box.content) and "begin" not in box.content:
-        box = box._replace(content=box.content.replace("\\\\", "\\"))
-    boxes.append(box)
+def _content(text: str, box: _Box) -> str:
+    """What stands in a box, with single backslashes where the model doubled all of them."""
+    content = text[box.content_start : box.content_end].strip()
+    is_doubled = "\\\\" in content and "begin" not in content
+    if is_doubled and not re.search(r"(?<!\\)\\(?!\\)", content):
+        return content.replace("\\\\", "\\")
+    return content
 
 
 def _without_brace(text: str, start: int, content_start: int) -> _Box | None:
@@ -113,24 +117,23 @@ def _without_brace(text: str, start: int, content_start: int) -> _Box | None:
         depth += (piece[0] == "{") - (piece[0] == "}")
     if depth != 0 or not content.strip():
         return None
-    return _Box(start, end.start(), content)
+    return _Box(start, content_start, end.start(), end.start())
 
 
-def _is_placeholder(content: str) -> bool:
-    return len(content) < 80 and _PLACEHOLDER.fullmatch(content) is not None  # noqa: PLR2004
+def _is_placeholder(text: str, box: _Box) -> bool:
+    if box.content_end - box.content_start > 80:  # noqa: PLR2004
+        return not text[box.content_start : box.content_end].strip()
+    return _PLACEHOLDER.fullmatch(text, box.content_start, box.content_end) is not None
 
 
 def _last_list(text: str, boxes: list[_Box]) -> str | None:
     """The last box with those that are joined to it."""
     if not boxes:
         return None
-    chosen = [boxes[-1]]
-    for box in reversed(boxes[:-1]):
-        if not _is_joint(text, box.end, chosen[0].start):
-            break
-        chosen.insert(0, box)
-    contents = list(dict.fromkeys(box.content.strip() for box in chosen))
-    return ", ".join(contents)
+    first = len(boxes) - 1
+    while first > 0 and _is_joint(text, boxes[first - 1].end, boxes[first].start):
+        first -= 1
+    return ", ".join(dict.fromkeys(_content(text, box) for box in boxes[first:]))
 
 
 def _is_joint(text: str, start: int, end: int) -> bool:
@@ -157,7 +160,7 @@ def _statement(text: str) -> str | None:
     is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
     said = said[: end.start()] if end else said
     said = re.sub(r"\s*(?:\*\*|__)\s*$", "", said).strip()
-    if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _is_placeholder(said):
+    if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _PLACEHOLDER.fullmatch(said):
         return None
     if re.search(r"\\+(?:boxed|fbox)\b", said):
         return None

@@ -13,7 +13,8 @@ from fractions import Fraction
 from harness.equivalence.tree import Node, contains, variables
 
 MAX_EXPONENT = 5000
-MAX_SYMBOLIC_EXPONENT = 500
+MAX_DEGREE = 1000
+"""Of a polynomial, multiplied out."""
 MAX_FACTORIAL = 3000
 MAX_BITS = 40_000
 """Of an intermediate exact value."""
@@ -116,16 +117,26 @@ def check_size(node: Node) -> None:
         check_size(operand)
     if node.operation == "power":
         exponent = _rough(node.operands[1])
-        is_symbolic = bool(variables(node.operands[0]))
-        limit = MAX_SYMBOLIC_EXPONENT if is_symbolic else MAX_EXPONENT
-        if exponent is not None and not exponent <= limit:
+        if exponent is not None and not exponent <= MAX_EXPONENT:
             raise TooLarge("a power too large to work out")
+        if not _degree(node) <= MAX_DEGREE:
+            raise TooLarge("a polynomial of too high a degree")
     elif node.operation in {"factorial", "binomial"}:
         for operand in node.operands:
             size = _rough(operand)
             if size is not None and not size <= MAX_FACTORIAL:
                 raise TooLarge("a factorial too large to work out")
     exact(node)
+
+
+def _degree(node: Node) -> float:
+    """Rough degree of a formula in its variables, 0 without any."""
+    if node.operation == "variable":
+        return 1
+    degrees = [_degree(operand) for operand in node.operands]
+    if node.operation == "power":
+        return degrees[0] * max(1.0, _rough(node.operands[1]) or 0)
+    return sum(degrees) if node.operation == "multiply" else max(degrees, default=0)
 
 
 def _rough(node: Node) -> float | None:

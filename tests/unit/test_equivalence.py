@@ -1,0 +1,172 @@
+"""Which answers are the same answer: the project's own cases, and what must hold for any text."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.equivalence.checker import Equivalence, library_versions
+
+CASES: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "cases" / "math_cases.json").read_text(encoding="utf-8")
+)
+
+
+@pytest.fixture(scope="module")
+def equivalence() -> Iterator[Equivalence]:
+    with Equivalence(workers=2) as equivalence:
+        yield equivalence
+
+
+@pytest.mark.parametrize("gold", dict.fromkeys(case["gold"] for case in CASES))
+def test_own_cases(equivalence: Equivalence, gold: str) -> None:
+    wrong = []
+    for case in CASES:
+        if case["gold"] == gold:
+            found = equivalence.compare(gold, case["answer"])
+            assert found.status in {"ok", "unparsed"}, case
+            if found.is_equal != case["expected"]:
+                wrong.append((case["answer"], case["expected"], case["reason"], found))
+    assert not wrong
+
+
+def test_own_cases_cover_the_policy() -> None:
+    """Every case says why, right and wrong answers are both there, none is there twice."""
+    assert all(case["reason"] for case in CASES)
+    assert len({(case["gold"], case["answer"]) for case in CASES}) == len(CASES)
+    assert len(Counter(case["category"] for case in CASES)) >= 40
+    right = sum(case["expected"] for case in CASES)
+    assert min(right, len(CASES) - right) > 300
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "route"),
+    [
+        ("7", "7", "string"),
+        (r"\frac{1}{2}", r"\dfrac {1}{2}.", "string"),
+        ("1024", "2^{10}", "typed"),
+        (r"\text{east}", "East", "typed"),
+        (r"\sqrt{8}", r"2\sqrt{2}", "sympy"),
+        (r"\sqrt{8}", r"\input{x}", "none"),
+    ],
+)
+def test_says_what_decided(equivalence: Equivalence, gold: str, answer: str, route: str) -> None:
+    assert equivalence.compare(gold, answer).route == route
+
+
+def test_a_gold_that_cannot_be_read_is_told_from_a_wrong_answer(equivalence: Equivalence) -> None:
+    assert equivalence.compare(r"\oint F", "3").status == "gold_unparsed"
+    assert equivalence.compare(r"\oint F", r"\oint  F.").is_equal
+    assert equivalence.compare("3", r"\oint F").status == "unparsed"
+
+
+def test_says_which_libraries_decided() -> None:
+    versions = library_versions()
+    assert set(versions) == {
+        "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime"
+    }  # fmt: skip
+    assert all(versions.values())
+
+
+def test_strings_and_types_are_compared_without_sympy() -> None:
+    """The calling process stays small: no sympy, no math-verify, no process before it is needed."""
+    script = (
+        "import sys\n"
+        "from harness.equivalence.checker import Equivalence\n"
+        "found = Equivalence().compare('1024', '2^{10}')\n"
+        "assert found.is_equal, found\n"
+        "print([name for name in ('sympy', 'mpmath', 'math_verify', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_threads_get_the_same_verdicts(equivalence: Equivalence) -> None:
+    pairs = [(case["gold"], case["answer"]) for case in CASES[::5]]
+    alone = [equivalence.compare(*pair) for pair in pairs]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda pair: equivalence.compare(*pair), pairs)) == alone
+
+
+# --- what must hold for any answer ------------------------------------------------------------
+
+DIGITS = st.integers(-99, 99).map(str)
+LEAVES = DIGITS | st.sampled_from(["x", "y", r"\pi", "e", "i", "0.5", r"\theta", "1.25", "t"])
+
+
+def _grow(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(parts, parts).map(lambda p: rf"\frac{{{p[0]}}}{{{p[1]}}}"),
+        st.tuples(parts, parts).map(lambda p: f"({p[0]})+({p[1]})"),
+        st.tuples(parts, parts).map(lambda p: f"({p[0]})({p[1]})"),
+        st.tuples(parts, st.integers(0, 4)).map(lambda p: f"({p[0]})^{{{p[1]}}}"),
+        parts.map(lambda p: rf"\sqrt{{{p}}}"),
+        parts.map(lambda p: rf"\sin({p})"),
+        parts.map(lambda p: f"|{p}|"),
+        st.lists(parts, min_size=2, max_size=3).map(lambda p: "(" + ",".join(p) + ")"),
+        st.lists(parts, min_size=1, max_size=3).map(lambda p: r"\{" + ",".join(p) + r"\}"),
+        parts.map(lambda p: rf"{p}\text{{ cm}}"),
+        parts.map(lambda p: f"x={p}"),
+    )
+
+
+ANSWERS = st.recursive(LEAVES, _grow, max_leaves=6)
+FRAGMENTS = st.lists(
+    st.sampled_from(
+        r"\frac \sqrt { } ( ) [ ] ^ _ , ; : = < > | ! % + - \cdot / . 1 23 x ab \pi \text{ \{ \} \left "
+        r"\right \pm \cup \in \infty \begin{pmatrix} \end{pmatrix} & \\ \circ \overline or \mathbb{R} "
+        r"\text{or} \$ $ ' \log \sin \mathbf{i} \le \setminus \emptyset e5 A".split()
+    ),
+    max_size=14,
+).map(" ".join)
+FUZZ = settings(derandomize=True, max_examples=300, deadline=None)
+
+
+@given(ANSWERS | FRAGMENTS | st.text(max_size=40))
+@FUZZ
+def test_any_text_is_itself(equivalence: Equivalence, text: str) -> None:
+    found = equivalence.compare(text, text)
+    assert found.is_equal == bool(text.strip()), found
+
+
+@given(ANSWERS | FRAGMENTS, FRAGMENTS | st.text(max_size=40))
+@FUZZ
+def test_any_pair_gets_one_verdict(equivalence: Equivalence, gold: str, answer: str) -> None:
+    first = equivalence.compare(gold, answer)
+    assert first.status != "timeout"
+    assert equivalence.compare(gold, answer) == first
+    if first.route == "none" and first.status != "ok":
+        assert not first.is_equal
+
+
+@given(st.fractions(max_denominator=50), st.fractions(max_denominator=50))
+@FUZZ
+def test_fractions_are_equal_when_they_are(equivalence: Equivalence, one: Any, two: Any) -> None:
+    gold = rf"\frac{{{one.numerator}}}{{{one.denominator}}}"
+    same = rf"\frac{{{one.numerator * 6}}}{{{one.denominator * 6}}}"
+    assert equivalence.compare(gold, same).is_equal
+    assert equivalence.compare(gold, f"{two.numerator}/{two.denominator}").is_equal == (one == two)
+
+
+@given(st.lists(st.integers(-9, 9), min_size=2, max_size=4, unique=True), st.randoms())
+@FUZZ
+def test_lists_have_no_order_and_tuples_have(
+    equivalence: Equivalence, numbers: list[int], random: Any
+) -> None:
+    shuffled = random.sample(numbers, len(numbers))
+    gold, answer = (", ".join(map(str, each)) for each in (numbers, shuffled))
+    assert equivalence.compare(gold, answer).is_equal
+    assert equivalence.compare(rf"\{{{gold}\}}", rf"\{{{answer}\}}").is_equal
+    assert equivalence.compare(f"({gold})", f"({answer})").is_equal == (numbers == shuffled)
+    assert not equivalence.compare(f"({gold})", rf"\{{{answer}\}}").is_equal
+    assert not equivalence.compare(gold, answer.rsplit(",", 1)[0]).is_equal

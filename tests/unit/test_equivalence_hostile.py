@@ -1,0 +1,165 @@
+"""No answer hangs, crashes or slows the run, and no answer is run."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.equivalence.checker import Equivalence
+from harness.errors import UnavailableError
+
+PAIR_LIMIT_S = 20.0
+EASY = (r"\sqrt{8}", r"2\sqrt{2}")
+"""Needs a worker."""
+
+HOSTILE = {
+    "tower": "10^{10^{10}}",
+    "tower of fractions": r"2^{\sqrt{10^{20}}}",
+    "factorial": "999999999!",
+    "factorials of factorials": "((9!)!)!",
+    "binomial": r"\binom{10^9}{5\cdot10^8}",
+    "polynomial": "(x+1)^{100000}",
+    "polynomials in polynomials": "(((x+1)^{900}+x)^{900}+x)^{900}",
+    "exponential": "e^{10^{12}}",
+    "sum": r"\sum_{n=1}^{10^{12}} n",
+    "integral": r"\int_0^1 x^x dx",
+    "gamma": r"\Gamma(10^{12})",
+    "brackets": "(" * 60 + "1" + ")" * 60,
+    "many brackets": "(" * 700 + "1" + ")" * 700,
+    "fractions": r"\frac{1}{1+" * 35 + "1" + "}" * 35,
+    "roots": r"\sqrt{2+" * 35 + "x" + "}" * 35,
+    "carets": "x" + "^{x" * 30 + "}" * 30,
+    "signs": "-" * 1400 + "1",
+    "plus or minus": r"\pm1" * 200,
+    "a long sum": "+".join(f"x_{{{n}}}" for n in range(150)),
+    "a long list": ",".join(map(str, range(400))),
+    "a long list of roots": ",".join(rf"\sqrt{{{n}}}" for n in range(2, 120)),
+    "unions": r"\cup".join(f"(0,{n})" for n in range(1, 150)),
+    "digits": "7" * 100_000,
+    "long text": "a" * 100_000,
+    "a long box of braces": "{" * 100_000,
+    "long nonsense": r"\frac{1}{x}+" * 8_000,
+    "file read": r"\input{/etc/passwd}",
+    "shell": r"\write18{touch pwned}",
+    "macro": r"\def\x{\x\x}\x",
+    "import": '__import__("os").system("touch pwned")',
+    "lambda": "(lambda: open('pwned', 'w'))()",
+    "call": "open('pwned','w')",
+    "attribute": "x.__class__.__bases__",
+    "NUL": "5\x00",
+    "surrogate": "5\ud800",
+    "digits of another script": "٣",
+    "raised digits": "²",
+    "combining marks": "5" + "\u0301" * 500,
+}
+
+
+@pytest.fixture(scope="module")
+def equivalence() -> Iterator[Equivalence]:
+    with Equivalence(workers=1, pair_limit_s=PAIR_LIMIT_S) as equivalence:
+        yield equivalence
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("gold", ["5", r"\sqrt{8}", "x^2+1"])
+def test_hostile_answers_end_and_leave_the_worker_alone(
+    equivalence: Equivalence,
+    gold: str,
+    answer: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = equivalence.compare(gold, answer)
+    assert not found.is_equal
+    assert found.status in {"ok", "unparsed"}
+    assert equivalence.compare(*EASY).is_equal
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_golds_end_and_are_themselves(equivalence: Equivalence, text: str) -> None:
+    assert equivalence.compare(text, text).is_equal
+    assert not equivalence.compare(text, "5").is_equal
+
+
+def test_a_pair_past_its_limit_costs_its_worker_only() -> None:
+    with Equivalence(workers=1) as equivalence:
+        worker = equivalence._pool._workers[0]
+        assert equivalence.compare(*EASY).is_equal
+        first = worker._process
+        worker._pair_limit_s = 0.0
+        found = equivalence.compare(*EASY)
+        assert (found.is_equal, found.status, found.detail) == (False, "timeout", "the time limit")
+        assert first is not None
+        assert first.poll() is not None, "the stuck process was not killed"
+        worker._pair_limit_s = PAIR_LIMIT_S
+        assert equivalence.compare(*EASY).is_equal
+
+
+def test_a_worker_that_dies_is_replaced() -> None:
+    with Equivalence(workers=1) as equivalence:
+        assert equivalence.compare(*EASY).is_equal
+        process = equivalence._pool._workers[0]._process
+        assert process is not None
+        process.kill()
+        process.wait()
+        assert equivalence.compare(*EASY).status == "timeout"
+        assert equivalence.compare(*EASY).is_equal
+
+
+def test_memory_is_limited() -> None:
+    """A worker that may not grow any further ends, and says so by ending."""
+    with Equivalence(workers=1) as equivalence:
+        assert equivalence.compare(*EASY).is_equal
+        process = equivalence._pool._workers[0]._process
+        assert process is not None
+        limits = Path(f"/proc/{process.pid}/limits").read_text()
+        limit = next(line for line in limits.splitlines() if line.startswith("Max address space"))
+        assert int(limit.split()[3]) <= 4 * 2**30
+
+
+def test_workers_inherit_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with Equivalence(workers=1) as equivalence:
+        assert equivalence.compare(*EASY).is_equal
+        process = equivalence._pool._workers[0]._process
+        assert process is not None
+        environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+        assert b"hf_secret" not in environment
+        assert environment.count(b"=") == 4
+
+
+def test_leaving_ends_the_workers() -> None:
+    with Equivalence(workers=2) as equivalence:
+        processes = [worker._process for worker in equivalence._pool._workers]
+    for process in processes:
+        assert process is not None
+        assert process.returncode is not None
+
+
+def test_a_worker_that_cannot_work_is_the_harness_own_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")
+    with pytest.raises(UnavailableError, match="cannot start"), Equivalence():
+        pass
+    monkeypatch.setattr("sys.executable", "/bin/false" if os.path.exists("/bin/false") else "false")  # noqa: PTH110
+    with Equivalence() as equivalence, pytest.raises(UnavailableError, match="does not work"):
+        equivalence.compare(*EASY)
+
+
+def test_an_orphan_does_not_work_for_ever() -> None:
+    """Closing its input is all that a worker needs to end."""
+    with Equivalence(workers=1) as equivalence:
+        assert equivalence.compare(*EASY).is_equal
+        process = equivalence._pool._workers[0]._process
+        assert process is not None
+        assert process.stdin is not None
+        process.stdin.close()
+        deadline = time.monotonic() + 30
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert process.returncode == 0
