@@ -1,8 +1,8 @@
 """Drawing the next token, exactly as a request's ``Sampling`` says.
 
 Temperature first, then the ``top_k`` likeliest, then the nucleus of ``top_p``; one uniform number
-decides, by inverting the distribution over the tokens in order of probability. Which token a
-number means thus depends on the logits alone, not on the device or the rest of the batch.
+decides, by inverting the distribution. Which token a number means thus depends on the row's own
+logits, not on the device or the rest of the batch.
 """
 
 from collections.abc import Sequence
@@ -24,40 +24,61 @@ def draw(logits: Any, samplings: Sequence[Sampling], uniforms: Sequence[float]) 
         uniforms: One number in [0, 1) per row; unused where the temperature is 0.
     """
     chosen: list[int] = logits.argmax(-1).tolist()
-    for row, sampling in enumerate(samplings):
-        if sampling.temperature > 0:
-            chosen[row] = -1
-    rows = [row for row, token in enumerate(chosen) if token < 0]
-    if not rows:
-        return chosen
-    asked = [samplings[row] for row in rows]
-    numbers = [uniforms[row] for row in rows]
-    widest_k = max((sampling.top_k or 0) for sampling in asked)
-    width = min(max(CANDIDATES, widest_k), logits.shape[-1])
-    for row, token in zip(rows, _invert(logits[rows], asked, numbers, width), strict=True):
-        chosen[row] = token
-    for place, row in enumerate(rows):
-        if chosen[row] < 0:
-            everything = logits.shape[-1]
-            chosen[row] = _invert(logits[[row]], [asked[place]], [numbers[place]], everything)[0]
+    warm = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
+    whole = [row for row in warm if samplings[row].top_p == 1 and samplings[row].top_k is None]
+    narrow = [row for row in warm if row not in whole]
+
+    def ask(rows: Sequence[int], width: int | None) -> list[int]:
+        asked = [samplings[row] for row in rows]
+        numbers = [uniforms[row] for row in rows]
+        invert = _invert_whole if width is None else _invert_likeliest
+        told = invert(logits[rows], asked, numbers, width or 0)
+        for row, token in zip(rows, told, strict=True):
+            chosen[row] = token
+        return [row for row, token in zip(rows, told, strict=True) if token < 0]
+
+    if whole:
+        ask(whole, None)
+    if narrow:
+        vocabulary = logits.shape[-1]
+        widest_k = max(samplings[row].top_k or 0 for row in narrow)
+        if untold := ask(narrow, min(max(CANDIDATES, widest_k), vocabulary)):
+            ask(untold, vocabulary)
     return chosen
 
 
-def _invert(
-    logits: Any, samplings: Sequence[Sampling], uniforms: Sequence[float], width: int
-) -> list[int]:
-    """The tokens drawn, -1 where the ``width`` likeliest do not suffice to tell."""
+def _column(numbers: Sequence[float], like: Any) -> Any:
     import torch
 
-    def column(numbers: Sequence[float]) -> Any:
-        return torch.tensor(numbers, dtype=torch.float64, device=logits.device)[:, None]
+    return torch.tensor(numbers, dtype=torch.float64, device=like.device)[:, None]
+
+
+def _scaled(logits: Any, samplings: Sequence[Sampling]) -> Any:
+    temperature = _column([sampling.temperature for sampling in samplings], logits).float()
+    # The maximum goes first, so that a tiny temperature cannot overflow.
+    return (logits - logits.amax(-1, keepdim=True)) / temperature
+
+
+def _invert_whole(
+    logits: Any, samplings: Sequence[Sampling], uniforms: Sequence[float], _: int
+) -> list[int]:
+    """Tokens drawn from the whole vocabulary, which need not be sorted for that."""
+    mass = _scaled(logits, samplings).softmax(-1).double().cumsum(-1)
+    target = _column(uniforms, logits) * mass[:, -1:]
+    told: list[int] = (mass <= target).sum(-1).clamp(max=mass.shape[-1] - 1).tolist()
+    return told
+
+
+def _invert_likeliest(
+    logits: Any, samplings: Sequence[Sampling], uniforms: Sequence[float], width: int
+) -> list[int]:
+    """Tokens drawn from the ``width`` likeliest, -1 where the nucleus is larger than that."""
+    import torch
 
     vocabulary = logits.shape[-1]
-    top_p = column([sampling.top_p for sampling in samplings])
-    top_k = column([sampling.top_k or vocabulary for sampling in samplings])
-    temperature = column([sampling.temperature for sampling in samplings]).float()
-    # The maximum goes first, so that a tiny temperature cannot overflow.
-    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+    top_p = _column([sampling.top_p for sampling in samplings], logits)
+    top_k = _column([sampling.top_k or vocabulary for sampling in samplings], logits)
+    scaled = _scaled(logits, samplings)
     values, ids = scaled.topk(width)
     outside = torch.arange(width, device=logits.device) >= top_k
     values = values.masked_fill(outside, -torch.inf)
@@ -70,10 +91,9 @@ def _invert(
     mass = probability.cumsum(-1)
     # The token that reaches top_p is the nucleus's last one.
     kept = ((mass - probability < top_p) & ~outside).sum(-1, keepdim=True)
-    is_whole = (mass[:, -1:] >= top_p) | (top_k <= width)
-    nucleus = torch.where(top_p < 1, mass.gather(-1, kept - 1), 1.0)
-    place = (mass <= column(uniforms) * nucleus).sum(-1, keepdim=True)
-    is_told = is_whole | ((top_p == 1) & (place < width))
+    nucleus = mass.gather(-1, kept - 1)
+    place = (mass <= _column(uniforms, logits) * nucleus).sum(-1, keepdim=True)
     token = ids.gather(-1, torch.minimum(place, kept - 1))
+    is_told = (mass[:, -1:] >= top_p) | (top_k <= width)
     told: list[int] = torch.where(is_told, token, -1)[:, 0].tolist()
-    return told
+    return told if width < vocabulary else token[:, 0].tolist()

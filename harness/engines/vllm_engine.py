@@ -212,10 +212,10 @@ class VllmEngine:
             answers.put(errors.exceptions[0])
 
     async def _serve(self, request: GenerationRequest, now: float, answers: Answers) -> None:
-        from vllm.inputs import TokensPrompt
+        from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_token_ids))
+        prompt = tokens_input(list(request.prompt_token_ids))
         final = None
         try:
             async for output in self._engine.generate(

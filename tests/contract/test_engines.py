@@ -1,0 +1,212 @@
+"""One suite for every engine: what a run relies on, whichever engine it chose."""
+
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from time import monotonic
+
+import pytest
+
+from harness.engines.base import Engine
+from harness.models import ResolvedModel
+from harness.records import Completion, GenerationRequest
+from tests.contract.conftest import STOP_IDS, TINY_CONTEXT, Serve, ask, by_id, first_of
+
+# transformers and vLLM warn about much that is not ours to change.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def naive(tiny: ResolvedModel):
+    """Greedy decoding as one would write it first: one request, no cache, no batch."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny.path, dtype="float32").eval()
+
+    @cache
+    def decode(request: GenerationRequest) -> list[int]:
+        ids = list(request.prompt_token_ids)
+        stops = frozenset(STOP_IDS)
+        for _ in range(request.sampling.max_new_tokens):
+            with torch.inference_mode():
+                ids.append(int(model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1].argmax()))
+            if ids[-1] in stops:
+                break
+        return ids[len(request.prompt_token_ids) :]
+
+    return decode
+
+
+@pytest.fixture(scope="module")
+def mixed() -> list[GenerationRequest]:
+    """Requests of very different lengths, more than fit into one batch."""
+    shapes = [(3, 40), (300, 5), (20, 120), (7, 1), (150, 60), (2, 90), (40, 2), (90, 30)]
+    return [
+        ask(number, prompt_tokens=prompt, max_new_tokens=new)
+        for number, (prompt, new) in enumerate(shapes * 2)
+    ]
+
+
+def test_greedy_decoding_is_the_naive_one(serve: Serve, naive, tiny, mixed) -> None:
+    from harness.prompts import Codec, Times
+
+    codec = Codec.load(tiny)
+    found = by_id(serve(mixed))
+    assert found.keys() == {request.request_id for request in mixed}
+    for request in mixed:
+        expected = codec.completion(request, naive(request), Times())
+        got = found[request.request_id]
+        assert got.model_copy(update=Times()._asdict()) == expected
+
+
+def test_counts_and_finish_reasons_are_true(serve: Serve) -> None:
+    requests = [ask(n, temperature=1.0, seed=n, max_new_tokens=25) for n in range(16)]
+    completions = serve(requests)
+    stopped = [each for each in completions if each.finish_reason == "stop"]
+    cut = [each for each in completions if each.finish_reason == "length"]
+    assert len(stopped) + len(cut) == 16
+    assert stopped
+    assert cut
+    assert all(each.completion_tokens == 25 for each in cut)
+    assert all(1 <= each.completion_tokens <= 25 for each in stopped)
+    assert any(each.completion_tokens < 25 for each in stopped)
+    assert all(each.prompt_tokens == 20 for each in completions)
+    assert all(each.error is None for each in completions)
+
+
+def test_one_new_token(serve: Serve) -> None:
+    completions = serve([ask(n, max_new_tokens=1) for n in range(5)])
+    assert [each.completion_tokens for each in completions] == [1] * 5
+
+
+def test_same_seed_same_text_other_seed_other_text(serve: Serve) -> None:
+    def texts(seed: int) -> list[str]:
+        requests = [ask(n, temperature=1.0, seed=seed + n) for n in range(6)]
+        found = by_id(serve(requests))
+        return [found[request.request_id].text for request in requests]
+
+    first = texts(0)
+    assert texts(0) == first
+    assert all(one != other for one, other in zip(first, texts(100), strict=True))
+
+
+def test_same_prompt_other_seed_in_one_batch(serve: Serve) -> None:
+    completions = serve([ask(1, temperature=1.0, seed=seed) for seed in range(6)])
+    assert len({completion.text for completion in completions}) == 6
+
+
+def test_sampled_text_does_not_depend_on_the_order(serve: Serve) -> None:
+    requests = [
+        ask(n, temperature=0.6, top_p=0.95, seed=n, prompt_tokens=5 + 9 * n) for n in range(9)
+    ]
+    texts = {key: value.text for key, value in by_id(serve(requests)).items()}
+    again = {key: value.text for key, value in by_id(serve(requests[::-1])).items()}
+    assert texts == again
+
+
+def test_greedy_text_does_not_depend_on_the_order(serve: Serve, mixed) -> None:
+    texts = {key: value.text for key, value in by_id(serve(mixed)).items()}
+    again = {key: value.text for key, value in by_id(serve(mixed[::-1])).items()}
+    assert texts == again
+
+
+def test_greedy_and_sampled_requests_share_a_batch(serve: Serve) -> None:
+    greedy = [ask(n, seed=n) for n in range(4)]
+    sampled = [ask(n, temperature=1.0, seed=1000 + n) for n in range(4)]
+    alone = by_id(serve(greedy))
+    together = by_id(serve([*sampled, *greedy]))
+    for cold, warm in zip(greedy, sampled, strict=True):
+        assert together[cold.request_id].text == alone[cold.request_id].text
+        assert together[warm.request_id].text != alone[cold.request_id].text
+
+
+@pytest.mark.parametrize("sampling", [{"top_k": 1}, {"top_p": 1e-6}], ids=str)
+def test_the_narrowest_sampling_is_greedy(serve: Serve, sampling) -> None:
+    def texts(**how) -> list[str]:
+        return [each.text for each in serve([ask(n, **how) for n in range(3)])]
+
+    assert sorted(texts(temperature=1.0, **sampling)) == sorted(texts())
+
+
+def test_times_are_in_order(serve: Serve, mixed) -> None:
+    before = monotonic()
+    completions = serve(mixed)
+    after = monotonic()
+    for each in completions:
+        times = [before, each.queued_s, each.started_s, each.first_token_s, each.finished_s, after]
+        assert all(one <= other for one, other in pairwise(times)), times
+
+
+def test_no_requests(serve: Serve) -> None:
+    assert serve([]) == []
+
+
+def test_a_request_that_does_not_fit_fails_alone(serve: Serve) -> None:
+    fits = [ask(n) for n in range(3)]
+    exact = ask(10, prompt_tokens=TINY_CONTEXT - 3, max_new_tokens=3)
+    long = ask(11, prompt_tokens=TINY_CONTEXT - 3, max_new_tokens=4)
+    endless = ask(12, prompt_tokens=TINY_CONTEXT + 40)
+    found = by_id(serve([long, *fits, endless, exact]))
+    for request in (long, endless):
+        failed = found[request.request_id]
+        assert (failed.finish_reason, failed.completion_tokens) == ("error", 0)
+        assert f"context of {TINY_CONTEXT} tokens" in failed.error
+    expected = by_id(serve(fits))
+    for request in fits:
+        assert found[request.request_id].text == expected[request.request_id].text
+    assert found[exact.request_id].finish_reason in {"stop", "length"}
+
+
+def test_each_is_handed_over_as_it_ends(live: Engine) -> None:
+    short = ask(1, max_new_tokens=1)
+    long = [ask(n, max_new_tokens=200, temperature=1.0, top_k=5, seed=n) for n in range(2, 6)]
+    completions: list[Completion] = []
+    seen_s: list[float] = []
+    for completion in live.generate([*long, short]):
+        completions.append(completion)
+        seen_s.append(monotonic())
+    last = max(each.finished_s for each in completions)
+    assert completions[0].request_id == short.request_id
+    assert seen_s[0] < last
+
+
+def test_giving_up_early_aborts_the_rest(live: Engine) -> None:
+    short = ask(1, max_new_tokens=1)
+    endless = [ask(n, max_new_tokens=450, top_k=5, temperature=1.0, seed=n) for n in range(40)]
+    first = first_of(live, [short, *endless])
+    assert first.completion_tokens >= 1
+    after = monotonic()
+    (next_one,) = live.generate([short])
+    # Had the others gone on, this one would have had to wait for a place in the batch.
+    assert after <= next_one.queued_s
+    assert next_one.text == by_id(list(live.generate([short])))[short.request_id].text
+
+
+def test_what_was_loaded_is_told(live: Engine, tiny: ResolvedModel) -> None:
+    list(live.generate([ask(1)]))
+    info = live.info()
+    assert (info.model_path, info.weights_sha256) == (tiny.path, tiny.sha256)
+    assert (info.device, info.dtype) == ("cpu", "float32")
+    assert info.device_count >= 1
+    assert info.load_s > 0
+    # The embedding alone takes so much.
+    assert info.peak_memory_bytes > 151_665 * 64 * 4
+    assert info.peak_memory_source
+
+
+@pytest.mark.vllm
+def test_engines_agree(transformers_engine: Engine, vllm_engine: Engine) -> None:
+    requests = [ask(n, prompt_tokens=5 + n, max_new_tokens=40) for n in range(40)]
+    _assert_nearly_equal(transformers_engine, vllm_engine, requests, fraction=0.95)
+
+
+def _assert_nearly_equal(
+    one: Engine, other: Engine, requests: Sequence[GenerationRequest], fraction: float
+) -> None:
+    left, right = by_id(list(one.generate(requests))), by_id(list(other.generate(requests)))
+    equal = [key for key, completion in left.items() if completion.text == right[key].text]
+    assert len(equal) >= fraction * len(requests)
+    for key in equal:
+        assert left[key].completion_tokens == right[key].completion_tokens
+        assert left[key].finish_reason == right[key].finish_reason
