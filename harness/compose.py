@@ -33,14 +33,14 @@ def compose_and_run(arguments: list[str]) -> int:
     failures: list[HarnessError] = []
 
     def job(composed: DictConfig) -> None:
+        if any(isinstance(failure, Interrupted) for failure in failures):
+            return  # the rest of a sweep that was stopped
         hydra_config = HydraConfig.get()
         overrides = [str(override) for override in hydra_config.overrides.task]
         is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
         try:
             plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
             statuses.append(_execute(plain, is_dry_run=is_dry_run, is_bare_resume=is_bare))
-        except Interrupted:
-            raise
         except (HarnessError, OmegaConfBaseException) as error:
             # Raised later: Hydra would print a line of its own before it.
             failure = error if isinstance(error, HarnessError) else ConfigError(_words(error))
@@ -59,8 +59,8 @@ def compose_and_run(arguments: list[str]) -> int:
         raise ConfigError(_words(error)) from error
     finally:
         sys.argv = before
-    if len(statuses) == 1 and failures:
-        raise failures[0]
+    if failures and (len(statuses) == 1 or isinstance(failures[-1], Interrupted)):
+        raise failures[-1]
     return max(statuses, default=0)
 
 
