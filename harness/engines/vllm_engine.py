@@ -84,6 +84,7 @@ class VllmEngine:
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
         self._preemptions = 0
+        self._offset_s = 0.0
 
     def __enter__(self) -> Self:
         """Starts vLLM's processes, which load the model."""
@@ -147,6 +148,8 @@ class VllmEngine:
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
+        # vLLM's stamps are the system's monotonic clock, which all processes share.
+        self._offset_s = now - time.monotonic()
         fitting = []
         for request in requests:
             if (reason := refusal(request, self._max_model_len)) is not None:
@@ -264,13 +267,11 @@ class VllmEngine:
             times = Times(now, None, None, self._clock())
         else:
             self._preemptions += metrics.num_preemptions
-            # vLLM's stamps are the system's monotonic clock, which all processes share.
-            offset = self._clock() - time.monotonic()
             times = Times(
                 now,
-                max(now, metrics.scheduled_ts + offset),
-                max(now, metrics.first_token_ts + offset),
-                max(now, metrics.last_token_ts + offset),
+                max(now, metrics.scheduled_ts + self._offset_s),
+                max(now, metrics.first_token_ts + self._offset_s),
+                max(now, metrics.last_token_ts + self._offset_s),
             )
         return Ended(request, times, tuple(final.outputs[0].token_ids))
 

@@ -1,6 +1,6 @@
 """One suite for every engine: what a run relies on, whichever engine it chose."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from time import monotonic
@@ -8,9 +8,19 @@ from time import monotonic
 import pytest
 
 from harness.engines.base import Engine
+from harness.engines.transformers_engine import TransformersConfig
 from harness.models import ResolvedModel
 from harness.records import Completion, GenerationRequest
-from tests.contract.conftest import STOP_IDS, TINY_CONTEXT, Serve, ask, by_id, first_of
+from tests.contract.conftest import (
+    STOP_IDS,
+    TINY_CONTEXT,
+    Serve,
+    ask,
+    by_id,
+    first_of,
+    open_engine,
+    vllm_config,
+)
 
 # transformers and vLLM warn about much that is not ours to change.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -159,16 +169,16 @@ def test_a_request_that_does_not_fit_fails_alone(serve: Serve) -> None:
 
 
 def test_each_is_handed_over_as_it_ends(live: Engine) -> None:
-    short = ask(1, max_new_tokens=1)
-    long = [ask(n, max_new_tokens=200, temperature=1.0, top_k=5, seed=n) for n in range(2, 6)]
-    completions: list[Completion] = []
+    requests = [ask(n, max_new_tokens=8 + 40 * n, temperature=1.0, seed=n) for n in range(6)]
     seen_s: list[float] = []
-    for completion in live.generate([*long, short]):
-        completions.append(completion)
+    completions: list[Completion] = []
+    for completion in live.generate(requests):
         seen_s.append(monotonic())
-    last = max(each.finished_s for each in completions)
-    assert completions[0].request_id == short.request_id
-    assert seen_s[0] < last
+        completions.append(completion)
+    ended_s = [completion.finished_s for completion in completions]
+    assert ended_s == sorted(ended_s)
+    assert ended_s[0] < ended_s[-1]
+    assert seen_s[0] < ended_s[-1]
 
 
 def test_giving_up_early_aborts_the_rest(live: Engine) -> None:
@@ -210,3 +220,73 @@ def _assert_nearly_equal(
     for key in equal:
         assert left[key].completion_tokens == right[key].completion_tokens
         assert left[key].finish_reason == right[key].finish_reason
+
+
+@pytest.fixture(scope="module")
+def smollm2_requests(smollm2: ResolvedModel) -> list[GenerationRequest]:
+    """Real prompts to a real model."""
+    from harness.prompts import Codec
+    from harness.records import MathReference, Problem, Sampling
+
+    codec = Codec.load(smollm2)
+    requests = []
+    for number in range(12):
+        problem = Problem(
+            problem_id=f"sum/{number}",
+            question=f"What is {number + 3} times {2 * number + 5}? Explain each step.",
+            reference=MathReference(answer="0"),
+        )
+        prompt = codec.prompt(problem, "{question}", chat=True, force_think=False)
+        requests.append(
+            GenerationRequest(
+                request_id=f"{problem.problem_id}#0",
+                problem_id=problem.problem_id,
+                prompt_token_ids=prompt.token_ids,
+                prompt_opened_think=prompt.opened_think,
+                sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=32),
+                seed=number,
+            )
+        )
+    return requests
+
+
+@pytest.fixture(scope="module")
+def smollm2_transformers(smollm2: ResolvedModel) -> Iterator[Engine]:
+    config = TransformersConfig(kind="transformers", device="cpu", dtype="float32")
+    with open_engine(config, smollm2, 256) as engine:
+        yield engine
+
+
+@pytest.mark.model
+def test_a_real_model_answers_as_generate_does(
+    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests
+) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from harness.prompts import Codec, Times
+
+    codec = Codec.load(smollm2)
+    model = AutoModelForCausalLM.from_pretrained(smollm2.path, dtype="float32").eval()
+    found = by_id(list(smollm2_transformers.generate(smollm2_requests)))
+    for request in smollm2_requests[:6]:
+        prompt = torch.tensor([request.prompt_token_ids])
+        whole = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=request.sampling.max_new_tokens,
+            do_sample=False,
+            pad_token_id=codec.pad_token_id,
+        )
+        expected = codec.completion(request, whole[0, prompt.shape[1] :].tolist(), Times())
+        assert found[request.request_id].text == expected.text
+    assert any("=" in each.text or "times" in each.text for each in found.values())
+
+
+@pytest.mark.model
+@pytest.mark.vllm
+def test_engines_agree_on_a_real_model(
+    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests
+) -> None:
+    with open_engine(vllm_config(), smollm2, 256) as engine:
+        _assert_nearly_equal(smollm2_transformers, engine, smollm2_requests, fraction=0.9)

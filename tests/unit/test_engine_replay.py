@@ -1,0 +1,108 @@
+"""A recording answers as it was recorded, or says what is wrong with it."""
+
+import json
+import time
+
+import pytest
+
+from harness.engines.replay_engine import ReplayConfig, ReplayEngine
+from harness.errors import ConfigError
+from harness.models import ResolvedModel
+from harness.records import Completion, EngineInfo, GenerationRequest, Sampling
+
+MODEL = ResolvedModel(name="m", path="/nowhere", revision="r1", sha256="s1")
+
+
+def request(number: int) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=f"p{number}#0",
+        problem_id=f"p{number}",
+        prompt_token_ids=(1, 2, 3),
+        prompt_opened_think=True,
+        sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=9),
+        seed=0,
+    )
+
+
+def completion(number: int) -> Completion:
+    return Completion(
+        request_id=f"p{number}#0",
+        text=f"text {number}",
+        finish_reason="stop",
+        prompt_tokens=3,
+        completion_tokens=7,
+        reasoning_tokens=None,
+        queued_s=1.0,
+        started_s=2.0,
+        first_token_s=3.0,
+        finished_s=400.0 + number,
+    )
+
+
+@pytest.fixture
+def recording(tmp_path):
+    lines = [completion(number).model_dump_json() for number in range(4)]
+    (tmp_path / "completions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return tmp_path
+
+
+def engine(path) -> ReplayEngine:
+    return ReplayEngine(ReplayConfig(kind="replay", run=str(path)), MODEL, time.monotonic)
+
+
+@pytest.mark.parametrize("name", ["", "completions.jsonl"], ids=["folder", "file"])
+def test_completions_come_back_unchanged(recording, name) -> None:
+    with engine(recording / name) as replay:
+        assert list(replay.generate([request(2), request(0)])) == [completion(2), completion(0)]
+
+
+def test_what_was_not_recorded_is_counted_and_named(recording) -> None:
+    wanted = [request(0), request(8), request(9)]
+    message = "2 of 3 requests are not in the recording, the first is p8#0"
+    with engine(recording) as replay, pytest.raises(ConfigError, match=message):
+        next(replay.generate(wanted))
+
+
+def test_a_missing_recording_is_said_at_once(tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"engine\.run=.*cannot be read"), engine(tmp_path / "x"):
+        pass
+
+
+def test_a_line_that_is_no_completion_is_named(recording) -> None:
+    file = recording / "completions.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    lines[1] = json.dumps({"request_id": "p1#0"})
+    file.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"line 2 of completions\.jsonl"), engine(recording):
+        pass
+
+
+def test_the_engine_of_the_recording_is_told(recording) -> None:
+    recorded = EngineInfo(
+        name="vllm",
+        version="0.32.0",
+        device="cuda",
+        device_name="NVIDIA H200",
+        device_count=1,
+        dtype="bfloat16",
+        model_path="/weights",
+        weights_revision="abc",
+        weights_sha256="def",
+        load_s=30.0,
+        peak_memory_bytes=10**11,
+        peak_memory_source="NVML",
+    )
+    manifest = {"sessions": [{"engine": recorded.model_dump(mode="json")}]}
+    (recording / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    with engine(recording) as replay:
+        info = replay.info()
+    assert (info.name, info.version) == ("replay", "recording of vllm 0.32.0")
+    assert (info.device_name, info.weights_sha256) == ("NVIDIA H200", "def")
+    assert info.load_s < 30
+
+
+def test_an_unknown_recording_claims_nothing(recording) -> None:
+    with engine(recording) as replay:
+        info = replay.info()
+    assert (info.name, info.device_name, info.peak_memory_bytes) == ("replay", "unknown", None)
+    assert info.weights_revision == "r1"
