@@ -140,7 +140,10 @@ class _Reader:
             self.take()
             return Node("negate", (self.argument(),))
         if self.kind() == "run":
-            raise Unreadable("several letters where one belongs")
+            # As TeX has it: x^ab is x^a b.
+            letters = self.take().text
+            rest = Token("run" if len(letters) > 2 else "letter", letters[1:])  # noqa: PLR2004
+            self.tokens[self.at : self.at] = [Token("letter", letters[0]), rest]
         return self.primary()
 
     def enclosed(self) -> Node:

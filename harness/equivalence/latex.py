@@ -53,6 +53,7 @@ _SCANNER = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_ROW_SPACING = re.compile(r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]")
 _DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
 _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
@@ -116,7 +117,10 @@ def _plain(latex: str) -> str:
             ),
             text,
         )
-    text = text.translate(UNICODE).replace("**", "^")
+    text = (
+        text.translate(UNICODE).replace("**", "^").replace(">=", "\\geq ").replace("<=", "\\leq ")
+    )
+    text = _ROW_SPACING.sub(r"\\\\", text)
     text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
     if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
         return text.replace(" ", "")
@@ -247,16 +251,35 @@ def _group(text: str, position: int) -> tuple[str, int]:
     raise Unreadable("unbalanced braces")
 
 
+_RAISED_MARKS = frozenset({"°", "'", *ORDINALS})
+
+
+def _mark(token: Token) -> Token:
+    return token if token.kind == "symbol" else Token("word", token.text)
+
+
+def _is_ordinal(number: Token, ending: str) -> bool:
+    """``12th`` and ``2nd``, not ``2th``."""
+    if number.kind != "number" or not number.text.isdigit():
+        return False
+    is_teen = number.text[-2:-1] == "1"
+    return ending == (
+        "th" if is_teen else {"1": "st", "2": "nd", "3": "rd"}.get(number.text[-1], "th")
+    )
+
+
 def _tidy(tokens: list[Token]) -> list[Token]:
     """Raised degree signs, primes and ordinals without their ``^``; no punctuation at the end."""
     tidy: list[Token] = []
     for token in tokens:
         tidy.append(token)
         texts = [each.text for each in tidy[-4:]]
-        if len(texts) > 1 and texts[-2] == "^" and texts[-1] in {"°", "'", *ORDINALS}:
-            del tidy[-2]
-        elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in {"°", "'", *ORDINALS}:
-            tidy[-4:] = [tidy[-2]]
+        if len(texts) > 1 and texts[-2] == "^" and texts[-1] in _RAISED_MARKS:
+            tidy[-2:] = [_mark(token)]
+        elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in _RAISED_MARKS:
+            tidy[-4:] = [_mark(tidy[-2])]
+        elif token.kind == "run" and len(tidy) > 1 and _is_ordinal(tidy[-2], token.text):
+            tidy[-1] = _mark(token)
     while tidy and tidy[-1].kind == "symbol" and tidy[-1].text in ".,;":
         tidy.pop()
     return tidy

@@ -213,14 +213,13 @@ def _same_interval(gold: Region, answer: Region, judge: Judge) -> bool | None:
 def _same_group(  # noqa: PLR0911 - one for each rule
     gold: Shape, answer: Shape, judge: Judge
 ) -> bool | None:
+    if _is_one(gold) or _is_one(answer):
+        return same(_unwrapped(gold), _unwrapped(answer), judge)
     first, second = _vector(gold), _vector(answer)
     if first is not None and second is not None and not (_is_pair(gold) and _is_pair(answer)):
         return _ordered(first, second, judge)
-    if not isinstance(gold, Group):
-        return _same_as_one(gold, answer, judge)
-    if not isinstance(answer, Group):
-        is_one = gold.brackets in {"", "{}"} and len(gold.items) == 1
-        return same(gold.items[0], answer, judge) if is_one else False
+    if not isinstance(gold, Group) or not isinstance(answer, Group):
+        return False
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
         return pair_off(
             [[same(g, a, judge) for a in answer.items] for g in gold.items],
@@ -234,12 +233,16 @@ def _same_group(  # noqa: PLR0911 - one for each rule
     return _ordered(gold.items, answer.items, judge)
 
 
-def _same_as_one(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+def _is_one(shape: Shape) -> bool:
     r"""``\{7\}`` is 7; ``7, 7`` is not."""
-    assert isinstance(answer, Group)
-    if answer.brackets not in {"", "{}"} or len(answer.items) != 1:
+    if not isinstance(shape, Group) or shape.brackets not in {"", "{}"} or len(shape.items) != 1:
         return False
-    return same(gold, answer.items[0], judge)
+    item = shape.items[0]
+    return not (isinstance(item, Group) and item.brackets == "{}")
+
+
+def _unwrapped(shape: Shape) -> Shape:
+    return shape.items[0] if isinstance(shape, Group) and _is_one(shape) else shape
 
 
 def _is_pair(shape: Shape) -> bool:

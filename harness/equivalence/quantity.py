@@ -28,7 +28,7 @@ def read_scalar(tokens: list[Token]) -> Shape:
     if is_percent and (variables(node) or label.unit):
         raise Unreadable("a percentage of something")
     letters = (
-        "".join(token.text for token in tokens)
+        " ".join(token.text for token in tokens)
         if all(t.kind in {"letter", "run"} for t in tokens)
         else ""
     )

@@ -26,7 +26,11 @@ _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
 _RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
 _CONNECTORS = frozenset({"and", "or"})
 _ARTICLES = frozenset({"a", "an", "the"})
-_REALS = frozenset({"all real numbers", "all reals", "real numbers", "all real number"})
+_NUMBER_SETS = {
+    "all real numbers": "R", "all reals": "R", "real numbers": "R", "all real number": "R",
+    "all integers": "Z", "integers": "Z",
+}  # fmt: skip
+_SYNONYMS = {"dne": "does not exist", "no solutions": "no solution"}
 _LEAD = re.compile(r"(?:the )?(?:final |correct )?answer(?: is)?")
 
 
@@ -77,7 +81,7 @@ def _clock(tokens: list[Token]) -> Shape | None:
 def _base_number(tokens: list[Token]) -> Shape | None:
     compact = "".join(t.text for t in tokens if t.text not in {"{", "}", "(", ")"})
     names = "|".join(NUMBER_WORDS)
-    found = re.fullmatch(rf"([A-F]*\d[\dA-F]*)(?:_(?:base)?|base)(\d+|{names})", compact)
+    found = re.fullmatch(rf"([A-F]*\d[\dA-F]*)(?:_(?:base)?|(?:in)?base)(\d+|{names})", compact)
     if not found or (is_unbalanced(tokens)):
         return None
     base = NUMBER_WORDS.get(found[2]) or int(found[2])
@@ -85,23 +89,37 @@ def _base_number(tokens: list[Token]) -> Shape | None:
 
 
 def _choice(tokens: list[Token]) -> Shape | None:
-    r"""``\text{(B)}``, ``(B)``, ``\textbf{(B)}\ 48``; a bare letter is a variable."""
+    r"""``\text{(B)}``, ``(B)``, ``B.``, ``\textbf{(B)}\ 48``; a bare letter is a variable."""
+    if len(tokens) > 1 and tokens[0].text.casefold() in {"option", "choice"}:
+        tokens = [Token("word", tokens[1].text), *tokens[2:]]
     is_bracketed = len(tokens) > 2 and tokens[0].text == "(" and tokens[2].text == ")"  # noqa: PLR2004
     letter = tokens[1] if is_bracketed else tokens[0]
+    rest = tokens[3:] if is_bracketed else tokens[1:]
     if not re.fullmatch("[A-Ja-j]", letter.text) or (letter.text.islower() and not is_bracketed):
         return None
-    rest = tokens[3:] if is_bracketed else tokens[1:]
-    if letter.kind != "word":
-        return Choice(letter.text, None) if is_bracketed and not rest else None
-    if not is_bracketed and rest:
-        if rest[0].text not in {".", ")", ":"}:
-            return None
-        rest = rest[1:]
-    while rest and rest[0].text in {".", ":", ","}:
+    closes = not is_bracketed and bool(rest) and rest[0].text in {".", ")", ":"}
+    if letter.kind != "word" and not _is_plain_choice(is_bracketed, closes, rest):
+        return None
+    if rest and not is_bracketed and not closes:
+        return None
+    return _chosen(letter.text, rest[1:] if closes else rest)
+
+
+def _is_plain_choice(is_bracketed: bool, closes: bool, rest: list[Token]) -> bool:
+    """In math mode only ``(B)``, ``(B) 48`` and ``B)`` cannot be meant as a variable."""
+    if is_bracketed:
+        return not rest or rest[0].kind == "number"
+    return closes and rest[0].text == ")" and (len(rest) == 1 or rest[1].kind == "number")
+
+
+def _chosen(letter: str, rest: list[Token]) -> Shape | None:
+    if rest and rest[0].text in {",", ";"}:
+        return None
+    while rest and rest[0].text in {".", ":"}:
         rest = rest[1:]
     if any(token.text.casefold() in _CONNECTORS for token in rest):
         return None
-    return Choice(letter.text.upper(), read_tokens(rest) if rest else None)
+    return Choice(letter, read_tokens(rest) if rest else None)
 
 
 def _listing(tokens: list[Token]) -> Shape | None:
@@ -121,7 +139,8 @@ def _listing(tokens: list[Token]) -> Shape | None:
     if all(_is_region(item) for item in items):
         has_or = any(token.text == "or" for token in tokens)
         has_and = any(token.text == "and" for token in tokens)
-        if has_or != has_and:
+        has_gap = any(isinstance(item, Relation) and "\\neq" in item.operators for item in items)
+        if has_or != (has_and or has_gap):
             return _fold("\\cup" if has_or else "\\cap", items)
     return _gather(items)
 
@@ -158,21 +177,23 @@ def _words(tokens: list[Token]) -> Shape | None:
     """Words and nothing else."""
     if not any(token.kind == "word" for token in tokens):
         return None
-    if any(t.kind not in {"word", "run", "letter"} and t.text not in "-'.\"!&()" for t in tokens):
+    # "July 4" is words, "4 apples" is a number with a label.
+    kinds = {"word", "run", "letter"} | ({"number"} if tokens[0].kind == "word" else set())
+    if any(t.kind not in kinds and t.text not in "-'.\"!&()" for t in tokens):
         return None
     text = fold_words(tokens)
     if text in NUMBER_WORDS:
         return Scalar(number(NUMBER_WORDS[text]))
-    if text in _REALS:
-        return NumberSet("R")
+    if text in _NUMBER_SETS:
+        return NumberSet(_NUMBER_SETS[text])
     if text == "infinity":
         return Scalar(Node("constant", (), "infty"))
-    return Words(text)
+    return Words(_SYNONYMS.get(text, text))
 
 
 def fold_words(tokens: list[Token]) -> str:
     """Words in one spelling."""
-    words = [t.text.casefold() for t in tokens if t.kind in {"word", "run", "letter"}]
+    words = [t.text.casefold() for t in tokens if t.kind in {"word", "run", "letter", "number"}]
     kept = [word for word in words if word not in _ARTICLES] if len(words) > 1 else words
     return " ".join(kept)
 
@@ -189,6 +210,8 @@ def _relation(tokens: list[Token]) -> Shape | None:
         cut = operators.index("\\approx")
         kept = sum(len(side) + 1 for side in sides[: cut + 1]) - 1
         return read_tokens(tokens[:kept])
+    if operators == ("\\in",) and not _name(sides[0]):
+        raise Unreadable("membership of something without a name")
     if any(not side for side in sides) or not set(operators) <= _ORDER | {"=", "\\in"}:
         raise Unreadable("a relation that is not =, <, > or in")
     names = [_name(side) for side in sides]
@@ -260,6 +283,8 @@ def _is_greek(token: Token) -> bool:
 
 
 def _sets(tokens: list[Token]) -> Shape | None:
+    if len(tokens) > 2 and tokens[0].text == "\\mathbb{R}" and tokens[1].text == "-":  # noqa: PLR2004
+        tokens = [tokens[0], Token("command", "\\setminus"), *tokens[2:]]
     for operators in (("\\setminus",), ("\\cup",), ("\\cap",)):
         pieces = split(tokens, frozenset(operators))
         if len(pieces) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.equivalence.latex import Token, Unreadable
-from harness.equivalence.spelling import words
+from harness.equivalence.spelling import ORDINALS, words
 
 
 class Label(NamedTuple):
@@ -71,8 +71,11 @@ def unit_of(spelling: str) -> str:
 
 
 def is_bare_unit(token: Token) -> bool:
-    r"""A unit that can be told from variables without ``\text``: two letters or more."""
-    return token.kind == "run" and bool(unit_of(token.text) or token.text in _COMPOUND)
+    r"""A unit or noun that can be told from variables without ``\text``."""
+    if token.kind != "run":
+        return False
+    is_noun = len(token.text) > 3 and bool(set(token.text) & set("aeiou"))  # noqa: PLR2004
+    return is_noun or bool(unit_of(token.text) or token.text in _COMPOUND)
 
 
 def scale_of(tokens: Sequence[Token]) -> int | None:
@@ -124,6 +127,8 @@ class _LabelReader:
     def exponent(self, token: Token) -> None:
         if self.last is None or not re.fullmatch("[1-4]", token.text):
             raise Unreadable("an exponent that belongs to no unit")
+        if self.last[0][self.last[1]] != 1:
+            raise Unreadable("a unit raised twice")
         self.last[0][self.last[1]] = int(token.text)
         self.awaits_exponent = False
 
@@ -140,7 +145,7 @@ class _LabelReader:
                 self.below[bottom] = 1
         elif {text.casefold(), text.casefold().rstrip("s")} & _TELLING:
             raise Unreadable(f"{text!r} beside a number")
-        elif text.casefold() not in _SILENT:
+        elif text.casefold() not in _SILENT | ORDINALS:
             self.words.add(text.casefold().rstrip("s"))
 
     def label(self) -> Label:

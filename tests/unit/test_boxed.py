@@ -12,7 +12,7 @@ FOUND = {
     "one box": (r"So $x = \boxed{12}$.", "12"),
     "the last of several": (r"First \boxed{20} seems right. But then it is \boxed{30}.", "30"),
     "braces inside": (r"\boxed{\frac{1+\sqrt{5}}{2}}", r"\frac{1+\sqrt{5}}{2}"),
-    "escaped braces inside": (r"\boxed{\left\{1,\frac{1}{2}\right\}}", r"\left\{1,\frac{1}{2}\right\}"),
+    "escaped braces inside": (r"\boxed{\left\{1,\frac12\right\}}", r"\left\{1,\frac12\right\}"),
     "one escaped brace inside": (r"\boxed{\left\{ x \right.}", r"\left\{ x \right."),
     "fbox": (r"Thus \fbox{42}.", "42"),
     "white space before the brace": ("\\boxed \n {7}", "7"),
@@ -119,8 +119,8 @@ def test_takes_linear_time(piece: str) -> None:
 
 
 PIECES = st.sampled_from(
-    ["\\boxed{", "\\fbox{", "}", "{", "\\boxed 3", "$", "\\{", "\\\\", " and ", ", ", "x=", "12", "\n",
-     "The answer is ", "\\text{", "\\dots", "?", ".", "**", "</think>"]
+    ["\\boxed{", "\\fbox{", "}", "{", "\\boxed 3", "$", "\\{", "\\\\", " and ", ", ", "x=", "12",
+     "\n", "The answer is ", "\\text{", "\\dots", "?", ".", "**", "</think>"]
 )  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def test_takes_any_text(text: str) -> None:
 @given(st.from_regex(r"[0-9a-z+\-^{}]{1,12}", fullmatch=True), st.text(max_size=40))
 @settings(derandomize=True, max_examples=200, deadline=None)
 def test_what_stands_before_a_box_does_not_matter(content: str, before: str) -> None:
-    if content.count("{") == content.count("}") and "}" not in content.split("{")[0]:
+    if content.count("{") == content.count("}") and "}" not in content.split("{", maxsplit=1)[0]:
         box = f"\\boxed{{{content}}}"
         expected = extract_boxed(box)
         if expected.text is not None and "\\" not in before and "oxed" not in before:
