@@ -44,11 +44,14 @@ def run(config: RunConfig, *, is_bare_resume: bool = False) -> int:
     """
     results_dir = results_dir_of(config)
     engine, why = resolve_auto(config.engine)
-    log.info("%s", why)
     config = config.model_copy(update={"engine": engine})
     with _signals_interrupt(), ExitStack() as stack:
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
-        setup = set_up(config, results_dir, stack) if found is None else reopen(found, stack)
+        if found is None:
+            log.info("%s", why)
+            setup = set_up(config, results_dir, stack)
+        else:
+            setup = reopen(found, stack)
         log.info("run %s", setup.run.folder)
         try:
             return _complete(setup)

@@ -112,5 +112,6 @@ def check_run(run: Run) -> str:
 
 def _print(table: Table) -> None:
     console = Console()
-    # A file or a pipe has no width; let lines be as long as they are.
-    console.print(table, width=None if console.is_terminal else 200)
+    if not console.is_terminal:
+        console.width = 200  # a file or a pipe has no width; let lines be as long as they are
+    console.print(table)

@@ -26,8 +26,11 @@ def compose(*overrides: str):
 
 # What a choice needs besides its name.
 NEEDED = {"model=local": ["model.path=/models/mine"], "engine=replay": ["engine.run=some_run"]}
-ALL = [f"{group}={name}" for group in ("model", "engine", "protocol", "suite", "pricing",
-                                       "experiment") for name in choices(group)]
+ALL = [
+    f"{group}={name}"
+    for group in ("model", "engine", "protocol", "suite", "pricing", "experiment")
+    for name in choices(group)
+]
 
 
 @pytest.mark.parametrize("choice", ALL)

@@ -1,0 +1,91 @@
+"""A model that is nobody's: random weights behind the real R1-distill tokenizer."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(shared_data, tmp_path_factory) -> Path:
+    """A two-layer Qwen2 that generates noise, quickly and greedily the same noise."""
+    import torch
+    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = AutoTokenizer.from_pretrained(str(shared_data / "r1-distill-qwen-tokenizer"))
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=151_665,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        eos_token_id=151_643,
+        bos_token_id=151_646,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def harness(tmp_path):
+    """Runs the command as a user does; results go to a folder of the test's own."""
+
+    def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(tmp_path, *arguments),
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "COLUMNS": "120", **environment},
+        )
+
+    return call
+
+
+def command(results: Path, *arguments: str) -> list[str]:
+    """The command line; ``run`` is told where to keep its results."""
+    head, *rest = arguments
+    own = [f"results_dir={results}"] if head == "run" and "--help" not in rest else []
+    own = ["--results-dir", str(results)] if head in {"score", "validate"} else own
+    return [sys.executable, "-m", "harness", head, *rest, *own]
+
+
+def tiny_run(model: Path, *more: str) -> list[str]:
+    """A run of the tiny model: 12 problems, greedy, cut off at 96 tokens."""
+    return [
+        "run",
+        "model=local",
+        f"model.path={model}",
+        "engine=transformers",
+        "engine.dtype=float32",
+        "engine.max_batch_size=2",
+        "protocol=greedy",
+        "protocol.max_new_tokens=96",
+        "protocol.force_think=true",
+        "tasks=[humaneval:6,math_mini:6]",
+        "limits.max_truncated_fraction=1",
+        "pricing=cpu_cloud",
+        *more,
+    ]
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> dict:
+    """What stdout's last line says."""
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def records(folder: Path, name: str) -> list[dict]:
+    """The lines of a run's file."""
+    text = (folder / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]

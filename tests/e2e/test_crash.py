@@ -1,0 +1,197 @@
+"""Runs that are killed, interrupted, resumed, or started in the wrong place."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import command, last_line, records, tiny_run
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command(tmp_path, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for_lines(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> Path:
+    """Waits until that many completions are on disk; returns the run's folder."""
+    while process.poll() is None:
+        for file in tmp_path.glob("runs/*/completions.jsonl"):
+            if file.read_bytes().count(b"\n") >= count:
+                return file.parent
+        time.sleep(0.02)
+    raise AssertionError(f"the run ended too early: {process.communicate()}")
+
+
+def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
+    process.send_signal(number)
+    _, err = process.communicate()
+    return process.returncode, err
+
+
+def manifest(folder: Path) -> dict:
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model, tmp_path_factory):
+    """The completions of a run that nothing happened to, by request id."""
+    results = tmp_path_factory.mktemp("undisturbed")
+    process = start(results, *tiny_run(tiny_model))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    folder = Path(json.loads(out.splitlines()[-1])["path"])
+    return {each["request_id"]: each["text"] for each in records(folder, "completions")}
+
+
+def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
+    tiny_model, tmp_path, harness, undisturbed
+):
+    chance = random.Random(7)
+    arguments = tiny_run(tiny_model)
+    folder = None
+    for lines in (1, 4, 8):
+        process = start(tmp_path, *arguments)
+        folder = wait_for_lines(tmp_path, lines, process)
+        time.sleep(chance.random() * 0.2)
+        code, _ = stop(process, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+        assert manifest(folder)["status"] == "running"
+        arguments = ["run", f"resume={folder.name}"]
+    kept = {each["request_id"]: each["text"] for each in records_if_whole(folder)}
+    done = harness("run", f"resume={folder.name}")
+    assert done.returncode == 0, done.stderr
+    completions = records(folder, "completions")
+    assert sorted(each["request_id"] for each in completions) == sorted(undisturbed)
+    texts = {each["request_id"]: each["text"] for each in completions}
+    assert kept.items() <= texts.items(), "something that was recorded was made again"
+    verdicts = [each["request_id"] for each in records(folder, "verdicts")]
+    assert sorted(verdicts) == sorted(undisturbed)
+    assert manifest(folder)["status"] == "complete"
+    assert len(manifest(folder)["sessions"]) >= 2
+    assert harness("validate", folder.name).returncode == 0
+
+
+def records_if_whole(folder: Path) -> list[dict]:
+    lines = (folder / "completions.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_in_order_and_the_same_command_goes_on(
+    tiny_model, tmp_path, harness, undisturbed, number
+):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 2, process)
+    code, err = stop(process, number)
+    assert code == 130
+    said = err.splitlines()
+    assert said[-1] == f"harness: stopped by {number.name}"
+    assert said[-2].endswith(f"go on with: harness run resume={folder.name}")
+    assert manifest(folder)["status"] == "interrupted"
+    done = harness(*tiny_run(tiny_model, "resume=auto"))
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["run_id"] == folder.name
+    assert {each["request_id"] for each in records(folder, "completions")} == set(undisturbed)
+
+
+def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, harness):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 1, process)
+    stop(process, signal.SIGKILL)
+    before = (folder / "completions.jsonl").read_bytes()
+    changed = tiny_run(tiny_model, "seed=1", "protocol.max_new_tokens=50")
+    done = harness(*changed, f"resume={folder.name}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"harness: resume={folder.name}: the configuration differs from the recorded one in "
+        f"protocol.max_new_tokens, seed; give harness run resume={folder.name} alone, or start a "
+        "new run"
+    )
+    assert (folder / "completions.jsonl").read_bytes() == before
+
+
+def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 1, process)
+    done = harness("run", f"resume={folder.name}")
+    code, _ = stop(process, signal.SIGTERM)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"harness: run {folder.name} is being written by process {process.pid}"
+    )
+    assert code == 130
+
+
+def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, harness):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 3, process)
+    stop(process, signal.SIGKILL)
+    with (folder / "completions.jsonl").open("ab") as stream:
+        stream.write(b'{"request_id":"humaneval/HumanEval/1')
+    assert harness("validate", folder.name).returncode == 2
+    done = harness("run", f"resume={folder.name}")
+    assert done.returncode == 0, done.stderr
+    assert "a half-written last line" in done.stderr
+    assert len(records(folder, "completions")) == 12
+
+
+def test_garbage_inside_a_file_is_named_and_kept(tiny_model, tmp_path, harness):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 3, process)
+    stop(process, signal.SIGKILL)
+    file = folder / "completions.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(b"\x00garbage\n" + whole)
+    done = harness("run", f"resume={folder.name}")
+    assert done.returncode == 2
+    assert f"{file}:1: not a Completion: Invalid JSON" in done.stderr.splitlines()[-1]
+    assert file.read_bytes() == b"\x00garbage\n" + whole
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_a_full_disk_keeps_what_fitted(tiny_model, tmp_path, harness):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=66m", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        arguments = tiny_run(tiny_model)
+        process = start(disk, *arguments)
+        folder = wait_for_lines(disk, 2, process)
+        filler = disk / "filler"
+        with filler.open("wb") as stream, pytest.raises(OSError, match="No space left"):
+            while True:
+                stream.write(b"\0" * 4096)
+                stream.flush()
+        _, err = process.communicate()
+        assert process.returncode == 2
+        assert "cannot be written: No space left on device" in err.splitlines()[-1]
+        filler.unlink()
+        kept = {each["request_id"] for each in records_if_whole(folder)}
+        assert len(kept) >= 2
+        done = subprocess.run(
+            command(disk, "run", f"resume={folder.name}"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(records(folder, "completions")) == 12
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
