@@ -44,7 +44,7 @@ _NOISE = re.compile(
       | [\s${}~*]+ """,
     re.VERBOSE,
 )
-_JOINT = re.compile(r"(?:[,;&]|,?(?:and|or))?(?:[A-Za-z](?:_\w|_\{\w+\})?'?=)?", re.IGNORECASE)
+_JOINT = re.compile(r"(?:[,;&/]|,?(?:and|or))?(?:[A-Za-z](?:_\w|_\{\w+\})?'?=)?", re.IGNORECASE)
 _PLACEHOLDER = re.compile(
     r"""
     (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
@@ -54,8 +54,12 @@ _PLACEHOLDER = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_STATEMENT = re.compile(r"\banswer\s*(?:\*\*|__)?\s*(?:is|:|=)", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"\banswer(?:\s+to\s+(?:the|this)\s+(?:question|problem))?\s*(?:\*\*|__)?\s*(?:is|:|=)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!](?=\s|\*|$)|\n")
+_REASON = re.compile(r",?\s+(?:because|since|as required|as desired)\b.*", re.DOTALL)
 _FILLER = re.compile(
     r"^(?:\s|\*\*|__|[:=]"
     r"|\b(?:is|therefore|thus|then|hence|simply|clearly|equal to|given by)\b[:,]?)*",
@@ -159,7 +163,7 @@ def _statement(text: str) -> str | None:
     end = _SENTENCE_END.search(said)
     is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
     said = said[: end.start()] if end else said
-    said = re.sub(r"\s*(?:\*\*|__)\s*$", "", said).strip()
+    said = _REASON.sub("", re.sub(r"\s*(?:\*\*|__)\s*$", "", said)).strip()
     if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _PLACEHOLDER.fullmatch(said):
         return None
     if re.search(r"\\+(?:boxed|fbox)\b", said):

@@ -93,6 +93,8 @@ def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
         verdict = same(gold, answer, Arithmetic())
     except TooLarge as error:
         return Comparison(False, "none", "unparsed", str(error))
+    except RecursionError:
+        return Comparison(False, "none", "unparsed", "nested too deeply")
     except Undefined as error:
         return Comparison(False, "typed", "ok", str(error))
     return None if verdict is None else Comparison(verdict, "typed")

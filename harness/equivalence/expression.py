@@ -18,6 +18,7 @@ _GREEK = words(
 _CLOSER = {"(": ")", "[": "]", "{": "}", "\\lfloor": "\\rfloor", "\\lceil": "\\rceil"}
 # Commands besides functions and Greek letters that a factor may begin with.
 _STARTERS = words("frac sqrt binom pi infty overline vec hat lfloor lceil")
+_MAX_RUN = 20
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
             "csc": "arccsc"}  # fmt: skip
 # Letters that in front of a bracket name a function: f(2) is not 2f.
@@ -260,6 +261,8 @@ class _Reader:
     def run(self) -> Node:
         """Letters side by side in math mode: a product."""
         letters = [Token("letter", letter) for letter in self.take().text]
+        if len(letters) > _MAX_RUN:
+            raise Unreadable("more letters side by side than a product has")
         self.tokens[self.at : self.at] = letters
         node = self.power()
         for _ in letters[1:]:

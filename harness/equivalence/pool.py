@@ -27,6 +27,7 @@ class Pool:
     def __init__(self, workers: int, pair_limit_s: float) -> None:
         self._workers = [_Worker(pair_limit_s) for _ in range(workers)]
         self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+        self._is_started = False
 
     def start(self) -> None:
         """Starts all workers; they import in the background.
@@ -37,11 +38,14 @@ class Pool:
         for worker in self._workers:
             worker.start()
             self._idle.put(worker)
+        self._is_started = True
 
     def stop(self) -> None:
         """Ends all workers."""
+        self._is_started = False
         for worker in self._workers:
             worker.kill()
+        self._idle = queue.SimpleQueue()
 
     def ask(self, gold: str, answer: str) -> dict[str, Any]:
         """A worker's verdict on one pair.
@@ -50,6 +54,8 @@ class Pool:
             Expired: The pair cost its worker, which has been replaced.
             UnavailableError: No worker can be started.
         """
+        if not self._is_started:
+            raise RuntimeError("comparing by algebra needs an entered Equivalence")
         worker = self._idle.get()
         try:
             return worker.ask(gold, answer)
@@ -73,6 +79,8 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
+                # A Ctrl-C in the terminal is the parent's to handle: no worker may die of it.
+                process_group=0,
                 env={"PATH": os.defpath, "PYTHONPATH": str(_ROOT), "PYTHONHASHSEED": "0",
                      "PYTHONUTF8": "1"},
             )  # fmt: skip

@@ -92,6 +92,13 @@ def test_strings_and_types_are_compared_without_sympy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_algebra_outside_of_a_with_block_is_refused_not_waited_for() -> None:
+    outside = Equivalence()
+    assert outside.compare("7", "7.0").is_equal
+    with pytest.raises(RuntimeError, match="entered"):
+        outside.compare(r"\sqrt{8}", r"2\sqrt{2}")
+
+
 def test_threads_get_the_same_verdicts(equivalence: Equivalence) -> None:
     pairs = [(case["gold"], case["answer"]) for case in CASES[::5]]
     alone = [equivalence.compare(*pair) for pair in pairs]
