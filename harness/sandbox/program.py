@@ -105,13 +105,10 @@ def run_oracle(job: Job, channel: int, code: bytes, verdict: int) -> NoReturn:
 
 def _new_module() -> dict[str, Any]:
     """A real module, so that pickle and dataclasses work, but none named ``__main__``."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[name]
-    sys.modules["__main__"] = types.ModuleType("__main__")
     module = sys.modules[_MODULE] = types.ModuleType(_MODULE)
     module.__dict__["__builtins__"] = builtins
-    sys.argv = [f"{_MODULE}.py"]
-    sys.setrecursionlimit(_RECURSION_LIMIT + len(traceback.format_stack()))
+    frames = sum(1 for _ in traceback.walk_stack(None))
+    sys.setrecursionlimit(_RECURSION_LIMIT + frames)
     return module.__dict__
 
 

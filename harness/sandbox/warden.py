@@ -12,6 +12,7 @@ import os
 import pwd
 import socket
 import sys
+import types
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -34,12 +35,11 @@ _FIRST_UID, _UIDS = 63_000, 2_000
 _CONFIRMING_LIMITS = 2
 """How many time limits a confirming run may take: it has twice the processes."""
 _PRELOADED = """
-    abc argparse array ast asyncio base64 bisect calendar cmath collections contextlib copy csv
-    ctypes dataclasses datetime decimal difflib enum fractions functools hashlib heapq html inspect
-    io itertools json keyword logging math numbers operator pathlib pprint queue random re
-    secrets shutil sqlite3 statistics string struct tempfile textwrap threading time traceback
-    types typing unicodedata uuid warnings weakref zlib zoneinfo
+    abc bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib
+    heapq itertools json math numbers operator random re statistics string sys tempfile textwrap
+    time traceback typing
 """
+"""What short programs import. Each one more makes every fork a little dearer."""
 
 
 def main() -> None:
@@ -82,6 +82,7 @@ class Warden:
         _be_modest()
         for name in _PRELOADED.split():
             importlib.import_module(name)
+        _hide_own_modules()
         self._level = setup.level
         self._base = setup.work_dir
         self._proc = _open_proc()
@@ -99,7 +100,7 @@ class Warden:
         syscalls.drop_bounding_set()
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         is_overfull = None if setup.level == "namespaces" else self._is_overfull
-        self._watch = watch.Watch(control.fileno(), self._proc, is_overfull)
+        self._watch = watch.Watch(control, self._proc, is_overfull)
         gc.collect()
         gc.freeze()
 
@@ -242,6 +243,14 @@ def _be_modest() -> None:
         # The kernel may have no such setting, and what is better than needed may stay.
         with suppress(OSError), open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
             file.write(value)
+
+
+def _hide_own_modules() -> None:
+    """Lets programs find what a plain interpreter has: none of this, and an empty ``__main__``."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
+        del sys.modules[name]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.argv = ["solution.py"]
 
 
 def _open_proc() -> int | None:

@@ -5,13 +5,20 @@ import math
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_STRETCH = 10
+from harness.sandbox.protocol import send
+from harness.sandbox.runqueue import RunQueue
+
+_STRETCH = 60
 """A program that waits for a CPU gets its time limit, but never more than this many times it."""
-_LAST_WORDS_S = 0.5
+_TURN_S = 0.01
+"""Until the next look at a program that waits for its turn."""
+_HEARTBEAT_S = 5.0
+_LAST_WORDS_S = 1.0
 """For the text of a failure, whose class is already known."""
 _GLANCE_S = 0.25
 """Between two looks at what a running program has written to disk."""
@@ -45,7 +52,7 @@ class Watch:
     """Watches one child, and those that work with it."""
 
     def __init__(
-        self, control: int, proc: int | None, is_overfull: Callable[[], bool] | None
+        self, control: socket.socket, proc: int | None, is_overfull: Callable[[], bool] | None
     ) -> None:
         """Prepares to watch.
 
@@ -57,6 +64,7 @@ class Watch:
         self._control = control
         self._proc = proc
         self._is_overfull = is_overfull
+        self._next_heartbeat = math.inf
 
     def wait(self, children: tuple[int, ...], verdict: int, limit_s: float) -> Ending:
         """Waits for the first child's end, and then kills all of them.
@@ -67,10 +75,12 @@ class Watch:
             limit_s: Seconds, not counting those that the children waited for a CPU.
         """
         start = time.monotonic()
+        self._next_heartbeat = start + _HEARTBEAT_S
         handles = [os.pidfd_open(child) for child in children]
         try:
-            text, late, overfull = self._until_done(handles, verdict, limit_s)
-            waited = self._waited_s(handles) if late else None
+            queue = None if self._proc is None else RunQueue(self._proc, handles)
+            text, late, overfull = self._until_done(handles[0], verdict, limit_s, queue)
+            waited = _waited_s(queue) if late else None
         finally:
             for child in children:
                 os.kill(child, signal.SIGKILL)
@@ -84,15 +94,15 @@ class Watch:
         return Ending(text, status, wall_s, cpu_s, late, overfull, late and starved, waited)
 
     def _until_done(
-        self, handles: list[int], verdict: int, limit_s: float
+        self, handle: int, verdict: int, limit_s: float, queue: RunQueue | None
     ) -> tuple[bytes, bool, bool]:
         """The verdict's bytes, whether the deadline came first, and whether the disk is full."""
         start = time.monotonic()
         deadline = start + limit_s
         poll = select.poll()
-        poll.register(handles[0], select.POLLIN)
+        poll.register(handle, select.POLLIN)
         poll.register(verdict, select.POLLIN)
-        poll.register(self._control, 0)  # hanging up is always reported
+        poll.register(self._control.fileno(), 0)  # hanging up is always reported
         text, has_spoken = b"", False
         while True:
             ready = self._pause(poll, deadline)
@@ -103,64 +113,45 @@ class Watch:
                     poll.unregister(verdict)
                 if not has_spoken:
                     has_spoken, deadline = True, min(deadline, time.monotonic() + _LAST_WORDS_S)
-            elif handles[0] in ready:
+            elif handle in ready:
                 return text, False, False
             elif self._is_overfull is not None and self._is_overfull():
                 return text, False, True
             elif time.monotonic() >= deadline:
-                deadline = deadline if has_spoken else start + self._stretched(limit_s, handles)
+                if not has_spoken:
+                    deadline = self._stretched(limit_s, start, queue)
                 if time.monotonic() >= deadline:
                     return text, not has_spoken, False
 
     def _pause(self, poll: select.poll, deadline: float) -> set[int]:
         """Waits for news, at most until the deadline; returns the descriptors that have some."""
-        pause_s = max(0.0, deadline - time.monotonic())
-        if self._is_overfull is not None:
-            pause_s = min(pause_s, _GLANCE_S)
+        longest_s = _HEARTBEAT_S if self._is_overfull is None else _GLANCE_S
+        pause_s = max(0.0, min(deadline - time.monotonic(), longest_s))
         ready = {descriptor for descriptor, _ in poll.poll(math.ceil(pause_s * 1000))}
-        if self._control in ready:
+        if self._control.fileno() in ready:
             raise HarnessGoneError
+        if time.monotonic() >= self._next_heartbeat:
+            self._next_heartbeat += _HEARTBEAT_S
+            send(self._control, {"alive": ""})
         return ready
 
-    def _stretched(self, limit_s: float, handles: list[int]) -> float:
-        waited_s = self._waited_s(handles) or 0.0
-        return min(limit_s + waited_s, limit_s * _STRETCH)
-
-    def _waited_s(self, handles: list[int]) -> float | None:
-        """Seconds that the children were ready to run and had no CPU, None if it cannot be told."""
-        if self._proc is None:
-            return None
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            return sum(_run_queue_s(self._proc, handle) for handle in handles)
-        return None
-
-
-def _run_queue_s(proc: int, handle: int) -> float:
-    """Of the process behind a handle; a descriptor's own entry knows its number on the host."""
-    lines = _read(proc, f"self/fdinfo/{handle}").splitlines()
-    pid = next((int(line.split()[1]) for line in lines if line.startswith("Pid:")), -1)
-    if pid < 0:  # it is dead already
-        return 0.0
-    return max(
-        int(_read(proc, f"{pid}/task/{task}/schedstat").split()[1]) / 1e9
-        for task in _tasks(proc, pid)
-    )
+    def _stretched(self, limit_s: float, start: float, queue: RunQueue | None) -> float:
+        """The deadline, put off by what the children had to wait for a CPU."""
+        if queue is None:
+            return start + limit_s
+        last = start + limit_s * _STRETCH
+        with contextlib.suppress(OSError):
+            if queue.is_waiting():
+                return min(time.monotonic() + _TURN_S, last)
+            return min(start + limit_s + queue.waited_s(), last)
+        return start + limit_s
 
 
-def _tasks(proc: int, pid: int) -> list[str]:
-    folder = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=proc)
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - pathlib knows no descriptors
-    finally:
-        os.close(folder)
-
-
-def _read(folder: int, path: str) -> str:
-    descriptor = os.open(path, os.O_RDONLY, dir_fd=folder)
-    try:
-        return os.read(descriptor, 4096).decode("ascii")
-    finally:
-        os.close(descriptor)
+def _waited_s(queue: RunQueue | None) -> float | None:
+    if queue is not None:
+        with contextlib.suppress(OSError):
+            return queue.waited_s()
+    return None
 
 
 def kill_orphans(proc: int | None) -> None:
@@ -183,7 +174,9 @@ def _children(proc: int) -> list[int]:
     found = []
     for name in filter(str.isdecimal, os.listdir(proc)):
         with contextlib.suppress(OSError):
-            fields = _read(proc, f"{name}/stat").rpartition(")")[2].split()
-            if int(fields[1]) == own:
+            descriptor = os.open(f"{name}/stat", os.O_RDONLY, dir_fd=proc)
+            with open(descriptor, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+                _, parent, *_ = file.read().rpartition(")")[2].split()
+            if int(parent) == own:
                 found.append(int(name))
     return found
