@@ -1,5 +1,6 @@
 """Files that survive a crash: lines that are appended whole, documents that are replaced whole."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -37,7 +38,7 @@ class JsonlWriter:
                 place = self._stream.tell()
                 if self._stream.write(line) != len(line):
                     self._stream.truncate(place)
-                    raise OSError(28, "no space left on device")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:
                 raise StoreError(f"{self.file}: cannot be written: {error.strerror}") from error
 
