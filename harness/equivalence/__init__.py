@@ -1,8 +1,20 @@
 """Whether a maths answer is the right one: exactly, never by rounding, never by running its text.
 
-Steps of one comparison (``checker``): both sides become tokens (``latex``); equal tokens end it.
-Tokens become a shape (``shape``: number with unit, list, interval, word …) whose leaves are
-formulas (``expression``). Shapes are matched by policy (``matching``) with exact fractions
-(``numbers``); what is then still open goes to a worker process (``worker``, kept by ``pool``) that
-can be killed, where the same policy runs again with sympy (``algebra``).
+Steps of one comparison (``checker``):
+
+1. Equal strings end it.
+2. Both sides become tokens (``latex``, ``spelling``); equal tokens end it.
+3. Tokens become shapes (``reading``, ``quantity``, ``units``): a number with its unit, a list, an
+   interval, a relation, words … whose leaves are formulas (``expression`` reads, ``tree`` holds
+   them). What cannot be read, or be read in two ways, is refused: it earns no credit.
+4. Shapes are matched by policy (``matching``, ``region``). Formulas are judged by exact fractions
+   (``numbers``); floats may refute, never confirm.
+5. What is still open goes to a worker process (``worker``, kept by ``pool``) that is killed when it
+   outlives its limit. The same policy runs there with sympy and math-verify (``algebra``).
+
+The policy. Values are exact: a decimal equals a fraction only if it is that fraction. Units,
+currency and degree signs may be left out or added; another known unit is wrong. ``X %`` is X or
+X/100 of a percentage. Lists and sets have no order, tuples do, and brackets tell open from closed.
+``x = 5`` is 5. A product equals its expansion. Digits and base must agree; the base may be left
+out. Words are compared without case, choices by their letter. "7 or 8" is two answers, not 7.
 """

@@ -347,6 +347,8 @@ def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
     verdict = judge.equal(gold.node, answer.node)
     if gold.is_percent == answer.is_percent:
         return verdict
+    if gold.label.unit or answer.label.unit:
+        return False
     percent, plain = (gold, answer) if gold.is_percent else (answer, gold)
     as_fraction = judge.equal(Node("divide", (percent.node, number(100))), plain.node)
     if gold.is_percent:

@@ -268,6 +268,8 @@ def _name(tokens: list[Token]) -> str:
     has_words = any(token.kind == "word" for token in tokens)
     if not letters and not has_words:
         return ""
+    if {"\\log", "\\ln", "\\exp"} & set(texts):
+        return ""
     if _OPERATION_SIGNS & set(texts):
         has_numbers = any(t.kind == "number" and t.text not in {"1", "2", "3"} for t in outside)
         is_several = len(letters - {"e", "i"}) > 1 and not has_numbers

@@ -1,6 +1,5 @@
 """What may stand beside a number: known units, and words that do not change what it says."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,7 +41,7 @@ _UNITS = {
 _COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour",
              "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2"}  # fmt: skip
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_SILENT = words("a an the of in total each long wide tall high away apart old units unit")
+_SILENT = words("a an the of in total each long wide tall high away apart old")
 # Words beside a number that make it another number, a range, a choice or no answer at all.
 _TELLING = words(
     "or and not no non un of mod modulo plus minus times over divided by to from than more less "
@@ -54,7 +53,7 @@ _TELLING = words(
     "maybe perhaps possibly unless until greater smaller bigger larger factorial squared cubed "
     "power root double twice thrice triple negative positive choose per mixed remainder "
     "remaining r equals equal undefined infinity infinite impossible option choice answer x nor "
-    "versus vs between through up down down"
+    "false true error unknown invalid versus vs between through up down"
 )
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
@@ -114,22 +113,22 @@ class _LabelReader:
             self.exponent(token)
         elif token.text in {"/", "per"}:
             self.is_below = True
-        elif token.text in _POWERS and (token.text not in {"squared", "cubed"} or not self.last):
-            self.power = _POWERS[token.text]
         elif token.text in {"squared", "cubed"}:
-            assert self.last is not None
-            self.last[0][self.last[1]] = _POWERS[token.text]
+            self.exponent(token)
+        elif token.text in _POWERS:
+            self.power = _POWERS[token.text]
         elif token.kind in {"word", "run"} or token.text in {"°", "\\$", "€", "£", "¥", "¢"}:
             self.word(token.text)
         else:
             raise Unreadable(f"{token.text!r} beside a number")
 
     def exponent(self, token: Token) -> None:
-        if self.last is None or not re.fullmatch("[1-4]", token.text):
+        power = _POWERS.get(token.text) or (int(token.text) if token.text in "1234" else 0)
+        if self.last is None or not power:
             raise Unreadable("an exponent that belongs to no unit")
         if self.last[0][self.last[1]] != 1:
             raise Unreadable("a unit raised twice")
-        self.last[0][self.last[1]] = int(token.text)
+        self.last[0][self.last[1]] = power
         self.awaits_exponent = False
 
     def word(self, text: str) -> None:
@@ -145,10 +144,14 @@ class _LabelReader:
                 self.below[bottom] = 1
         elif {text.casefold(), text.casefold().rstrip("s")} & _TELLING:
             raise Unreadable(f"{text!r} beside a number")
+        elif text.casefold() in {"unit", "units"}:
+            self.power = 1
         elif text.casefold() not in _SILENT | ORDINALS:
             self.words.add(text.casefold().rstrip("s"))
 
     def label(self) -> Label:
+        if self.power > 1 or self.awaits_exponent:
+            raise Unreadable("a power without its unit")
         if len(self.words) > 4:  # noqa: PLR2004
             raise Unreadable("a sentence beside a number")
         sides = [

@@ -79,6 +79,29 @@ def test_every_gold_can_be_read_by_type(equivalence: Equivalence, golds: list[st
         assert found.status == "ok", (gold, found)
 
 
+# Golds of MATH-500 that say the same with and without a unit, a name or a base.
+ALIKE = {
+    ("90^\\circ", "90"), ("x=5", "5"), ("1,-2", "-2,1"), ("40_9", "40"), ("120^\\circ", "120"),
+    ("\\frac{1}{4}", "\\frac14"), ("30^\\circ", "30"), ("36^\\circ", "36"), ("\\$36", "36"),
+    ("10,\\!080", "10080"), ("15\\mbox{ cm}^2", "15"), ("2 \\sqrt{5}", "2\\sqrt{5}"),
+}  # fmt: skip
+
+
+def test_no_gold_is_credited_for_another(equivalence: Equivalence, golds: list[str]) -> None:
+    credited = {
+        (gold, answer)
+        for gold in golds
+        for answer in golds
+        if gold != answer and equivalence.compare(gold, answer).is_equal
+    }
+    unexplained = {
+        (gold, answer)
+        for gold, answer in credited
+        if (gold, answer) not in ALIKE and (answer, gold) not in ALIKE
+    }
+    assert not unexplained
+
+
 def another_digit(gold: str) -> list[str]:
     changed = []
     for found in re.finditer(r"\d", gold):
