@@ -49,6 +49,7 @@ class Confinement:
             os.dup2(descriptor, VERDICT + at)
         os.setpgid(0, 0)
         os.chdir(self.work_dir)
+        os.environ["HOME"] = os.environ["TMPDIR"] = self.work_dir
         self._limit_resources(time_limit_s)
         if self.uid is not None:
             os.setgroups([])
