@@ -172,9 +172,10 @@ def estimate(node: Node, values: Mapping[str, complex]) -> Estimate:
         # What cancels takes the leading digits with it.
         return total, is_sound and abs(total) > 1e-6 * max(map(abs, numbers))
     if node.operation == "call":
-        argument = numbers[0]
-        is_sound = is_sound and abs(argument) < 1e6  # noqa: PLR2004 - periodic functions
-        return _call(str(node.value), numbers), is_sound
+        value = _call(str(node.value), numbers)
+        # sin(pi) is 1e-16 in floats, and sin(10^20) is anything.
+        is_sound = is_sound and abs(value) > 1e-6 and abs(numbers[0]) < 1e6  # noqa: PLR2004
+        return value, is_sound
     return _operate(node.operation, numbers), is_sound and node.operation not in {"floor", "ceil"}
 
 

@@ -88,7 +88,7 @@ def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Regi
     r"""``x > 3``, ``3 < x``, ``x \neq 3`` and ``1 < x <= 3``."""
     nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
     variable = [node is None or node.operation == "variable" for node in nodes]
-    if len(terms) == 3 and variable[1] and not (variable[0] or variable[2]):  # noqa: PLR2004
+    if len(terms) == 3 and variable[1]:  # noqa: PLR2004
         return _between(nodes[0], nodes[2], operators)
     if len(terms) != 2 or variable[0] == variable[1]:  # noqa: PLR2004
         return None
