@@ -9,6 +9,7 @@ import pytest
 
 from harness.engines.base import Engine
 from harness.engines.transformers_engine import TransformersConfig
+from harness.errors import GenerationError
 from harness.models import ResolvedModel
 from harness.records import Completion, GenerationRequest
 from tests.contract.conftest import (
@@ -203,6 +204,25 @@ def test_what_was_loaded_is_told(live: Engine, tiny: ResolvedModel) -> None:
     # The embedding alone takes so much.
     assert info.peak_memory_bytes > 151_665 * 64 * 4
     assert info.peak_memory_source
+
+
+@pytest.mark.vllm
+def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
+    """The engine's process is killed in the middle; memory and processes are gone afterwards."""
+    import multiprocessing
+
+    before = set(multiprocessing.active_children())
+    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(60)]
+    completions = []
+    with open_engine(vllm_config(max_num_seqs=4), tiny, TINY_CONTEXT) as engine:
+        (process,) = set(multiprocessing.active_children()) - before
+        with pytest.raises(GenerationError, match="vllm: "):
+            for completion in engine.generate(requests):
+                completions.append(completion)
+                process.kill()
+    assert 1 <= len(completions) < len(requests)
+    assert completions[0].completion_tokens >= 1
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.vllm

@@ -1,0 +1,152 @@
+"""What only the transformers engine can do wrong: memory, refilling, loading."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
+from harness.errors import UnavailableError
+from harness.models import ResolvedModel
+from harness.prompts import Codec
+from harness.records import Completion, GenerationRequest, Sampling
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
+    """Two layers, a hundred words, and caches large enough to run out of memory with."""
+    import torch
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("words")
+    words = Tokenizer(WordLevel({f"w{n}": n for n in range(100)}, unk_token="w0"))
+    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w2").save_pretrained(folder)
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=100,
+        hidden_size=64,
+        intermediate_size=4096,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
+        initializer_range=0.5,
+        max_position_embeddings=4096,
+        eos_token_id=2,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return ResolvedModel(name="words", path=str(folder), revision=None, sha256=None)
+
+
+def request(number: int, prompt_tokens: int, new: int, temperature: float = 0) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=f"p{number}#0",
+        problem_id=f"p{number}",
+        prompt_token_ids=tuple(3 + (number + 7 * place) % 97 for place in range(prompt_tokens)),
+        prompt_opened_think=False,
+        sampling=Sampling(temperature=temperature, top_p=0.9, top_k=None, max_new_tokens=new),
+        seed=number,
+    )
+
+
+def engine(model: ResolvedModel, **knobs) -> TransformersEngine:
+    config = TransformersConfig(kind="transformers", device="cpu", dtype="float32", **knobs)
+    return TransformersEngine(config, model, Codec.load(model), monotonic, 4096)
+
+
+def texts(completions: list[Completion]) -> dict[str, tuple[str, str, int]]:
+    return {
+        each.request_id: (each.text, each.finish_reason, each.completion_tokens)
+        for each in completions
+    }
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize(
+    "knobs",
+    [{"max_batch_size": 4}, {"batch_tokens": 130}, {"attn_implementation": "sdpa"}],
+    ids=str,
+)
+def test_no_batching_changes_a_text(model, knobs, temperature) -> None:
+    requests = [request(n, 3 + 11 * (n % 5), 5 + 13 * (n % 4), temperature) for n in range(14)]
+    with engine(model, max_batch_size=1) as alone, engine(model, **knobs) as together:
+        expected = texts(list(alone.generate(requests)))
+        assert texts(list(together.generate(requests))) == expected
+    assert len(expected) == 14
+
+
+def test_a_place_is_taken_as_soon_as_it_is_free(model) -> None:
+    requests = [request(n, 10, new) for n, new in enumerate([40, 4, 4, 4, 4, 4])]
+    with engine(model, max_batch_size=2) as two:
+        found = {each.request_id: each for each in two.generate(requests)}
+    long = found["p0#0"]
+    others = [found[f"p{n}#0"] for n in range(1, 6)]
+    if long.completion_tokens == 40:
+        assert all(each.finished_s < long.finished_s for each in others)
+
+
+OUT_OF_MEMORY = """
+import json, resource, sys
+sys.path[:0] = sys.argv[4:]
+from pathlib import Path
+from tests.unit.test_engine_transformers import engine, request, texts
+from harness.models import ResolvedModel
+model = ResolvedModel(name="words", path=sys.argv[1], revision=None, sha256=None)
+lengths = json.loads(sys.argv[2])
+requests = [request(n, length, 6) for n, length in enumerate(lengths)]
+with engine(model) as loaded:
+    list(loaded.generate([request(0, 600, 2)]))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    most = used + int(sys.argv[3]) * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+    found = list(loaded.generate(requests))
+    print(json.dumps([texts(found), [each.error for each in found], loaded._limit]))
+"""
+
+
+def starved(model: ResolvedModel, lengths: list[int], mib: int) -> list[Any]:
+    """What an engine makes of prompts of these lengths with so much memory to work in."""
+    root = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-c", OUT_OF_MEMORY, model.path, json.dumps(lengths), str(mib), root]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
+def test_a_batch_that_does_not_fit_is_halved(model) -> None:
+    lengths = [500] * 16
+    found, errors, limit = starved(model, lengths, 200)
+    with engine(model, max_batch_size=1) as alone:
+        expected = texts(list(alone.generate([request(n, 500, 6) for n in range(16)])))
+    assert {key: tuple(value) for key, value in found.items()} == expected
+    assert set(errors) == {None}
+    assert 1 <= limit < 16
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
+def test_one_that_never_fits_fails_alone(model) -> None:
+    found, errors, _ = starved(model, [12, 4080, 20], 40)
+    reasons = {key: value[1] for key, value in found.items()}
+    assert reasons["p1#0"] == "error"
+    assert [error for error in errors if error] == [errors[0]]
+    assert errors[0].startswith("out of memory: ")
+    assert {reasons["p0#0"], reasons["p2#0"]} <= {"length", "stop"}
+
+
+def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:
+    for file in Path(model.path).iterdir():
+        if file.suffix != ".safetensors":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "pytorch_model.bin").write_bytes(b"not to be unpickled")
+    bare = model.model_copy(update={"path": str(tmp_path)})
+    with pytest.raises(UnavailableError, match="model=words: cannot load it"), engine(bare):
+        pass
