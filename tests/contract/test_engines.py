@@ -213,13 +213,17 @@ def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
 
     before = set(multiprocessing.active_children())
     requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(60)]
-    completions = []
+    completions: list[Completion] = []
     with open_engine(vllm_config(max_num_seqs=4), tiny, TINY_CONTEXT) as engine:
         (process,) = set(multiprocessing.active_children()) - before
-        with pytest.raises(GenerationError, match="vllm: "):
+
+        def kill_after_the_first() -> None:
             for completion in engine.generate(requests):
                 completions.append(completion)
                 process.kill()
+
+        with pytest.raises(GenerationError, match="vllm: "):
+            kill_after_the_first()
     assert 1 <= len(completions) < len(requests)
     assert completions[0].completion_tokens >= 1
     assert set(multiprocessing.active_children()) <= before
