@@ -89,9 +89,9 @@ class Watch:
                 os.close(handle)
         wall_s = time.monotonic() - start
         cpu_s = sum(usage.ru_utime + usage.ru_stime for _, _, usage in ends)
-        starved = wall_s - waited < limit_s if waited is not None else cpu_s < wall_s / 2
+        starved = late and (wall_s - waited < limit_s if waited is not None else cpu_s < wall_s / 2)
         status = os.waitstatus_to_exitcode(ends[0][1])
-        return Ending(text, status, wall_s, cpu_s, late, overfull, late and starved, waited)
+        return Ending(text, status, wall_s, cpu_s, late, overfull, starved, waited)
 
     def _until_done(
         self, handle: int, verdict: int, limit_s: float, queue: RunQueue | None
@@ -118,10 +118,10 @@ class Watch:
             elif self._is_overfull is not None and self._is_overfull():
                 return text, False, True
             elif time.monotonic() >= deadline:
-                if not has_spoken:
-                    deadline = self._stretched(limit_s, start, queue)
-                if time.monotonic() >= deadline:
+                left_s = 0.0 if has_spoken else self._left_s(limit_s, start, queue)
+                if left_s <= 0:
                     return text, not has_spoken, False
+                deadline = time.monotonic() + left_s
 
     def _pause(self, poll: select.poll, deadline: float) -> set[int]:
         """Waits for news, at most until the deadline; returns the descriptors that have some."""
@@ -135,16 +135,17 @@ class Watch:
             send(self._control, {"alive": ""})
         return ready
 
-    def _stretched(self, limit_s: float, start: float, queue: RunQueue | None) -> float:
-        """The deadline, put off by what the children had to wait for a CPU."""
-        if queue is None:
-            return start + limit_s
-        last = start + limit_s * _STRETCH
+    def _left_s(self, limit_s: float, start: float, queue: RunQueue | None) -> float:
+        """Seconds that a program may still run, because it had to wait for a CPU."""
+        # The time is taken first: this process, too, may have to wait between any two steps.
+        elapsed_s = time.monotonic() - start
+        if queue is None or elapsed_s >= limit_s * _STRETCH:
+            return 0.0
         with contextlib.suppress(OSError):
             if queue.is_waiting():
-                return min(time.monotonic() + _TURN_S, last)
-            return min(start + limit_s + queue.waited_s(), last)
-        return start + limit_s
+                return _TURN_S
+            return limit_s - (elapsed_s - queue.waited_s())
+        return 0.0
 
 
 def _waited_s(queue: RunQueue | None) -> float | None:

@@ -1,0 +1,345 @@
+"""The sandbox from outside: its level, its wardens' deaths, its callers, and their clock."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+import pytest
+
+import harness
+from harness.errors import UnavailableError
+from harness.sandbox import level as levels
+from harness.sandbox.client import WardenClient, WardenFailedError
+from harness.sandbox.config import SandboxConfig
+from harness.sandbox.level import LevelReport, require_level, self_test
+from harness.sandbox.pool import Sandbox
+from harness.sandbox.protocol import LEVELS, Level, Limits
+
+REPOSITORY = Path(harness.__file__).parent.parent
+ANY = SandboxConfig(min_level="none")
+TESTS = "def check(candidate): assert candidate(2) == 4"
+RIGHT, WRONG = "def double(x): return 2 * x", "def double(x): return x"
+
+
+@pytest.fixture(scope="module")
+def best() -> LevelReport:
+    return require_level(ANY)
+
+
+def wardens(sandbox: Sandbox) -> list[psutil.Process]:
+    return [
+        psutil.Process(seat.client._process.pid)
+        for seat in sandbox._seats
+        if seat.client is not None
+    ]
+
+
+def everybody(sandbox: Sandbox) -> list[psutil.Process]:
+    outer = wardens(sandbox)
+    return outer + [child for warden in outer for child in warden.children(recursive=True)]
+
+
+# --- levels ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_that_starts_holds_its_canaries(level: Level) -> None:
+    try:
+        WardenClient(level, Limits()).close()
+    except WardenFailedError as error:
+        pytest.skip(f"level {level} is not to be had here: {error}")
+    assert self_test(level, Limits()) is None
+
+
+@pytest.mark.parametrize("weak", ["seccomp", "none"])
+def test_a_level_that_does_not_hold_is_passed_over(
+    weak: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warden pretends to a better level than it has: the canaries must notice."""
+    start = WardenClient.__init__
+
+    def pretend(self: WardenClient, level: Level, limits: Limits) -> None:
+        start(self, weak if level in ("namespaces", "landlock") else level, limits)
+
+    monkeypatch.setattr(WardenClient, "__init__", pretend)
+    monkeypatch.setattr(levels.canaries, "CANARIES", [
+        canary for canary in levels.canaries.CANARIES
+        # Without a filter these would really fork 600 times and signal this process's parent.
+        if canary.promise not in ("forking is bounded", "the warden gets no signal")
+    ])  # fmt: skip
+    report = levels.find_level(Limits())
+    assert report is not None
+    assert report.level not in ("namespaces", "landlock")
+    assert "other files are unreadable" in dict(report.reasons)["landlock"]
+    assert "not landlock: " in report.one_line
+
+
+def test_too_weak_a_machine_is_refused_with_the_key_and_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        levels, "self_test", lambda level, limits: None if level == "none" else f"no {level}"
+    )
+    with pytest.raises(UnavailableError) as caught:
+        require_level(SandboxConfig())
+    message = str(caught.value)
+    assert caught.value.exit_status == 3
+    assert "\n" not in message
+    for part in ("sandbox.min_level=landlock", "offers only none", "no namespaces", "no landlock"):
+        assert part in message
+    assert require_level(SandboxConfig(min_level="none")).level == "none"
+
+
+def test_context_names_all_that_a_verdict_depends_on(best: LevelReport) -> None:
+    config = SandboxConfig(min_level="none", time_limit_s=3, confirm_passes=False)
+    with Sandbox(config, 1, report=best) as sandbox:
+        context = sandbox.context()
+    assert context["sandbox.level"] == best.level
+    assert context["sandbox.time_limit_s"] == "3"
+    assert context["sandbox.confirm_passes"] == "false"
+    assert context["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert all(isinstance(value, str) for value in context.values())
+
+
+# --- life and death -------------------------------------------------------------------------
+
+
+def test_nothing_is_left(
+    best: LevelReport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tmp_path.chmod(0o711)
+    with Sandbox(ANY, 2, report=best) as sandbox:
+        assert sandbox.run_program("open('a', 'w').close()").passed
+        processes = everybody(sandbox)
+        assert len(processes) >= 2
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_killed_warden_is_replaced_and_its_program_runs_again(level: Level) -> None:
+    try:
+        sandbox = Sandbox(ANY, 1, report=LevelReport(level)).__enter__()
+    except WardenFailedError as error:
+        pytest.skip(f"level {level} is not to be had here: {error}")
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        stack.push(sandbox)
+        first = everybody(sandbox)
+        outcome = pool.submit(sandbox.run_program, "import time; time.sleep(1)")
+        running: list[psutil.Process] = []
+        while not running:
+            running = [process for process in everybody(sandbox) if process not in first]
+        wardens(sandbox)[0].kill()
+        assert outcome.result().passed
+        assert wardens(sandbox)[0] not in first
+        assert not psutil.wait_procs([*first, *running], timeout=10)[1], "the old ones live on"
+
+
+def test_a_stopped_harness_takes_its_wardens_and_programs_along(best: LevelReport) -> None:
+    script = (
+        "from harness.sandbox.pool import Sandbox, SandboxConfig\n"
+        "from harness.sandbox.level import LevelReport\n"
+        f"report = LevelReport({best.level!r})\n"
+        "with Sandbox(SandboxConfig(min_level='none'), 1, report=report) as sandbox:\n"
+        "    print('ready', flush=True)\n"
+        "    sandbox.run_program('import time; time.sleep(100)', time_limit_s=100)\n"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, env=_here()) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        own = psutil.Process(child.pid)
+        depth = 3 if best.level == "namespaces" else 2
+        while len(processes := own.children(recursive=True)) < depth:
+            time.sleep(0.01)
+        child.kill()
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+
+
+def test_wardens_that_cannot_be_had_are_a_scorer_error(
+    best: LevelReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(ANY, 1, report=best) as sandbox:
+        wardens(sandbox)[0].kill()
+        monkeypatch.setattr("harness.sandbox.client._interpreter", lambda: ["/bin/false"])
+        outcome = sandbox.run_program("x = 1")
+        assert outcome.kind == "error"
+        assert outcome.detail.startswith("error: the warden")
+
+
+def test_a_closed_sandbox_starts_nothing_new(best: LevelReport) -> None:
+    with Sandbox(ANY, 1, report=best) as sandbox:
+        pass
+    assert sandbox.run_program("x = 1").detail == "error: the sandbox was closed"
+
+
+def test_closing_ends_what_still_runs(best: LevelReport) -> None:
+    sandbox = Sandbox(ANY, 1, report=best)
+    with sandbox, ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(sandbox.run_program, "while True: pass", time_limit_s=1000)
+        while len(processes := everybody(sandbox)) < 2:
+            time.sleep(0.01)
+        sandbox.__exit__(None, None, None)
+        assert outcome.result().kind == "error"
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+
+
+# --- callers --------------------------------------------------------------------------------
+
+
+def test_many_threads_get_their_own_answers(best: LevelReport) -> None:
+    with Sandbox(ANY, 2, report=best) as sandbox, ThreadPoolExecutor(8) as pool:
+        programs = [f"raise ValueError('number {number}')" for number in range(40)]
+        details = [outcome.detail for outcome in pool.map(sandbox.run_program, programs)]
+    assert details == [f"exception: ValueError: number {number}" for number in range(40)]
+
+
+def test_a_sandbox_may_be_opened_by_a_thread_that_ends(best: LevelReport) -> None:
+    sandbox = Sandbox(ANY, 1, report=best)
+    opener = threading.Thread(target=sandbox.__enter__)
+    opener.start()
+    opener.join()
+    with ExitStack() as stack:
+        stack.push(sandbox)
+        assert sandbox.run_tests(RIGHT, TESTS, "double").passed
+
+
+def test_confirming_can_be_switched_off(best: LevelReport) -> None:
+    fake = "class A:\n    def __eq__(self, other): return True\ndef double(x): return A()"
+    with Sandbox(ANY, 1, report=best) as sandbox:
+        assert sandbox.run_tests(fake, TESTS, "double").kind == "unconfirmed"
+        assert sandbox.run_tests(WRONG, TESTS, "double").kind == "assertion"
+    config = SandboxConfig(min_level="none", confirm_passes=False)
+    with Sandbox(config, 1, report=best) as sandbox:
+        assert sandbox.run_tests(fake, TESTS, "double").passed
+
+
+def test_details_name_the_failing_line(best: LevelReport) -> None:
+    with Sandbox(ANY, 1, report=best) as sandbox:
+        outcome = sandbox.run_tests(WRONG, TESTS, "double")
+        assert outcome.detail.endswith("assert candidate(2) == 4")
+        outcome = sandbox.run_tests(WRONG, TESTS, "triple")
+        assert outcome.detail == "exception: NameError: the program defines no triple"
+
+
+# --- the clock ------------------------------------------------------------------------------
+
+BURN = "import time\nwhile time.process_time() < {}: pass"
+
+
+def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
+    """A niced program beside a busy one on the same core gets a tenth of it."""
+    core = min(os.sched_getaffinity(0))
+    busy = f"import os\nos.sched_setaffinity(0, [{core}])\nprint(flush=True)\nwhile True: pass"
+    config = SandboxConfig(min_level="none", time_limit_s=0.3)
+    with (
+        subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as hog,
+        Sandbox(config, 1, report=best) as sandbox,
+    ):
+        try:
+            assert hog.stdout is not None
+            hog.stdout.readline()
+            for process in everybody(sandbox):
+                process.cpu_affinity([core])
+            patient = sandbox.run_program(BURN.format(0.2))
+            endless = sandbox.run_program("while True: pass")
+        finally:
+            hog.kill()
+    assert patient.passed, patient
+    assert endless.kind == "timeout", endless
+    assert endless.wall_s > endless.cpu_s
+
+
+def test_sleeping_is_counted(best: LevelReport) -> None:
+    config = SandboxConfig(min_level="none", time_limit_s=0.3)
+    with Sandbox(config, 1, report=best) as sandbox:
+        outcome = sandbox.run_program("import time; time.sleep(60)")
+    assert outcome.kind == "timeout"
+    assert not outcome.is_starved
+
+
+def test_programs_give_way(best: LevelReport) -> None:
+    program = "import os; assert os.getpriority(os.PRIO_PROCESS, 0) - {} == 10"
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with Sandbox(ANY, 1, report=best) as sandbox:
+        outcome = sandbox.run_program(program.format(own))
+    assert outcome.passed, outcome
+
+
+# --- an ordinary user -----------------------------------------------------------------------
+
+AS_USER = """
+import os, sys
+assert os.getuid() == {uid}
+from harness.sandbox.config import SandboxConfig
+from harness.sandbox.level import LevelReport
+from harness.sandbox.client import WardenFailedError
+from harness.sandbox.level import self_test
+from harness.sandbox.pool import Sandbox
+from harness.sandbox.protocol import LEVELS, Limits
+for level in LEVELS:
+    try:
+        with Sandbox(SandboxConfig(min_level="none"), 1, report=LevelReport(level)) as sandbox:
+            assert sandbox.run_tests({right!r}, {tests!r}, "double").passed
+            assert sandbox.run_tests({wrong!r}, {tests!r}, "double").kind == "assertion"
+    except WardenFailedError as error:
+        print(level, "unavailable:", error)
+        continue
+    print(level, self_test(level, Limits()))
+"""
+STAGE = """
+import os, sys
+from harness.sandbox import syscalls as s
+base, uid, sources = sys.argv[1], int(sys.argv[2]), sys.argv[3:-1]
+s.unshare(s.CLONE_NEWNS)
+s.mount("none", "/", "", s.MS_REC | s.MS_PRIVATE)
+s.mount("stage", base, "tmpfs", 0, "mode=0755")
+for number, source in enumerate(sources):
+    os.mkdir(f"{base}/{number}")
+    s.mount(source, f"{base}/{number}", "", s.MS_BIND | s.MS_REC)
+os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
+python = f"{base}/0/bin/python3"
+paths = ":".join(f"{base}/{number}" for number in range(1, len(sources)))
+os.environ["PYTHONPATH"] = paths
+os.execv(python, [python, "-B", "-c", sys.argv[-1]])
+"""
+
+
+def test_an_ordinary_user_is_protected_as_well() -> None:
+    """As another user, for whom a private mount namespace makes this Python readable."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else; the other tests ran as an ordinary user")
+    uid = 61_234
+    sources = [sys.base_prefix, str(REPOSITORY), str(Path(psutil.__file__).parent.parent)]
+    program = AS_USER.format(uid=uid, right=RIGHT, wrong=WRONG, tests=TESTS)
+    command = [sys.executable, "-c", STAGE, "/mnt", str(uid), *sources, program]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd="/", env=_here(), check=False, timeout=300
+    )
+    if "unshare: " in done.stderr:
+        pytest.skip(f"needs a private mount namespace: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    lines = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert list(lines) == list(LEVELS)
+    for level, verdict in lines.items():
+        assert verdict == "None" or verdict.startswith("unavailable"), f"{level}: {verdict}"
+    assert lines["seccomp"] == lines["none"] == "None"
+
+
+def _here() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+
+def test_a_job_survives_the_wire() -> None:
+    """Lone surrogates, null bytes and a megabyte of text, there and back."""
+    with Sandbox(ANY, 1, report=LevelReport("none")) as sandbox:
+        text = "\udc80\0ℵ\n" * 200_000
+        outcome = sandbox.run_program(f"assert len({text!r}) == {len(text)}")
+    assert outcome.passed, outcome
