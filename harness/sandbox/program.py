@@ -182,7 +182,7 @@ def _stub(channel: int, broken: list[BaseException]) -> Callable[..., Any]:
         except codec.NotPlainDataError as error:
             broken.append(CandidateNotPlain(f"not plain data: argument of type {error}"))
             raise broken[-1] from None
-        except (OSError, ValueError, TypeError, CandidateBroken) as error:
+        except (OSError, ValueError, TypeError, MemoryError, CandidateBroken) as error:
             broken.append(CandidateBroken(str(error)))
             raise broken[-1] from None
         if raised is not None:
@@ -199,7 +199,7 @@ def _raise(raised: Any, broken: list[BaseException]) -> NoReturn:
         raise broken[-1]
     kind = getattr(builtins, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
-        raise kind(text)
+        raise kind.__new__(kind, text)  # some would want more arguments to be initialized
     raise CandidateError(f"{name}: {text}")
 
 

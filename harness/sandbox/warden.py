@@ -183,9 +183,12 @@ class Warden:
     def _confinement(self, role: int, setup: Setup) -> Confinement:
         path = self._work_dirs[role]
         has_world = setup.level == "namespaces"
+        uid = _private_uid(role, path)
+        if not has_world:  # there each program's folder is mounted for its user
+            uid = _hand_over(path, uid)
         readable, devices = _readable(), _DEVICES
         return Confinement(
-            uid=_private_uid(role, path),
+            uid=uid,
             work_dir=path,
             memory_bytes=setup.memory_bytes,
             ruleset=Ruleset(readable, devices, path) if setup.level == "landlock" else None,
@@ -290,3 +293,13 @@ def _works_as(uid: int, work_dir: str) -> bool:
     except OSError:
         os._exit(1)
     os._exit(0)
+
+
+def _hand_over(work_dir: str, uid: int | None) -> int | None:
+    """Gives a folder to a user; returns that user, None if it may not be given."""
+    if uid is not None:
+        try:
+            os.chown(work_dir, uid, uid)
+        except PermissionError:
+            return None
+    return uid

@@ -1,6 +1,8 @@
 """The sandbox from outside: its level, its wardens' deaths, its callers, and their clock."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from harness.sandbox.config import SandboxConfig
 from harness.sandbox.level import LevelReport, require_level, self_test
 from harness.sandbox.pool import Sandbox
 from harness.sandbox.protocol import LEVELS, Level, Limits
+from harness.sandbox.watch import Watch
 
 REPOSITORY = Path(harness.__file__).parent.parent
 ANY = SandboxConfig(min_level="none")
@@ -132,7 +135,7 @@ def test_a_killed_warden_is_replaced_and_its_program_runs_again(level: Level) ->
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         stack.push(sandbox)
         first = everybody(sandbox)
-        outcome = pool.submit(sandbox.run_program, "import time; time.sleep(1)")
+        outcome = pool.submit(sandbox.run_program, "import time; time.sleep(0.4)")
         running: list[psutil.Process] = []
         while not running:
             running = [process for process in everybody(sandbox) if process not in first]
@@ -263,6 +266,28 @@ def test_sleeping_is_counted(best: LevelReport) -> None:
         outcome = sandbox.run_program("import time; time.sleep(60)")
     assert outcome.kind == "timeout"
     assert not outcome.is_starved
+
+
+@pytest.mark.parametrize("kernel_says", [True, False])
+def test_where_the_kernel_does_not_say_who_waited_a_sleeper_may_have_been_starved(
+    kernel_says: bool,
+) -> None:
+    """So it runs once more, alone: of a sleeper no more can be known without ``schedstat``."""
+    near, far = socket.socketpair()
+    proc = os.open("/proc", os.O_RDONLY)
+    verdict, report = os.pipe()
+    sleeper = os.posix_spawn("/bin/sleep", ["sleep", "100"], {})
+    try:
+        ending = Watch(near, proc if kernel_says else None, None).wait((sleeper,), verdict, 0.1)
+    finally:
+        for end in (near, far):
+            end.close()
+        for descriptor in (proc, verdict, report):
+            os.close(descriptor)
+    assert ending.is_late
+    assert ending.status == -signal.SIGKILL
+    assert ending.is_starved is not kernel_says
+    assert (ending.waited_s is not None) is kernel_says
 
 
 def test_programs_give_way(best: LevelReport) -> None:
