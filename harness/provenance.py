@@ -3,17 +3,14 @@
 Holds no environment variable and no command line, so no token can end up in a manifest.
 """
 
-import os
 import platform
 import socket
 import subprocess
-import sys
 from importlib import metadata
-from pathlib import Path
 
 import psutil
 
-from harness import __version__
+from harness import __version__, hardware
 from harness.paths import checkout_dir
 from harness.records import Count, Record
 
@@ -62,29 +59,11 @@ def collect() -> Provenance:
         packages=_packages(),
         platform=platform.platform(),
         host=socket.gethostname(),
-        cpu=cpu_name(),
-        cpu_count=usable_cores(),
+        cpu=hardware.cpu_name(),
+        cpu_count=len(hardware.usable_cores()),
         memory_bytes=psutil.virtual_memory().total,
         gpus=_gpus(),
     )
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on, which may be fewer than the machine has."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def cpu_name() -> str:
-    """The processor's model name."""
-    file = Path("/proc/cpuinfo")
-    if file.is_file():
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def _packages() -> dict[str, str]:

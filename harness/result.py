@@ -9,11 +9,11 @@ import yaml
 from harness.config import LimitsConfig, RunConfig
 from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
+from harness.hardware import usable_cores
 from harness.manifest import SCHEMA_VERSION, Outcome, RunManifest, RunResult, Session
 from harness.metrics import Sample, estimate_all
 from harness.paths import CONF_DIR
 from harness.pricing import Pricing
-from harness.provenance import usable_cores
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Verdict
 from harness.store import Run
 
@@ -145,4 +145,4 @@ def usd_per_s(pricing: Pricing, engine: EngineInfo) -> float | None:
 
 def scoring_workers(config: RunConfig) -> int:
     """As configured; else one for each two cores, so that generation keeps the machine."""
-    return config.scoring.workers or max(1, usable_cores() // 2)
+    return config.scoring.workers or max(1, len(usable_cores()) // 2)

@@ -247,8 +247,9 @@ def ratio_interval(
     order = np.lexsort((bottom, top))
     top, bottom = top[order], bottom[order]
     value = float(top.sum() / total)
-    if n == 1:
-        return Interval(value, None, None, 1, "ratio of sums; one problem gives no interval")
+    if n == 1 or value == 0:
+        what = "one problem" if n == 1 else "a numerator of 0"
+        return Interval(value, None, None, n, f"ratio of sums; {what} gives no interval")
     # The angle grows with the ratio and stays finite where the denominator is 0. Scaling puts
     # the point at 45 degrees, where angles lose no digits.
     scale = value or 1.0

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
+from harness.hardware import usable_cores
 from harness.manifest import dump_json
-from harness.provenance import usable_cores
 from harness.records import Grade, Record
 from harness.sandbox.config import SandboxConfig
 
@@ -59,7 +59,7 @@ def grade(kind: Kind, file: str, workers: int | None = None) -> int:
         UserError: A line is not as it should be; the verdicts of those before it are printed.
         UnavailableError: No sandbox is to be had that is safe enough.
     """
-    workers = workers or usable_cores()
+    workers = workers or len(usable_cores())
     with ExitStack() as stack:
         if kind == "math":
             from harness.scorers.math_answer import MathAnswerScorer

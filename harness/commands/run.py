@@ -121,6 +121,7 @@ def _opened(
     is_replay = isinstance(config.engine, ReplayConfig)
     model = setup.manifest.model if is_replay else resolve(config.model)
     codec = None if is_replay else Codec.load(model)
+    log.info("loading %s", model.name)
     engine = build_engine(config.engine, model, codec, clock, config.protocol.context_tokens)
     with engine:
         # Loading took time in which nothing was generated; the session starts after it.

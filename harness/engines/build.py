@@ -8,7 +8,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
-from harness.engines import hardware
+from harness import hardware
 from harness.engines.base import Clock, Engine
 from harness.engines.replay_engine import ReplayConfig, ReplayEngine
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine

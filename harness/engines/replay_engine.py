@@ -44,7 +44,8 @@ class ReplayEngine:
         """Reads the recording."""
         began = self._clock()
         try:
-            lines = self._file.read_text(encoding="utf-8").splitlines()
+            # not splitlines: a text may hold characters that Unicode counts as line ends
+            lines = self._file.read_text(encoding="utf-8").split("\n")
         except OSError as error:
             raise ConfigError(
                 f"engine.run={self._given}: {self._file} cannot be read ({error.strerror}); "

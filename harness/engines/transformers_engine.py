@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from harness.engines import hardware
+from harness import hardware
 from harness.engines.base import Clock, refusal, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import ATTENTION, register_attention

@@ -14,6 +14,7 @@ from harness.errors import ConfigError, UnavailableError
 DECIDED_ELSEWHERE = {
     "model": "model=… chooses the model",
     "tokenizer": "model=… chooses the tokenizer too",
+    "hf_token": "set the environment variable HF_TOKEN; a manifest is no place for a token",
     "revision": "model.revision pins the weights",
     "code_revision": "model.revision pins the code too",
     "tokenizer_revision": "model.revision pins the tokenizer too",

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import Field
 
-from harness.engines import hardware
+from harness import hardware
 from harness.engines.base import Clock, refusal
 from harness.engines.vllm_args import check_args
 from harness.errors import ConfigError, GenerationError, UnavailableError
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 FEW_CORES = 4
 # Waiting for vLLM to abort what is still running, before its processes are ended anyway.
 ABORT_LIMIT_S = 30.0
+SHUTDOWN_LIMIT_S = 20.0
 
 
 class VllmConfig(Record):
@@ -286,7 +287,9 @@ class VllmEngine:
         return self._peak_bytes, source
 
     def _shut_down(self) -> None:
-        self._engine.shutdown()
+        # That its processes are gone is what was asked for, and no error to print a traceback of.
+        logging.getLogger("vllm").setLevel(logging.CRITICAL)
+        self._engine.shutdown(timeout=SHUTDOWN_LIMIT_S)
         self._engine = None
 
 
@@ -322,7 +325,14 @@ async def _cancelled(tasks: Collection[asyncio.Task[Any] | None]) -> None:
 def _environment(args: Mapping[str, Any]) -> Iterator[None]:
     """Sets those of vLLM's settings that have no argument, unless the user has."""
     wanted = {
-        "VLLM_LOGGING_LEVEL": "WARNING",
+        # At WARNING it writes some two hundred lines about a small model on a CPU; what makes it
+        # fail is raised, and ends up in our own line.
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "TORCH_LOGS": "-all",
+        "PYTHONWARNINGS": "ignore",
+        # It waits so long for its processes to end by themselves; 5 s is short on a busy machine.
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "20",
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",

@@ -82,8 +82,9 @@ class Sandbox:
     def run_program(self, source: str, *, time_limit_s: float | None = None) -> Outcome:
         """Runs a program that brings its own tests: it passes if it comes to its end.
 
-        Nothing is confirmed apart, as nobody can tell the tests from the rest. To leave early, by
-        ``sys.exit`` or ``os._exit``, is no pass.
+        To leave early, by ``sys.exit`` or ``os._exit``, is no pass. But nothing is confirmed apart,
+        as nobody can tell the tests from the rest: a program that sets out to forge a pass, by
+        searching its own interpreter for the one-time code, can.
         """
         return self._run(Job(source, time_limit_s or self._config.time_limit_s))
 
@@ -99,7 +100,7 @@ class Sandbox:
             "sandbox.time_limit_s": f"{self._config.time_limit_s:g}",
             "sandbox.memory_bytes": str(self._config.memory_bytes),
             "sandbox.confirm_passes": str(self._config.confirm_passes).lower(),
-            "python": platform.python_version(),
+            "python": ".".join(platform.python_version_tuple()[:2]),
         }
 
     def _run(self, job: Job) -> Outcome:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.engines import hardware
+from harness import hardware
 from harness.engines.base import refusal
 from harness.engines.build import (
     AutoConfig,
