@@ -40,9 +40,7 @@ class WardenClient:
         Raises:
             WardenFailedError: It cannot work at this level here, and says why.
         """
-        self._work_dir = tempfile.mkdtemp(prefix="harness-sandbox-")
-        # Programs of another user must be able to pass through, though not to look around.
-        Path(self._work_dir).chmod(0o711)
+        self._work_dir = None if level == "namespaces" else _make_work_dir()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -56,7 +54,7 @@ class WardenClient:
             )
         self._socket = ours
         self._limits = limits
-        self._setup = Setup(level, limits.memory_bytes, self._work_dir)
+        self._setup = Setup(level, limits.memory_bytes, self._work_dir or "")
         self._greet()
 
     def _greet(self) -> None:
@@ -109,12 +107,21 @@ class WardenClient:
 
     def _remove_work_dir(self) -> None:
         """A killed warden's program dies with it, but perhaps a moment later."""
+        if self._work_dir is None:
+            return
         for _ in range(_REMOVALS):
             with contextlib.suppress(OSError):
                 workdir.remove(self._work_dir)
                 return
             time.sleep(_REMOVAL_PAUSE_S)
         workdir.remove(self._work_dir)
+
+
+def _make_work_dir() -> str:
+    path = tempfile.mkdtemp(prefix="harness-sandbox-")
+    # Programs of another user must be able to pass through, though not to look around.
+    Path(path).chmod(0o711)
+    return path
 
 
 def _interpreter() -> list[str]:

@@ -78,7 +78,7 @@ class Setup:
     level: Level
     memory_bytes: int
     work_dir: str
-    """Folder for the programs' files; unused at level ``namespaces``, which has its own."""
+    """Folder for the programs' files; empty at level ``namespaces``, which has its own."""
 
 
 def send(sock: socket.socket, message: Job | Outcome | Setup | dict[str, str]) -> None:
