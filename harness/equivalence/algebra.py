@@ -1,8 +1,9 @@
 """The judge that knows algebra: sympy works formulas out, math-verify settles what is left.
 
-Workers only. A formula is built in sympy straight from its tree. LaTeX is not handed to
-latex2sympy: its grammar takes 80 ms for ``3x^2y-xy^2`` and exponential time in nested brackets, and
-it guesses (units, lower case, mixed numbers, ``i`` as a variable) where ``expression`` refuses.
+Workers only. A formula is built in sympy straight from its tree. An answer's own LaTeX is never
+handed to latex2sympy: its grammar takes 80 ms for ``3x^2y-xy^2`` and exponential time in nested
+brackets, and it guesses (units, lower case, mixed numbers, ``i`` as a variable) where
+``expression`` refuses. ``second`` hands it formulas in a spelling of its own.
 """
 
 from collections.abc import Callable

@@ -6,15 +6,17 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Literal, Self
 
+from harness.equivalence.calculus import read_formula
+from harness.equivalence.canonical import spell
 from harness.equivalence.judge import Arithmetic
-from harness.equivalence.latex import MAX_CHARACTERS, Unreadable, canonical, tokenize
+from harness.equivalence.latex import MAX_CHARACTERS, Unreadable, tokenize
 from harness.equivalence.matching import same
 from harness.equivalence.numbers import TooLarge, Undefined
 from harness.equivalence.pool import Expired, Pool
 from harness.equivalence.reading import read_tokens
 from harness.equivalence.shape import Shape
 
-Route = Literal["string", "typed", "sympy", "none"]
+Route = Literal["string", "typed", "sympy", "math_verify", "none"]
 Status = Literal["ok", "no_answer", "unparsed", "timeout", "gold_unparsed"]
 LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
 
@@ -25,7 +27,8 @@ class Comparison:
 
     is_equal: bool
     route: Route
-    """What decided: equal strings, typed comparison with exact numbers, algebra, or nothing."""
+    """What decided: equal strings, typed comparison with exact numbers, algebra, math-verify's
+    reading, or nothing."""
     status: Status = "ok"
     """``unparsed``: the answer could not be read, so it is not credited. ``gold_unparsed``: the
     gold could not, so nothing is known."""
@@ -71,20 +74,45 @@ class Equivalence:
         gold_side, answer_side = _reading(gold), _reading(answer)
         if gold_side.text and gold_side.text == answer_side.text:
             return Comparison(True, "string")
-        if isinstance(gold_side.shape, str):
-            return Comparison(False, "none", "gold_unparsed", gold_side.shape)
-        if isinstance(answer_side.shape, str):
-            return Comparison(False, "none", "unparsed", answer_side.shape)
-        return _by_type(gold_side.shape, answer_side.shape) or self._by_algebra(gold, answer)
+        if isinstance(gold_side.shape, str) or isinstance(answer_side.shape, str):
+            refused = _refusal(gold, gold_side, answer, answer_side)
+            return refused or self._by_worker(gold, answer, "math_verify")
+        by_type = _by_type(gold_side.shape, answer_side.shape)
+        return by_type or self._by_worker(gold, answer, "sympy")
 
-    def _by_algebra(self, gold: str, answer: str) -> Comparison:
+    def _by_worker(self, gold: str, answer: str, route: Route) -> Comparison:
         try:
             verdict = self._pool.ask(gold, answer)
         except Expired as error:
-            return Comparison(False, "sympy", "timeout", str(error))
+            return Comparison(False, route, "timeout", str(error))
         if "unreadable" in verdict:
-            return Comparison(False, "sympy", "unparsed", str(verdict["unreadable"]))
-        return Comparison(bool(verdict["is_equal"]), "sympy")
+            status: Status = "gold_unparsed" if verdict.get("side") == "gold" else "unparsed"
+            return Comparison(False, route, status, str(verdict["unreadable"]))
+        return Comparison(bool(verdict["is_equal"]), route)
+
+
+def _refusal(
+    gold: str, gold_side: "_Reading", answer: str, answer_side: "_Reading"
+) -> Comparison | None:
+    """Why not even the second reader can read both sides, None when it can."""
+    if (why := _unreadable(gold)) is not None:
+        if isinstance(gold_side.shape, str):
+            return Comparison(False, "none", "gold_unparsed", gold_side.shape)
+        return Comparison(False, "none", "unparsed", str(answer_side.shape))
+    if (why := _unreadable(answer)) is not None:
+        is_refused = isinstance(answer_side.shape, str)
+        return Comparison(False, "none", "unparsed", str(answer_side.shape) if is_refused else why)
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _unreadable(latex: str) -> str | None:
+    """Why the second reader refuses an answer."""
+    try:
+        read_formula(latex)
+    except Unreadable as error:
+        return str(error)
+    return None
 
 
 def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
@@ -119,7 +147,7 @@ def _reading(latex: str) -> _Reading:
     text = ""
     try:
         tokens = tokenize(latex)
-        text = canonical(tokens)
+        text = spell(tokens)
         return _Reading(text, read_tokens(tokens))
     except Unreadable as error:
         return _Reading(text, str(error))

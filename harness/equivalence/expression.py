@@ -3,6 +3,7 @@ r"""One formula as a tree: what an answer's tokens say, before any algebra.
 The reader knows a closed list of commands and refuses the rest. Where LaTeX leaves two readings
 (``\sin 2(x+1)``, ``\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
 """
+# ruff: noqa: D102 - the reader's methods are named after what they read
 
 from fractions import Fraction
 
@@ -22,7 +23,7 @@ _MAX_RUN = 20
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
             "csc": "arccsc"}  # fmt: skip
 # Letters that in front of a bracket name a function: f(2) is not 2f.
-_FUNCTION_LETTERS = frozenset("fgFG")
+FUNCTION_LETTERS = frozenset("fgFG")
 
 
 def read_expression(tokens: list[Token]) -> Node:
@@ -31,20 +32,23 @@ def read_expression(tokens: list[Token]) -> Node:
     Raises:
         Unreadable: It is no formula, or one that can be read in two ways.
     """
-    reader = _Reader(tokens)
-    node = reader.sum()
-    if reader.peek():
-        raise Unreadable(f"unexpected {reader.peek()!r}")
-    return node
+    return Reader(tokens).whole()
 
 
-class _Reader:
+class Reader:
     """A cursor over tokens, with one method for each level of binding."""
 
     def __init__(self, tokens: list[Token]) -> None:
         self.tokens = list(tokens)
         self.at = 0
         self.bars = 0
+
+    def whole(self) -> Node:
+        """The tree of everything."""
+        node = self.sum()
+        if self.peek():
+            raise Unreadable(f"unexpected {self.peek()!r}")
+        return node
 
     def peek(self, ahead: int = 0) -> str:
         at = self.at + ahead
@@ -243,7 +247,7 @@ class _Reader:
     def variable(self, name: str) -> Node:
         while self.peek() in {"_", "'"}:
             name += self.subscript() if self.peek() == "_" else self.take().text
-        if name[0] in _FUNCTION_LETTERS and self.peek() == "(":
+        if name[0] in FUNCTION_LETTERS and self.peek() == "(":
             raise Unreadable(f"a value of an unknown function {name}")
         return Node("variable", (), name)
 

@@ -88,22 +88,6 @@ def depth_change(token: Token) -> int:
     return (token.text in _OPENING) - (token.text in _CLOSING)
 
 
-def canonical(tokens: list[Token]) -> str:
-    """One string for every spelling that differs in decoration only; words are told from runs."""
-    kept: list[str] = []
-    for token in tokens:
-        kept.append(f'"{token.text}"' if token.kind == "word" else token.text)
-        if len(kept) > 2 and kept[-1] == "}" and kept[-3] == "{" and _is_loose(kept):  # noqa: PLR2004
-            kept[-3:] = [kept[-2]]
-    return " ".join(kept)
-
-
-def _is_loose(kept: list[str]) -> bool:
-    """The group that ends here prints the same without its braces."""
-    before = kept[-4] if len(kept) > 3 else ""  # noqa: PLR2004
-    return len(kept[-2]) == 1 or before in {"", "^", "_", "{", "(", "=", ",", "-", "+"}
-
-
 def _plain(latex: str) -> str:
     """One alphabet, no math delimiters, no thousands separators, no Markdown."""
     text = latex.strip()

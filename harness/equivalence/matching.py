@@ -122,7 +122,10 @@ def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | No
                 return verdict
         return _proportional(gold, answer, judge)
     if gold.name and answer.name and gold.name != answer.name:
-        return False
+        # |x| < 3 and -3 < x < 3 describe the same x.
+        is_same_letter = gold.name.strip("|") == answer.name.strip("|")
+        is_order = "\\in" not in {*gold.operators, *answer.operators}
+        return _same_region(gold, answer, judge) if is_same_letter and is_order else False
     if gold.operators == ("\\in",) == answer.operators:
         assert gold.terms[1] is not None
         assert answer.terms[1] is not None

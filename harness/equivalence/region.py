@@ -85,8 +85,13 @@ def _points(items: tuple[Shape, ...]) -> Region | None:
 
 
 def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Region | None:
-    r"""``x > 3``, ``3 < x``, ``x \neq 3`` and ``1 < x <= 3``."""
+    r"""``x > 3``, ``3 < x``, ``x \neq 3``, ``|x| < 3`` and ``1 < x <= 3``."""
     nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
+    match nodes:
+        case (Node("abs", (Node("variable"),)), Node() as bound):
+            return _band(operators[0], bound)
+        case (Node() as bound, Node("abs", (Node("variable"),))):
+            return _band(_flip(operators[0]), bound)
     variable = [node is None or node.operation == "variable" for node in nodes]
     if len(terms) == 3 and variable[1]:  # noqa: PLR2004
         return _between(nodes[0], nodes[2], operators)
@@ -122,6 +127,19 @@ def _half(operator: str, bound: Node | None) -> Region | None:
             return Interval(bound, INFINITY, operator == "\\geq", False)
         case "\\neq":
             return Combined("\\setminus", _LINE, Interval(bound, bound, True, True))
+        case _:
+            return None
+
+
+def _band(operator: str, bound: Node) -> Region | None:
+    """What ``|x| < bound`` and its like say about x; right for bounds of every sign."""
+    opposite = Node("negate", (bound,))
+    match operator:
+        case "<" | "\\leq":
+            return Interval(opposite, bound, operator == "\\leq", operator == "\\leq")
+        case ">" | "\\geq":
+            below = Interval(MINUS_INFINITY, opposite, False, operator == "\\geq")
+            return Combined("\\cup", below, Interval(bound, INFINITY, operator == "\\geq", False))
         case _:
             return None
 

@@ -3,7 +3,7 @@
 The policy is that of ``harness.answers.boxed`` and ``harness.equivalence``. An answer that cannot
 be read, or whose algebra outlives its limit, is not the reference as far as anybody can tell: it
 is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is not the model's
-doing: a worker that cannot be started, a reference that cannot be read.
+doing: a worker that cannot be started, a reference that neither reader can read.
 """
 
 import time

@@ -35,6 +35,8 @@ def test_is_a_scorer(scorer: Scorer) -> None:
         ("12", r"Hence $\boxed{12}$.", "correct", "12", "string"),
         ("0.5", r"Hence $\boxed{\frac{1}{2}}$.", "correct", r"\frac{1}{2}", "typed"),
         ("x^2-1", r"\boxed{(x-1)(x+1)}", "correct", "(x-1)(x+1)", "sympy"),
+        ("6", r"\boxed{\gcd(12,18)}", "correct", r"\gcd(12,18)", "math_verify"),
+        (r"\int_0^1 x^x dx", r"\boxed{5}", "incorrect", "5", "math_verify"),
         ("12", r"\boxed{13}", "incorrect", "13", "typed"),
         ("12", r"\boxed{12} or \boxed{13}", "incorrect", "12, 13", "typed"),
         ("12", r"\boxed{\input{x}}", "incorrect", r"\input{x}", "none: unparsed"),

@@ -55,6 +55,8 @@ def test_own_cases_cover_the_policy() -> None:
         ("1024", "2^{10}", "typed"),
         (r"\text{east}", "East", "typed"),
         (r"\sqrt{8}", r"2\sqrt{2}", "sympy"),
+        (r"\sum_{k=1}^n k", r"\sum_{j=1}^{n} j", "math_verify"),
+        (r"\sqrt{8}", r"\gcd(12,18)", "math_verify"),
         (r"\sqrt{8}", r"\input{x}", "none"),
     ],
 )
@@ -66,6 +68,38 @@ def test_a_gold_that_cannot_be_read_is_told_from_a_wrong_answer(equivalence: Equ
     assert equivalence.compare(r"\oint F", "3").status == "gold_unparsed"
     assert equivalence.compare(r"\oint F", r"\oint  F.").is_equal
     assert equivalence.compare("3", r"\oint F").status == "unparsed"
+
+
+def test_a_gold_that_only_math_verify_reads_is_read(equivalence: Equivalence) -> None:
+    gold = r"\sum_{k=1}^n \frac{1}{k}"
+    assert equivalence.compare(gold, r"\sum_{k=1}^n k").status == "ok"
+    assert equivalence.compare(gold, r"\oint F").status == "unparsed"
+    assert equivalence.compare(gold, "(1, 2)").status == "unparsed"
+    # math-verify takes i for a variable, so nothing is known about this one.
+    assert equivalence.compare(gold + "+i", gold + "-i").status == "gold_unparsed"
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"\sum_{k=1}^{n} k^2", r"\sum_{k=1}^{N} k^2"),
+        (r"\int_0^1 x^x\,dx", r"\int_0^1 x^x"),
+        (r"\lim_{x\to 0} \frac{f(x)}{x}", r"\lim_{x\to 0} \frac{f'(x)}{x}"),
+        (r"\gcd(a,b)", "1"),
+        ("6", r"\gcd(6.00000001,18)"),
+        ("f(x+1)+2", "fx+f+2"),
+        ("f(x+1)+2", "f(x+1)+2_8"),
+        ("f'(x)-f(x)", "0"),
+    ],
+)
+def test_what_math_verify_alone_credits_is_refused(
+    equivalence: Equivalence, gold: str, answer: str
+) -> None:
+    from math_verify import parse, verify
+
+    alone = [parse(f"${text}$", parsing_timeout=None) for text in (gold, answer)]
+    assert verify(*alone, timeout_seconds=None), "no longer a trap"
+    assert not equivalence.compare(gold, answer).is_equal
 
 
 def test_says_which_libraries_decided() -> None:
@@ -133,6 +167,7 @@ PIECES = r"""
     \frac \sqrt { } ( ) [ ] ^ _ , ; : = < > | ! % + - \cdot / . 1 23 x ab \pi \text{ \{ \} \left
     \right \pm \cup \in \infty \begin{pmatrix} \end{pmatrix} & \\ \circ \overline or \mathbb{R}
     \text{or} \$ $ ' \log \sin \mathbf{i} \le \setminus \emptyset e5 A
+    \sum_{k=1}^{n} \prod_{k=1}^3 \int_0^1 \int dx \lim_{x\to0} \gcd( \max( f f( k
 """
 FRAGMENTS = st.lists(st.sampled_from(PIECES.split()), max_size=14).map(" ".join)
 FUZZ = settings(derandomize=True, max_examples=300, deadline=None)
@@ -153,6 +188,30 @@ def test_any_pair_gets_one_verdict(equivalence: Equivalence, gold: str, answer: 
     assert equivalence.compare(gold, answer) == first
     if first.route == "none" and first.status != "ok":
         assert not first.is_equal
+
+
+BODIES = st.recursive(
+    DIGITS | st.sampled_from(["k", "x", r"\pi", "k^2"]),
+    lambda parts: st.one_of(
+        st.tuples(parts, parts).map(lambda p: f"({p[0]})+({p[1]})"),
+        st.tuples(parts, parts).map(lambda p: f"({p[0]})({p[1]})"),
+        parts.map(lambda p: rf"\frac{{{p}}}{{2}}"),
+        parts.map(lambda p: p if "f" in p else f"f({p})"),
+    ),
+    max_leaves=4,
+)
+
+
+@given(BODIES, st.sampled_from([r"\sum", r"\prod"]))
+@settings(FUZZ, max_examples=60)
+def test_an_index_may_have_any_name_but_not_any_end(
+    equivalence: Equivalence, body: str, sign: str
+) -> None:
+    gold = rf"{sign}_{{k=1}}^{{n}} ({body})"
+    renamed = body.replace("k", "j")
+    assert equivalence.compare(gold, rf"{sign}\limits_{{j=1}}^n\left({renamed}\right)").is_equal
+    assert not equivalence.compare(gold, rf"{sign}_{{j=1}}^{{n-1}} ({renamed})").is_equal
+    assert not equivalence.compare(gold, rf"{sign}_{{j=1}}^{{n}} ({renamed}+1)").is_equal
 
 
 @given(st.fractions(max_denominator=50), st.fractions(max_denominator=50))
