@@ -1,10 +1,10 @@
-"""Metrics: `evaluate` modules, one per file, and the door that turns samples into Estimates.
+"""Metrics: `evaluate` modules, a folder each, and the door that turns samples into Estimates.
 
-``estimate_all`` is what a run uses. Each of ``accuracy.py``, ``pass_at_k.py``, ``cons_at_k.py``,
-``outcome_shares.py``, ``throughput.py``, ``latency.py``, ``token_counts.py`` and
-``cost_per_solved.py`` can also be had with ``evaluate.load`` by the path of the file, without a
-network, where this package is installed. Every one returns figures: ``{name: {"value", "unit",
-"n", "low", "high", "method"}}``. `evaluate` itself is imported when a metric is computed.
+``estimate_all`` is what a run uses. Each of the folders (``accuracy``, ``pass_at_k``,
+``cons_at_k``, ``outcome_shares``, ``throughput``, ``latency``, ``token_counts``,
+``cost_per_solved``) can also be had with ``evaluate.load`` by its path, without a network, where
+this package is installed. Every one returns figures: ``{name: {"value", "unit", "n", "low",
+"high", "method"}}``. `evaluate` itself is imported when a metric is computed.
 """
 
 from harness.metrics.compute import estimate_all

@@ -72,7 +72,7 @@ def _per_solved(
     if cost.usd is None:
         return [_estimate(name, None, "USD", 0, cost.method, task) for task in tasks]
 
-    from harness.metrics.cost_per_solved import CostPerSolved
+    from harness.metrics.cost_per_solved.cost_per_solved import CostPerSolved
 
     seed, scratch = how
     price = pricing.api if basis == "api" else None

@@ -79,10 +79,10 @@ def _as_estimates(figures: Figures, task: str | None) -> list[Estimate]:
 def _task_figures(
     samples: Sequence[Sample], benchmark_size: int | None, seed: int, scratch: str
 ) -> dict[str, Mapping[str, Any]]:
-    from harness.metrics.accuracy import Accuracy
-    from harness.metrics.cons_at_k import ConsAtK
-    from harness.metrics.outcome_shares import OutcomeShares
-    from harness.metrics.pass_at_k import PassAtK
+    from harness.metrics.accuracy.accuracy import Accuracy
+    from harness.metrics.cons_at_k.cons_at_k import ConsAtK
+    from harness.metrics.outcome_shares.outcome_shares import OutcomeShares
+    from harness.metrics.pass_at_k.pass_at_k import PassAtK
 
     where = {"keep_in_memory": True, "cache_dir": scratch}
     graded = {
@@ -104,8 +104,8 @@ def _task_figures(
 def _run_figures(
     samples: Sequence[Sample], engine: EngineInfo, scratch: str
 ) -> dict[str, Mapping[str, Any]]:
-    from harness.metrics.latency import Latency
-    from harness.metrics.throughput import Throughput
+    from harness.metrics.latency.latency import Latency
+    from harness.metrics.throughput.throughput import Throughput
 
     where = {"keep_in_memory": True, "cache_dir": scratch}
     every = [s.completion for s in samples]
@@ -131,7 +131,7 @@ def _run_figures(
 
 
 def _token_figures(samples: Sequence[Sample], seed: int, scratch: str) -> Figures:
-    from harness.metrics.token_counts import TokenCounts
+    from harness.metrics.token_counts.token_counts import TokenCounts
 
     answered = [s for s in samples if s.completion.finish_reason != "error"]
     figures: Figures = TokenCounts(keep_in_memory=True, cache_dir=scratch).compute(

@@ -1,6 +1,6 @@
 """Accuracy: the mean over problems of the mean over samples, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/accuracy.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/accuracy")``.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Throughput of the engine while it generates, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/throughput.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/throughput")``.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """pass@k: the chance that one of k samples is correct, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/pass_at_k.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/pass_at_k")``.
 """
 
 from collections.abc import Sequence

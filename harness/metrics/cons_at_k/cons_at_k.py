@@ -1,6 +1,6 @@
 """cons@k: how often the majority answer is correct, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/cons_at_k.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/cons_at_k")``.
 """
 
 from collections import defaultdict

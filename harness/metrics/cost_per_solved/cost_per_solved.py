@@ -1,6 +1,6 @@
 """Cost per solved task, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/cost_per_solved.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/cost_per_solved")``.
 """
 
 from collections import defaultdict

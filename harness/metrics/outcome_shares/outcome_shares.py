@@ -1,6 +1,6 @@
 """Outcome shares: what became of all requests, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/outcome_shares.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/outcome_shares")``.
 """
 
 from collections import Counter

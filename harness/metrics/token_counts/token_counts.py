@@ -1,6 +1,6 @@
 """Tokens read and written, thinking and answer apart, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/token_counts.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/token_counts")``.
 """
 
 from collections import defaultdict

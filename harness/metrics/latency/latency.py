@@ -1,6 +1,6 @@
 """Latency of single requests, an `evaluate` metric.
 
-Load it by the path of this file: ``evaluate.load(".../harness/metrics/latency.py")``.
+Load it by its folder: ``evaluate.load(".../harness/metrics/latency")``.
 """
 
 from collections.abc import Callable, Sequence

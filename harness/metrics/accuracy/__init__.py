@@ -1,0 +1,1 @@
+"""The metric in ``accuracy.py``; the folder is what ``evaluate.load`` takes."""

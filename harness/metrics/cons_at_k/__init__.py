@@ -1,0 +1,1 @@
+"""The metric in ``cons_at_k.py``; the folder is what ``evaluate.load`` takes."""

@@ -1,0 +1,1 @@
+"""The metric in ``latency.py``; the folder is what ``evaluate.load`` takes."""

@@ -1,0 +1,1 @@
+"""The metric in ``throughput.py``; the folder is what ``evaluate.load`` takes."""

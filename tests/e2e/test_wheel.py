@@ -1,0 +1,55 @@
+"""A wheel carries conf/ and tasks/, and the command works from any directory."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The wheel's content in a folder of its own, first on the path."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", str(folder), str(REPOSITORY)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    site = folder / "site"
+    with zipfile.ZipFile(next(folder.glob("gegenprobe-*.whl"))) as wheel:
+        wheel.extractall(site)
+    return site
+
+
+def call(installed, directory, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        cwd=directory, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )  # fmt: skip
+
+
+def test_the_wheel_is_what_runs(installed, tmp_path):
+    program = "import harness; print(harness.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+    )  # fmt: skip
+    assert done.stdout.startswith(str(installed))
+
+
+def test_conf_and_tasks_are_in_it(installed, tmp_path):
+    listed = call(installed, tmp_path, "tasks")
+    assert "math_mini@1" in listed.stdout, listed.stderr
+    plan = call(installed, tmp_path, "run", "experiment=demo", "--dry-run")
+    assert plan.returncode == 0, plan.stderr
+    assert "math_mini:20: 20 of 70 problems" in plan.stdout
+
+
+def test_results_lie_in_the_working_directory(installed, tmp_path):
+    done = call(installed, tmp_path, "validate", "nope")
+    assert f"in {tmp_path / 'results'}" in done.stderr
