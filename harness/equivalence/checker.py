@@ -1,7 +1,7 @@
 """One comparison of a gold answer and a model's answer, from string equality to algebra."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from types import TracebackType
 from typing import Literal, Self
@@ -74,11 +74,15 @@ class Equivalence:
         gold_side, answer_side = _reading(gold), _reading(answer)
         if gold_side.text and gold_side.text == answer_side.text:
             return Comparison(True, "string")
-        if isinstance(gold_side.shape, str) or isinstance(answer_side.shape, str):
-            refused = _refusal(gold, gold_side, answer, answer_side)
-            return refused or self._by_worker(gold, answer, "math_verify")
-        by_type = _by_type(gold_side.shape, answer_side.shape)
-        return by_type or self._by_worker(gold, answer, "sympy")
+        if not isinstance(gold_side.shape, str) and not isinstance(answer_side.shape, str):
+            by_type = _by_type(gold_side.shape, answer_side.shape)
+            return by_type or self._by_worker(gold, answer, "sympy")
+        refused = _refusal(gold_side, answer_side)
+        found = refused or self._by_worker(gold, answer, "math_verify")
+        if found.status == "gold_unparsed" and not isinstance(gold_side.shape, str):
+            # The first reader knows the gold: what is in the way is the answer.
+            return replace(found, status="unparsed", detail=str(answer_side.shape))
+        return found
 
     def _by_worker(self, gold: str, answer: str, route: Route) -> Comparison:
         try:
@@ -91,17 +95,14 @@ class Equivalence:
         return Comparison(bool(verdict["is_equal"]), route)
 
 
-def _refusal(
-    gold: str, gold_side: "_Reading", answer: str, answer_side: "_Reading"
-) -> Comparison | None:
+def _refusal(gold: "_Reading", answer: "_Reading") -> Comparison | None:
     """Why not even the second reader can read both sides, None when it can."""
-    if (why := _unreadable(gold)) is not None:
-        if isinstance(gold_side.shape, str):
-            return Comparison(False, "none", "gold_unparsed", gold_side.shape)
-        return Comparison(False, "none", "unparsed", str(answer_side.shape))
-    if (why := _unreadable(answer)) is not None:
-        is_refused = isinstance(answer_side.shape, str)
-        return Comparison(False, "none", "unparsed", str(answer_side.shape) if is_refused else why)
+    sides: tuple[tuple[_Reading, Status], ...] = ((gold, "gold_unparsed"), (answer, "unparsed"))
+    for side, status in sides:
+        why = _unreadable(side.latex)
+        if why is not None:
+            first = side.shape if isinstance(side.shape, str) else why
+            return Comparison(False, "none", status, first)
     return None
 
 
@@ -136,6 +137,7 @@ def _same_text(gold: str, answer: str) -> bool:
 
 @dataclass(frozen=True)
 class _Reading:
+    latex: str
     text: str
     """Canonical string, empty when there is none."""
     shape: Shape | str
@@ -148,8 +150,8 @@ def _reading(latex: str) -> _Reading:
     try:
         tokens = tokenize(latex)
         text = spell(tokens)
-        return _Reading(text, read_tokens(tokens))
+        return _Reading(latex, text, read_tokens(tokens))
     except Unreadable as error:
-        return _Reading(text, str(error))
+        return _Reading(latex, text, str(error))
     except RecursionError:
-        return _Reading(text, "nested too deeply")
+        return _Reading(latex, text, "nested too deeply")

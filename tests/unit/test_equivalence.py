@@ -79,6 +79,14 @@ def test_a_gold_that_only_math_verify_reads_is_read(equivalence: Equivalence) ->
     assert equivalence.compare(gold + "+i", gold + "-i").status == "gold_unparsed"
 
 
+@pytest.mark.parametrize("gold", ["2i", "(1, 2)", r"\text{east}", "x_1", r"\pm 2", "||x|+1|"])
+def test_no_answer_makes_a_readable_gold_unreadable(equivalence: Equivalence, gold: str) -> None:
+    for answer in (r"\gcd(12,18)", r"\sum_{k=1}^n k", r"\oint F", "f(x+1)", r"\max(i, 1)"):
+        found = equivalence.compare(gold, answer)
+        assert not found.is_equal
+        assert found.status in {"ok", "unparsed"}, (answer, found)
+
+
 @pytest.mark.parametrize(
     ("gold", "answer"),
     [
