@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.cost import Usage
+from harness.equivalence.canonical import canonical
 from harness.metrics.bill import estimate_costs
 from harness.metrics.samples import Sample
 from harness.pricing import Pricing
@@ -96,7 +97,8 @@ def _task_figures(
     if most > 1:
         figures |= PassAtK(**where).compute(**graded, k=_powers_up_to(most))
         if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
-            answers = [s.verdict.extracted or "" for s in samples]
+            # One spelling is one vote: \dfrac12 votes with \frac{1}{2}.
+            answers = [canonical(s.verdict.extracted or "") for s in samples]
             figures |= ConsAtK(**where).compute(**graded, answers=answers)
     return {**figures, **_token_figures(samples, seed, scratch)}
 
