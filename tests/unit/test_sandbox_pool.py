@@ -252,7 +252,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
     """A niced program beside a busy one on the same core gets a tenth of it."""
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, [{core}])\nprint(flush=True)\nwhile True: pass"
-    config = SandboxConfig(min_level="none", time_limit_s=0.3)
+    config = SandboxConfig(min_level="none", time_limit_s=0.5)
     with (
         subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as hog,
         Sandbox(config, 1, report=best) as sandbox,
@@ -272,7 +272,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
 
 
 def test_sleeping_is_counted(best: LevelReport) -> None:
-    config = SandboxConfig(min_level="none", time_limit_s=0.3)
+    config = SandboxConfig(min_level="none", time_limit_s=0.5)
     with Sandbox(config, 1, report=best) as sandbox:
         outcome = sandbox.run_program("import time; time.sleep(60)")
     assert outcome.kind == "timeout"
