@@ -6,10 +6,12 @@ Nothing heavy is imported before it is known to be needed: ``harness --help`` is
 import argparse
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 
 from harness import __version__
 from harness.errors import HarnessError, Interrupted, UserError
@@ -44,18 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     logging.basicConfig(format="harness: %(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("harness").setLevel(logging.DEBUG if debug else logging.INFO)
-    # Their warnings about retries repeat what our one-line errors say.
+    # What they warn of, our one-line errors say.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         return _dispatch(arguments)
-    except HarnessError as error:
+    except (HarnessError, Interrupted) as error:
         if debug:
             traceback.print_exc()
         print(f"harness: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_status
-    except KeyboardInterrupt:
-        print("harness: interrupted", file=sys.stderr)  # noqa: T201
-        return Interrupted.exit_status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -68,6 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(f"stopped by {signal.Signals(number).name}")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -30,7 +30,7 @@ def compose_and_run(arguments: list[str]) -> int:
 
     is_dry_run = DRY_RUN in arguments
     statuses: list[int] = []
-    failures: list[HarnessError] = []
+    failures: list[BaseException] = []
 
     def job(composed: DictConfig) -> None:
         if any(isinstance(failure, Interrupted) for failure in failures):
@@ -41,11 +41,13 @@ def compose_and_run(arguments: list[str]) -> int:
         try:
             plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
             statuses.append(_execute(plain, is_dry_run=is_dry_run, is_bare_resume=is_bare))
-        except (HarnessError, OmegaConfBaseException) as error:
+        except (Exception, Interrupted) as error:  # noqa: BLE001
             # Raised later: Hydra would print a line of its own before it.
-            failure = error if isinstance(error, HarnessError) else ConfigError(_words(error))
+            failure = error
+            if isinstance(error, OmegaConfBaseException):
+                failure = ConfigError(_words(error))
             failures.append(failure)
-            statuses.append(failure.exit_status)
+            statuses.append(getattr(failure, "exit_status", HarnessError.exit_status))
             if hydra_config.mode == RunMode.MULTIRUN:
                 print(f"harness: {' '.join(overrides)}: {failure}", file=sys.stderr)  # noqa: T201
 

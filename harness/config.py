@@ -89,17 +89,37 @@ class RunConfig(Record):
     data_dir: str | None
     resume: str | None
 
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _is_a_list(cls, tasks: Any) -> Any:
+        if isinstance(tasks, str):
+            raise ValueError(f"a list, such as tasks=[{tasks}]")
+        return tasks
+
     @field_validator("tasks")
     @classmethod
     def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            selections = [parse_selection(text) for text in tasks]
-        except TaskError as error:  # to be listed with the other mistakes
-            raise ValueError(str(error).removeprefix("tasks: ")) from error
-        names = [selection.task for selection in selections]
+        names, mistakes = [], []
+        for text in tasks:
+            try:
+                names.append(parse_selection(text).task)
+            except TaskError as error:  # to be listed with the others
+                mistakes.append(str(error).removeprefix("tasks: "))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"task {', '.join(twice)} is named twice")
         return tasks
+
+    @field_validator("pricing")
+    @classmethod
+    def _auto_holds_no_price(cls, pricing: Pricing) -> Pricing:
+        if pricing.name == "auto" and pricing.bases():
+            raise ValueError(
+                "pricing=auto chooses a list by device and holds no price of its own; give yours "
+                "a pricing.name, or add a file to conf/pricing"
+            )
+        return pricing
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Self:

@@ -8,8 +8,8 @@
     │   ├── TaskError        2  a task's definition, data or subset
     │   └── StoreError       2  a run directory or one of its files
     ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
-    ├── GenerationError      1  the engine died; everything generated before it is kept
-    └── Interrupted        130  a signal ended the run; it can be resumed
+    └── GenerationError      1  the engine died; everything generated before it is kept
+    Interrupted            130  a signal ended the run; it can be resumed
 
 A message is one line that names the key, the value and what would be right. ``cli`` alone
 catches these; a traceback is shown only with ``--debug``.
@@ -52,7 +52,10 @@ class GenerationError(HarnessError):
     """The engine broke. Running out of tokens is no error but a ``Completion``."""
 
 
-class Interrupted(HarnessError):  # noqa: N818 - a signal is no error of anybody's
-    """SIGINT or SIGTERM arrived; the run stopped cleanly and can be resumed."""
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived; the run stops in order and can be resumed.
 
-    exit_status = 130
+    No ``Exception``, or a library that catches those would swallow the signal.
+    """
+
+    exit_status: ClassVar[int] = 130

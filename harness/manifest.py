@@ -50,6 +50,8 @@ class Session(Record):
     clock_start_s: Seconds
     """Where the run's clock stood: completions that started later belong to this session."""
     engine: EngineInfo
+    provenance: Provenance
+    """Code, packages and machine of this session: they may have changed since the run began."""
 
 
 class RunManifest(Record):
@@ -76,8 +78,17 @@ class RunManifest(Record):
 
     @property
     def engine(self) -> EngineInfo | None:
-        """The last session's engine."""
-        return self.sessions[-1].engine if self.sessions else None
+        """The engine of all sessions together: loaded each time, its memory at the highest."""
+        if not self.sessions:
+            return None
+        engines = [session.engine for session in self.sessions]
+        loads = [each.load_s for each in engines if each.load_s is not None]
+        peaks = [each.peak_memory_bytes for each in engines if each.peak_memory_bytes is not None]
+        together = {
+            "load_s": sum(loads) if loads else None,
+            "peak_memory_bytes": max(peaks, default=None),
+        }
+        return engines[-1].model_copy(update=together)
 
 
 class Outcome(Record):
@@ -109,5 +120,5 @@ def result_schema() -> dict[str, Any]:
 
 
 def dump_json(value: Any) -> str:
-    """One line of JSON, without NaN."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False)
+    """One line of ASCII JSON, without NaN: safe for any terminal, lone surrogates too."""
+    return json.dumps(value, allow_nan=False)

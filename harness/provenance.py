@@ -26,7 +26,8 @@ class GpuInfo(Record):
     """One GPU, as the driver reports it."""
 
     name: str
-    memory_bytes: Count
+    memory_bytes: Count | None
+    """None where the driver gives none: memory shared with the CPU."""
     driver: str
 
 
@@ -91,7 +92,8 @@ def _gpus() -> tuple[GpuInfo, ...]:
     gpus = []
     for line in (listed or "").splitlines():
         name, memory_mib, driver = (part.strip() for part in line.split(","))
-        gpus.append(GpuInfo(name=name, memory_bytes=int(memory_mib) << 20, driver=driver))
+        memory = int(memory_mib) << 20 if memory_mib.isdigit() else None
+        gpus.append(GpuInfo(name=name, memory_bytes=memory, driver=driver))
     return tuple(gpus)
 
 

@@ -49,7 +49,7 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         manifest=manifest,
         pricing=pricing,
         estimates=tuple(estimates),
-        outcomes=tuple(_outcome(completion, verdict) for completion, verdict in pairs),
+        outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
     )
 
 
@@ -60,7 +60,7 @@ def _join(run: Run) -> Iterator[tuple[Completion, Verdict]]:
         if completion.request_id not in verdicts:
             raise StoreError(
                 f"run {run.run_id}: {completion.request_id} has no verdict; "
-                f"harness score {run.run_id} makes it"
+                f"harness score {run.shown} makes it"
             )
         yield completion.model_copy(update={"text": ""}), verdicts[completion.request_id]
 
@@ -80,7 +80,8 @@ def _sample(completion: Completion, verdict: Verdict, sessions: Sequence[Session
     )
 
 
-def _outcome(completion: Completion, verdict: Verdict) -> Outcome:
+def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
+    """One line of the result."""
     return Outcome(
         request_id=completion.request_id,
         status=verdict.status,

@@ -26,6 +26,7 @@ from typing import IO, NamedTuple, Self, TypeVar
 from harness.errors import StoreError
 from harness.jsonl import JsonlWriter, end_of_last_line, read_json, read_jsonl, write_atomically
 from harness.manifest import RunManifest, RunResult
+from harness.paths import default_results_dir
 from harness.records import Completion, Problem, Prompt, Verdict
 
 R = TypeVar("R", Completion, Verdict)
@@ -45,6 +46,20 @@ class Run:
     def run_id(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+    @property
+    def shown(self) -> str:
+        """What a user can name this run by: its id where that is enough, else its folder."""
+        is_default = self.folder.parent == runs_dir(default_results_dir()).resolve()
+        return self.run_id if is_default else str(self.folder)
+
+    def is_being_written(self) -> bool:
+        """Whether some process holds the lock at this moment."""
+        try:
+            with self:
+                return False
+        except StoreError:
+            return True
 
     def __enter__(self) -> Self:
         """Takes the lock.
@@ -192,7 +207,9 @@ def find_run(name: str, results_dir: Path) -> Run:
     as_path = Path(name).expanduser()
     if as_path.name == "result.json":
         as_path = as_path.parent
-    for folder in (as_path, runs_dir(results_dir) / Path(name).name):
+    # A path means that folder and no other; a bare name may be an id.
+    folders = [as_path] if os.sep in name else [as_path, runs_dir(results_dir) / name]
+    for folder in folders:
         if (folder / "manifest.json").is_file():
             return Run(folder.resolve())
     raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {results_dir})")
@@ -206,7 +223,7 @@ class Unfinished(NamedTuple):
 
 
 def unfinished_runs(results_dir: Path) -> list[Unfinished]:
-    """Those that are not complete, the newest first."""
+    """Those that are not complete and that nobody writes, the newest first."""
     found = []
     for file in sorted(runs_dir(results_dir).glob("*/manifest.json"), reverse=True):
         run = Run(file.parent)
@@ -214,7 +231,7 @@ def unfinished_runs(results_dir: Path) -> list[Unfinished]:
             manifest = run.read_manifest()
         except StoreError:
             continue  # another version's, or damaged: not ours to continue
-        if manifest.status != "complete":
+        if manifest.status != "complete" and not run.is_being_written():
             found.append(Unfinished(run, manifest))
     return found
 

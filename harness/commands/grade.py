@@ -117,7 +117,7 @@ def read_lines(file: str, kind: type[L]) -> Iterator[L]:
 def _parse(line: str, kind: type[L], where: str) -> L:
     try:
         return kind.model_validate(json.loads(line))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise UserError(f"{where}: not JSON: {error}") from error
         first = error.errors()[0]

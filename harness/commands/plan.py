@@ -3,7 +3,7 @@
 from harness.config import RunConfig
 from harness.engines.build import ReplayConfig, resolve_auto
 from harness.errors import UnavailableError
-from harness.models import is_here, origin, resolve
+from harness.models import LocalModel, is_here, origin, resolve
 from harness.preflight import check_memory, memory_needed_bytes
 from harness.prompts import Codec
 from harness.provenance import collect
@@ -19,6 +19,8 @@ def plan(config: RunConfig) -> int:
     engine, why = resolve_auto(config.engine)
     config = config.model_copy(update={"engine": engine})
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
+    if isinstance(config.model, LocalModel):
+        resolve(config.model, with_digest=False)  # says now if it is no checkpoint
     to_fetch = []
     if not isinstance(engine, ReplayConfig) and not is_here(config.model):
         size = config.model.parameters
@@ -90,7 +92,7 @@ def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
     if isinstance(config.engine, ReplayConfig) or not is_here(config.model):
         text = task.spec.prompt.replace("{question}", problem.question)
         return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
-    prompt = Codec.load(resolve(config.model)).prompt(
+    prompt = Codec.load(resolve(config.model, with_digest=False)).prompt(
         problem,
         task.spec.prompt,
         chat=config.protocol.chat,

@@ -1,11 +1,9 @@
 """``harness run``: from a configuration to a complete run folder."""
 
 import logging
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
-from types import FrameType
 
 from harness.commands.setup import (
     Setup,
@@ -14,19 +12,22 @@ from harness.commands.setup import (
     reopen,
     results_dir_of,
     set_up,
+    with_scorers,
 )
 from harness.config import RunConfig
 from harness.engines.base import Engine
 from harness.engines.build import ReplayConfig, build_engine, resolve_auto
-from harness.errors import HarnessError, Interrupted, StoreError
+from harness.errors import Interrupted, StoreError
 from harness.manifest import RunManifest, Session, dump_json
-from harness.models import resolve
+from harness.models import ResolvedModel, resolve
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.progress import RunProgress
 from harness.prompts import Codec
+from harness.provenance import collect
+from harness.records import EngineInfo
 from harness.report.summary import headline, print_summary
 from harness.result import build_result, choose_pricing, exit_status, scoring_workers, usd_per_s
-from harness.store import Run
+from harness.store import Run, find_run
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,10 @@ def run(config: RunConfig, *, is_bare_resume: bool = False) -> int:
     """
     results_dir = results_dir_of(config)
     engine, why = resolve_auto(config.engine)
+    if isinstance(engine, ReplayConfig):
+        engine = engine.model_copy(update={"run": str(find_run(engine.run, results_dir).folder)})
     config = config.model_copy(update={"engine": engine})
-    with _signals_interrupt(), ExitStack() as stack:
+    with ExitStack() as stack:
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
         if found is None:
             log.info("%s", why)
@@ -55,7 +58,7 @@ def run(config: RunConfig, *, is_bare_resume: bool = False) -> int:
         log.info("run %s", setup.run.folder)
         try:
             return _complete(setup)
-        except HarnessError as error:
+        except (Exception, Interrupted) as error:
             _record_end(setup, error)
             raise
 
@@ -74,6 +77,8 @@ def _complete(setup: Setup) -> int:
     missing = [request for request in requests if request.request_id not in done]
     if done:
         log.info("%d of %d requests are recorded already", len(done), len(requests))
+    if setup.regrade:
+        run.start_new_verdicts()
     questions = questions_of(setup.problems, setup.prompts, setup.scorers)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
@@ -84,7 +89,11 @@ def _complete(setup: Setup) -> int:
             generate(run, missing, open_engine, scoring, progress)
         scoring.wait()
         score_missing(run, scoring)
-    return finish(run, manifest.model_copy(update={"sessions": tuple(sessions)}))
+    manifest = manifest.model_copy(update={"sessions": tuple(sessions)})
+    if setup.regrade:
+        run.keep_new_verdicts()
+        manifest = with_scorers(manifest, setup.scorers)
+    return finish(run, manifest)
 
 
 def finish(run: Run, manifest: RunManifest) -> int:
@@ -116,16 +125,27 @@ def _opened(
 ) -> Iterator[Engine]:
     """The engine, with its session on record before it generates."""
     config = setup.manifest.config
+    if isinstance(config.engine, ReplayConfig):
+        with _replaying(config, setup.manifest.model, sessions) as replay:
+            _write_sessions(setup, sessions)
+            yield replay
+        return
     started_at = datetime.now(UTC)
     clock = run_clock(clock_start_s)
-    is_replay = isinstance(config.engine, ReplayConfig)
-    model = setup.manifest.model if is_replay else resolve(config.model)
-    codec = None if is_replay else Codec.load(model)
+    model = resolve(config.model)
+    _check_same_model(setup, model)
     log.info("loading %s", model.name)
+    codec = Codec.load(model)
     engine = build_engine(config.engine, model, codec, clock, config.protocol.context_tokens)
     with engine:
         # Loading took time in which nothing was generated; the session starts after it.
-        opened = Session(started_at=started_at, clock_start_s=clock(), engine=engine.info())
+        opened = Session(
+            started_at=started_at,
+            clock_start_s=clock(),
+            engine=engine.info(),
+            provenance=collect(),
+        )
+        _check_same_machine(setup, sessions, opened.engine)
         sessions.append(opened)
         _write_sessions(setup, sessions)
         pricing = choose_pricing(config.pricing, opened.engine)
@@ -136,6 +156,50 @@ def _opened(
             # Peak memory is only known now.
             sessions[-1] = opened.model_copy(update={"engine": engine.info()})
             _write_sessions(setup, sessions)
+
+
+@contextmanager
+def _replaying(
+    config: RunConfig, model: ResolvedModel, sessions: list[Session]
+) -> Iterator[Engine]:
+    """A recording, with the sessions in which it was made: its times are on their clock."""
+    assert isinstance(config.engine, ReplayConfig)
+    engine = build_engine(config.engine, model, None, run_clock(0.0), 0)
+    with engine:
+        recorded = find_run(config.engine.run, results_dir_of(config)).read_manifest()
+        renamed = {"name": engine.info().name, "version": engine.info().version}
+        sessions[:] = [
+            session.model_copy(update={"engine": session.engine.model_copy(update=renamed)})
+            for session in recorded.sessions
+        ]
+        yield engine
+
+
+def _check_same_model(setup: Setup, model: ResolvedModel) -> None:
+    """One run, one model: its weights may have been replaced since it began."""
+    was = setup.manifest.model
+    if (was.sha256, was.revision) != (model.sha256, model.revision):
+        raise StoreError(
+            f"run {setup.run.run_id} began with weights of sha256 {str(was.sha256)[:12]} "
+            f"(revision {was.revision}), {model.path} now has {str(model.sha256)[:12]} "
+            f"(revision {model.revision}); bring those back or start a new run"
+        )
+
+
+def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) -> None:
+    """Rates and cost of different devices cannot be joined in one figure."""
+    if not sessions:
+        return
+    was = sessions[-1].engine
+    for name in ("name", "device_name", "device_count", "dtype"):
+        before, here = getattr(was, name), getattr(now, name)
+        if before != here:
+            raise StoreError(
+                f"run {setup.run.run_id} was made with {name} {before}, here it is {here}; "
+                "go on with it there, or start a new run"
+            )
+    if was.version != now.version:
+        log.warning("the engine's version changed from %s to %s", was.version, now.version)
 
 
 def _write_sessions(setup: Setup, sessions: list[Session]) -> None:
@@ -153,7 +217,7 @@ def _engine_opener(
     return opener
 
 
-def _record_end(setup: Setup, error: HarnessError) -> None:
+def _record_end(setup: Setup, error: BaseException) -> None:
     """Says in the manifest how the run ended, and to the user how to go on."""
     ended = "interrupted" if isinstance(error, Interrupted) else "failed"
     with suppress(StoreError):
@@ -161,25 +225,4 @@ def _record_end(setup: Setup, error: HarnessError) -> None:
             update={"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
         )
         setup.run.write_manifest(manifest)
-    log.warning(
-        "everything up to here is kept; go on with: harness run resume=%s", setup.run.run_id
-    )
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGINT and SIGTERM stop the run in order; a second one is not needed and ignored."""
-    arrived: list[int] = []
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        if not arrived:
-            arrived.append(number)
-            raise Interrupted(f"stopped by {signal.Signals(number).name}")
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interrupt) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    log.warning("everything up to here is kept; go on with: harness run resume=%s", setup.run.shown)

@@ -37,6 +37,8 @@ class Setup(NamedTuple):
     prompts: dict[str, Prompt]
     scorers: dict[str, Scorer]
     """By task."""
+    regrade: bool = False
+    """The recorded verdicts are of other scorers than these."""
 
 
 def results_dir_of(config: RunConfig) -> Path:
@@ -93,7 +95,7 @@ def reopen(run: Run, stack: ExitStack) -> Setup:
     """Makes a stopped run ready to go on.
 
     Raises:
-        StoreError: Another process writes it, or it was scored by other versions.
+        StoreError: Another process writes it.
     """
     stack.enter_context(run)
     manifest = run.read_manifest()  # again: only under the lock is it the last word
@@ -101,15 +103,12 @@ def reopen(run: Run, stack: ExitStack) -> Setup:
         log.warning("%s", note)
     names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
     scorers = start_scorers(manifest.config, names, stack)
-    if contexts(scorers) != manifest.scorer_context:
-        raise StoreError(
-            f"run {run.run_id} was scored with {manifest.scorer_context}, this harness has "
-            f"{contexts(scorers)}; score it with harness score {run.run_id} when it is complete, "
-            "or continue it with the versions that it began with"
-        )
+    regrade = contexts(scorers) != manifest.scorer_context
+    if regrade:
+        log.warning("the scorers or their settings changed since; everything is graded anew")
     manifest = manifest.model_copy(update={"status": "running", "error": None})
     run.write_manifest(manifest)
-    return Setup(run, manifest, run.read_problems(), run.read_prompts(), scorers)
+    return Setup(run, manifest, run.read_problems(), run.read_prompts(), scorers, regrade)
 
 
 def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: bool) -> Run | None:
@@ -178,7 +177,29 @@ def _prompts(
     if isinstance(config.engine, ReplayConfig):
         recorded = find_run(config.engine.run, results_dir_of(config))
         manifest, prompts = recorded.read_manifest(), recorded.read_prompts()
+        differing = [
+            key
+            for key in differing_keys(config, manifest.config)
+            if key.partition(".")[0] in {"model", "protocol", "seed"}
+        ]
+        if differing:
+            raise ConfigError(
+                f"engine.run={config.engine.run}: it was made with other values of "
+                f"{', '.join(differing)}; a recording answers for its own model and protocol alone"
+            )
         wanted = [problem.problem_id for task in tasks for problem in task.problems]
+        asked = recorded.read_problems()
+        changed = [
+            problem.problem_id
+            for task in tasks
+            for problem in task.problems
+            if asked.get(problem.problem_id, problem) != problem
+        ]
+        if changed:
+            raise ConfigError(
+                f"engine.run={config.engine.run}: it asked another {changed[0]} than the task has "
+                f"today ({len(changed)} problems differ)"
+            )
         if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
             raise ConfigError(
                 f"engine.run={config.engine.run}: it did not ask {len(missing)} of the "
@@ -232,3 +253,25 @@ def questions_of(
         )
         for problem_id, problem in problems.items()
     }
+
+
+def with_scorers(manifest: RunManifest, scorers: dict[str, Scorer]) -> RunManifest:
+    """The manifest as if the run had been scored by these from the start."""
+    context = contexts(scorers)
+    fields = {}
+    for task, old in manifest.protocol_fields.items():
+        scorer = scorers[task].name
+        kept = {key: value for key, value in old.items() if not key.startswith("scorer")}
+        added = {f"scorer.{key}": value for key, value in sorted(context[scorer].items())}
+        fields[task] = {**kept, "scorer": scorer, **added}
+    return manifest.model_copy(
+        update={
+            "tasks": tuple(
+                task.model_copy(update={"scorer": scorers[task.name].name})
+                for task in manifest.tasks
+            ),
+            "protocol_fields": fields,
+            "protocol_fingerprints": {task: fingerprint(each) for task, each in fields.items()},
+            "scorer_context": context,
+        }
+    )

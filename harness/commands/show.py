@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import StoreError
-from harness.manifest import result_schema
+from harness.manifest import RunResult, result_schema
 from harness.models import ModelConfig, origin
 from harness.paths import CONF_DIR
+from harness.result import outcome_of
 from harness.store import Run, find_run, read_result
 from harness.tasks import load_spec, planned_origin, task_names
 
@@ -102,12 +103,29 @@ def check_run(run: Run) -> str:
         result = read_result(run.folder)
         if result.manifest != manifest:
             raise StoreError(f"{run.folder}: result.json is of another manifest.json")
-        if {outcome.request_id for outcome in result.outcomes} != asked:
-            raise StoreError(f"{run.folder}/result.json: its outcomes are of other requests")
+        _check_outcomes(run, result)
     return (
         f"{manifest.status}, {len(problems)} problems, {len(done)} of {len(asked)} completions, "
         f"{len(graded)} verdicts"
     )
+
+
+def _check_outcomes(run: Run, result: RunResult) -> None:
+    """Each outcome of the result is what verdict and completion say."""
+    said = {outcome.request_id: outcome for outcome in result.outcomes}
+    verdicts = run.read_verdicts()
+    found = {
+        completion.request_id: outcome_of(completion, verdicts[completion.request_id])
+        for completion in run.read_completions()
+    }
+    if wrong := sorted(
+        key for key in said.keys() | found.keys() if said.get(key) != found.get(key)
+    ):
+        raise StoreError(
+            f"{run.folder}/result.json: {len(wrong)} of its outcomes are not what verdicts.jsonl "
+            f"and completions.jsonl say, {wrong[0]} among them; harness score {run.shown} makes "
+            "it anew"
+        )
 
 
 def _print(table: Table) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.manifest import RunResult, TaskInfo
@@ -50,7 +51,7 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     engine = manifest.engine
     assert engine is not None  # build_result has seen to it
     console.print(
-        f"\n[bold]{manifest.config.model.name}[/bold] on {engine.name} {engine.version}, "
+        f"\n[bold]{escape(manifest.config.model.name)}[/bold] on {engine.name} {engine.version}, "
         f"{engine.device_count} x {engine.device_name}, {engine.dtype}, "
         f"protocol {manifest.config.protocol.name}\n",
     )
@@ -59,7 +60,7 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     console.print(_run_table(result))
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
-    console.print(f"\nfiles in {folder}", soft_wrap=True)
+    console.print(f"\nfiles in {escape(str(folder))}", soft_wrap=True)
 
 
 def _task_table(result: RunResult) -> Table:

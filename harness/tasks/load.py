@@ -96,9 +96,14 @@ def _problem(spec: TaskSpec, number: int, row: Mapping[str, Any], origin: str) -
         question=str(column(fields.question)),
         reference=_reference(spec, column),
         subject=None if fields.subject is None else str(column(fields.subject)),
-        # MATH-500 has 3, MATH "Level 3"
-        level=None if level is None else int(str(level).removeprefix("Level ")),
+        level=_level(level),
     )
+
+
+def _level(value: Any) -> int | None:
+    """MATH-500 has 3, MATH "Level 3", and for a few problems "Level ?"."""
+    digits = str(value).removeprefix("Level ").strip()
+    return int(digits) if digits.isdigit() else None
 
 
 def _reference(spec: TaskSpec, column: Any) -> Reference:

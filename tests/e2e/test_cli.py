@@ -166,7 +166,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
         "of 34816 tokens, "
     )
     assert line.endswith(
-        "use a smaller model, engine.args.quantization or engine.args.tensor_parallel_size"
+        "use a smaller model, +engine.args.quantization=… or +engine.args.tensor_parallel_size=…"
     )
 
 

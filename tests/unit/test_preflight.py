@@ -63,8 +63,8 @@ def test_too_small_a_gpu_is_named_with_what_would_be_right():
         check_memory(config, machine(gpus=[150]))
     assert str(error.value) == (
         "model=r1_distill_llama_70b needs about 153 GB for its weights and one context of 34816 "
-        "tokens, 1 x NVIDIA H200 has 150 GB; use a smaller model, engine.args.quantization or "
-        "engine.args.tensor_parallel_size"
+        "tokens, 1 x NVIDIA H200 has 150 GB; use a smaller model, +engine.args.quantization=… or "
+        "+engine.args.tensor_parallel_size=…"
     )
 
 
