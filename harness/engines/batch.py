@@ -102,12 +102,14 @@ class Batch:
         import torch
 
         kept = [place for place, row in enumerate(self.rows) if row not in ended]
-        self.rows = [self.rows[place] for place in kept]
-        if not self.rows:
+        if not kept:
             self.clear()
             return
+        rows = [self.rows[place] for place in kept]
         with torch.inference_mode():
-            self._rebuild(kept, None, max(row.cached_tokens for row in self.rows))
+            self._rebuild(kept, None, max(row.cached_tokens for row in rows))
+        # Only now: when memory runs out above, clear still hands out the rows that ended.
+        self.rows = rows
 
     def clear(self) -> list[Row]:
         """Takes all rows out and frees the cache."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.engines.batch import Batch
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
 from harness.errors import UnavailableError
 from harness.models import ResolvedModel
@@ -130,6 +131,32 @@ def test_a_batch_that_does_not_fit_is_halved(model) -> None:
     assert {key: tuple(value) for key, value in found.items()} == expected
     assert set(errors) == {None}
     assert 1 <= limit < 16
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")],
+    ids=["python", "torch"],
+)
+def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
+    model, monkeypatch, error
+) -> None:
+    requests = [request(n, 5 + 3 * n, 2 + 4 * n) for n in range(6)]
+    with engine(model, max_batch_size=1) as alone:
+        expected = texts(list(alone.generate(requests)))
+    rebuild, errors = Batch._rebuild, [error]
+
+    def rebuild_or_run_out(self, kept, newcomers, width) -> None:
+        if newcomers is None and errors:
+            raise errors.pop()
+        rebuild(self, kept, newcomers, width)
+
+    monkeypatch.setattr(Batch, "_rebuild", rebuild_or_run_out)
+    with engine(model) as together:
+        found = list(together.generate(requests))
+    assert errors == []
+    assert len(found) == len(requests)
+    assert texts(found) == expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
