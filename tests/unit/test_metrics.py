@@ -285,6 +285,24 @@ def test_saturated_throughput_ends_when_the_last_request_starts() -> None:
     assert _one(estimates, "output_tokens_per_s.saturated").value == pytest.approx(40 / 4)
 
 
+def test_saturated_throughput_counts_an_only_token_when_it_is_there() -> None:
+    """As with max_new_tokens=1; until second 2 only the first request's token was there."""
+    times = [(0.0, 1.5), (1.0, 3.0), (2.0, 4.0)]
+    samples = [
+        _sample(
+            f"math/{i}",
+            0,
+            started_s=start,
+            first_token_s=finish,
+            finished_s=finish,
+            completion_tokens=1,
+        )
+        for i, (start, finish) in enumerate(times)
+    ]
+    found = _one(_all(samples), "output_tokens_per_s.saturated")
+    assert found.value == pytest.approx(1 / 2)
+
+
 def test_saturated_throughput_is_undefined_when_all_start_at_once() -> None:
     found = _one(
         _all([_sample("math/a", 0), _sample("math/b", 0)]), "output_tokens_per_s.saturated"

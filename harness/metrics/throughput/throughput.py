@@ -124,7 +124,9 @@ def _elapsed_share(row: _Row, now: float) -> float:
     first = row.start if row.first is None else row.first
     if now >= row.finish:
         return 1.0
-    return max(0.0, now - first) / (row.finish - first)
+    if now <= first:  # also where the first token is the last
+        return 0.0
+    return (now - first) / (row.finish - first)
 
 
 def _prefill(rows: list[_Row]) -> dict[str, Any]:
