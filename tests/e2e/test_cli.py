@@ -133,6 +133,28 @@ def test_a_replay_of_what_was_never_asked_is_refused(harness):
     )
 
 
+def test_a_replay_under_another_models_name_is_refused(harness):
+    done = harness(*REPLAY, "protocol.temperature=0.6", "seed=5", "model=r1_distill_qwen_7b")
+    assert done.returncode == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith(f"harness: engine.run={GOLDEN}: it was made with other values of model.")
+    assert "protocol.temperature, seed; a recording answers for its own model" in line
+
+
+def test_answers_of_one_token_are_a_result_too(harness, tiny_model):
+    arguments = tiny_run(tiny_model, "tasks=[math_mini:3]", "protocol.max_new_tokens=1")
+    done = harness(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["estimates"]["completion_tokens.total"]["value"] == 3
+
+
+def test_a_run_is_named_by_its_folder_where_its_id_is_not_enough(replayed, harness, tmp_path):
+    _, folder = replayed
+    done = harness("score", f"/wrong/place/{folder.name}")
+    assert done.returncode == 2
+    assert "no run there" in done.stderr
+
+
 def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
     done = harness(*tiny_run(tiny_model, "tasks=[math_mini:2]"))
     assert done.returncode == 0, done.stderr
@@ -217,6 +239,11 @@ def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(replayed, h
         ("completions.jsonl", lambda text: text[:-9], "completions.jsonl:40: not a Completion"),
         ("result.json", lambda text: text[:-9], "result.json: not a RunResult"),
         ("manifest.json", lambda text: text.replace('"seed":', '"sed":'), "not a RunManifest"),
+        (
+            "verdicts.jsonl",
+            lambda text: text.replace('"status":"incorrect"', '"status":"no_answer"', 1),
+            "result.json: 1 of its outcomes are not what verdicts.jsonl and completions.jsonl say",
+        ),
         ("prompts.jsonl", lambda text: text.split("\n", 1)[1], "are of other problems"),
     ],
 )

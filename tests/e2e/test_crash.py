@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -104,6 +105,48 @@ def test_a_signal_stops_in_order_and_the_same_command_goes_on(
     assert done.returncode == 0, done.stderr
     assert last_line(done)["run_id"] == folder.name
     assert {each["request_id"] for each in records(folder, "completions")} == set(undisturbed)
+
+
+@pytest.mark.parametrize("after_s", [0.7, 1.6, 2.6, 3.6])
+def test_a_signal_is_never_swallowed(tiny_model, tmp_path, after_s):
+    """Wherever it arrives while libraries are being imported and a model is loaded."""
+    process = start(tmp_path, *tiny_run(tiny_model, "protocol.max_new_tokens=1000"))
+    time.sleep(after_s)
+    code, err = stop(process, signal.SIGTERM)
+    # -SIGTERM: so early that nothing of ours had started
+    assert code in {130, -signal.SIGTERM}, err
+
+
+def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harness):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    process = start(tmp_path, *tiny_run(model))
+    folder = wait_for_lines(tmp_path, 1, process)
+    stop(process, signal.SIGKILL)
+    other = AutoModelForCausalLM.from_pretrained(model)
+    with torch.no_grad():
+        other.model.norm.weight += 1
+    other.save_pretrained(model)
+    done = harness("run", f"resume={folder.name}")
+    assert done.returncode == 2
+    assert "began with weights of sha256" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].endswith("bring those back or start a new run")
+
+
+def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path, harness):
+    process = start(tmp_path, *tiny_run(tiny_model))
+    folder = wait_for_lines(tmp_path, 3, process)
+    stop(process, signal.SIGKILL)
+    file = folder / "manifest.json"
+    file.write_text(file.read_text().replace('"python": "3.', '"python": "2.'))
+    done = harness("run", f"resume={folder.name}")
+    assert done.returncode == 0, done.stderr
+    assert "everything is graded anew" in done.stderr
+    assert '"python": "2.' not in file.read_text()
+    assert harness("validate", folder.name).returncode == 0
 
 
 def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, harness):

@@ -91,6 +91,12 @@ def test_the_shipped_configuration_is_valid():
             "sandbox.min_level=docker: Input should be 'namespaces', 'landlock', 'seccomp' or "
             "'none'",
         ),
+        ({"tasks": "humaneval:20"}, "tasks=humaneval:20: a list, such as tasks=[humaneval:20]"),
+        (
+            {"tasks": ["nope", "humaneval:0"]},
+            "tasks: no task 'nope'; there are aime24, gsm8k, humaneval, math500, math_mini; "
+            "'humaneval:0' is an empty subset; COUNT must be at least 1",
+        ),
         (
             {"limits__max_error_fraction": 2},
             "limits.max_error_fraction=2: Input should be less than or equal to 1",
@@ -100,6 +106,12 @@ def test_the_shipped_configuration_is_valid():
 )
 def test_a_mistake_names_key_value_and_what_would_be_right(changes, words):
     assert mistake(**changes) == words
+
+
+def test_auto_pricing_keeps_no_price_that_it_would_ignore():
+    rent = {"usd_per_hour": 2, "unit": "machine", "source": "me", "date": "2026-01", "grade": "P"}
+    words = mistake(pricing={"name": "auto", "rented": rent})
+    assert words.startswith("pricing: pricing=auto chooses a list by device")
 
 
 def test_all_mistakes_are_listed_at_once():
