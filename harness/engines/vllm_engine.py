@@ -5,6 +5,7 @@ over as it ends, so neither scoring nor writing to disk ever holds the accelerat
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import logging
 import multiprocessing
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from harness import hardware
 from harness.engines.base import Clock, refusal
+from harness.engines.guardian import Guardian
 from harness.engines.vllm_args import check_args
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
@@ -34,6 +36,8 @@ FEW_CORES = 4
 # Waiting for vLLM to abort what is still running, before its processes are ended anyway.
 ABORT_LIMIT_S = 30.0
 SHUTDOWN_LIMIT_S = 20.0
+# Between two looks for processes that vLLM started while it loads.
+LOOK_S = 0.25
 
 
 class VllmConfig(Record):
@@ -91,10 +95,11 @@ class VllmEngine:
         """Starts vLLM's processes, which load the model."""
         began = self._clock()
         with contextlib.ExitStack() as resources:
+            guardian = resources.enter_context(Guardian())
             resources.enter_context(_environment(self._config.args))
             self._loop = resources.enter_context(_event_loop())
             try:
-                self._engine = self._await(self._start())
+                self._engine = self._start_guarded(guardian)
             except (ValueError, TypeError) as error:
                 raise ConfigError(f"engine=vllm: {_one_line(error)}") from error
             except (ImportError, OSError, RuntimeError) as error:
@@ -176,6 +181,14 @@ class VllmEngine:
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def _start_guarded(self, guardian: Guardian) -> Any:
+        """Starts vLLM; whatever it starts ends with this process, even while it loads."""
+        starting = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
+        while not concurrent.futures.wait([starting], LOOK_S).done:
+            guardian.watch(_engine_pids())
+        guardian.watch(_engine_pids())
+        return starting.result()
 
     async def _start(self) -> Any:
         from vllm.engine.arg_utils import AsyncEngineArgs

@@ -1,9 +1,12 @@
 """One suite for every engine: what a run relies on, whichever engine it chose."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise
-from time import monotonic
+from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -227,6 +230,53 @@ def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
     assert 1 <= len(completions) < len(requests)
     assert completions[0].completion_tokens >= 1
     assert set(multiprocessing.active_children()) <= before
+
+
+KILLED = """
+import sys
+sys.path.insert(0, sys.argv[2])
+import psutil
+from harness.models import ResolvedModel
+from tests.contract.conftest import TINY_CONTEXT, open_engine, vllm_config
+model = ResolvedModel(name="tiny-qwen2", path=sys.argv[1], revision=None, sha256=None)
+with open_engine(vllm_config(), model, TINY_CONTEXT):
+    print(*(each.pid for each in psutil.Process().children(recursive=True)), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.vllm
+def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel) -> None:
+    """Otherwise it holds its memory for ever, and the resumed run finds none."""
+    import psutil
+
+    vllm_config()
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, tiny.path, root],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as harness:
+        started = [psutil.Process(int(pid)) for pid in harness.stdout.readline().split()]
+        harness.kill()
+    assert started
+    deadline = monotonic() + 60
+    while (alive := list(filter(_runs, started))) and monotonic() < deadline:
+        sleep(0.1)
+    for each in alive:
+        each.kill()
+    assert alive == []
+
+
+def _runs(process) -> bool:
+    """Whether it has not ended; nobody may have noticed that it did."""
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.vllm
