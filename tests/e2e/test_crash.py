@@ -169,7 +169,8 @@ def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, 
 
 
 def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness):
-    process = start(tmp_path, *tiny_run(tiny_model))
+    # long enough to be still at it when the other looks
+    process = start(tmp_path, *tiny_run(tiny_model, "protocol.max_new_tokens=1000"))
     folder = wait_for_lines(tmp_path, 1, process)
     done = harness("run", f"resume={folder.name}")
     code, _ = stop(process, signal.SIGTERM)
