@@ -86,6 +86,7 @@ class VllmEngine:
         self._resources = contextlib.ExitStack()
         self._loop: asyncio.AbstractEventLoop
         self._engine: Any = None
+        self._others: frozenset[int] = frozenset()
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
         self._preemptions = 0
@@ -94,6 +95,7 @@ class VllmEngine:
     def __enter__(self) -> Self:
         """Starts vLLM's processes, which load the model."""
         began = self._clock()
+        self._others = frozenset(_engine_pids())
         with contextlib.ExitStack() as resources:
             guardian = resources.enter_context(Guardian())
             resources.enter_context(_environment(self._config.args))
@@ -106,7 +108,8 @@ class VllmEngine:
                 raise UnavailableError(f"engine=vllm: {_one_line(error)}") from error
             except BaseException:
                 for process in _engine_processes():
-                    process.terminate()
+                    if process.pid not in self._others:
+                        process.terminate()
                 raise
             resources.callback(self._shut_down)
             self._resources = resources.pop_all()
@@ -186,9 +189,13 @@ class VllmEngine:
         """Starts vLLM; whatever it starts ends with this process, even while it loads."""
         starting = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
         while not concurrent.futures.wait([starting], LOOK_S).done:
-            guardian.watch(_engine_pids())
-        guardian.watch(_engine_pids())
+            guardian.watch(self._own_pids())
+        guardian.watch(self._own_pids())
         return starting.result()
+
+    def _own_pids(self) -> list[int]:
+        """This engine's processes; another engine of the same harness keeps its own."""
+        return [pid for pid in _engine_pids() if pid not in self._others]
 
     async def _start(self) -> Any:
         from vllm.engine.arg_utils import AsyncEngineArgs
@@ -290,7 +297,7 @@ class VllmEngine:
         return Ended(request, times, tuple(final.outputs[0].token_ids))
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        pids = _engine_pids()
+        pids = self._own_pids()
         if is_cpu:
             found, source = hardware.peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
         else:
