@@ -1,9 +1,10 @@
 """``harness run``: from a configuration to a complete run folder."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 from harness.commands.setup import (
     Setup,
@@ -15,7 +16,7 @@ from harness.commands.setup import (
     with_scorers,
 )
 from harness.config import RunConfig
-from harness.engines.base import Engine
+from harness.engines.base import Clock, Engine
 from harness.engines.build import ReplayConfig, build_engine, resolve_auto
 from harness.errors import Interrupted, StoreError
 from harness.manifest import RunManifest, Session, dump_json
@@ -85,7 +86,8 @@ def _complete(setup: Setup) -> int:
     sessions = list(manifest.sessions)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:
-            open_engine = _engine_opener(setup, clock_start_s, sessions, progress)
+            # one clock for the process: it goes on where the last one stopped, engine or no engine
+            open_engine = partial(_opened, setup, run_clock(clock_start_s), sessions, progress)
             generate(run, missing, open_engine, scoring, progress)
         scoring.wait()
         score_missing(run, scoring)
@@ -121,7 +123,7 @@ def _recorded(run: Run) -> tuple[set[str], float]:
 
 @contextmanager
 def _opened(
-    setup: Setup, clock_start_s: float, sessions: list[Session], progress: RunProgress
+    setup: Setup, clock: Clock, sessions: list[Session], progress: RunProgress
 ) -> Iterator[Engine]:
     """The engine, with its session on record before it generates."""
     config = setup.manifest.config
@@ -131,7 +133,6 @@ def _opened(
             yield replay
         return
     started_at = datetime.now(UTC)
-    clock = run_clock(clock_start_s)
     model = resolve(config.model)
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
@@ -205,16 +206,6 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
 def _write_sessions(setup: Setup, sessions: list[Session]) -> None:
     with suppress(StoreError):  # a full disk is reported by whoever loses something through it
         setup.run.write_manifest(setup.manifest.model_copy(update={"sessions": tuple(sessions)}))
-
-
-def _engine_opener(
-    setup: Setup, clock_start_s: float, sessions: list[Session], progress: RunProgress
-) -> Callable[[], AbstractContextManager[Engine]]:
-    def opener() -> AbstractContextManager[Engine]:
-        start_s = max(clock_start_s, _recorded(setup.run)[1])
-        return _opened(setup, start_s, sessions, progress)
-
-    return opener
 
 
 def _record_end(setup: Setup, error: BaseException) -> None:
