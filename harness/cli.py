@@ -3,20 +3,18 @@
 Nothing heavy is imported before it is known to be needed: ``harness --help`` is instant.
 """
 
-import argparse
 import logging
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 
-from harness import __version__
-from harness.errors import HarnessError, Interrupted, UserError
-from harness.paths import default_results_dir
+from harness.arguments import build_parser
+from harness.errors import HarnessError, Interrupted
 
+GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite")
 RUN_HELP = """\
 usage: harness run [--dry-run] [--cfg job] [-m] [KEY=VALUE ...]
 
@@ -76,15 +74,31 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(f"stopped by {signal.Signals(number).name}")
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str]) -> int:  # noqa: PLR0911 - a case for each command
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     match options.command:
         case "score":
             from harness.commands.score import score
 
             return score(options.run, options.results_dir)
+        case "rerun":
+            from harness.commands.rerun import rerun
+
+            return rerun(options)
+        case "compare":
+            from harness.commands.compare import compare
+
+            return compare(options)
+        case "claims":
+            from harness.commands.claims import claims
+
+            return claims(options)
+        case "derive":
+            from harness.commands.derive import derive
+
+            return derive(options)
         case "grade":
             from harness.commands.grade import grade
 
@@ -98,46 +112,6 @@ def _dispatch(arguments: list[str]) -> int:
 
             commands = {"tasks": show.tasks, "models": show.models, "schema": show.schema}
             return commands[options.command]()
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a mistake as every other mistake is reported: one line, exit status 2."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise UserError(f"{message} (harness --help shows the commands)")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="harness",
-        description="Cross-checks what is claimed of open reasoning models.",
-        epilog="harness run --help shows how to run a benchmark. "
-        "--debug with any command shows a traceback on errors.",
-    )
-    parser.add_argument("--version", action="version", version=f"gegenprobe {__version__}")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
-    )
-    commands.add_parser("run", help="run a benchmark", add_help=False)
-    for name, text in (
-        ("score", "grade a run's completions again, without generating"),
-        ("validate", "check a run's files against the schema and each other"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("run", metavar="RUN", help="a run id or a run's folder")
-        command.add_argument("--results-dir", type=Path, default=default_results_dir())
-    grade = commands.add_parser("grade", help="grade answers made elsewhere")
-    grade.add_argument("kind", choices=("math", "python"))
-    grade.add_argument(
-        "file",
-        metavar="FILE.jsonl",
-        help="'-' is stdin; each line has an id with output and gold (math), or with program and "
-        "perhaps time_limit_s (python)",
-    )
-    commands.add_parser("tasks", help="list the tasks")
-    commands.add_parser("models", help="list the models")
-    commands.add_parser("schema", help="print the JSON Schema of result.json")
-    return parser
 
 
 def _run(arguments: list[str]) -> int:
@@ -157,7 +131,7 @@ def _groups() -> str:
     from harness.paths import CONF_DIR
 
     lines = ["", "groups (GROUP=CHOICE):"]
-    for folder in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
-        choices = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
-        lines.append(f"  {folder.name:<11} {choices}")
+    for group in GROUPS:
+        choices = ", ".join(sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml")))
+        lines.append(f"  {group:<11} {choices}")
     return "\n".join(lines) + "\n"

@@ -98,8 +98,14 @@ class Outcome(Record):
     status: VerdictStatus
     extracted: str | None
     finish_reason: FinishReason
+    prompt_tokens: Count
     completion_tokens: Count
     reasoning_tokens: Count | None
+    queued_s: Seconds | None
+    """This and the others on the run's clock, as in the completion."""
+    started_s: Seconds | None
+    first_token_s: Seconds | None
+    finished_s: Seconds | None
 
 
 class RunResult(Record):

@@ -87,8 +87,13 @@ def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
         status=verdict.status,
         extracted=verdict.extracted,
         finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
         reasoning_tokens=completion.reasoning_tokens,
+        queued_s=completion.queued_s,
+        started_s=completion.started_s,
+        first_token_s=completion.first_token_s,
+        finished_s=completion.finished_s,
     )
 
 

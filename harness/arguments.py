@@ -1,0 +1,138 @@
+"""The command line of every command but ``run``, whose arguments Hydra reads."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from harness import __version__
+from harness.errors import UserError
+from harness.paths import default_results_dir
+
+RUN = "a run id or a run's folder"
+RESULT = "a run id, a run's folder or a result.json"
+LOGS = "; also a sample log of lm-evaluation-harness (samples_*.jsonl) or a result file of evalplus"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as every other mistake is reported: one line, exit status 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raises it as a UserError."""
+        raise UserError(f"{message} (harness --help shows the commands)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their arguments and help."""
+    parser = Parser(
+        prog="harness",
+        description="Cross-checks what is claimed of open reasoning models.",
+        epilog="harness run --help shows how to run a benchmark. "
+        "--debug with any command shows a traceback on errors.",
+    )
+    parser.add_argument("--version", action="version", version=f"gegenprobe {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
+    commands.add_parser("run", help="run a benchmark", add_help=False)
+    _add_on_one_run(commands)
+    _add_compare(commands)
+    _add_claims(commands)
+    _add_grade(commands)
+    commands.add_parser("tasks", help="list the tasks")
+    commands.add_parser("models", help="list the models")
+    commands.add_parser("schema", help="print the JSON Schema of result.json")
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _add_results_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--results-dir", type=Path, default=default_results_dir())
+
+
+def _add_on_one_run(commands: Commands) -> None:
+    for name, text in (
+        ("score", "grade a run's completions again, without generating"),
+        ("validate", "check a run's files against the schema and each other"),
+        ("rerun", "repeat some requests of a run to see how much chance there is in it"),
+    ):
+        command = _add(commands, name, text)
+        command.add_argument("run", metavar="RUN", help=RUN)
+        _add_results_dir(command)
+        if name == "rerun":
+            _add_rerun(command)
+
+
+def _add_rerun(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--n", type=int, default=20, help="requests to repeat (default: 20)")
+    command.add_argument(
+        "--batch-size",
+        type=int,
+        help="how many run at once (default: another number than the run's own)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _add_compare(commands: Commands) -> None:
+    command = _add(commands, "compare", "compare runs problem by problem")
+    command.add_argument("baseline", metavar="BASELINE", help=RESULT + LOGS)
+    command.add_argument("candidates", metavar="CANDIDATE", nargs="+", help="likewise")
+    command.add_argument(
+        "--margin",
+        type=float,
+        default=0.0,
+        metavar="POINTS",
+        help="percentage points by which a candidate may be worse: exit status 5 when it is "
+        "significantly worse than that (default: 0)",
+    )
+    command.add_argument(
+        "--equivalence",
+        type=float,
+        metavar="POINTS",
+        help="test also that the scores are the same within so many points (TOST)",
+    )
+    command.add_argument(
+        "--allow-protocol-mismatch",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="let this field of the protocol differ, and mark the output (may be repeated)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    _add_results_dir(command)
+
+
+def _add_claims(commands: Commands) -> None:
+    command = _add(commands, "claims", "give a verdict on each claim of the articles")
+    command.add_argument("runs", metavar="RUN", nargs="*", help=RESULT)
+    command.add_argument("--article", action="append", default=[], help="only claims of this one")
+    command.add_argument("--category", action="append", default=[], help="only this category")
+    command.add_argument("--verdict", action="append", default=[], help="only this verdict")
+    command.add_argument("--id", action="append", default=[], help="only this claim")
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    shape.add_argument("--markdown", action="store_true", help="print Markdown")
+    _add_results_dir(command)
+    command = _add(commands, "derive", "compute what follows from a model's configuration")
+    command.add_argument("model", metavar="MODEL", help="such as V3; an unknown name lists all")
+    command.add_argument("--against", metavar="MODEL", help="a second model, and the ratios")
+    command.add_argument(
+        "--context", type=int, default=32_768, metavar="TOKENS", help="(default: 32768)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def _add_grade(commands: Commands) -> None:
+    command = commands.add_parser("grade", help="grade answers made elsewhere")
+    command.add_argument("kind", choices=("math", "python"))
+    command.add_argument(
+        "file",
+        metavar="FILE.jsonl",
+        help="'-' is stdin; each line has an id with output and gold (math), or with program and "
+        "perhaps time_limit_s (python)" + LOGS,
+    )
