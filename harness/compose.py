@@ -2,11 +2,14 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.config import did_you_mean, load_run_config
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.paths import CONF_DIR
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 DRY_RUN = "--dry-run"
 # Overrides that say where and what to continue, not what to run.
@@ -22,48 +25,95 @@ def compose_and_run(arguments: list[str]) -> int:
         ConfigError: Hydra cannot compose this.
     """
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    is_dry_run = DRY_RUN in arguments
-    statuses: list[int] = []
-    failures: list[BaseException] = []
-
-    def job(composed: DictConfig) -> None:
-        if any(isinstance(failure, Interrupted) for failure in failures):
-            return  # the rest of a sweep that was stopped
-        hydra_config = HydraConfig.get()
-        overrides = [str(override) for override in hydra_config.overrides.task]
-        is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
-        try:
-            plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-            statuses.append(_execute(plain, is_dry_run=is_dry_run, is_bare_resume=is_bare))
-        except (Exception, Interrupted) as error:  # noqa: BLE001
-            # Raised later: Hydra would print a line of its own before it.
-            failure = error
-            if isinstance(error, OmegaConfBaseException):
-                failure = ConfigError(_words(error))
-            failures.append(failure)
-            statuses.append(getattr(failure, "exit_status", HarnessError.exit_status))
-            if hydra_config.mode == RunMode.MULTIRUN:
-                print(f"harness: {' '.join(overrides)}: {failure}", file=sys.stderr)  # noqa: T201
-
+    jobs = _Jobs(is_dry_run=DRY_RUN in arguments)
     # Makes Hydra raise what went wrong instead of printing it and exiting with 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before = sys.argv
     sys.argv = ["harness run", *(a for a in arguments if a != DRY_RUN)]
     try:
-        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(job)()
+        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")(jobs.run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_words(error)) from error
     finally:
         sys.argv = before
-    if failures and (len(statuses) == 1 or isinstance(failures[-1], Interrupted)):
-        raise failures[-1]
-    return max(statuses, default=0)
+    return jobs.exit_status()
+
+
+class _Jobs:
+    """What Hydra calls: once, or for each job of a sweep."""
+
+    def __init__(self, *, is_dry_run: bool) -> None:
+        self._is_dry_run = is_dry_run
+        self._seen: list[Any] = []
+        self._statuses: dict[str, int] = {}
+        self._failure: BaseException | None = None
+        """Raised when Hydra is done: it would print a line of its own before it."""
+
+    def run(self, composed: "DictConfig") -> None:
+        """Runs one job; what goes wrong in a sweep is printed, and the next one has its turn."""
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        if self._failure is not None:
+            return  # the rest of a sweep that was stopped
+        hydra_config = HydraConfig.get()
+        is_sweep = hydra_config.mode == RunMode.MULTIRUN
+        overrides = [str(override) for override in hydra_config.overrides.task]
+        name = " ".join(overrides)
+        try:
+            plain = _plain(composed)
+            if plain in self._seen:
+                return  # an override took the place of what an experiment sweeps over
+            self._seen.append(plain)
+            if is_sweep:
+                _say(f"job {len(self._seen)}: {name}")
+            is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
+            self._statuses[name] = _execute(
+                plain, is_dry_run=self._is_dry_run, is_bare_resume=is_bare
+            )
+        except Interrupted as interruption:
+            self._failure = interruption
+        except Exception as error:  # noqa: BLE001 - said now or raised later
+            self._statuses[name] = getattr(error, "exit_status", HarnessError.exit_status)
+            if is_sweep:
+                _say(f"{name}: {error}")
+            else:
+                self._failure = error
+
+    def exit_status(self) -> int:
+        """The highest of all jobs; after a sweep with failures each job's is printed.
+
+        Raises:
+            BaseException: What ended the only job, or the sweep.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if len(self._statuses) > 1 and any(self._statuses.values()):
+            for name, status in self._statuses.items():
+                _say(f"exit status {status}: {name}")
+        return max(self._statuses.values(), default=0)
+
+
+def _say(line: str) -> None:
+    print(f"harness: {line}", file=sys.stderr)  # noqa: T201
+
+
+def _plain(composed: "DictConfig") -> Any:
+    """The configuration without OmegaConf.
+
+    Raises:
+        ConfigError: A value is missing or refers to nothing.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_words(error)) from error
 
 
 def _execute(composed: dict[str, Any], *, is_dry_run: bool, is_bare_resume: bool) -> int:

@@ -116,7 +116,23 @@ def test_cfg_job_prints_the_configuration_and_runs_nothing():
 def test_a_sweep_goes_on_after_a_job_that_fails():
     done = harness("run", "-m", "seed=1,2", "tasks=[nope]")
     assert done.returncode == 2
-    assert [line.split(" ")[1] for line in done.stderr.splitlines()] == ["seed=1", "seed=2"]
+    mistake = "tasks: no task 'nope'; there are aime24, gsm8k, humaneval, math500, math_mini"
+    assert done.stderr.splitlines() == [
+        "harness: job 1: seed=1 tasks=[nope]",
+        f"harness: seed=1 tasks=[nope]: {mistake}",
+        "harness: job 2: seed=2 tasks=[nope]",
+        f"harness: seed=2 tasks=[nope]: {mistake}",
+        "harness: exit status 2: seed=1 tasks=[nope]",
+        "harness: exit status 2: seed=2 tasks=[nope]",
+    ]
+
+
+def test_an_override_takes_the_place_of_what_is_swept_over():
+    """Hydra would run the same configuration once for each value that it no longer has."""
+    done = harness("run", "-m", "seed=1,2", "seed=3", "tasks=[nope]")
+    assert [line for line in done.stderr.splitlines() if "job" in line] == [
+        "harness: job 1: seed=3 tasks=[nope]"
+    ]
 
 
 def test_a_wrong_configuration_is_a_config_error():
