@@ -72,6 +72,15 @@ class LimitsConfig(Record):
     max_truncated_fraction: Fraction
 
 
+class RequiresConfig(Record):
+    """The machine that an experiment is meant for: on a smaller one its answer would be another."""
+
+    gpus: Annotated[int, Field(ge=1)]
+    """NVIDIA GPUs that the process may use."""
+    gpu_memory_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Of each; null: any."""
+
+
 class RunConfig(Record):
     """Everything that decides what a run does."""
 
@@ -85,6 +94,7 @@ class RunConfig(Record):
     scoring: ScoringConfig
     sandbox: SandboxConfig
     limits: LimitsConfig
+    requires: RequiresConfig | None = None
     results_dir: str | None
     data_dir: str | None
     resume: str | None
@@ -150,7 +160,7 @@ class RunConfig(Record):
 
 
 # What may differ between a run and its continuation.
-NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir"})
+NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir", "requires"})
 
 
 def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
@@ -218,6 +228,7 @@ def did_you_mean(place: list[str]) -> str:
         "scoring": ScoringConfig,
         "sandbox": SandboxConfig,
         "limits": LimitsConfig,
+        "requires": RequiresConfig,
         "pricing": Pricing,
     }
     owner = models.get(".".join(place[:-1]))

@@ -15,6 +15,30 @@ LEAST_FREE_BYTES = 64 << 20
 _BYTES_PER_PARAMETER = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 
 
+def check_requirements(config: RunConfig, machine: Provenance) -> None:
+    """Compares the machine with what the experiment is meant for.
+
+    Raises:
+        UnavailableError: It lacks GPUs, or they lack memory; says what is needed and what is here.
+    """
+    wanted = config.requires
+    if wanted is None:
+        return
+    least = wanted.gpu_memory_bytes or 0
+    fitting = [gpu for gpu in machine.gpus if gpu.memory_bytes is None or gpu.memory_bytes >= least]
+    if len(fitting) >= wanted.gpus:
+        return
+    each = f" with {least / 1e9:.0f} GB each" if least else ""
+    here = ", ".join(
+        gpu.name + ("" if gpu.memory_bytes is None else f" ({gpu.memory_bytes / 1e9:.0f} GB)")
+        for gpu in machine.gpus
+    )
+    raise UnavailableError(
+        f"requires.gpus={wanted.gpus}: this experiment needs {wanted.gpus} NVIDIA GPU(s){each}, "
+        f"this machine has {here or 'none'}; --dry-run shows its plan, requires=null lifts this"
+    )
+
+
 def check_memory(config: RunConfig, machine: Provenance) -> None:
     """Compares the model's weights and one full context with the memory there is.
 

@@ -4,7 +4,7 @@ from harness.config import RunConfig
 from harness.engines.build import ReplayConfig, resolve_auto
 from harness.errors import UnavailableError
 from harness.models import LocalModel, is_here, origin, resolve
-from harness.preflight import check_memory, memory_needed_bytes
+from harness.preflight import check_memory, check_requirements, memory_needed_bytes
 from harness.prompts import Codec
 from harness.provenance import collect
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
@@ -14,9 +14,14 @@ def plan(config: RunConfig) -> int:
     """Prints the plan to stdout.
 
     Returns:
-        0 when this machine could run it, 3 when not; the reason stands in the plan.
+        0, on a machine that could not run it too: the reason stands in the plan.
     """
-    engine, why = resolve_auto(config.engine)
+    refusals: list[str] = []
+    try:
+        engine, why = resolve_auto(config.engine)
+    except UnavailableError as error:
+        engine, why = config.engine, f"engine={config.engine.kind}, as asked"
+        refusals.append(str(error))
     config = config.model_copy(update={"engine": engine})
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
     if isinstance(config.model, LocalModel):
@@ -35,15 +40,16 @@ def plan(config: RunConfig) -> int:
         to_fetch += [fetch] if fetch else []
     lines += _amounts(config, counts)
     lines.append(f"to fetch   {'; '.join(to_fetch) or 'nothing'}")
-    status = 0
-    try:
-        check_memory(config, collect())
-    except UnavailableError as error:
-        lines.append(f"cannot run {error}")
-        status = error.exit_status
+    machine = collect()
+    for check in (check_requirements, check_memory):
+        try:
+            check(config, machine)
+        except UnavailableError as error:
+            refusals.append(str(error))
+    lines += [f"cannot run {refusal}" for refusal in refusals]
     lines += _first_prompt(config, loaded)
     print("\n".join(lines))  # noqa: T201
-    return status
+    return 0
 
 
 def _plan_task(

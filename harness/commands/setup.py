@@ -15,7 +15,7 @@ from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
 from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
 from harness.pipeline import Question
-from harness.preflight import check_disk, check_memory
+from harness.preflight import check_disk, check_memory, check_requirements
 from harness.prompts import Codec
 from harness.provenance import collect
 from harness.records import Problem, Prompt
@@ -50,6 +50,7 @@ def results_dir_of(config: RunConfig) -> Path:
 def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     """Makes a new run; fails on what can fail cheaply before it fetches or loads anything large."""
     machine = collect()
+    check_requirements(config, machine)
     check_memory(config, machine)
     check_disk(results_dir)
     tasks = [load_task(selection, config.data_path) for selection in config.selections]

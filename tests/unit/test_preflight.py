@@ -3,7 +3,12 @@
 import pytest
 
 from harness.errors import StoreError, UnavailableError
-from harness.preflight import check_disk, check_memory, memory_needed_bytes
+from harness.preflight import (
+    check_disk,
+    check_memory,
+    check_requirements,
+    memory_needed_bytes,
+)
 from harness.provenance import GpuInfo, collect
 from tests.conf.test_compose import compose
 
@@ -76,4 +81,21 @@ def test_a_disk_without_room_is_named(monkeypatch, tmp_path):
         check_disk(tmp_path / "not" / "there" / "yet")
     assert str(error.value) == (
         f"results_dir={tmp_path}/not/there/yet: 5 MiB free there, a run needs at least 64 MiB"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gpus", "here"),
+    [((), "none"), ((40,), "NVIDIA H200 (40 GB)"), ((141, 40), None), ((141,), None)],
+)
+def test_an_experiment_refuses_a_machine_that_it_is_not_meant_for(gpus, here):
+    config = compose("requires={gpus: 1, gpu_memory_bytes: 80e9}")
+    if here is None:
+        check_requirements(config, machine(gpus=gpus))
+        return
+    with pytest.raises(UnavailableError) as caught:
+        check_requirements(config, machine(gpus=gpus))
+    assert str(caught.value) == (
+        "requires.gpus=1: this experiment needs 1 NVIDIA GPU(s) with 80 GB each, this machine has "
+        f"{here}; --dry-run shows its plan, requires=null lifts this"
     )
