@@ -61,6 +61,29 @@ def command(results: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "harness", head, *rest, *own]
 
 
+def start(results: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts the command and goes on."""
+    return subprocess.Popen(
+        command(results, *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
+    """Sends a signal; returns the exit status and what stderr said."""
+    process.send_signal(number)
+    _, err = process.communicate()
+    return process.returncode, err
+
+
+def manifest(folder: Path) -> dict:
+    """What a run says of itself."""
+    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
 def tiny_run(model: Path, *more: str) -> list[str]:
     """A run of the tiny model: 12 problems, greedy, cut off at 96 tokens."""
     return [

@@ -13,17 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import command, last_line, records, tiny_run
-
-
-def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(tmp_path, *arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+from tests.e2e.conftest import command, last_line, manifest, records, start, stop, tiny_run
 
 
 def wait_for_lines(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> Path:
@@ -36,25 +26,26 @@ def wait_for_lines(tmp_path: Path, count: int, process: subprocess.Popen[str]) -
     raise AssertionError(f"the run ended too early: {process.communicate()}")
 
 
-def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
-    process.send_signal(number)
-    _, err = process.communicate()
-    return process.returncode, err
-
-
-def manifest(folder: Path) -> dict:
-    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tiny_model, tmp_path_factory):
-    """The completions of a run that nothing happened to, by request id."""
+    """A run that nothing happened to: its texts, and its verdicts, by request id."""
     results = tmp_path_factory.mktemp("undisturbed")
     process = start(results, *tiny_run(tiny_model))
     out, err = process.communicate()
     assert process.returncode == 0, err
     folder = Path(json.loads(out.splitlines()[-1])["path"])
+    return texts(folder), verdicts(folder)
+
+
+def texts(folder: Path) -> dict[str, str]:
     return {each["request_id"]: each["text"] for each in records(folder, "completions")}
+
+
+def verdicts(folder: Path) -> dict[str, tuple[str, str | None]]:
+    return {
+        each["request_id"]: (each["status"], each["extracted"])
+        for each in records(folder, "verdicts")
+    }
 
 
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
@@ -74,12 +65,9 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     kept = {each["request_id"]: each["text"] for each in records_if_whole(folder)}
     done = harness("run", f"resume={folder.name}")
     assert done.returncode == 0, done.stderr
-    completions = records(folder, "completions")
-    assert sorted(each["request_id"] for each in completions) == sorted(undisturbed)
-    texts = {each["request_id"]: each["text"] for each in completions}
-    assert kept.items() <= texts.items(), "something that was recorded was made again"
-    verdicts = [each["request_id"] for each in records(folder, "verdicts")]
-    assert sorted(verdicts) == sorted(undisturbed)
+    assert kept.items() <= texts(folder).items(), "something that was recorded was made again"
+    assert (texts(folder), verdicts(folder)) == undisturbed
+    assert len(records(folder, "completions")) == len(records(folder, "verdicts")) == 12
     assert manifest(folder)["status"] == "complete"
     assert len(manifest(folder)["sessions"]) >= 2
     assert harness("validate", folder.name).returncode == 0
@@ -105,7 +93,7 @@ def test_a_signal_stops_in_order_and_the_same_command_goes_on(
     done = harness(*tiny_run(tiny_model, "resume=auto"))
     assert done.returncode == 0, done.stderr
     assert last_line(done)["run_id"] == folder.name
-    assert {each["request_id"] for each in records(folder, "completions")} == set(undisturbed)
+    assert (texts(folder), verdicts(folder)) == undisturbed
 
 
 @pytest.mark.parametrize("after_s", [0.7, 1.6, 2.6, 3.6])
