@@ -1,0 +1,431 @@
+"""Two runs on the same problems: difference, tests, equivalence. Numbers in, numbers out.
+
+What is paired is the *problem*: each side's score of it is the mean over its samples, and the
+difference is taken there. Differences are "after minus before", so a negative one is a loss. As
+in ``statistics`` two questions are kept apart: what other problems would show (``new_problems``),
+and what these very problems would show again (``fixed_benchmark``).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness.statistics import (
+    CHUNK_ELEMENTS,
+    DRAWS,
+    SEED,
+    Floats,
+    Interval,
+    Ints,
+    fraction_interval,
+    standard_errors,
+)
+
+ErrorModel = Literal["new_problems", "fixed_benchmark"]
+_EXACT_FLIPS = 13
+"""Up to so many differing problems all 2^m sign flips are fewer than ``DRAWS``."""
+_TIE = 1e-9
+"""Sums that differ by less are equal: the smallest real step is 1 / (64 * 64) or so."""
+
+
+class Pairs(NamedTuple):
+    """One row for each problem that both sides answered. Made by ``pair_up``."""
+
+    solved_before: Ints
+    samples_before: Ints
+    solved_after: Ints
+    samples_after: Ints
+
+    @property
+    def n(self) -> int:
+        """Problems."""
+        return len(self.solved_before)
+
+    @property
+    def before(self) -> Floats:
+        """The first side's score of each problem, in [0, 1]."""
+        return self.solved_before / self.samples_before
+
+    @property
+    def after(self) -> Floats:
+        """The second side's."""
+        return self.solved_after / self.samples_after
+
+    @property
+    def differences(self) -> Floats:
+        """After minus before, in [-1, 1]."""
+        return self.after - self.before
+
+    @property
+    def is_single(self) -> bool:
+        """Every problem has one sample on either side."""
+        return bool((self.samples_before == 1).all() and (self.samples_after == 1).all())
+
+
+def pair_up(
+    solved_before: ArrayLike,
+    samples_before: ArrayLike,
+    solved_after: ArrayLike,
+    samples_after: ArrayLike,
+) -> Pairs:
+    """Takes the four counts of each problem; their order makes no difference to anything.
+
+    Raises:
+        ValueError: A problem has no sample on one side, or more solved ones than samples.
+    """
+    given = (solved_before, samples_before, solved_after, samples_after)
+    columns = [np.asarray(column, dtype=np.int64) for column in given]
+    c, n, d, m = columns
+    if (n < 1).any() or (m < 1).any() or (c < 0).any() or (c > n).any() or (d < 0).any():
+        raise ValueError("each problem needs 0 <= solved <= samples and samples >= 1 on each side")
+    if (d > m).any():
+        raise ValueError("more solved than sampled")
+    order = np.lexsort(tuple(reversed(columns)))
+    return Pairs(*(column[order] for column in columns))
+
+
+# --- the difference ---------------------------------------------------------------------------
+
+
+def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
+    """Mean difference, as far as it holds for other problems like these.
+
+    Agresti and Min's interval for paired proportions (Statistics in Medicine 2005, 24:729): a
+    normal interval after two problems are added, half of one better, half of one worse, one
+    equal. For several samples the added differences have the size that a difference here has (the
+    root mean square of those that are not 0, or 1 if all are). With one sample that *is* their
+    interval. It has a width where nothing differs, and covers 94 to 97 % of 2,000 simulated pairs
+    of 164 problems at p = 0.05, 0.5 and 0.93; of 50 problems at p = 0.05 with one sample 99 %.
+    """
+    if pairs.n == 0:
+        return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
+    d = pairs.differences
+    value = float(d.mean())
+    middle, error = _shrunken(d)
+    half = _normal_quantile((1 + confidence) / 2) * error
+    kind = "" if pairs.is_single else ", generalised to several samples"
+    method = f"Agresti-Min {confidence:.4g} interval over {pairs.n} paired problems{kind}"
+    low, high = min(middle - half, value), max(middle + half, value)
+    return Interval(value, max(low, -1.0), min(high, 1.0), pairs.n, method)
+
+
+def _shrunken(d: Floats) -> tuple[float, float]:
+    """Mean and its standard error after the two problems are added."""
+    size, squares, differing = len(d) + 2, float((d**2).sum()), int((d != 0).sum())
+    typical = squares / differing if differing else 1.0
+    middle = float(d.sum()) / size
+    return middle, float(np.sqrt(((squares + typical) / size - middle**2) / size))
+
+
+def difference_on_benchmark(
+    pairs: Pairs, confidence: float = 0.95, benchmark_size: int | None = None
+) -> Interval:
+    """Mean difference, as far as these very problems would show it again: decoding noise.
+
+    Normal interval with the squares of both sides' within-problem errors; of a subset of a
+    ``benchmark_size`` problems also the noise of its choice. On each side one more sample is
+    taken to have come out otherwise than its problem's others, so that samples that all agree
+    leave a width. None where a side has one sample of every problem.
+    """
+    if pairs.n == 0:
+        return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
+    d = pairs.differences
+    value, n = float(d.mean()), pairs.n
+    noise = [
+        _decoding_error(pairs.solved_before, pairs.samples_before),
+        _decoding_error(pairs.solved_after, pairs.samples_after),
+    ]
+    if noise[0] is None or noise[1] is None:
+        return Interval(value, None, None, n, _NO_NOISE)
+    fraction = n / (benchmark_size or n)
+    between = float(d.var(ddof=1)) / n if n > 1 else 0.0
+    error = np.sqrt((1 - fraction) * between + fraction * (noise[0] ** 2 + noise[1] ** 2))
+    half = _normal_quantile((1 + confidence) / 2) * float(error)
+    of = "" if fraction == 1 else f", as a subset of {benchmark_size}"
+    method = f"normal {confidence:.4g} interval from decoding noise within {n} problems{of}"
+    return Interval(value, max(value - half, -1.0), min(value + half, 1.0), n, method)
+
+
+_NO_NOISE = (
+    "undefined: with one sample per problem, decoding noise cannot be told from the problems' "
+    "difficulty"
+)
+
+
+def _decoding_error(solved: Ints, samples: Ints) -> float | None:
+    """Standard error of one side's mean from its decoding noise."""
+    if not (samples > 1).any():
+        return None
+    n = len(samples)
+    found = standard_errors(solved, samples).fixed_benchmark
+    if found is None:  # a single problem: what its own samples say
+        p, k = float(solved[0] / samples[0]), int(samples[0])
+        found = float(np.sqrt(p * (1 - p) / (k - 1)))
+    return float(np.hypot(found, 1 / (float(samples.mean()) * n)))
+
+
+# --- tests ------------------------------------------------------------------------------------
+
+
+class Test(NamedTuple):
+    """Is there a difference, and is it a loss beyond the margin?"""
+
+    p: float | None
+    """Two-sided, of no difference. None without problems."""
+    p_worse: float | None
+    """One-sided, of a loss no larger than the margin."""
+    better: int
+    """Problems with a higher score after."""
+    worse: int
+    method: str
+
+
+def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: int = SEED) -> Test:
+    """Tests a difference.
+
+    One sample on each side: McNemar's exact test. Several: the sign-flip permutation test of the
+    problems' differences, all flips where these are few, else ``draws`` of them. A loss beyond a
+    ``margin`` > 0 is tested by the statistic of ``difference``'s interval, and its p is never
+    below that of any loss at all.
+    """
+    d = pairs.differences
+    better, worse = int((d > 0).sum()), int((d < 0).sum())
+    if pairs.n == 0:
+        return Test(None, None, 0, 0, "undefined: no problem is answered on both sides")
+    if pairs.is_single:
+        p, p_worse = _mcnemar(better, worse)
+        method = "exact McNemar test"
+    else:
+        p, p_worse, flips = _sign_flips(d, draws, seed)
+        method = f"sign-flip permutation test over problems, {flips}"
+    if margin > 0:
+        middle, error = _shrunken(d)
+        p_worse = max(p_worse, _normal_cdf((middle + margin) / error))
+    return Test(p, p_worse, better, worse, method)
+
+
+def _mcnemar(better: int, worse: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    if better + worse == 0:
+        return 1.0, 1.0
+    both = binomtest(worse, better + worse).pvalue
+    return float(both), float(binomtest(worse, better + worse, alternative="greater").pvalue)
+
+
+def _sign_flips(d: Floats, draws: int, seed: int) -> tuple[float, float, str]:
+    """Two-sided and one-sided (a loss) p. By hand: SciPy's takes 15 times as long."""
+    sizes = np.sort(np.abs(d[d != 0]))  # of these alone, so that swapping the sides changes no p
+    m, total = len(sizes), float(d.sum())
+    if m <= _EXACT_FLIPS:
+        patterns = (np.arange(2**m)[:, None] >> np.arange(m)) & 1
+        sums = (2 * patterns - 1) @ sizes
+        extra, how = 0, f"all {2**m} flips"
+    else:
+        sums = np.concatenate(list(_flipped_sums(sizes, draws, seed)))
+        extra, how = 1, f"{draws} flips, seed {seed}"
+    both = int((np.abs(sums) >= abs(total) - _TIE).sum()) + extra
+    # The sums' distribution is symmetric, so this too is the same with the sides swapped.
+    loss = int((sums >= -total - _TIE).sum()) + extra
+    count = len(sums) + extra
+    return both / count, loss / count, how
+
+
+def _flipped_sums(sizes: Floats, draws: int, seed: int) -> Iterator[Floats]:
+    rng = np.random.default_rng(seed)
+    chunk = max(1, CHUNK_ELEMENTS // len(sizes))
+    for start in range(0, draws, chunk):
+        shape = (min(chunk, draws - start), len(sizes))
+        flips = rng.integers(0, 2, size=shape, dtype=np.int8)
+        yield 2 * (flips @ sizes) - sizes.sum()
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's adjusted p-values, by statsmodels; None stays None and counts for nothing."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = [p for p in p_values if p is not None]
+    if not known:
+        return [None] * len(p_values)
+    adjusted = iter(multipletests(known, method="holm")[1])
+    return [None if p is None else float(next(adjusted)) for p in p_values]
+
+
+def is_equivalent(interval: Interval, margin: float) -> bool | None:
+    """TOST at 5 %: the 90 % interval of the difference lies inside ±margin. None: unknown."""
+    if interval.low is None or interval.high is None:
+        return None
+    return -margin < interval.low and interval.high < margin
+
+
+# --- against a published score ----------------------------------------------------------------
+
+
+class Published(NamedTuple):
+    """A published score, as a fraction."""
+
+    score: float
+    margin: float
+    """How far apart is still the same."""
+    standard_error: float = 0.0
+    """Its own, under the error model that is asked."""
+
+
+class Replication(NamedTuple):
+    """What one run says of a published score."""
+
+    verdict: Literal["reproduced", "challenged", "inconclusive"] | None
+    """None where the error model has no interval."""
+    ninety: Interval
+    """Run minus published, 90 %."""
+    ninety_five: Interval
+
+
+def replicate(
+    solved: ArrayLike,
+    samples: ArrayLike,
+    published: Published,
+    model: ErrorModel,
+    benchmark_size: int | None = None,
+) -> Replication:
+    """TOST of a run's score against a published one.
+
+    *reproduced* if the 90 % interval of the difference lies inside ±margin, *challenged* if the
+    95 % interval lies wholly outside, *inconclusive* otherwise.
+
+    Args:
+        solved: Solved samples per problem.
+        samples: Samples per problem.
+        published: What is to be reproduced.
+        model: What is random: the decoding alone, or the problems too.
+        benchmark_size: Problems of the whole benchmark, of which these are a subset.
+    """
+    ninety, ninety_five = (
+        _minus(score_interval(solved, samples, model, level, benchmark_size), published, level)
+        for level in (0.90, 0.95)
+    )
+    if ninety.low is None or ninety_five.low is None or ninety_five.high is None:
+        return Replication(None, ninety, ninety_five)
+    if is_equivalent(ninety, published.margin):
+        return Replication("reproduced", ninety, ninety_five)
+    is_outside = ninety_five.low > published.margin or ninety_five.high < -published.margin
+    return Replication("challenged" if is_outside else "inconclusive", ninety, ninety_five)
+
+
+def score_interval(
+    solved: ArrayLike,
+    samples: ArrayLike,
+    model: ErrorModel,
+    confidence: float = 0.95,
+    benchmark_size: int | None = None,
+) -> Interval:
+    """Mean score of a run under either error model."""
+    c, k = np.asarray(solved, dtype=np.int64), np.asarray(samples, dtype=np.int64)
+    if model == "new_problems":
+        return fraction_interval(c / k, confidence)
+    n = len(k)
+    if n == 0:
+        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
+    value, noise = float(np.sort(c / k).mean()), _decoding_error(c, k)
+    if noise is None:
+        return Interval(value, None, None, n, _NO_NOISE)
+    fraction = n / (benchmark_size or n)
+    between = float(np.sort(c / k).var(ddof=1)) / n if n > 1 else 0.0
+    error = float(np.sqrt((1 - fraction) * between + fraction * noise**2))
+    half = _normal_quantile((1 + confidence) / 2) * error
+    method = f"normal {confidence:.4g} interval from decoding noise within {n} problems"
+    return Interval(value, max(value - half, 0.0), min(value + half, 1.0), n, method)
+
+
+def lower_bound(solved: ArrayLike, samples: ArrayLike, confidence: float = 0.95) -> float | None:
+    """One-sided lower bound of a score on new problems. Wilson's where there is one sample."""
+    c, k = np.asarray(solved, dtype=np.float64), np.asarray(samples, dtype=np.float64)
+    return fraction_interval(c / k, 2 * confidence - 1).low
+
+
+def _minus(score: Interval, published: Published, confidence: float) -> Interval:
+    """Score minus published score, their errors independent (Newcombe's square-and-add)."""
+    if score.value is None or score.low is None or score.high is None:
+        return score
+    half = _normal_quantile((1 + confidence) / 2) * published.standard_error
+    value = score.value - published.score
+    low = value - float(np.hypot(score.value - score.low, half))
+    high = value + float(np.hypot(score.high - score.value, half))
+    return Interval(value, low, high, score.n, f"{score.method}, minus {published.score:g}")
+
+
+# --- ratios of ratios -------------------------------------------------------------------------
+
+
+def ratio_of_ratios(
+    before: tuple[ArrayLike, ArrayLike],
+    after: tuple[ArrayLike, ArrayLike],
+    *,
+    confidence: float = 0.95,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Interval:
+    """How many times as large after a ratio of sums is as before, such as cost per solved task.
+
+    Percentile bootstrap over problems: a draw takes a problem's four numbers together. An end is
+    None where too many draws have a ratio without an upper bound, or none at all.
+
+    Args:
+        before: Numerators and denominators >= 0, one of each per problem.
+        after: Likewise.
+        confidence: Of the interval.
+        draws: Of the bootstrap.
+        seed: Of the draws.
+    """
+    columns = [np.asarray(column, dtype=np.float64) for column in (*before, *after)]
+    n = len(columns[0])
+    if n == 0:
+        return Interval(None, None, None, 0, "undefined: no problems")
+    table = np.stack([column[np.lexsort(columns)] for column in columns], axis=1)
+    a, b, c, d = table.sum(axis=0)
+    if b == 0 or d == 0 or a == 0:
+        return Interval(None, None, None, n, "undefined: a side has nothing to divide by")
+    value = float((c / d) / (a / b))
+    drawn = np.concatenate(list(_drawn_sums(table, draws, seed)))
+    top, bottom = drawn[:, 2] * drawn[:, 1], drawn[:, 0] * drawn[:, 3]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = top / bottom
+    # 0 / 0 may be anything: it counts as the lowest for the low end, as the highest for the high.
+    tail = (1 - confidence) / 2
+    unknown = np.isnan(ratios)
+    low = float(np.quantile(np.where(unknown, 0.0, ratios), tail, method="lower"))
+    high = float(np.quantile(np.where(unknown, np.inf, ratios), 1 - tail, method="higher"))
+    method = (
+        f"ratio of ratios of sums; percentile bootstrap {confidence:.4g} interval over {n} "
+        f"paired problems, {draws} draws, seed {seed}"
+    )
+    return Interval(
+        value,
+        min(low, value) if np.isfinite(low) else None,
+        max(high, value) if np.isfinite(high) else None,
+        n,
+        method if np.isfinite(high) else f"{method}; no upper bound",
+    )
+
+
+def _drawn_sums(table: Floats, draws: int, seed: int) -> Iterator[Floats]:
+    """Sums over problems drawn with replacement, a few draws at a time."""
+    rng, n = np.random.default_rng(seed), len(table)
+    chunk = max(1, CHUNK_ELEMENTS // n)
+    for start in range(0, draws, chunk):
+        size = min(chunk, draws - start)
+        yield rng.multinomial(n, np.full(n, 1 / n), size=size) @ table
+
+
+def _normal_quantile(probability: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.ppf(probability))
+
+
+def _normal_cdf(z: float) -> float:
+    from scipy.stats import norm
+
+    return float(norm.cdf(z))
