@@ -1,0 +1,139 @@
+"""The tables of ``harness rerun``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.records import Estimate
+from harness.report.summary import WIDTH_WITHOUT_TERMINAL
+from harness.rerun import Figures, RerunReport
+
+ALWAYS_SHOWN = ("engine", "device", "dtype", "host")
+"""Other facts only where they differ."""
+
+ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("repeated", lambda f: f"{f.repeated} of {f.requests}"),
+    ("errors this time", lambda f: str(f.errors)),
+    ("texts the same", lambda f: str(f.texts_same)),
+    ("texts different", lambda f: f"{f.texts_different}: {_percent(f.texts)}"),
+    ("  95 % interval", lambda f: _interval(f.texts)),
+    ("  same until, median", lambda f: _characters(f.first_difference_median)),
+    ("finish reason changed", lambda f: str(f.finish_reason_changed)),
+    ("token count changed", lambda f: str(f.tokens_changed)),
+    ("tokens, run and repetition", lambda f: f"{f.tokens_before:,}, {f.tokens_after:,}"),
+    ("extracted answer changed", lambda f: str(f.extracted_changed)),
+    ("verdict reads otherwise", lambda f: str(f.status_changed)),
+    ("  correct to not correct", lambda f: str(f.correct_to_wrong)),
+    ("  not correct to correct", lambda f: str(f.wrong_to_correct)),
+    ("verdict flips", lambda f: _percent(f.flips)),
+    ("  95 % interval", lambda f: _interval(f.flips)),
+    ("noise of accuracy", lambda f: _points(f.noise.value)),
+    ("  ruled out above", lambda f: _points(f.noise.high)),
+)
+
+
+def print_rerun(report: RerunReport, file: Path) -> None:
+    """Prints a repetition to stdout."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    console.print(f"[bold]{escape(report.run_id)}[/bold], {_batches(report)}\n", soft_wrap=True)
+    console.print(_figures_table(report.figures))
+    console.print()
+    console.print(_strata_table(report))
+    console.print()
+    console.print(_facts_table(report))
+    console.print(f"\n{_meaning(report.figures[0])}", soft_wrap=True)
+    if report.regraded_otherwise:
+        console.print(
+            f"note: the run's own texts, graded again here, got {report.regraded_otherwise} other "
+            "verdicts than are recorded; flips are counted between verdicts made here",
+            soft_wrap=True,
+        )
+    for note in report.notes:
+        console.print(f"note: {escape(note)}", soft_wrap=True)
+    console.print(f"\nfile {escape(str(file))}", soft_wrap=True)
+
+
+def _batches(report: RerunReport) -> str:
+    before = report.batch_size_before
+    return (
+        f"batch size {'left to the engine' if before is None else before} "
+        f"({_at_once(report.at_once_before)}), repeated with {report.batch_size_after} "
+        f"({_at_once(report.at_once_after)})"
+    )
+
+
+def _at_once(count: int | None) -> str:
+    return "unknown how many at once" if count is None else f"at most {count} at once"
+
+
+def _meaning(figures: Figures) -> str:
+    noise = figures.noise
+    if noise.value is None or noise.high is None:
+        return "No repetition was graded: the noise floor is unknown."
+    text = (
+        f"Two runs of these {figures.requests} requests with the same seeds differ by up to "
+        f"{_points(noise.value)} of accuracy from this alone; the {figures.repeated} repeated "
+        f"cannot rule out {_points(noise.high)}."
+    )
+    p = figures.direction_p
+    if p is not None and p < 0.05:  # noqa: PLR2004 - the level of every test here
+        text += f" The flips go one way (p = {p:.2g}): that is a shift, and no mere noise."
+    return text
+
+
+def _table(*columns: str) -> Table:
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    return table
+
+
+def _figures_table(figures: Sequence[Figures]) -> Table:
+    table = _table("")
+    for each in figures:
+        table.add_column(each.task or "all", justify="right")
+    for label, show in ROWS:
+        table.add_row(label, *(show(each) for each in figures))
+    return table
+
+
+def _strata_table(report: RerunReport) -> Table:
+    table = _table("task", "verdict in the run")
+    for name in ("requests", "repeated", "texts different", "flips"):
+        table.add_column(name, justify="right")
+    for each in report.strata:
+        counts = (each.requests, each.repeated, each.texts_different, each.flips)
+        table.add_row(each.task, each.status, *map(str, counts))
+    return table
+
+
+def _facts_table(report: RerunReport) -> Table:
+    table = _table("made with", "run", "repetition", "")
+    for fact in report.facts:
+        if fact.name in ALWAYS_SHOWN or fact.differs:
+            cells = map(escape, (fact.name, fact.run, fact.repetition))
+            table.add_row(*cells, "differs" if fact.differs else "")
+    return table
+
+
+def _percent(estimate: Estimate) -> str:
+    return "unknown" if estimate.value is None else f"{100 * estimate.value:.1f} %"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "unknown"
+    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
+
+
+def _characters(median: float | None) -> str:
+    return "always" if median is None else f"{median:,.0f} characters"
+
+
+def _points(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f} points"
