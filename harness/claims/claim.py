@@ -1,0 +1,407 @@
+"""One claim: what an article says, what the sources say, and how the claim can be decided.
+
+A claim is data, written by people. ``documentary`` is their reading of the sources and ``forecast``
+what they expected before anything was run; neither is a measurement. What a run or arithmetic shows
+is computed elsewhere, from ``measured``, ``derived`` and ``ablation``.
+"""
+
+import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from harness.pricing import Grade
+from harness.records import Record
+
+Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S.*\S$|^\S$")]
+"""Text without a line break, and without space around it."""
+ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Date = Annotated[str, Field(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")]
+"""As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
+
+ARTICLES = {
+    "000_3950614dee9eaa5f.txt": "A0",
+    "001_3edcd5861e2d5fc1.txt": "A1",
+    "002_a8380ff7c162939b.txt": "A2",
+    "003_82ee763945ff646e.txt": "A3",
+    "004_448969e6d56a989c.txt": "A4",
+}
+"""The articles' files, with the short name of each."""
+
+Article = Literal[
+    "000_3950614dee9eaa5f.txt",
+    "001_3edcd5861e2d5fc1.txt",
+    "002_a8380ff7c162939b.txt",
+    "003_82ee763945ff646e.txt",
+    "004_448969e6d56a989c.txt",
+]
+Category = Literal[
+    "benchmark_accuracy",
+    "training_cost",
+    "api_price",
+    "architecture",
+    "hardware",
+    "home_pc",
+    "market",
+    "licence",
+    "other",
+]
+Method = Literal["measured", "derived", "ablation", "documentary", "not_testable"]
+ClaimVerdict = Literal["reproduced", "challenged", "inconclusive", "not_testable"]
+Tag = Literal["value", "attribution", "scope", "source", "snapshot"]
+"""Why: the number itself, whose it is, how far it reaches, where it comes from, or its moment."""
+Comparison = Literal[
+    "equals", "about", "at_least", "at_most", "more_than", "less_than", "qualitative"
+]
+Rule = Literal[
+    "lower_bound_from_distill",
+    "proxy_ratio",
+    "home_pc",
+    "cost_below_price",
+    "derived_equality",
+    "speed_ratio",
+    "published_comparison",
+    "documentary",
+]
+Unit = Literal[
+    "bytes",
+    "bytes/s",
+    "bytes/token",
+    "count",
+    "date",
+    "days",
+    "factor",
+    "flop/token",
+    "gpu_hours",
+    "gpus",
+    "nodes",
+    "parameters",
+    "percent",
+    "points",
+    "rating",
+    "tokens/s",
+    "usd",
+    "usd/hour",
+    "usd/million_tokens",
+    "weeks",
+]
+"""``percent`` as the articles print it, 92 and not 0.92; ``factor`` is a ratio, 1.8."""
+
+
+Value = int | float | datetime.date
+
+
+def _check_date(value: Value, unit: Unit) -> None:
+    if isinstance(value, datetime.date) != (unit == "date"):
+        raise ValueError(f"value={value} has the unit '{unit}'; a date has 'date', and no other")
+
+
+class Figure(Record):
+    """A number as an article prints it."""
+
+    what: Line
+    """What is counted: ``fall of Nvidia's share price``. A loss is a positive fall."""
+    value: Value
+    unit: Unit
+    last_digit: float | None = None
+    """What one step of the last printed digit is worth: 1 for 85, 100,000 for 5.6 million.
+
+    None for a date."""
+
+    @model_validator(mode="after")
+    def _has_a_precision(self) -> Self:
+        _check_date(self.value, self.unit)
+        if (self.unit == "date") != (self.last_digit is None):
+            raise ValueError("last_digit: one step of the last printed digit; null for a date")
+        if self.last_digit is not None and self.last_digit <= 0:
+            raise ValueError(f"last_digit={self.last_digit} should be above 0")
+        return self
+
+    @property
+    def number(self) -> float:
+        """The value.
+
+        Raises:
+            ValueError: It is a date.
+        """
+        if isinstance(self.value, datetime.date):
+            raise ValueError(f"{self.value} is a date")
+        return float(self.value)
+
+    @property
+    def lower_edge(self) -> float:
+        """The smallest number that rounds to what is printed."""
+        return self.number - (self.last_digit or 0) / 2
+
+    @property
+    def upper_edge(self) -> float:
+        """The number from which on it rounds to more than is printed: 85.5 for 85."""
+        return self.number + (self.last_digit or 0) / 2
+
+
+class Reference(Record):
+    """What one source says."""
+
+    role: Literal["figure", "origin", "context"]
+    """Sets a figure against the article's, may be where the article's came from, or explains."""
+    text: Line
+    """What the source says, in our words."""
+    value: Value | None = None
+    """As a number or a date, where it is one."""
+    unit: Unit | None = None
+    source: Line
+    """Citation with page, table, commit or address."""
+    grade: Grade
+    """P primary, S secondary, D derived; M is from memory and is shown as unverified."""
+    date: Date
+    """When it was published, or read, as far as known."""
+
+    @model_validator(mode="after")
+    def _value_has_a_unit(self) -> Self:
+        if (self.value is None) != (self.unit is None):
+            raise ValueError(f"value={self.value} with unit={self.unit}; give both or neither")
+        if self.value is not None and self.unit is not None:
+            _check_date(self.value, self.unit)
+        return self
+
+    @property
+    def is_verified(self) -> bool:
+        """False for what is known from memory only."""
+        return self.grade != "M"
+
+
+class Contradiction(Record):
+    """Another claim of the ledger that cannot be true together with this one, or seems so."""
+
+    claim: ClaimId
+    note: Line
+    """In what they differ, and how it resolves."""
+
+
+class Finding(Record):
+    """What people who read the sources conclude. No measurement."""
+
+    verdict: ClaimVerdict
+    tag: Tag | None = None
+    reason: Line
+
+    @model_validator(mode="after")
+    def _challenge_has_a_tag(self) -> Self:
+        if self.verdict == "challenged" and self.tag is None:
+            raise ValueError("tag: a challenge says whether value, attribution, scope … is wrong")
+        return self
+
+
+class Forecast(Finding):
+    """What was expected of the verdict on the whole claim before anything was run."""
+
+    date: datetime.date
+
+
+class Relation(Record):
+    """What a derived quantity must be for the claim to hold."""
+
+    quantity: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    """A name of the catalogue of derived quantities."""
+    relation: Literal["equals", "more_than", "at_least", "less_than", "at_most", "context"]
+    """``equals`` is rule R3, rounding to what is printed. ``context`` decides nothing."""
+    to: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | float | None = None
+    """Another quantity or a number; null is the claim's own figure."""
+    note: Line
+    """What it shows."""
+
+
+class LowerBound(Record):
+    """Rule R2: a distilled model's score as a lower bound of R1's.
+
+    Above the figure's upper edge by the one-sided 95 % bound, the claim is challenged as
+    understated. Below it says nothing: a distill can neither reproduce a claim about R1 nor show
+    it too high.
+    """
+
+    rule: Literal["lower_bound_from_distill"]
+    task: str
+    metric: str
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Any of them can decide; names of ``conf/model``."""
+    protocol: str
+    samples_per_problem: Annotated[int, Field(ge=1)]
+    """Planned beforehand."""
+    experiment: str | None = None
+    """Of ``conf/experiment``, that makes the runs."""
+
+
+class ProxyRatio(Record):
+    """A small model of the same architecture against a dense one of the same size.
+
+    The mechanism is shown when the 95 % interval of ``model`` over ``baseline`` lies above 1 (or
+    below, where less is better); what it comes to in R1 is not.
+    """
+
+    rule: Literal["proxy_ratio"]
+    task: str
+    metric: str
+    better: Literal["more", "less"]
+    model: str
+    baseline: str
+    protocol: str
+    experiment: str | None = None
+    note: Line | None = None
+
+
+class HomePc(Record):
+    """What "runs on a simple home PC" is taken to mean; a model that meets all of it decides.
+
+    Memory counts weights and cache at ``context_tokens``.
+    """
+
+    rule: Literal["home_pc"]
+    task: str
+    metric: str
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    protocol: str
+    context_tokens: Annotated[int, Field(ge=1)]
+    gpu_memory_bytes: Annotated[int, Field(ge=1)]
+    cpu_memory_bytes: Annotated[int, Field(ge=1)]
+    min_output_tokens_per_s: Annotated[float, Field(gt=0)]
+    """Of a single stream, on a CPU."""
+    reference_percent: float
+    """The score that it must not be inferior to …"""
+    margin_points: Annotated[float, Field(gt=0)]
+    """… by more than this."""
+    experiment: str | None = None
+    note: Line | None = None
+
+
+class CostBelowPrice(Record):
+    """The cost of a model that is rented or owned, against a list price of an API."""
+
+    rule: Literal["cost_below_price"]
+    task: str
+    metric: str
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    protocol: str
+    price_usd_per_million_tokens: Annotated[float, Field(gt=0)]
+    price_of: Line
+    experiment: str | None = None
+    note: Line | None = None
+
+
+Measured = Annotated[LowerBound | ProxyRatio | HomePc | CostBelowPrice, Field(discriminator="rule")]
+
+
+class Ablation(Record):
+    """Rule R4: an effect taken apart by switching its causes on and off.
+
+    Reproduced when the 90 % interval of the ratio lies within ``band_fraction`` of the figure,
+    challenged when the 95 % interval excludes that band. Transfers to R1 as a mechanism only.
+    """
+
+    rule: Literal["speed_ratio"]
+    design: Line
+    factors: Annotated[tuple[str, ...], Field(min_length=1)]
+    task: str
+    metric: str
+    models: Annotated[tuple[str, ...], Field(min_length=1)]
+    protocol: str
+    repetitions: Annotated[int, Field(ge=2)]
+    batch_sizes: Annotated[tuple[int, ...], Field(min_length=1)]
+    band_fraction: Annotated[float, Field(gt=0, lt=1)]
+    guard: Line
+    """What must not change while the speed does."""
+    experiment: str | None = None
+
+
+class PublishedComparison(Record):
+    """Rule R5: two subjects of one published table, benchmark by benchmark."""
+
+    table: str
+    """A file of ``conf/published``."""
+    ours: str
+    theirs: str
+    """Subjects of the table's rows."""
+    question: Literal["beats", "keeps_up"]
+    """``beats`` needs p < 0.05 in a two-proportion test, Holm over the rows."""
+
+
+class Claim(Record):
+    """A claim, as ``conf/claim/<id>.yaml`` has it."""
+
+    id: ClaimId
+    article: Article
+    lines: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    """Where it stands in the article's file, counted from 1."""
+    title: Line
+    paraphrase: Line
+    """In our own words; never the article's sentence."""
+    subject: Line
+    category: Category
+    comparison: Comparison
+    figure: Figure | None
+    """None where the claim gives none."""
+    method: Method
+    """What decides first; the other blocks are further evidence."""
+    rule: Rule
+    """By which it is decided."""
+    references: Annotated[tuple[Reference, ...], Field(min_length=1)]
+    measured: Measured | None = None
+    derived: tuple[Relation, ...] = ()
+    ablation: Ablation | None = None
+    published: PublishedComparison | None = None
+    documentary: Finding | None = None
+    forecast: Forecast
+    contradictions: tuple[Contradiction, ...] = ()
+    caveats: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _figure_fits_the_comparison(self) -> Self:
+        if (self.comparison == "qualitative") != (self.figure is None):
+            raise ValueError(
+                f"comparison={self.comparison}: a claim has a figure, or is 'qualitative'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_decided_as_it_says(self) -> Self:
+        by_method = {
+            "measured": self.measured,
+            "derived": self.derived,
+            "ablation": self.ablation,
+            "documentary": self.documentary,
+            "not_testable": self.documentary,
+        }
+        if not by_method[self.method]:
+            block = "documentary" if self.method == "not_testable" else self.method
+            raise ValueError(f"method={self.method}: needs a block '{block}'")
+        if self.rule != self._rule():
+            raise ValueError(f"rule={self.rule}: method={self.method} is by '{self._rule()}'")
+        says_nothing = self.documentary and self.documentary.verdict == "not_testable"
+        if (self.method == "not_testable") != bool(says_nothing):
+            raise ValueError(
+                "documentary.verdict: 'not_testable' goes with method=not_testable, where nothing "
+                "can decide, and with no other"
+            )
+        return self
+
+    def _rule(self) -> str:
+        match self.method:
+            case "measured" if self.measured:
+                return self.measured.rule
+            case "derived":
+                return "derived_equality"
+            case "ablation":
+                return "speed_ratio"
+            case _ if self.published:
+                return "published_comparison"
+            case _:
+                return "documentary"
+
+    @property
+    def short_article(self) -> str:
+        """``A3``."""
+        return ARTICLES[self.article]
+
+    @property
+    def unverified(self) -> tuple[Reference, ...]:
+        """References known from memory only, to be marked wherever they are shown."""
+        return tuple(each for each in self.references if not each.is_verified)

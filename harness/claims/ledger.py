@@ -1,0 +1,205 @@
+"""The ledger: every claim and every published table, read and checked against each other.
+
+A claim that names a task, metric, model, quantity, table or claim that does not exist could never
+be decided, so it is an error here and not a gap in the verdicts.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio, Rule
+from harness.claims.published import PublishedTable
+from harness.errors import ConfigError
+from harness.paths import CONF_DIR
+from harness.records import Record
+from harness.tasks import task_names
+
+METRICS = frozenset(
+    {
+        "accuracy",
+        "cost_per_solved.rented",
+        "output_tokens_per_s",
+        "output_tokens_per_s.saturated",
+        "peak_memory_bytes",
+        "solved_per_hour",
+        "time_per_output_token_s.p50",
+        "ttft_s.p50",
+        "usd_per_million_output_tokens.rented",
+    }
+)
+"""Estimates that a claim may be about, besides ``cons@k`` and ``pass@k``."""
+_AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
+
+AnyRecord = TypeVar("AnyRecord", Claim, PublishedTable)
+
+
+class Ledger(NamedTuple):
+    """All claims and published tables, by id."""
+
+    claims: Mapping[str, Claim]
+    tables: Mapping[str, PublishedTable]
+
+
+def load_ledger(conf_dir: Path = CONF_DIR) -> Ledger:
+    """Reads ``conf/claim`` and ``conf/published``.
+
+    Raises:
+        ConfigError: Lists every mistake by file and key, with the value and what would be right.
+    """
+    mistakes: list[str] = []
+    claims = _read(conf_dir / "claim", Claim, mistakes)
+    tables = _read(conf_dir / "published", PublishedTable, mistakes)
+    ledger = Ledger(claims, tables)
+    if not mistakes:  # a file that could not be read would be missed by every other
+        mistakes += _cross_check(ledger, conf_dir)
+    if len(mistakes) > 1:
+        mistakes.insert(0, f"{len(mistakes)} mistakes in the ledger")
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
+    return ledger
+
+
+def is_metric(name: str) -> bool:
+    """Whether a run can have an Estimate of this name."""
+    return name in METRICS or _AT_K.fullmatch(name) is not None
+
+
+def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str, AnyRecord]:
+    # A ledger is 90 files: libyaml reads them in a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[str, AnyRecord] = {}
+    for file in sorted(folder.glob("*.yaml")):
+        name = f"{folder.name}/{file.name}"
+        try:
+            raw = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+            record = kind.model_validate(raw)
+        except yaml.YAMLError as error:
+            mistakes.append(f"{name}: no YAML: {' '.join(str(error).split())}")
+        except ValidationError as error:
+            mistakes += [f"{name}: {text}" for text in _describe(error)]
+        else:
+            if record.id in found:
+                mistakes.append(f"{name}: id={record.id} is used twice")
+            elif record.id != file.stem:
+                mistakes.append(f"{name}: id={record.id} should be the file's name, {file.stem}")
+            found[record.id] = record
+    return found
+
+
+def _describe(error: ValidationError) -> Iterator[str]:
+    """One line for each mistake: the key, the value, what would be right."""
+    rules = Rule.__args__  # type: ignore[attr-defined]
+    for problem in error.errors():
+        # A union's branch is in the location, but is no key of the file.
+        key = ".".join(str(part) for part in problem["loc"] if part not in rules)
+        text = " ".join(problem["msg"].removeprefix("Value error, ").split())
+        given = problem["input"]
+        shown = "" if isinstance(given, dict | list | tuple | Record) else f"={given}"
+        yield f"{key}{shown}: {text}" if key else text
+
+
+_MANY = ("claim", "quantity")
+
+
+class _Names(NamedTuple):
+    """What a claim may refer to, by the word for it."""
+
+    choices: Mapping[str, frozenset[str]]
+
+    def check(self, where: str, key: str, kind: str, name: str | None) -> Iterator[str]:
+        if name is None or name in self.choices[kind]:
+            return
+        known = self.choices[kind]
+        listed = f"; there are {', '.join(sorted(known))}"
+        near = _nearest(name, known) if kind in _MANY else listed
+        yield f"{where}: {key}={name}: no such {kind}{near}"
+
+
+def _nearest(name: str, known: frozenset[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
+    def stems(group: str) -> frozenset[str]:
+        return frozenset(file.stem for file in (conf_dir / group).glob("*.yaml"))
+
+    names = _Names(
+        {
+            "task": frozenset(task_names()),
+            "model": stems("model"),
+            "protocol": stems("protocol"),
+            "experiment": stems("experiment"),
+            "claim": frozenset(ledger.claims),
+            "table": frozenset(ledger.tables),
+        }
+    )
+    mistakes: list[str] = []
+    for claim in ledger.claims.values():
+        where = f"claim/{claim.id}.yaml"
+        for key, block in (("measured", claim.measured), ("ablation", claim.ablation)):
+            if block is not None:
+                mistakes += _check_test(where, key, block, names)
+        mistakes += _check_published(where, claim, ledger, names)
+        mistakes += _check_contradictions(where, claim, ledger, names)
+    for table in ledger.tables.values():
+        mistakes += _check_table(table, names)
+    return mistakes
+
+
+def _check_test(where: str, key: str, block: Measured | Ablation, names: _Names) -> Iterator[str]:
+    yield from names.check(where, f"{key}.task", "task", block.task)
+    yield from names.check(where, f"{key}.protocol", "protocol", block.protocol)
+    yield from names.check(where, f"{key}.experiment", "experiment", block.experiment)
+    yield from _check_metric(where, f"{key}.metric", block.metric)
+    models = (block.model, block.baseline) if isinstance(block, ProxyRatio) else tuple(block.models)
+    for model in models:
+        yield from names.check(where, f"{key}.models", "model", model)
+
+
+def _check_metric(where: str, key: str, metric: str | None) -> Iterator[str]:
+    if metric is not None and not is_metric(metric):
+        known = ", ".join(sorted(METRICS))
+        yield f"{where}: {key}={metric}: no such metric; there are {known}, cons@k, pass@k"
+
+
+def _check_published(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:
+    if claim.published is None:
+        return
+    yield from names.check(where, "published.table", "table", claim.published.table)
+    table = ledger.tables.get(claim.published.table)
+    if table is None:
+        return
+    subjects = [row.subject for row in table.rows]
+    for key in ("ours", "theirs"):
+        subject = getattr(claim.published, key)
+        if subject not in subjects:
+            known = ", ".join(subjects)
+            yield f"{where}: published.{key}={subject}: no such row; there are {known}"
+
+
+def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:
+    for each in claim.contradictions:
+        yield from names.check(where, "contradictions.claim", "claim", each.claim)
+        other = ledger.claims.get(each.claim)
+        if each.claim == claim.id:
+            yield f"{where}: contradictions.claim={each.claim}: a claim of its own"
+        elif other and claim.id not in [back.claim for back in other.contradictions]:
+            yield f"{where}: contradictions.claim={each.claim}: that claim does not name this one"
+
+
+def _check_table(table: PublishedTable, names: _Names) -> Iterator[str]:
+    where = f"published/{table.id}.yaml"
+    yield from names.check(where, "protocol", "protocol", table.protocol)
+    for column in table.columns:
+        yield from names.check(where, f"columns.{column.name}.task", "task", column.task)
+        yield from _check_metric(where, f"columns.{column.name}.metric", column.metric)
+    for row in table.rows:
+        yield from names.check(where, f"rows.{row.subject}.model", "model", row.model)

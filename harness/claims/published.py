@@ -1,0 +1,111 @@
+"""Published scores: tables that can be set against runs, or against each other."""
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from harness.claims.claim import Date, Line, Unit
+from harness.pricing import Grade
+from harness.records import Record
+
+
+class Column(Record):
+    """A benchmark, as the table's rows give it."""
+
+    name: Line
+    task: str | None
+    """Ours that holds the same problems; None where there is none."""
+    metric: str | None
+    """Ours that is defined the same; None where there is none."""
+    unit: Unit
+    problems: Annotated[int, Field(ge=1)] | None = None
+    """How many the published score rests on; None where the source does not say."""
+    margin_points: Annotated[float, Field(gt=0)] | None = None
+    """Rule R1: within so many points it counts as reproduced. None gives no verdict."""
+    margin_reason: Line | None = None
+    samples_per_problem: Annotated[int, Field(ge=1)] | None = None
+    """Of the published score; None where it is not published."""
+
+    @model_validator(mode="after")
+    def _margin_has_a_reason(self) -> Self:
+        if self.margin_points is not None and self.margin_reason is None:
+            raise ValueError(f"margin_points={self.margin_points} needs a margin_reason")
+        return self
+
+
+class Row(Record):
+    """A model's scores."""
+
+    subject: Line
+    """The model, as the source names it."""
+    model: str | None = None
+    """Its file in ``conf/model``."""
+    hub_id: Line | None = None
+    """Its repository; both None for a model that cannot be run."""
+    values: Annotated[dict[str, float], Field(min_length=1)]
+    """By column."""
+    source: Line | None = None
+    """Where it is not the table's."""
+    note: Line | None = None
+
+
+class PublishedScore(NamedTuple):
+    """One value of a table, with all that it needs to be checked."""
+
+    id: str
+    """``distill_table/r1_distill_qwen_7b/math500/accuracy``."""
+    table: "PublishedTable"
+    row: Row
+    column: Column
+    value: float
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a run could give a verdict."""
+        has_model = bool(self.row.model or self.row.hub_id)
+        column = self.column
+        return has_model and None not in (column.task, column.metric, column.margin_points)
+
+
+class PublishedTable(Record):
+    """A table of published scores, as ``conf/published/<id>.yaml`` has it."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    title: Line
+    kind: Literal["vendor", "replication", "control", "head_to_head"]
+    """``control`` checks the harness; ``head_to_head`` compares models that cannot be run."""
+    protocol: str | None
+    """The file of ``conf/protocol`` under which a run is set against it."""
+    published_protocol: Line
+    """What the source says of how it was done."""
+    source: Line
+    grade: Grade
+    date: Date
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    caveats: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _values_stand_in_columns(self) -> Self:
+        known = [column.name for column in self.columns]
+        for row in self.rows:
+            if unknown := sorted(row.values.keys() - set(known)):
+                raise ValueError(f"{row.subject}: no column '{unknown[0]}'; {', '.join(known)}")
+        subjects = [row.subject for row in self.rows]
+        if twice := [name for name in subjects if subjects.count(name) > 1]:
+            raise ValueError(f"subject '{twice[0]}' has two rows")
+        return self
+
+    def scores(self) -> tuple[PublishedScore, ...]:
+        """All values, row by row."""
+        return tuple(
+            PublishedScore(_score_id(self.id, row, column), self, row, column, value)
+            for row in self.rows
+            for column in self.columns
+            if (value := row.values.get(column.name)) is not None
+        )
+
+
+def _score_id(table: str, row: Row, column: Column) -> str:
+    parts = (table, row.model or row.hub_id or row.subject, column.task or column.name)
+    return "/".join((*parts, column.metric or column.unit))
