@@ -82,15 +82,78 @@ def fraction_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def _effective_trials(x: Floats, mean: float, confidence: float) -> float:
-    from scipy import stats
-
     n = len(x)
     variance = x.var(ddof=1) if n > 1 else 0.0
     if variance <= 0:
         return float(n)  # equal values say nothing about variance: as if one sample per problem
+    trials = n * max(mean * (1 - mean) / variance, 1.0)
+    return float(trials * _student_shrinkage(n, confidence))
+
+
+def _student_shrinkage(n: int, confidence: float) -> float:
+    """By what a number of trials is reduced when the variance of ``n`` problems gave it."""
+    from scipy import stats
+
     upper = (1 + confidence) / 2
-    shrinkage = (stats.norm.ppf(upper) / stats.t.ppf(upper, n - 1)) ** 2
-    return float(n * max(mean * (1 - mean) / variance, 1.0) * shrinkage)
+    return float((stats.norm.ppf(upper) / stats.t.ppf(upper, n - 1)) ** 2)
+
+
+def fixed_benchmark_interval(
+    successes: ArrayLike,
+    trials: ArrayLike,
+    benchmark_size: int | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean score with an interval for what the whole of this very benchmark would give.
+
+    Wilson at the number of trials at which a proportion varies as much as
+    ``standard_errors(...).fixed_benchmark`` says, reduced by Student's t: it holds decoding noise
+    and, in a subset, the choice of its problems. That number is at least that of independent
+    trials of equal problems, since trials of unequal ones vary less.
+
+    With one sample of each problem decoding noise cannot be told from difficulty. For the whole
+    benchmark there is no interval then: all that is known is that it would be no wider than that
+    for new problems. For a subset of a share ``f`` the standard error lies between ``sqrt(1 - f)``
+    and all of that for new problems, whatever the noise; the interval takes the upper end.
+
+    Args:
+        successes: Solved samples per problem.
+        trials: Samples per problem, each >= 1.
+        benchmark_size: Problems of the whole benchmark when these are a random subset of it.
+        confidence: Of the interval.
+
+    Raises:
+        ValueError: ``benchmark_size`` is smaller than its subset.
+    """
+    c, k = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    n = len(k)
+    error = standard_errors(c, k, benchmark_size).fixed_benchmark
+    if n == 0:
+        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
+    size = n if benchmark_size is None else benchmark_size
+    means = np.sort(c / k)
+    mean = float(means.mean())
+    percent, part = f"{confidence:.4g}", f"{n} of {size} problems"
+    if not (k > 1).any():
+        if n == size:
+            reason = "one sample per problem cannot tell decoding noise from difficulty"
+            return Interval(mean, None, None, n, f"mean over {part}; no interval: {reason}")
+        low, high = wilson(float(means.sum()), n, confidence)
+        method = (
+            f"Wilson {percent} interval, {part}, if all variance were decoding noise: at most this "
+            f"wide, at least {np.sqrt(1 - n / size):.2f} of it"
+        )
+        return Interval(mean, low, high, n, method)
+    fraction = n / size
+    effective = 1 / ((1 - fraction) / n + fraction * float((1 / k).mean()) / n)
+    if error:
+        effective = max(effective, mean * (1 - mean) / error**2) * _student_shrinkage(n, confidence)
+    low, high = wilson(mean * effective, effective, confidence)
+    method = (
+        f"Wilson {percent} interval at the effective sample size {effective:.1f} of two-stage "
+        f"sampling, {part}"
+    )
+    return Interval(mean, low, high, n, method)
 
 
 # --- several samples per problem --------------------------------------------------------------
@@ -208,15 +271,21 @@ def standard_errors(
     return StandardErrors(float(np.sqrt(fixed)), float(np.sqrt(between)))
 
 
-def expected_standard_errors(p: float, problems: int, samples: int, rho: float) -> StandardErrors:
+def expected_standard_errors(
+    p: float, problems: int, samples: int, rho: float, benchmark_size: int | None = None
+) -> StandardErrors:
     """Standard errors that a score ``p`` is expected to have: for planning, and for published ones.
 
-    ``p(1-p)(1-rho)/(n k)`` on a fixed benchmark, ``p(1-p)(rho + (1-rho)/k)/n`` on new problems.
+    ``p(1-p)(1-rho)/(n k)`` on a fixed benchmark, ``p(1-p)(rho + (1-rho)/k)/n`` on new problems;
+    where ``n`` problems are a random subset of ``benchmark_size``, the first holds
+    ``p(1-p) rho/n`` times ``1 - n/benchmark_size`` besides.
     """
     variance = p * (1 - p) / problems
+    decoding = variance * (1 - rho) / samples
+    left_out = 0.0 if benchmark_size is None else 1 - problems / benchmark_size
     return StandardErrors(
-        float(np.sqrt(variance * (1 - rho) / samples)),
-        float(np.sqrt(variance * (rho + (1 - rho) / samples))),
+        float(np.sqrt(decoding + left_out * variance * rho)),
+        float(np.sqrt(decoding + variance * rho)),
     )
 
 
@@ -281,7 +350,8 @@ def mean_interval(
 ) -> Interval:
     """Mean of one value >= 0 per problem, with a percentile bootstrap over problems."""
     x = np.asarray(values, dtype=np.float64)
-    return ratio_interval(x, np.ones_like(x), confidence=confidence, draws=draws, seed=seed)
+    found = ratio_interval(x, np.ones_like(x), confidence=confidence, draws=draws, seed=seed)
+    return found._replace(method=found.method.replace("ratio of sums", "mean"))
 
 
 def percentiles(values: ArrayLike, ranks: Sequence[float]) -> list[float | None]:

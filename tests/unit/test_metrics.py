@@ -249,6 +249,24 @@ def test_a_subset_of_a_benchmark_has_a_larger_error() -> None:
     assert "10 of 500 problems" in part.method
 
 
+def test_one_score_has_an_interval_for_each_question() -> None:
+    samples = [
+        _sample(f"math/{p}", i, "correct" if p < 20 + 3 * i else "incorrect")
+        for p in range(40)
+        for i in range(4)
+    ]
+    estimates = _all(samples)
+    names = ("accuracy", "accuracy.fixed_benchmark", "accuracy.cluster_bootstrap")
+    new, fixed, bootstrap = (_one(estimates, name, "math") for name in names)
+    assert new.value == fixed.value == bootstrap.value == 98 / 160
+    # Decoding noise alone is less than that of other problems too.
+    for other in (new, bootstrap):
+        assert other.low < fixed.low < fixed.high < other.high
+    assert "10000 draws" in bootstrap.method
+    single = [s for s in samples if s.index == 0]
+    assert not [e for e in _all(single) if e.metric == "accuracy.cluster_bootstrap"]
+
+
 # --- time --------------------------------------------------------------------------------------
 
 

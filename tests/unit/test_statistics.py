@@ -14,6 +14,7 @@ from scipy import stats
 from harness import statistics
 from harness.statistics import (
     expected_standard_errors,
+    fixed_benchmark_interval,
     fraction_interval,
     majority_correct,
     mean_interval,
@@ -121,6 +122,36 @@ def test_intervals_for_new_problems_cover_what_they_promise(
     p: float, samples: int, rho: float, problems: int
 ) -> None:
     assert 0.93 <= _coverage(_simulate(p, rho, problems, samples), p) <= 0.97
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.93])
+@pytest.mark.parametrize(
+    ("samples", "rho", "problems", "size"),
+    [
+        *product([4], [0.1, 0.5, 0.8], [50], [50]),
+        (4, 0.5, 164, 164),
+        (4, 0.5, 100, 500),
+        # One sample: the interval is as wide as it could have to be, and covers a little more.
+        (1, 0.2, 100, 500),
+        (1, 0.5, 100, 500),
+    ],
+)
+def test_intervals_for_this_benchmark_cover_what_they_promise(
+    p: float, samples: int, rho: float, problems: int, size: int
+) -> None:
+    """Each draw is a benchmark of its own; what is to be covered is the mean of its chances."""
+    rng = np.random.default_rng([round(1000 * p), round(10 * rho), problems, samples, size])
+    a, b = p * (1 - rho) / rho, (1 - p) * (1 - rho) / rho
+    chances = rng.beta(a, b, (SIMULATIONS, size))
+    solved = rng.binomial(samples, chances[:, :problems])
+    trials = np.full(problems, samples)
+    held = 0
+    for c, truth in zip(solved, chances.mean(axis=1), strict=True):
+        found = fixed_benchmark_interval(c, trials, size)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= truth <= found.high
+    assert 0.93 <= held / SIMULATIONS <= 0.97
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.93])
@@ -311,6 +342,46 @@ def test_expected_errors_are_those_of_the_plan(
     assert found.new_problems == pytest.approx(new / 100, abs=0.00006)
 
 
+def test_one_sample_of_the_whole_benchmark_gives_no_interval_for_it() -> None:
+    found = fixed_benchmark_interval([1, 0, 1, 1], [1, 1, 1, 1])
+    assert (found.value, found.low, found.high) == (0.75, None, None)
+    assert "one sample per problem cannot tell" in found.method
+
+
+def test_one_sample_of_a_subset_is_at_most_as_uncertain_as_for_new_problems() -> None:
+    found = fixed_benchmark_interval([1, 0, 1, 1], [1] * 4, 16)
+    assert found[:3] == fraction_interval([1, 0, 1, 1])[:3]
+    assert "at least 0.87 of it" in found.method  # sqrt(1 - 4/16)
+
+
+def test_the_interval_for_this_benchmark_is_the_normal_one_for_many_samples() -> None:
+    rng = np.random.default_rng(3)
+    trials = np.full(2000, 8)
+    solved = rng.binomial(8, rng.beta(2, 1, 2000))
+    found = fixed_benchmark_interval(solved, trials)
+    error = standard_errors(solved, trials).fixed_benchmark
+    assert error is not None
+    expected = stats.norm.interval(0.95, loc=(solved / 8).mean(), scale=error)
+    assert (found.low, found.high) == pytest.approx(expected, abs=5e-5)
+    new = fraction_interval(solved / 8)
+    assert new.low < found.low < found.high < new.high
+
+
+@pytest.mark.parametrize(("solved", "trials"), [(0, 80), (4, 80)])
+def test_equal_problems_are_the_independent_trials_that_they_could_be(
+    solved: int, trials: int
+) -> None:
+    found = fixed_benchmark_interval([solved] * 20, [4] * 20)
+    expected = stats.binomtest(20 * solved, trials).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_this_benchmark_without_a_sample_says_why() -> None:
+    found = fixed_benchmark_interval([], [])
+    assert (found.value, found.n) == (None, 0)
+    assert found.method.startswith("undefined")
+
+
 # --- bootstrap and percentiles -----------------------------------------------------------------
 
 
@@ -417,5 +488,7 @@ def test_order_of_problems_changes_nothing(
     (c, k), (c2, k2) = zip(*rows, strict=True), zip(*shuffled, strict=True)
     assert fraction_interval(np.array(c) / k) == fraction_interval(np.array(c2) / k2)
     assert ratio_interval(k, c, draws=200) == ratio_interval(k2, c2, draws=200)
+    fixed, fixed2 = (fixed_benchmark_interval(a, b, 20) for a, b in ((c, k), (c2, k2)))
+    assert fixed[:3] == pytest.approx(fixed2[:3], nan_ok=False)
     assert standard_errors(c, k) == pytest.approx(standard_errors(c2, k2))
     assert within_problem_correlation(c, k) == pytest.approx(within_problem_correlation(c2, k2))

@@ -11,8 +11,11 @@ import evaluate
 
 from harness.records import ERROR_STATUSES
 from harness.statistics import (
+    SEED,
     Interval,
+    fixed_benchmark_interval,
     fraction_interval,
+    mean_interval,
     standard_errors,
     tally,
     within_problem_correlation,
@@ -25,16 +28,20 @@ Args:
     statuses: A verdict status per sample. Only `correct` is solved; `scorer_error` and
         `generation_error` are in no denominator.
     benchmark_size: Problems of the whole benchmark when these are a random subset of it.
+    seed: Of the bootstrap.
 
 Returns:
-    A figure (value, unit, n, low, high, method) each for `accuracy`, its two standard errors
-    `accuracy_se.fixed_benchmark` and `accuracy_se.new_problems`, and
+    A figure (value, unit, n, low, high, method) each for `accuracy`, with the interval for new
+    problems; `accuracy.fixed_benchmark`, the same score with the interval for this very
+    benchmark; where a problem has several samples `accuracy.cluster_bootstrap`, the same score
+    with a percentile interval for new problems; the two standard errors
+    `accuracy_se.fixed_benchmark` and `accuracy_se.new_problems`; and
     `within_problem_correlation`.
 """
 
 
 class Accuracy(evaluate.Metric):  # type: ignore[misc]
-    """pass@1 with its 95 % interval and both standard errors."""
+    """pass@1 with an interval and a standard error for each of two questions."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -51,6 +58,7 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
         problem_ids: Sequence[str],
         statuses: Sequence[str],
         benchmark_size: int | None = None,
+        seed: int = SEED,
     ) -> dict[str, dict[str, Any]]:
         rows = [(p, s) for p, s in zip(problem_ids, statuses, strict=True)]
         graded = [(p, s == "correct") for p, s in rows if s not in ERROR_STATUSES]
@@ -59,11 +67,13 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
         accuracy = fraction_interval(solved / samples)
         omitted = len(rows) - len(graded)
         counts = f"{len(graded)} samples of {n} problems, {omitted} errors left out"
+        fixed_interval = fixed_benchmark_interval(solved, samples, benchmark_size)
         fixed, new = standard_errors(solved, samples, benchmark_size)
         size = n if benchmark_size is None else benchmark_size
         rho = within_problem_correlation(solved, samples)
         figures = {
             "accuracy": accuracy._replace(method=f"{accuracy.method}; {counts}"),
+            "accuracy.fixed_benchmark": fixed_interval,
             "accuracy_se.fixed_benchmark": Interval(
                 fixed, None, None, n, _why(fixed, f"two-stage sampling, {n} of {size} problems")
             ),
@@ -74,6 +84,9 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
                 rho, None, None, n, _why(rho, "analysis of variance")
             ),
         }
+        if samples.max(initial=0) > 1:
+            bootstrap = mean_interval(solved / samples, seed=seed)
+            figures["accuracy.cluster_bootstrap"] = bootstrap
         return {name: {**f._asdict(), "unit": "fraction"} for name, f in figures.items()}
 
 
