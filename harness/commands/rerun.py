@@ -29,7 +29,7 @@ from harness.engines.build import (
 )
 from harness.errors import ConfigError, StoreError, UnavailableError, UserError
 from harness.jsonl import write_atomically
-from harness.manifest import RunManifest, Session, dump_json
+from harness.manifest import RunManifest, dump_json
 from harness.models import ResolvedModel, resolve
 from harness.pipeline import (
     Question,
@@ -46,18 +46,9 @@ from harness.prompts import Codec
 from harness.provenance import Provenance, collect
 from harness.records import Completion, EngineInfo, GenerationRequest, Verdict
 from harness.report.rerun import print_rerun
-from harness.rerun import (
-    SCHEMA_VERSION,
-    Answer,
-    Fact,
-    RerunReport,
-    Selection,
-    figures_of,
-    most_at_once,
-    pair,
-    select,
-    strata_of,
-)
+from harness.rerun.document import SCHEMA_VERSION, Fact, RerunReport, facts_of, most_at_once
+from harness.rerun.draw import Selection, select
+from harness.rerun.outcome import Answer, figures_of, pair, strata_of
 from harness.result import scoring_workers
 from harness.store import Run, find_run
 
@@ -291,7 +282,7 @@ def _report(
     ]
     completions = [repeated.answers[each.request_id].completion for each in pairs]
     at_once = most_at_once([(each.started_s, each.finished_s) for each in completions])
-    facts = _facts(plan.manifest.sessions, repeated.engine, machine)
+    facts = facts_of(plan.manifest.sessions, repeated.engine, machine)
     return RerunReport(
         schema_version=SCHEMA_VERSION,
         rerun_id=f"{started_at:%Y%m%dT%H%M%SZ}_{secrets.token_hex(3)}",
@@ -334,39 +325,6 @@ def _notes(
         yield f"{at_once_after} at once, as in the run: this shows less than another batch size"
     if others := [fact.name for fact in facts if fact.differs and fact.name != "git commit"]:
         yield f"not the batch alone differs, but also: {', '.join(others)}"
-
-
-def _facts(
-    sessions: Sequence[Session], engine: EngineInfo, machine: Provenance
-) -> tuple[Fact, ...]:
-    """What the run (in all its sessions) and the repetition were made with."""
-    before = [_described(session.engine, session.provenance) for session in sessions]
-    after = _described(engine, machine)
-    names = dict.fromkeys(name for each in (*before, after) for name in each)
-    return tuple(
-        Fact(
-            name=name,
-            run=", then ".join(dict.fromkeys(each.get(name, "none") for each in before)),
-            repetition=after.get(name, "none"),
-        )
-        for name in names
-    )
-
-
-def _described(engine: EngineInfo, machine: Provenance) -> dict[str, str]:
-    return {
-        "engine": f"{engine.name} {engine.version}",
-        "device": f"{engine.device_count} x {engine.device_name}",
-        "dtype": engine.dtype,
-        "host": machine.host,
-        "harness": machine.harness_version,
-        "git commit": f"{machine.git_commit or 'none'}{' (changed)' if machine.git_dirty else ''}",
-        "cpu": machine.cpu,
-        "platform": machine.platform,
-        "python": machine.python,
-        "GPU driver": ", ".join(sorted({gpu.driver for gpu in machine.gpus})) or "none",
-        **machine.packages,
-    }
 
 
 def _write(file: Path, report: RerunReport) -> None:

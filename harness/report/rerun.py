@@ -9,7 +9,8 @@ from rich.table import Table
 
 from harness.records import Estimate
 from harness.report.summary import WIDTH_WITHOUT_TERMINAL
-from harness.rerun import Figures, RerunReport
+from harness.rerun.document import RerunReport
+from harness.rerun.outcome import Figures
 
 ALWAYS_SHOWN = ("engine", "device", "dtype", "host")
 """Other facts only where they differ."""
@@ -75,10 +76,16 @@ def _meaning(figures: Figures) -> str:
     noise = figures.noise
     if noise.value is None or noise.high is None:
         return "No repetition was graded: the noise floor is unknown."
+    if noise.value == 0:
+        return (
+            f"No verdict flipped. That is what {figures.repeated} requests can say: a noise of up "
+            f"to {_points(noise.high)} of accuracy between two runs of these {figures.requests} "
+            "requests with the same seeds is not ruled out."
+        )
     text = (
         f"Two runs of these {figures.requests} requests with the same seeds differ by up to "
-        f"{_points(noise.value)} of accuracy from this alone; the {figures.repeated} repeated "
-        f"cannot rule out {_points(noise.high)}."
+        f"{_points(noise.value)} of accuracy from this alone (95 %); the {figures.repeated} "
+        f"repeated do not rule out {_points(noise.high)}."
     )
     p = figures.direction_p
     if p is not None and p < 0.05:  # noqa: PLR2004 - the level of every test here

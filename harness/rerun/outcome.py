@@ -1,134 +1,26 @@
-"""A finished run's requests, asked again: which ones, and what the repetition says.
+"""What a repetition says: which texts and verdicts differ, and what that is in points."""
 
-Nothing that ought to matter differs between the two, so what differs is the noise floor: sums in
-another order, by another batch, let a near-tie between two tokens fall the other way.
-"""
-
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from harness.provenance import Provenance
 from harness.records import (
     ERROR_STATUSES,
     Completion,
     Count,
-    EngineInfo,
     Estimate,
     FinishReason,
     Record,
     Verdict,
     VerdictStatus,
 )
+from harness.rerun.draw import Selection, StratumKey, task_of
 from harness.statistics import wilson
-
-SCHEMA_VERSION: Literal[1] = 1
 
 Z_95 = 1.959964
 """Standard deviations to either side that hold 95 % of a normal distribution."""
-
-
-# --- which requests ---------------------------------------------------------------------------
-
-
-class StratumKey(NamedTuple):
-    """Requests that are drawn in proportion to each other."""
-
-    task: str
-    status: VerdictStatus
-
-
-class Selection(NamedTuple):
-    """The requests to repeat."""
-
-    chosen: frozenset[str]
-    sizes: dict[StratumKey, int]
-    """Requests of the run in each stratum, errors left out."""
-    drawn: dict[StratumKey, int]
-    errors: int
-    """Requests left out because they ended in an error: there is no verdict to repeat."""
-
-    @property
-    def total(self) -> int:
-        """Requests to draw from."""
-        return sum(self.sizes.values())
-
-
-def select(statuses: Mapping[str, VerdictStatus], n: int, seed: int) -> Selection:
-    """Draws requests without replacement, stratified by task and verdict.
-
-    A stratum's share is proportional, and at least one where ``n`` is as large as the number of
-    strata. Within it the lowest hashes of seed and request id are taken: the same draw on every
-    machine, whatever the order of the requests.
-
-    Args:
-        statuses: The verdict of each request of the run.
-        n: How many to draw, >= 1; all where it is more than there are.
-        seed: The run's.
-    """
-    strata: dict[StratumKey, list[str]] = defaultdict(list)
-    for request_id, status in statuses.items():
-        if status not in ERROR_STATUSES:
-            strata[StratumKey(task_of(request_id), status)].append(request_id)
-    keys = sorted(strata)
-    sizes = {key: len(strata[key]) for key in keys}
-    drawn = dict(zip(keys, _shares(list(sizes.values()), n), strict=True))
-
-    def place(request_id: str) -> str:
-        return hashlib.sha256(f"{seed}:rerun:{request_id}".encode()).hexdigest()
-
-    chosen = frozenset(
-        request_id for key in keys for request_id in sorted(strata[key], key=place)[: drawn[key]]
-    )
-    return Selection(chosen, sizes, drawn, len(statuses) - sum(sizes.values()))
-
-
-def _shares(sizes: Sequence[int], n: int) -> list[int]:
-    """Splits ``n`` in proportion to sizes, giving each next one to whoever lacks most."""
-    total = sum(sizes)
-    if n >= total:
-        return list(sizes)
-    shares = [1 if n >= len(sizes) else 0 for _ in sizes]
-    for _ in range(n - sum(shares)):
-        lacking = [
-            n * size - share * total if share < size else -n * total
-            for size, share in zip(sizes, shares, strict=True)
-        ]
-        shares[lacking.index(max(lacking))] += 1
-    return shares
-
-
-def task_of(request_id: str) -> str:
-    """``math500/…/24.json#2`` → ``math500``."""
-    return request_id.partition("/")[0]
-
-
-def most_at_once(spans: Sequence[tuple[float | None, float | None]]) -> int | None:
-    """The largest number of requests that were served at the same time.
-
-    Args:
-        spans: When each began and ended, in seconds; None where unknown.
-
-    Returns:
-        None when a time is unknown, or there is nothing.
-    """
-    events = []
-    for begun, ended in spans:
-        if begun is None or ended is None:
-            return None
-        events += [(begun, 1), (ended, -1)]
-    now = most = 0
-    for _, change in sorted(events):  # at one instant the ends come first
-        now += change
-        most = max(most, now)
-    return most or None
-
-
-# --- what came of it --------------------------------------------------------------------------
 
 
 class Pair(Record):
@@ -220,53 +112,6 @@ class Figures(Record):
     """Fraction of requests whose verdict flips between correct and not."""
     noise: Estimate
     """By how many points of accuracy two such runs differ, in 95 of 100 cases at most."""
-
-
-class Fact(Record):
-    """What was there in the run and in the repetition."""
-
-    name: str
-    run: str
-    repetition: str
-
-    @property
-    def differs(self) -> bool:
-        """Whether it can have had a part in what differs."""
-        return self.run != self.repetition
-
-
-class RerunReport(Record):
-    """``reruns/<id>.json``: everything about one repetition."""
-
-    schema_version: Literal[1]
-    rerun_id: str
-    run_id: str
-    started_at: datetime
-    finished_at: datetime
-    asked: Count
-    """``--n``."""
-    seed: Count
-    """Of the draw: the run's."""
-    batch_size_before: Count | None
-    """What the run allowed at once. None: left to the engine."""
-    batch_size_after: Count
-    at_once_before: Count | None
-    """The most that were served at once, by the recorded times."""
-    at_once_after: Count | None
-    engine: EngineInfo
-    provenance: Provenance
-    facts: tuple[Fact, ...]
-    notes: tuple[str, ...]
-    left_out_errors: Count
-    regraded_otherwise: Count
-    """Texts of the run whose verdict here is not the recorded one: the graders' own noise."""
-    figures: tuple[Figures, ...]
-    """All tasks together first, where there are several."""
-    strata: tuple[Stratum, ...]
-    pairs: tuple[Pair, ...]
-    completions: tuple[Completion, ...]
-    verdicts: tuple[Verdict, ...]
-    """Of the repetition."""
 
 
 class Answer(NamedTuple):
