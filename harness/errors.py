@@ -8,6 +8,7 @@
     │   ├── TaskError        2  a task's definition, data or subset
     │   └── StoreError       2  a run directory or one of its files
     ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
+    ├── NotComparableError   6  two results were not made under one protocol
     └── GenerationError      1  the engine died; everything generated before it is kept
     Interrupted            130  a signal ended the run; it can be resumed
 
@@ -46,6 +47,12 @@ class UnavailableError(HarnessError):
     """Something that the run needs is not to be had on this machine."""
 
     exit_status = 3
+
+
+class NotComparableError(HarnessError):
+    """Two results differ in more than their subject; names every field that does."""
+
+    exit_status = 6
 
 
 class GenerationError(HarnessError):

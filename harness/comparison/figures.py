@@ -1,0 +1,102 @@
+"""What two sides cost in tokens, seconds and dollars, beside what they score."""
+
+from collections.abc import Callable, Sequence
+
+from harness.comparison.records import Figure
+from harness.comparison.scores import as_estimate
+from harness.comparison.side import Side, SideProblem
+from harness.paired import ratio_of_ratios
+from harness.pricing import BASES, Basis
+from harness.statistics import Interval, ratio_interval
+
+Couple = tuple[SideProblem, SideProblem]
+Measure = Callable[[SideProblem], float | None]
+
+
+def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str]) -> list[Figure]:
+    """Tokens per answer, latency and cost per solved task over the problems in common."""
+    ours, theirs = baseline.tasks[task].problems, candidate.tasks[task].problems
+    couples = [(ours[name], theirs[name]) for name in names]
+    figures = [
+        _paired(task, "completion_tokens.mean", "tokens", couples, lambda p: _mean(p.tokens)),
+        _paired(task, "end_to_end_s.mean", "s", couples, lambda p: _mean(p.latency_s)),
+    ]
+    for basis in BASES:
+        if basis in baseline.prices and basis in candidate.prices:
+            figures.append(_cost(task, basis, couples, _prices(baseline, candidate, basis)))
+    return figures
+
+
+def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
+    """Output tokens per second: one measurement of each run, so the ratio has no interval."""
+    metric = "output_tokens_per_s"
+    one, other = (_run_figure(side, metric) for side in (baseline, candidate))
+    if one is None or other is None or one == 0:
+        ratio = Interval(None, None, None, 0, "undefined: one side does not say it")
+    else:
+        why = "one measurement of each run, over all its requests; no interval"
+        ratio = Interval(other / one, None, None, 1, why)
+    return [_figure(metric, "tokens/s", (one, other), ratio, None)]
+
+
+def _run_figure(side: Side, metric: str) -> float | None:
+    return next((e.value for e in side.estimates if e.metric == metric and e.task is None), None)
+
+
+def _paired(
+    task: str, metric: str, unit: str, couples: Sequence[Couple], measure: Measure
+) -> Figure:
+    """Ratio of means over problems of the mean over samples."""
+    both = [(measure(one), measure(other)) for one, other in couples]
+    known = [(a, b) for a, b in both if a is not None and b is not None]
+    before, after = [a for a, _ in known], [b for _, b in known]
+    if not known:
+        ratio = Interval(None, None, None, 0, "undefined: no problem has it on both sides")
+        return _figure(metric, unit, (None, None), ratio, task)
+    ratio = ratio_interval(after, before)
+    means = sum(sorted(before)) / len(known), sum(sorted(after)) / len(known)
+    return _figure(metric, unit, means, ratio, task)
+
+
+def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: str) -> Figure:
+    """Ratio of costs per solved sample, failed and truncated attempts paid for."""
+    known = [(a, b) for a, b in couples if basis in a.usd and basis in b.usd]
+    columns = [
+        ([p.usd[basis] for p in side], [float(p.solved) for p in side])
+        for side in ([a for a, _ in known], [b for _, b in known])
+    ]
+    values = tuple(
+        sum(sorted(usd)) / sum(solved) if sum(solved) else None for usd, solved in columns
+    )
+    ratio = ratio_of_ratios(*columns)
+    ratio = ratio._replace(method=f"{ratio.method}; {prices}")
+    return _figure(f"cost_per_solved.{basis}", "USD", (values[0], values[1]), ratio, task)
+
+
+def _prices(baseline: Side, candidate: Side, basis: Basis) -> str:
+    one, other = baseline.prices[basis], candidate.prices[basis]
+    return f"both at {one}" if one == other else f"at {one} and at {other}"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(sorted(values)) / len(values) if values else None
+
+
+def _figure(
+    metric: str,
+    unit: str,
+    values: tuple[float | None, float | None],
+    ratio: Interval,
+    task: str | None,
+) -> Figure:
+    one, other = values
+    return Figure(
+        metric=metric,
+        unit=unit,
+        paired=task is not None,
+        n=ratio.n,
+        baseline=one,
+        candidate=other,
+        difference=None if one is None or other is None else other - one,
+        ratio=as_estimate(f"{metric}.ratio", "ratio", ratio, task),
+    )

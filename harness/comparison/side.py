@@ -1,0 +1,194 @@
+"""One side of a comparison, in one shape whoever wrote its file."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.comparison.records import RunName
+from harness.cost import apportion, request_weight
+from harness.errors import StoreError, UserError
+from harness.foreign import ForeignLog, ForeignProblem, harness_of, read_foreign
+from harness.jsonl import read_json
+from harness.manifest import Outcome, RunManifest, RunResult
+from harness.pricing import BASES, Basis
+from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
+from harness.store import find_run, runs_dir
+
+
+@dataclass
+class SideProblem:
+    """One problem as one side answered it. Lists have an entry for each sample that has one."""
+
+    solved: int = 0
+    samples: int = 0
+    """With a verdict; errors are not among them."""
+    errors: int = 0
+    answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    latency_s: list[float] = field(default_factory=list)
+    usd: dict[Basis, float] = field(default_factory=dict)
+    """Of all attempts; errors cost too."""
+
+
+@dataclass
+class SideTask:
+    """One task of one side."""
+
+    fields: dict[str, Any]
+    """Of the protocol. A field that is not here is unknown; None is a value (top_k: off)."""
+    full_size: int | None
+    """Problems of the whole benchmark."""
+    problems: dict[str, SideProblem] = field(default_factory=lambda: defaultdict(SideProblem))
+
+
+@dataclass
+class Side:
+    """A run, or another harness's file."""
+
+    name: RunName
+    tasks: dict[str, SideTask]
+    run_id: str | None
+    estimates: tuple[Estimate, ...] = ()
+    prices: dict[Basis, str] = field(default_factory=dict)
+    """By basis, whose prices they are."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another harness wrote it."""
+        return self.name.source != "gegenprobe"
+
+
+def read_side(given: str, results_dir: Path) -> Side:
+    """Reads a run by id, folder or ``result.json``, or another harness's file.
+
+    Raises:
+        StoreError: There is no such run, or it has no result.
+        UserError: The file is none of these.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        if harness_of(path) is not None:
+            return _of_foreign(read_foreign(path))
+        if path.suffix == ".jsonl":
+            raise UserError(
+                f"{path}: no result; give a run, a result.json, a sample log of "
+                "lm-evaluation-harness or a result file of evalplus"
+            )
+        return _of_result(read_json(path, RunResult), path)
+    folders = [path] if os.sep in given else [path, runs_dir(results_dir) / given]
+    for folder in folders:
+        if (folder / "result.json").is_file():
+            return _of_result(read_json(folder / "result.json", RunResult), folder / "result.json")
+    run = find_run(given, results_dir)
+    raise StoreError(
+        f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
+        f"or harness run resume={run.shown} if it was never finished"
+    )
+
+
+# --- a run of ours ----------------------------------------------------------------------------
+
+
+def _of_result(result: RunResult, file: Path) -> Side:
+    manifest = result.manifest
+    sizes = {task.name: task.full_size for task in manifest.tasks}
+    tasks = {
+        name: SideTask(dict(fields), sizes.get(name))
+        for name, fields in manifest.protocol_fields.items()
+    }
+    for outcome in result.outcomes:
+        problem_id = outcome.request_id.rpartition("#")[0]
+        _add_outcome(tasks[problem_id.partition("/")[0]].problems[problem_id], outcome)
+    _add_costs(tasks, result)
+    return Side(
+        name=RunName(
+            label=manifest.run_id, source="gegenprobe", file=str(file), subject=_subject(manifest)
+        ),
+        tasks=tasks,
+        run_id=manifest.run_id,
+        estimates=result.estimates,
+        prices={
+            basis: getattr(result.pricing, basis).citation() for basis in result.pricing.bases()
+        },
+    )
+
+
+def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
+    problem.answers.append((outcome.status, outcome.extracted))
+    if outcome.finish_reason != "error":
+        problem.tokens.append(outcome.completion_tokens)
+        if outcome.queued_s is not None and outcome.finished_s is not None:
+            problem.latency_s.append(outcome.finished_s - outcome.queued_s)
+    if outcome.status in ERROR_STATUSES:
+        problem.errors += 1
+        return
+    problem.samples += 1
+    problem.solved += outcome.status == "correct"
+
+
+def _add_costs(tasks: dict[str, SideTask], result: RunResult) -> None:
+    """Each problem's share of the run's cost, by tokens as in ``cost_per_solved``."""
+    totals = {e.metric: e.value for e in result.estimates if e.task is None}
+    for basis in BASES:
+        total = totals.get(f"cost.{basis}")
+        if total is None:
+            continue
+        price = result.pricing.api if basis == "api" else None
+        shares = apportion(
+            total,
+            [request_weight(price, o.prompt_tokens, o.completion_tokens) for o in result.outcomes],
+        )
+        for outcome, share in zip(result.outcomes, shares, strict=True):
+            problem_id = outcome.request_id.rpartition("#")[0]
+            usd = tasks[problem_id.partition("/")[0]].problems[problem_id].usd
+            usd[basis] = usd.get(basis, 0.0) + float(share)
+
+
+def _subject(manifest: RunManifest) -> dict[str, Any]:
+    """What the protocol leaves free, by name."""
+    engine = manifest.engine
+    known: dict[str, Any] = {
+        "model": manifest.model.name,
+        "model.revision": manifest.model.revision,
+        "model.weights_sha256": manifest.model.sha256,
+        "seed": manifest.config.seed,
+        "harness.commit": manifest.provenance.git_commit,
+    }
+    if engine is not None:
+        shown = {"name", "version", "device", "device_name", "device_count", "dtype"}
+        known |= {f"engine.{key}": value for key, value in engine.model_dump(include=shown).items()}
+    configured = _flat(manifest.config.engine.model_dump(mode="json"), "engine.config")
+    return {**known, **{k: v for k, v in configured.items() if not k.endswith((".kind", ".dtype"))}}
+
+
+def _flat(value: Any, prefix: str) -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        inner = (_flat(each, f"{prefix}.{name}") for name, each in value.items())
+        return {key: leaf for each in inner for key, leaf in each.items()}
+    return {prefix: value}
+
+
+# --- another harness's file -------------------------------------------------------------------
+
+
+def _of_foreign(log: ForeignLog) -> Side:
+    task = SideTask(dict(log.fields), full_size=None)
+    for each in log.problems:
+        task.problems[each.problem.problem_id] = _foreign_problem(each)
+    name = RunName(label=Path(log.file).name, source=log.harness, file=log.file, subject={})
+    return Side(name=name, tasks={log.task: task}, run_id=None)
+
+
+def _foreign_problem(each: ForeignProblem) -> SideProblem:
+    # One verdict for several samples does not say whose it was, unless it is the same for all.
+    is_same = each.solved in (0, each.judged)
+    status: VerdictStatus = "correct" if each.solved else "incorrect"
+    answers: Iterable[str] = each.graded
+    return SideProblem(
+        solved=each.solved,
+        samples=each.judged,
+        answers=[(status if is_same else None, text) for text in answers],
+    )
