@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +18,21 @@ START_LIMIT_S = 120.0
 """The first pair of a worker also pays for importing sympy, on a busy machine slowly."""
 
 
+_FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+"""Ends that no pair can bring about: somebody, or the kernel out of memory, chose the process."""
+
+
 class Expired(Exception):  # noqa: N818 - what became of a pair
     """A pair outlived its limit, or ended its worker. The message says which."""
+
+
+class _DiedError(Exception):
+    """The worker ended without an answer."""
+
+    def __init__(self, exit_status: int) -> None:
+        how = f"by signal {-exit_status}" if exit_status < 0 else f"with exit status {exit_status}"
+        super().__init__(f"ended {how}")
+        self.exit_status = exit_status
 
 
 class Pool:
@@ -51,16 +65,36 @@ class Pool:
         """A worker's verdict on one pair.
 
         Raises:
-            Expired: The pair cost its worker, which has been replaced.
-            UnavailableError: No worker can be started.
+            Expired: The pair cost its worker, which will be replaced.
+            UnavailableError: No worker can be started, or each is killed from outside.
         """
         if not self._is_started:
             raise RuntimeError("comparing by algebra needs an entered Equivalence")
         worker = self._idle.get()
         try:
-            return worker.ask(gold, answer)
+            return self._ask(worker, gold, answer)
         finally:
             self._idle.put(worker)
+
+    def _ask(self, worker: "_Worker", gold: str, answer: str) -> dict[str, Any]:
+        """Asks a second time when the worker died: whoever killed it may not have meant the pair.
+
+        That must not read as a wrong answer.
+        """
+        try:
+            return worker.ask(gold, answer)
+        except _DiedError as died:
+            if not self._is_started:
+                raise UnavailableError(f"the processes were stopped: {died}") from None
+        try:
+            return worker.ask(gold, answer)
+        except _DiedError as died:
+            if died.exit_status in _FROM_OUTSIDE:
+                raise UnavailableError(f"a process to compare answers {died}, twice") from None
+            if not worker.is_warm:
+                what = f"a process to compare answers does not work: it {died}"
+                raise UnavailableError(what) from None
+            raise Expired("the memory limit, or a crash") from None
 
 
 class _Worker:
@@ -69,7 +103,7 @@ class _Worker:
     def __init__(self, pair_limit_s: float) -> None:
         self._pair_limit_s = pair_limit_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._is_warm = False
+        self.is_warm = False
 
     def start(self) -> None:
         try:
@@ -86,11 +120,12 @@ class _Worker:
             )  # fmt: skip
         except OSError as error:
             raise UnavailableError(f"cannot start a process to compare answers: {error}") from error
-        self._is_warm = False
+        self.is_warm = False
 
-    def kill(self) -> None:
+    def kill(self) -> int:
+        """Ends it, if it has not ended by itself; returns its exit status."""
         if self._process is None:
-            return
+            return 0
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
@@ -98,8 +133,9 @@ class _Worker:
                 pipe.close()
             except BrokenPipeError:
                 continue
-        self._process.wait()
+        exit_status = self._process.wait()
         self._process = None
+        return exit_status
 
     def ask(self, gold: str, answer: str) -> dict[str, Any]:
         self._warm_up()
@@ -109,7 +145,7 @@ class _Worker:
         """Lets the worker import and work once, so that no pair's limit pays for it."""
         if self._process is None:
             self.start()
-        if self._is_warm:
+        if self.is_warm:
             return
         try:
             verdict = self._exchange("\\sqrt{8}", "2\\sqrt{2}", START_LIMIT_S)
@@ -117,7 +153,7 @@ class _Worker:
             raise UnavailableError(f"a process to compare answers does not work: {error}") from None
         if verdict != {"is_equal": True}:
             raise UnavailableError(f"math-verify does not work here: {verdict}")
-        self._is_warm = True
+        self.is_warm = True
 
     def _exchange(self, gold: str, answer: str, limit_s: float) -> dict[str, Any]:
         assert self._process is not None
@@ -127,13 +163,18 @@ class _Worker:
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
             reply = self._read_line(time.monotonic() + limit_s)
-        except (Expired, OSError) as error:
+        except Expired:
             self.kill()
-            raise Expired(str(error) or type(error).__name__) from None
+            raise
+        except OSError:  # a broken pipe: it was gone before
+            raise _DiedError(self.kill()) from None
+        if not reply:
+            raise _DiedError(self.kill())
         verdict: dict[str, Any] = json.loads(reply)
         return verdict
 
     def _read_line(self, deadline: float) -> bytes:
+        """A whole line, or nothing when the worker ended before it was whole."""
         assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
@@ -146,6 +187,6 @@ class _Worker:
                 raise Expired("the time limit")
             piece = os.read(descriptor, 65536)
             if not piece:
-                raise Expired("the memory limit, or a crash")
+                return b""
             reply += piece
         return reply

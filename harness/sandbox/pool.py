@@ -109,12 +109,14 @@ class Sandbox:
             outcome = self._run_on(seat, job)
         finally:
             self._idle.put(seat)
-        if not outcome.is_starved:
+        if not (outcome.is_starved or outcome.is_killed):
             return outcome
         with self._all_seats() as seats:
             outcome = self._run_on(seats[0], job)
         if outcome.is_starved and outcome.waited_s is not None:
             return _starved(outcome)
+        if outcome.is_killed and self.report().level == "namespaces":
+            return _killed(outcome)
         return outcome
 
     @contextmanager
@@ -171,3 +173,11 @@ def _starved(outcome: Outcome) -> Outcome:
     """No verdict: even alone, the program had no CPU for as long as it may run."""
     waited = f"waited {outcome.waited_s:.1f} s of {outcome.wall_s:.1f} s for a CPU"
     return replace(outcome, kind="error", detail=f"error: starved: even alone it {waited}")
+
+
+def _killed(outcome: Outcome) -> Outcome:
+    """No verdict: no program can end the first process of its own namespace by SIGKILL.
+
+    Below that level it may have done so itself, and what it did twice it has done.
+    """
+    return replace(outcome, kind="error", detail="error: killed from outside, and again when alone")

@@ -62,6 +62,8 @@ class Outcome:
     cpu_s: float
     is_starved: bool = False
     """It was stopped at its deadline without having had its share of a CPU."""
+    is_killed: bool = False
+    """Something outside killed it: a person, or the kernel for want of memory."""
     waited_s: float | None = None
     """Of ``wall_s``, what it was ready to run and had no CPU; None where that was not looked at."""
 

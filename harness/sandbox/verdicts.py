@@ -35,6 +35,7 @@ def outcome(
         wall_s=ending.wall_s,
         cpu_s=ending.cpu_s,
         is_starved=ending.is_starved,
+        is_killed=ending.is_killed and kind != "passed",
         waited_s=ending.waited_s,
     )
 

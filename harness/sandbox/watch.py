@@ -40,6 +40,8 @@ class Ending:
     """It was stopped because of what it had written to disk."""
     is_starved: bool = False
     """It is late, but did not have its share of a CPU."""
+    is_killed: bool = False
+    """It, or one that works with it, died of a SIGKILL that was not this watch's."""
     waited_s: float | None = None
     """Seconds that it was ready to run and had no CPU, None where that was not looked at."""
 
@@ -80,7 +82,10 @@ class Watch:
         try:
             queue = None if self._proc is None else RunQueue(self._proc, handles)
             text, late, overfull = self._until_done(handles[0], verdict, limit_s, queue)
+            # Before the kill: to die, too, a child needs a CPU, and this process to see it.
+            elapsed_s = time.monotonic() - start
             waited = _waited_s(queue) if late else None
+            ended = [_has_ended(handle) for handle in handles]
         finally:
             for child in children:
                 os.kill(child, signal.SIGKILL)
@@ -89,9 +94,15 @@ class Watch:
                 os.close(handle)
         wall_s = time.monotonic() - start
         cpu_s = sum(usage.ru_utime + usage.ru_stime for _, _, usage in ends)
-        starved = late and (wall_s - waited < limit_s if waited is not None else cpu_s < wall_s / 2)
-        status = os.waitstatus_to_exitcode(ends[0][1])
-        return Ending(text, status, wall_s, cpu_s, late, overfull, starved, waited)
+        starved = late and (
+            elapsed_s - waited < limit_s if waited is not None else cpu_s < wall_s / 2
+        )
+        statuses = [os.waitstatus_to_exitcode(status) for _, status, _ in ends]
+        killed = cpu_s < limit_s and any(
+            was_over and status == -signal.SIGKILL
+            for was_over, status in zip(ended, statuses, strict=True)
+        )
+        return Ending(text, statuses[0], wall_s, cpu_s, late, overfull, starved, killed, waited)
 
     def _until_done(
         self, handle: int, verdict: int, limit_s: float, queue: RunQueue | None
@@ -153,6 +164,13 @@ def _waited_s(queue: RunQueue | None) -> float | None:
         with contextlib.suppress(OSError):
             return queue.waited_s()
     return None
+
+
+def _has_ended(handle: int) -> bool:
+    """Whether the process of a descriptor is over, though perhaps not waited for."""
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def kill_orphans(proc: int | None) -> None:

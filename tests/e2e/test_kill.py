@@ -1,5 +1,6 @@
 """Twenty kills in a row: the run that comes out is the one that nothing happened to."""
 
+import contextlib
 import json
 import random
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import GOLDEN, last_line, manifest, records, start, stop
@@ -153,3 +155,19 @@ def told(folder: Path) -> tuple[Any, Any]:
     outcomes = {each["request_id"]: each for each in result["outcomes"]}
     figures = [each for each in result["estimates"] if each["metric"] != "load_s"]
     return outcomes, figures
+
+
+def test_scorers_killed_in_the_middle_cost_no_verdict(undisturbed, tmp_path):
+    """Every process that the harness started: wardens, what they run, and maths workers."""
+    process = start(tmp_path, *REPLAY)
+    while not list(tmp_path.glob("runs/*/completions.jsonl")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.0005)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert graded(Path(json.loads(out.splitlines()[-1])["path"])) == graded(undisturbed)

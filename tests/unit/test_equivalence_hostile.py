@@ -1,13 +1,18 @@
 """No answer hangs, crashes or slows the run, and no answer is run."""
 
 import os
+import resource
+import select
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from harness.equivalence.checker import Equivalence
+from harness.equivalence.checker import Comparison, Equivalence
 from harness.errors import UnavailableError
 
 PAIR_LIMIT_S = 20.0
@@ -122,15 +127,55 @@ def test_a_pair_past_its_limit_costs_its_worker_only() -> None:
         assert equivalence.compare(*EASY).is_equal
 
 
-def test_a_worker_that_dies_is_replaced() -> None:
+def process_of(equivalence: Equivalence) -> "subprocess.Popen[bytes]":
+    process = equivalence._pool._workers[0]._process
+    assert process is not None
+    return process
+
+
+def test_a_worker_killed_between_two_pairs_is_replaced() -> None:
     with Equivalence(workers=1) as equivalence:
         assert equivalence.compare(*EASY).is_equal
-        process = equivalence._pool._workers[0]._process
-        assert process is not None
+        process = process_of(equivalence)
         process.kill()
         process.wait()
-        assert equivalence.compare(*EASY).status == "timeout"
         assert equivalence.compare(*EASY).is_equal
+
+
+def test_a_worker_killed_over_a_pair_does_not_make_it_wrong() -> None:
+    with Equivalence(workers=1) as equivalence, ThreadPoolExecutor(1) as threads:
+        assert equivalence.compare(*EASY).is_equal
+        first = process_of(equivalence)
+        first.send_signal(signal.SIGSTOP)
+        found = threads.submit(equivalence.compare, *EASY)
+        while not select.select([first.stdout], [], [], 0.05)[0]:
+            first.kill()
+        assert found.result() == Comparison(True, "sympy")
+
+
+def test_a_worker_out_of_memory_does_not_make_the_next_pair_wrong() -> None:
+    with Equivalence(workers=1) as equivalence:
+        assert equivalence.compare(*EASY).is_equal
+        first = process_of(equivalence)
+        resource.prlimit(first.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
+        # A pair of its own: what the worker has seen before may need no memory.
+        pair = (r"\sqrt{12}+\sin(x)^2+\cos(x)^2", r"1+2\sqrt{3}")
+        assert equivalence.compare(*pair) == Comparison(True, "sympy")
+        assert first.returncode not in {None, 0}
+
+
+def test_workers_that_are_killed_again_and_again_are_the_harness_own_failure() -> None:
+    with Equivalence(workers=1) as equivalence, ThreadPoolExecutor(1) as threads:
+        assert equivalence.compare(*EASY).is_equal
+        found = threads.submit(equivalence.compare, *EASY)
+        while not found.done():
+            if (process := equivalence._pool._workers[0]._process) is not None:
+                process.kill()
+        # None was hit while it worked, or each was: a wrong answer it is not.
+        try:
+            assert found.result().is_equal
+        except UnavailableError as error:
+            assert str(error) == "a process to compare answers ended by signal 9, twice"  # noqa: PT017
 
 
 def test_memory_is_limited() -> None:

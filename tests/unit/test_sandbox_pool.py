@@ -145,6 +145,55 @@ def test_a_killed_warden_is_replaced_and_its_program_runs_again(level: Level) ->
         assert not psutil.wait_procs([*first, *running], timeout=10)[1], "the old ones live on"
 
 
+def new_program(sandbox: Sandbox, known: list[psutil.Process]) -> psutil.Process:
+    """The next process that runs a program, as soon as it is there."""
+    while True:
+        for process in everybody(sandbox):
+            if process not in known:
+                known.append(process)
+                return process
+
+
+SLOW_RIGHT = "import time\ndef double(x):\n    time.sleep(0.4)\n    return 2 * x"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["together", "one of two apart", "the other"])
+def test_a_program_that_is_killed_from_outside_runs_again(level: Level, at: int) -> None:
+    """As the kernel does for want of memory: that must not read as a wrong answer."""
+    try:
+        sandbox = Sandbox(ANY, 1, report=LevelReport(level)).__enter__()
+    except WardenFailedError as error:
+        pytest.skip(f"level {level} is not to be had here: {error}")
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        stack.push(sandbox)
+        known = everybody(sandbox)
+        outcome = pool.submit(sandbox.run_tests, SLOW_RIGHT, TESTS, "double")
+        [new_program(sandbox, known) for _ in range(at + 1)][at].kill()
+        assert outcome.result().passed, outcome.result()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_program_that_is_killed_twice_got_no_verdict(level: Level) -> None:
+    """Where it could have done that itself, it is a crash of its own."""
+    try:
+        sandbox = Sandbox(ANY, 1, report=LevelReport(level)).__enter__()
+    except WardenFailedError as error:
+        pytest.skip(f"level {level} is not to be had here: {error}")
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        stack.push(sandbox)
+        known = everybody(sandbox)
+        found = pool.submit(sandbox.run_program, "import time; time.sleep(60)")
+        for _ in range(2):
+            new_program(sandbox, known).kill()
+        if level == "namespaces":
+            assert found.result().detail == "error: killed from outside, and again when alone"
+        else:
+            assert found.result().detail == "crash: killed by SIGKILL"
+        suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL); os._exit(0)"
+        assert sandbox.run_program(suicide).kind == "crash"
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_killed_harness_takes_wardens_programs_and_folders_along(
     level: Level, tmp_path: Path
@@ -262,7 +311,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
             hog.stdout.readline()
             for process in everybody(sandbox):
                 process.cpu_affinity([core])
-            patient = sandbox.run_program(BURN.format(0.2))
+            patient = sandbox.run_program(BURN.format(0.1))
             endless = sandbox.run_program("while True: pass")
         finally:
             hog.kill()
