@@ -1,6 +1,7 @@
 """Files that survive a crash: lines that are appended whole, documents that are replaced whole."""
 
 import errno
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from harness.errors import StoreError
 from harness.records import Record
@@ -30,17 +32,17 @@ class JsonlWriter:
         Raises:
             StoreError: The disk is full or the folder cannot be written; what was there stays.
         """
-        line = record.model_dump_json().encode() + b"\n"
+        line = _line(record)
         with self._lock:
             try:
                 if self._stream is None:
-                    self._stream = self.file.open("ab", buffering=0)
-                place = self._stream.tell()
+                    self._stream = open_own(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                place = self._stream.seek(0, os.SEEK_END)
                 if self._stream.write(line) != len(line):
                     self._stream.truncate(place)
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             except OSError as error:
-                raise StoreError(f"{self.file}: cannot be written: {error.strerror}") from error
+                raise unwritable(self.file, error) from error
 
     def close(self) -> None:
         """Brings everything to the disk itself."""
@@ -52,6 +54,34 @@ class JsonlWriter:
                 self._stream = None
 
 
+def _line(record: Record) -> bytes:
+    """One line of UTF-8. A lone surrogate, which has none, becomes a question mark."""
+    try:
+        return record.model_dump_json().encode() + b"\n"
+    except PydanticSerializationError:
+        text = json.dumps(record.model_dump(), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+def open_own(file: Path, flags: int) -> IO[bytes]:
+    """Opens a file for writing, unless its name is a link.
+
+    A run's folder may come from a stranger: what is written into it must stay in it.
+
+    Raises:
+        OSError: It cannot be opened, or is a link.
+    """
+    descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return open(descriptor, "r+b" if flags & os.O_RDWR else "wb", buffering=0)  # noqa: PTH123
+
+
+def unwritable(file: Path, error: OSError) -> StoreError:
+    """What to say of a file that cannot be written."""
+    if error.errno == errno.ELOOP:
+        return StoreError(f"{file}: is a link; a run writes only into its own folder")
+    return StoreError(f"{file}: cannot be written: {error.strerror}")
+
+
 def write_atomically(file: Path, text: str) -> None:
     """Replaces a file as a whole: a reader sees the old or the new one, never half.
 
@@ -60,25 +90,28 @@ def write_atomically(file: Path, text: str) -> None:
     """
     scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
-        with scratch.open("w", encoding="utf-8") as stream:
+        scratch.unlink(missing_ok=True)
+        # Made new, so that no link that lies there is followed.
+        with scratch.open("x", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         scratch.replace(file)
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise unwritable(file, error) from error
 
 
 def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
     """Reads records one at a time. A missing file has none.
 
     Raises:
-        StoreError: A line is not such a record; names file and line.
+        StoreError: It cannot be read, or a line is not such a record; names file and line.
     """
     if not file.is_file():
         return
-    with file.open("rb") as stream:
+    with _opened(file) as stream:
         for number, line in enumerate(stream, start=1):
             try:
                 yield kind.model_validate_json(line)
@@ -91,6 +124,13 @@ def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
                     f"{file}:{number}: not a {kind.__name__}: "
                     f"{'.'.join(map(str, first['loc']))}{': ' if first['loc'] else ''}{reason}"
                 ) from error
+
+
+def _opened(file: Path) -> IO[bytes]:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
 
 
 def end_of_last_line(file: Path) -> int:

@@ -24,7 +24,15 @@ from types import TracebackType
 from typing import IO, NamedTuple, Self, TypeVar
 
 from harness.errors import StoreError
-from harness.jsonl import JsonlWriter, end_of_last_line, read_json, read_jsonl, write_atomically
+from harness.jsonl import (
+    JsonlWriter,
+    end_of_last_line,
+    open_own,
+    read_json,
+    read_jsonl,
+    unwritable,
+    write_atomically,
+)
 from harness.manifest import RunManifest, RunResult
 from harness.paths import default_results_dir
 from harness.records import Completion, Problem, Prompt, Verdict
@@ -40,7 +48,7 @@ class Run:
         self.completions = JsonlWriter(folder / "completions.jsonl")
         self.verdicts = JsonlWriter(folder / "verdicts.jsonl")
         self._new_verdicts = folder / "verdicts.new.jsonl"
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
 
     @property
     def run_id(self) -> str:
@@ -67,18 +75,23 @@ class Run:
         Raises:
             StoreError: Another process writes this run.
         """
-        self._lock = (self.folder / ".lock").open("a+", encoding="utf-8")
+        self._lock = self._open_lock()
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            self._lock.seek(0)
-            owner = self._lock.read().strip() or "another process"
+            owner = self._lock.read().decode("ascii", "replace").strip() or "another process"
             self._lock.close()
             raise StoreError(f"run {self.run_id} is being written by {owner}") from error
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()}")
-        self._lock.flush()
+        self._lock.write(f"process {os.getpid()}".encode())
         return self
+
+    def _open_lock(self) -> IO[bytes]:
+        file = self.folder / ".lock"
+        try:
+            return open_own(file, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise unwritable(file, error) from error
 
     def __exit__(
         self,
@@ -153,19 +166,17 @@ class Run:
             data_end = end_of_last_line(file)
             torn = file.stat().st_size - data_end
             if torn:
-                with file.open("r+b") as stream:
-                    stream.seek(data_end)
-                    rest = stream.read()
-                    with (self.folder / f"{name}.torn").open("ab") as kept:
-                        kept.write(rest + b"\n")
-                    stream.truncate(data_end)
+                _set_aside(file, data_end, self.folder / f"{name}.torn")
                 notes.append(f"{file.name}: a half-written last line ({torn} bytes) was set aside")
         return notes
 
     def start_new_verdicts(self) -> None:
         """Sends verdicts to a file beside the old ones, which stay until the new are whole."""
-        self._new_verdicts.unlink(missing_ok=True)
         self.verdicts.close()
+        try:
+            self._new_verdicts.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(self._new_verdicts, error) from error
         self.verdicts = JsonlWriter(self._new_verdicts)
 
     def keep_new_verdicts(self) -> None:
@@ -173,6 +184,18 @@ class Run:
         self.verdicts.close()
         self._new_verdicts.replace(self.folder / "verdicts.jsonl")
         self.verdicts = JsonlWriter(self.folder / "verdicts.jsonl")
+
+
+def _set_aside(file: Path, data_end: int, torn: Path) -> None:
+    """Moves what follows the last whole line into another file."""
+    try:
+        with open_own(file, os.O_RDWR) as stream:
+            stream.seek(data_end)
+            with open_own(torn, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as kept:
+                kept.write(stream.read() + b"\n")
+            stream.truncate(data_end)
+    except OSError as error:
+        raise unwritable(file, error) from error
 
 
 def create_run(results_dir: Path, model_name: str, engine_name: str) -> Run:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,16 @@ def test_a_run_id_says_when_what_and_with_what(run):
     assert model == "some-model-name"
     assert engine == "replay"
     assert len(mark) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["../../x", "/etc/passwd", "..", ".", "", "a/../../b", "~root", "a\0b\nc", "x" * 99]
+)
+def test_no_model_name_leads_out_of_the_results(tmp_path, name):
+    folder = create_run(tmp_path / "results", name, "replay").folder
+    assert folder.parent == tmp_path / "results" / "runs"
+    assert folder.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
 
 
 def test_each_record_is_on_disk_as_soon_as_it_is_appended(run):
@@ -159,10 +170,11 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch
 
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")
-def test_a_full_disk_is_one_line(tmp_path):
-    writer = JsonlWriter(tmp_path / "completions.jsonl")
-    (tmp_path / "completions.jsonl").symlink_to("/dev/full")
-    with pytest.raises(StoreError, match=r"completions\.jsonl: cannot be written: No space left"):
+def test_a_full_disk_is_one_line():
+    writer = JsonlWriter(Path("/dev/full"))
+    with pytest.raises(
+        StoreError, match=r"^/dev/full: cannot be written: No space left on device$"
+    ):
         writer.append(completion(1))
     writer.close()
 
