@@ -81,6 +81,25 @@ class RequiresConfig(Record):
     """Of each; null: any."""
 
 
+class PurposeConfig(Record):
+    """What a run is to decide about one task; read by ``--dry-run`` alone."""
+
+    published_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The published score that this run's is to be set against."""
+    margin_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """How far from it still counts as the same."""
+    expected_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The score to expect; null: the published one."""
+    expected_correlation: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of two samples of one problem, such as an earlier run's estimate; null: 0.5."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.published_fraction is None) != (self.margin_fraction is None):
+            raise ValueError("published_fraction and margin_fraction belong together; give both")
+        return self
+
+
 class RunConfig(Record):
     """Everything that decides what a run does."""
 
@@ -95,6 +114,8 @@ class RunConfig(Record):
     sandbox: SandboxConfig
     limits: LimitsConfig
     requires: RequiresConfig | None = None
+    purpose: dict[str, PurposeConfig] | None = None
+    """By task, of which not all need be run."""
     results_dir: str | None
     data_dir: str | None
     resume: str | None
@@ -120,6 +141,20 @@ class RunConfig(Record):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"task {', '.join(twice)} is named twice")
         return tasks
+
+    @field_validator("purpose")
+    @classmethod
+    def _is_of_known_tasks(
+        cls, purpose: dict[str, PurposeConfig] | None
+    ) -> dict[str, PurposeConfig] | None:
+        for name in purpose or {}:
+            try:
+                task = parse_selection(name).task
+            except TaskError as error:
+                raise ValueError(str(error).removeprefix("tasks: ")) from error
+            if task != name:
+                raise ValueError(f"'{name}' is a subset; name the task alone, {task}")
+        return purpose
 
     @field_validator("pricing")
     @classmethod
@@ -160,7 +195,7 @@ class RunConfig(Record):
 
 
 # What may differ between a run and its continuation.
-NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir", "requires"})
+NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir", "requires", "purpose"})
 
 
 def load_run_config(composed: Mapping[str, Any]) -> RunConfig:

@@ -1,5 +1,7 @@
 """``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
 
+from rich.console import Console
+
 from harness.config import RunConfig
 from harness.engines.build import ReplayConfig, resolve_auto
 from harness.errors import UnavailableError
@@ -7,6 +9,8 @@ from harness.models import LocalModel, is_here, origin, resolve
 from harness.preflight import check_memory, check_requirements, memory_needed_bytes
 from harness.prompts import Codec
 from harness.provenance import collect
+from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
+from harness.report.summary import WIDTH_WITHOUT_TERMINAL
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
 
 
@@ -32,10 +36,12 @@ def plan(config: RunConfig) -> int:
         to_fetch.append(origin(config.model) + (f", about {2 * size / 1e9:.1f} GB" if size else ""))
     loaded: list[Task] = []
     counts: list[int | None] = []
+    planned: list[PlannedTask] = []
     for selection in config.selections:
         task, count, line, fetch = _plan_task(selection, config)
         lines.append(line)
         counts.append(count)
+        planned += _sizes(selection, task, count, config)
         loaded += [task] if task else []
         to_fetch += [fetch] if fetch else []
     lines += _amounts(config, counts)
@@ -47,8 +53,9 @@ def plan(config: RunConfig) -> int:
         except UnavailableError as error:
             refusals.append(str(error))
     lines += [f"cannot run {refusal}" for refusal in refusals]
-    lines += _first_prompt(config, loaded)
     print("\n".join(lines))  # noqa: T201
+    _print_forecast(planned, config)
+    print("\n".join(_first_prompt(config, loaded)))  # noqa: T201
     return 0
 
 
@@ -66,6 +73,28 @@ def _plan_task(
     return task, len(task.problems), line, None
 
 
+def _sizes(
+    selection: Selection, task: Task | None, count: int | None, config: RunConfig
+) -> list[PlannedTask]:
+    """The task as far as its sizes are known before it is fetched."""
+    full = load_spec(selection.task).problems if task is None else task.full_size
+    if count is None or full is None:
+        return []
+    purpose = (config.purpose or {}).get(selection.task)
+    return [PlannedTask(str(selection), count, full, purpose)]
+
+
+def _print_forecast(planned: list[PlannedTask], config: RunConfig) -> None:
+    if not planned:
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    console.print()
+    console.print(forecast_table(planned, config.protocol))
+    print("\n" + "\n".join(forecast_notes(planned, config.protocol)) + "\n")  # noqa: T201
+
+
 def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
     protocol = config.protocol
     known = [count for count in counts if count is not None]
@@ -77,13 +106,18 @@ def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
         else (f"temperature {protocol.temperature}, top_p {protocol.top_p}")
     )
     memory = memory_needed_bytes(config.model, config.engine, protocol.context_tokens)
+    samples = _samples(protocol.samples_per_problem)
     return [
-        f"protocol   {protocol.name}: {sampled}, {protocol.samples_per_problem} samples a problem, "
+        f"protocol   {protocol.name}: {sampled}, {samples} a problem, "
         f"{protocol.max_new_tokens} new tokens at most",
         f"in all     {_count(requests)} requests, {_count(tokens)} output tokens at most",
         "memory     "
         + ("unknown" if memory is None else f"{memory / 1e9:.1f} GB for weights and one context"),
     ]
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count} samples"
 
 
 def _count(value: int | None) -> str:

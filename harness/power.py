@@ -1,0 +1,210 @@
+"""What a plan can be expected to show, before anything runs: numbers in, numbers out.
+
+Everything is forecast from an expected score ``p`` and the correlation ``rho`` of two samples of
+one problem. Two runs are taken to find the same problems hard, so that their answers to one
+problem differ as two samples do; a published score is taken to stand for the whole benchmark.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from harness.statistics import expected_standard_errors, wilson
+
+POWER = 0.8
+PUBLISHED_SAMPLES = 4
+"""Samples per problem that a published score is taken to rest on; most papers do not say."""
+MOST_SAMPLES = 64
+"""Beyond these nobody is advised to go."""
+
+
+class Plan(NamedTuple):
+    """The sizes of one task's part of a run, and what is expected of it."""
+
+    p: float
+    """Expected score."""
+    rho: float
+    """Correlation of two samples of one problem: 0 all problems alike, 1 each certain."""
+    problems: int
+    benchmark_size: int
+    """Problems of the whole benchmark, of which these are a random subset."""
+    samples: int
+    """Of each problem."""
+    is_greedy: bool = False
+    """A problem gets the same answer each time: the run itself has no decoding noise."""
+
+
+class Forecast(NamedTuple):
+    """What to expect, as fractions."""
+
+    fixed_benchmark: float
+    """Half-width of the 95 % interval for this very benchmark."""
+    new_problems: float
+    """Half-width of the 95 % interval for new problems."""
+    against_run: float | None
+    """Smallest difference to another run of this protocol that is found with 80 % power."""
+    against_published: float | None
+    """Smallest difference to a published score that is found with 80 % power."""
+
+
+def forecast(plan: Plan) -> Forecast:
+    """Half-widths and smallest differences of a plan; None where no possible one is found."""
+    fixed, new = _errors(plan, plan.p)
+    return Forecast(
+        _half_width(plan.p, fixed),
+        _half_width(plan.p, new),
+        detectable_against_run(plan),
+        detectable_against_published(plan),
+    )
+
+
+def detectable_against_run(plan: Plan) -> float | None:
+    """Smallest difference of two runs on the same problems that a two-sided test at 5 % finds.
+
+    One sample per problem: McNemar's exact test. Several: a test of the mean difference, whose
+    variance is the decoding noise of both. The other score lies on the side of one half, where
+    differences are hardest to see. None when not even the largest possible one is found.
+    """
+    p = max(plan.p, 1 - plan.p)
+
+    def lack(difference: float) -> float:
+        if plan.samples == 1:
+            return mcnemar_power(plan, difference) - POWER
+        one, other = (_decoding_error(plan, score) for score in (p, p - difference))
+        return z_power(difference, math.hypot(one, other)) - POWER
+
+    return _smallest(lack, p)
+
+
+def detectable_against_published(plan: Plan) -> float | None:
+    """Smallest difference to a published score of ``p`` that a two-sided test at 5 % finds."""
+    p = max(plan.p, 1 - plan.p)
+    published = published_error(plan)
+
+    def lack(difference: float) -> float:
+        own, shown = _own_errors(plan, p - difference)
+        true, critical = math.hypot(own, published), math.hypot(shown, published)
+        return z_power(difference, true, critical) - POWER
+
+    return _smallest(lack, p)
+
+
+def z_power(difference: float, error: float, critical_error: float | None = None) -> float:
+    """Power of a two-sided z-test at 5 %.
+
+    Args:
+        difference: The true one.
+        error: How much the observed one varies.
+        critical_error: How much the test takes it to vary; None: as much as it does.
+    """
+    from statsmodels.stats.power import normal_power_het
+
+    if error == 0:
+        return 1.0 if difference else 0.05
+    null = error if critical_error is None else critical_error
+    return float(normal_power_het(difference, 1, 0.05, std_null=null, std_alternative=error))
+
+
+def mcnemar_power(plan: Plan, difference: float, alpha: float = 0.05) -> float:
+    """Power of McNemar's exact two-sided test at a true difference, one sample of each problem.
+
+    The two sides answer a problem differently with probability ``2 q(1-q)(1-rho)``, where ``q``
+    is the mean of both scores, and at least as often as the difference itself demands.
+    """
+    import numpy as np
+    from scipy import stats
+
+    mean = max(plan.p, 1 - plan.p) - difference / 2
+    discordant = min(1.0, max(2 * mean * (1 - mean) * (1 - plan.rho), difference))
+    if discordant == 0:
+        return 0.0
+    counts = np.arange(plan.problems + 1)
+    # The fewest wins among so many discordant problems that are significant.
+    least = stats.binom.isf(alpha / 2, counts, 0.5) + 1
+    share = (1 + difference / discordant) / 2
+    found = stats.binom.sf(least - 1, counts, share)
+    found += stats.binom.cdf(counts - least, counts, share)
+    return float((stats.binom.pmf(counts, plan.problems, discordant) * found).sum())
+
+
+def equivalence_power(plan: Plan, margin: float) -> float:
+    """Chance that a run whose true score is the published one is shown to lie within the margin.
+
+    Two one-sided tests (TOST) at 5 % of the difference, with the errors of both scores.
+    """
+    from scipy import stats
+
+    published = published_error(plan)
+    true, shown = (math.hypot(error, published) for error in _own_errors(plan, plan.p))
+    if true == 0:
+        return 1.0
+    return max(0.0, float(2 * stats.norm.cdf(tost_reach(shown, margin) / true) - 1))
+
+
+def tost_reach(error: float, margin: float) -> float:
+    """Largest observed difference that TOST at 5 % still calls the same; negative: none."""
+    from scipy import stats
+
+    return margin - float(stats.norm.isf(0.05)) * error
+
+
+def samples_that_decide(plan: Plan, margin: float) -> int | None:
+    """Fewest samples per problem, by doubling, of the whole benchmark that reach the power."""
+    samples = 1
+    while samples <= (1 if plan.is_greedy else MOST_SAMPLES):
+        whole = plan._replace(problems=plan.benchmark_size, samples=samples)
+        if equivalence_power(whole, margin) >= POWER:
+            return samples
+        samples *= 2
+    return None
+
+
+def published_difference_error(plan: Plan) -> float:
+    """Standard error, as the run will show it, of its score minus a published one."""
+    return math.hypot(_own_errors(plan, plan.p)[1], published_error(plan))
+
+
+def published_error(plan: Plan) -> float:
+    """Standard error of a published score of the whole benchmark from its own decoding noise."""
+    of_all = plan._replace(problems=plan.benchmark_size, samples=PUBLISHED_SAMPLES)
+    return _decoding_error(of_all, plan.p)
+
+
+def _decoding_error(plan: Plan, p: float) -> float:
+    return expected_standard_errors(p, plan.problems, plan.samples, plan.rho).fixed_benchmark or 0.0
+
+
+def _errors(plan: Plan, p: float) -> tuple[float, float]:
+    """Both standard errors of a score, for the benchmark of which this is a part."""
+    rho = 1.0 if plan.is_greedy else plan.rho
+    size = plan.benchmark_size
+    found = expected_standard_errors(p, plan.problems, plan.samples, rho, size)
+    return found.fixed_benchmark or 0.0, found.new_problems or 0.0
+
+
+def _own_errors(plan: Plan, p: float) -> tuple[float, float]:
+    """Standard error of a score on this benchmark: the true one, and the one a run can show.
+
+    With one sample per problem decoding noise cannot be told from difficulty, and the larger
+    error, that for new problems, has to be taken.
+    """
+    fixed, new = _errors(plan, p)
+    return fixed, new if plan.samples == 1 else fixed
+
+
+def _half_width(p: float, error: float) -> float:
+    """Of Wilson's interval at the number of trials that gives this error."""
+    if error == 0:
+        return 0.0
+    trials = p * (1 - p) / error**2
+    low, high = wilson(p * trials, trials)
+    return (high - low) / 2
+
+
+def _smallest(lack: Callable[[float], float], most: float) -> float | None:
+    """Where the power that lacks is 0, None if some lacks even at ``most``."""
+    from scipy import optimize
+
+    if lack(most) < 0:
+        return None
+    return float(optimize.brentq(lack, 0.0, most, xtol=1e-6))
