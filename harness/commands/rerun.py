@@ -188,11 +188,11 @@ def _repeat(plan: Plan, recorded: Recorded) -> Repeated:
     if len(requests) != len(plan.selection.chosen):
         strange = min(plan.selection.chosen - {request.request_id for request in requests})
         raise StoreError(f"{plan.run.folder}/prompts.jsonl: the prompt of {strange} is missing")
+    model = _same_model(plan)
     with ExitStack() as stack:
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
         scorers = start_scorers(config, names, stack)
         questions = questions_of(plan.run.read_problems(), prompts, scorers)
-        model = _same_model(plan)
         infos: list[EngineInfo] = []
         open_engine = partial(_opened, config, model, run_clock(0.0), infos)
         answers = _generated(requests, open_engine, questions, scoring_workers(config))

@@ -1,0 +1,208 @@
+"""Asking a run's requests again, as a user does: what is kept, what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.rerun.document import RerunReport
+from tests.e2e.conftest import GOLDEN, last_line, manifest, records, start, tiny_run
+
+SMOLLM2 = [
+    "run",
+    "model=smollm2_135m",
+    "engine=transformers",
+    "protocol=greedy",
+    "protocol.max_new_tokens=24",
+    "tasks=[humaneval:2,math_mini:2]",
+    "limits.max_truncated_fraction=1",
+]
+
+
+@pytest.fixture(scope="module")
+def made(tiny_model, tmp_path_factory) -> Path:
+    """A finished run, 12 requests two at a time, that tests copy."""
+    process = start(tmp_path_factory.mktemp("made"), *tiny_run(tiny_model))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return Path(json.loads(out.splitlines()[-1])["path"])
+
+
+@pytest.fixture
+def run(made, tmp_path) -> Path:
+    return shutil.copytree(made, tmp_path / "runs" / made.name)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def edit_manifest(run: Path, **changes: object) -> None:
+    file = run / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def refusal(done) -> str:
+    assert done.stdout == ""
+    return done.stderr.splitlines()[-1].removeprefix("harness: ")
+
+
+# --- what it does -----------------------------------------------------------------------------
+
+
+def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(run, harness):
+    before = contents(run)
+    done = harness("rerun", str(run), "--n", "4", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    file = Path(said.pop("path"))
+    after = contents(run)
+    assert after.keys() - before.keys() == {str(file.relative_to(run))}
+    assert {name: after[name] for name in before} == before
+
+    report = RerunReport.model_validate_json(file.read_bytes())
+    assert report.model_dump(mode="json", exclude={"completions", "verdicts"}) == said
+    assert (report.batch_size_before, report.batch_size_after) == (2, 1)
+    assert (report.at_once_before, report.at_once_after) == (2, 1)
+    assert report.notes == ()
+    was = {each["request_id"]: each for each in records(run, "completions")}
+    assert len(report.completions) == len(report.verdicts) == 4
+    for pair, completion in zip(report.pairs, report.completions, strict=True):
+        old = was[completion.request_id]
+        assert completion.prompt_tokens == old["prompt_tokens"]
+        assert (pair.first_difference is None) == (completion.text == old["text"])
+    assert said["figures"][0]["texts_different"] + said["figures"][0]["texts_same"] == 4
+    assert harness("validate", str(run)).returncode == 0
+
+
+def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run, harness):
+    for name in ("completions", "verdicts"):
+        lines = (run / f"{name}.jsonl").read_text().splitlines(keepends=True)
+        (run / f"{name}.jsonl").write_text("".join(lines[:5]))
+    (run / "result.json").unlink()
+    edit_manifest(run, status="interrupted")
+    graded = {each["request_id"] for each in records(run, "verdicts")}
+    graded &= {each["request_id"] for each in records(run, "completions")}
+    done = harness("rerun", str(run), "--batch-size", "3")
+    assert done.returncode == 0, done.stderr
+    assert "batch size 2 (at most 2 at once), repeated with 3 (at most 3 at once)" in done.stdout
+    for words in (
+        f"note: --n=20 is more than there are: all {len(graded)} requests were repeated",
+        "note: the run is interrupted: only what it had recorded was drawn from",
+        "file ",
+    ):
+        assert words in done.stdout
+    assert manifest(run)["status"] == "interrupted"
+
+
+@pytest.mark.model
+def test_a_real_model_is_asked_again(tmp_path, harness):
+    made = harness(*SMOLLM2)
+    assert made.returncode == 0, made.stderr
+    run = Path(last_line(made)["path"])
+    before = contents(run)
+    done = harness("rerun", str(run), "--n", "4", "--batch-size", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert (said["batch_size_before"], said["at_once_before"], said["at_once_after"]) == (32, 4, 2)
+    assert said["figures"][0]["repeated"] == 4
+    assert said["figures"][0]["errors"] == 0
+    assert not [fact for fact in said["facts"] if fact["run"] != fact["repetition"]]
+    assert {name: data for name, data in contents(run).items() if name in before} == before
+
+
+# --- what it refuses --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--n", "0"], "--n=0: should be a whole number from 1"),
+        (["--batch-size", "-2"], "--batch-size=-2: should be a whole number from 1"),
+        (["--n", "x"], "argument --n: invalid int value: 'x' (harness --help shows the commands)"),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(harness, arguments, words):
+    done = harness("rerun", str(GOLDEN), *arguments)
+    assert (done.returncode, refusal(done)) == (2, words)
+
+
+def test_a_replay_has_no_chance_in_it(harness):
+    made = harness("run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}")
+    run = last_line(made)["path"]
+    done = harness("rerun", run)
+    assert done.returncode == 2
+    assert refusal(done) == (
+        f"run {Path(run).name}: engine=replay repeats what another run answered, so there is no "
+        "chance in it to measure; give the run that it replays"
+    )
+
+
+def test_a_run_that_recorded_nothing_is_named(run, harness):
+    (run / "verdicts.jsonl").unlink()
+    done = harness("rerun", str(run))
+    assert done.returncode == 2
+    assert refusal(done) == f"run {run.name}: no request has a verdict; there is nothing to repeat"
+
+
+def test_other_weights_are_refused_before_anything_is_loaded(run, harness):
+    model = manifest(run)["model"] | {"sha256": "0" * 64}
+    edit_manifest(run, model=model)
+    before = contents(run)
+    done = harness("rerun", str(run), "--n", "1")
+    assert done.returncode == 2
+    assert refusal(done).startswith(
+        f"run {run.name} was made with weights of sha256 000000000000 (revision None), "
+    )
+    assert refusal(done).endswith("other weights show no noise: bring those back")
+    assert contents(run) == before
+
+
+def test_a_model_that_is_gone_is_exit_status_3(run, tmp_path, harness):
+    config = manifest(run)["config"]
+    config["model"]["path"] = str(tmp_path / "gone")
+    edit_manifest(run, config=config)
+    done = harness("rerun", str(run), "--n", "1")
+    assert done.returncode == 3
+    assert refusal(done).startswith(
+        f"run {run.name}: model.path={tmp_path}/gone: no config.json there"
+    )
+
+
+def test_a_device_that_is_not_here_is_exit_status_3(run, harness):
+    config = manifest(run)["config"]
+    config["engine"]["device"] = "cuda"
+    edit_manifest(run, config=config)
+    before = contents(run)
+    done = harness("rerun", str(run), "--n", "1", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 3
+    assert refusal(done).startswith("engine.device=cuda: torch sees no CUDA device")
+    assert contents(run) == before
+
+
+def test_a_signal_leaves_nothing_half_written(run, tmp_path):
+    config = manifest(run)["config"]
+    config["protocol"]["max_new_tokens"] = 2000
+    edit_manifest(run, config=config)
+    before = contents(run)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(scratch))
+        process = start(tmp_path, "rerun", str(run))
+    while process.poll() is None and not list(scratch.glob("*/.lock")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "harness: stopped by SIGINT"
+    assert contents(run) == before
+    assert not list(scratch.glob("gegenprobe-*"))
