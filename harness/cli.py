@@ -13,6 +13,7 @@ from types import FrameType
 
 from harness.arguments import build_parser
 from harness.errors import HarnessError, Interrupted
+from harness.redaction import RedactingFormatter, redact
 
 GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite")
 RUN_HELP = """\
@@ -42,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    logging.basicConfig(format="harness: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter(RedactingFormatter("harness: %(message)s"))
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     logging.getLogger("harness").setLevel(logging.DEBUG if debug else logging.INFO)
     # What they warn of, our one-line errors say.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
@@ -53,21 +56,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except (HarnessError, Interrupted) as error:
         if debug:
-            traceback.print_exc()
-        print(f"harness: {error}", file=sys.stderr)  # noqa: T201
+            _print_traceback()
+        print(redact(f"harness: {error}"), file=sys.stderr)  # noqa: T201
         return error.exit_status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001 - the last door: a line for people, status 1
         if debug:
-            traceback.print_exc()
-        text = " ".join(str(error).split())
+            _print_traceback()
+        text = redact(" ".join(str(error).split()))
         print(  # noqa: T201
             f"harness: unexpected {type(error).__name__}: {text} (--debug shows where)",
             file=sys.stderr,
         )
         return 1
+
+
+def _print_traceback() -> None:
+    print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config import did_you_mean, load_run_config
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.paths import CONF_DIR
+from harness.redaction import redact
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -98,7 +99,7 @@ class _Jobs:
 
 
 def _say(line: str) -> None:
-    print(f"harness: {line}", file=sys.stderr)  # noqa: T201
+    print(redact(f"harness: {line}"), file=sys.stderr)  # noqa: T201
 
 
 def _plain(composed: "DictConfig") -> Any:

@@ -15,6 +15,7 @@ from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig
 from harness.pricing import Pricing
 from harness.records import Record, Sampling
+from harness.redaction import why_secret
 from harness.sandbox.config import SandboxConfig
 from harness.tasks import Selection, parse_selection
 
@@ -208,9 +209,14 @@ def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
         ConfigError: Lists every mistake by dotted key, with the value and what would be right.
     """
     try:
-        return RunConfig.model_validate(dict(composed))
+        config = RunConfig.model_validate(dict(composed))
     except ValidationError as error:
         raise ConfigError(_describe(error)) from error
+    for key, value in _flat(config.model_dump(mode="json")).items():
+        # The whole configuration goes into the manifest, so nothing secret may be in it.
+        if secret := why_secret(str(value)):
+            raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
+    return config
 
 
 def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:

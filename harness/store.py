@@ -36,6 +36,7 @@ from harness.jsonl import (
 from harness.manifest import RunManifest, RunResult
 from harness.paths import default_results_dir
 from harness.records import Completion, Problem, Prompt, Verdict
+from harness.redaction import redact
 
 R = TypeVar("R", Completion, Verdict)
 
@@ -107,6 +108,8 @@ class Run:
 
     def write_manifest(self, manifest: RunManifest) -> None:
         """Replaces ``manifest.json``."""
+        if manifest.error is not None:  # what a library says may hold a token
+            manifest = manifest.model_copy(update={"error": redact(manifest.error)})
         write_atomically(self.folder / "manifest.json", manifest.model_dump_json(indent=1))
 
     def write_result(self, result: RunResult) -> None:
