@@ -68,7 +68,7 @@ def gpu_memory_bytes(pids: Iterable[int]) -> tuple[int | None, str]:
         return None, f"no NVML ({error})"
     try:
         wanted = set(pids)
-        gpus = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in _visible_gpus(pynvml)]
+        gpus = visible_gpus(pynvml)
         held = [
             process.usedGpuMemory
             for gpu in gpus
@@ -83,11 +83,24 @@ def gpu_memory_bytes(pids: Iterable[int]) -> tuple[int | None, str]:
         pynvml.nvmlShutdown()
 
 
-def _visible_gpus(pynvml: Any) -> list[int]:
+def visible_gpus(pynvml: Any) -> list[Any]:
+    """NVML's handles of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, by number or UUID."""
     count = pynvml.nvmlDeviceGetCount()
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    chosen = [int(part) for part in visible.split(",") if part.strip().isdigit()]
-    return [place for place in chosen if place < count] or list(range(count))
+    gpus = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(count)]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return gpus
+    wanted = [part.strip() for part in visible.split(",") if part.strip()]
+    return [
+        gpu
+        for place, gpu in enumerate(gpus)
+        if any(part == str(place) or _is_uuid_of(pynvml, gpu, part) for part in wanted)
+    ]
+
+
+def _is_uuid_of(pynvml: Any, gpu: Any, part: str) -> bool:
+    """CUDA takes the beginning of a UUID for the whole."""
+    return part.startswith("GPU-") and str(pynvml.nvmlDeviceGetUUID(gpu)).startswith(part)
 
 
 def _high_water_bytes(pid: int | str) -> int | None:

@@ -5,9 +5,12 @@ Schema history: 1, the first.
 
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from harness.config import RunConfig
+from harness.energy import Energy
 from harness.models import ResolvedModel
 from harness.pricing import Pricing
 from harness.provenance import Provenance
@@ -23,6 +26,7 @@ from harness.records import (
 
 SCHEMA_VERSION: Literal[1] = 1
 
+Joules = Annotated[float, Field(ge=0)]
 RunStatus = Literal["running", "complete", "interrupted", "failed"]
 
 
@@ -52,6 +56,10 @@ class Session(Record):
     engine: EngineInfo
     provenance: Provenance
     """Code, packages and machine of this session: they may have changed since the run began."""
+    energy_joules: Joules | None = None
+    """Used while generating, by the machine's counters."""
+    energy_source: str | None = None
+    """Which counters: ``NVML, 1 GPU`` or ``RAPL, package 0``; ``none: why`` without any."""
 
 
 class RunManifest(Record):
@@ -89,6 +97,22 @@ class RunManifest(Record):
             "peak_memory_bytes": max(peaks, default=None),
         }
         return engines[-1].model_copy(update=together)
+
+    @property
+    def energy(self) -> Energy:
+        """Of all sessions together; unknown where one session's is, and says of which and why."""
+        if not self.sessions:
+            return Energy(None, "none: nothing was generated")
+        joules, sources = 0.0, []
+        for number, session in enumerate(self.sessions, 1):
+            source = session.energy_source or "none: it was not recorded"
+            if session.energy_joules is None:
+                why = source.removeprefix("none: ")
+                many = f"session {number} of {len(self.sessions)}: " * (len(self.sessions) > 1)
+                return Energy(None, f"none: {many}{why}")
+            joules += session.energy_joules
+            sources += [source] if source not in sources else []
+        return Energy(joules, "; ".join(sources))
 
 
 class Outcome(Record):

@@ -16,6 +16,7 @@ from harness.commands.setup import (
     with_scorers,
 )
 from harness.config import RunConfig
+from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import ReplayConfig, build_engine, resolve_auto
 from harness.errors import Interrupted, StoreError
@@ -145,17 +146,27 @@ def _opened(
             clock_start_s=clock(),
             engine=engine.info(),
             provenance=collect(),
+            energy_source="none: the session ended before its counters were read",
         )
         _check_same_machine(setup, sessions, opened.engine)
         sessions.append(opened)
         _write_sessions(setup, sessions)
         pricing = choose_pricing(config.pricing, opened.engine)
         progress.generation_starts(usd_per_s(pricing, opened.engine))
+        meter = EnergyMeter(opened.engine.device)
         try:
-            yield engine
+            with meter:
+                yield engine
         finally:
-            # Peak memory is only known now.
-            sessions[-1] = opened.model_copy(update={"engine": engine.info()})
+            # Peak memory and energy are only known now.
+            energy = meter.energy
+            sessions[-1] = opened.model_copy(
+                update={
+                    "engine": engine.info(),
+                    "energy_joules": energy.joules,
+                    "energy_source": energy.source,
+                }
+            )
             _write_sessions(setup, sessions)
 
 

@@ -1,0 +1,217 @@
+"""Energy counters: RAPL's from a folder like the kernel's, NVML's from a driver with two GPUs."""
+
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from harness import energy
+from harness.energy import Energy, EnergyMeter, rapl_packages
+
+RANGE_UJ = 262_143_328_850
+
+
+@pytest.fixture
+def powercap(tmp_path: Path) -> Path:
+    """Two packages as Linux shows them, with all that is not to be counted again."""
+    folders = {
+        "intel-rapl:0": "package-0",
+        "intel-rapl:0:0": "core",
+        "intel-rapl:0:1": "dram",
+        "intel-rapl:1": "package-1",
+        "intel-rapl:2": "psys",
+        "intel-rapl-mmio:0": "package-0",
+    }
+    for folder, name in folders.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "name").write_text(f"{name}\n")
+        (tmp_path / folder / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
+        set_counter(tmp_path, folder, 5_000_000)
+    (tmp_path / "intel-rapl").mkdir()
+    return tmp_path
+
+
+def set_counter(powercap: Path, folder: str, value: int) -> None:
+    (powercap / folder / "energy_uj").write_text(f"{value}\n")
+
+
+def test_packages_are_summed_and_nothing_is_counted_twice(powercap: Path) -> None:
+    assert [path.name for path in rapl_packages(powercap).values()] == [
+        "intel-rapl:0",
+        "intel-rapl:1",
+    ]
+    with EnergyMeter("cpu", powercap) as meter:
+        for folder in powercap.glob("intel-rapl*:*"):
+            set_counter(powercap, folder.name, 8_000_000)
+        set_counter(powercap, "intel-rapl:1", 5_500_000)
+    assert meter.energy == Energy(3.5, "RAPL, packages 0, 1")
+
+
+def test_a_counter_that_wraps_around_goes_on(
+    powercap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look for each wrap is enough, and none is needed for a run without one."""
+    set_counter(powercap, "intel-rapl:0", RANGE_UJ - 1_000_000)
+    with EnergyMeter("cpu", powercap) as meter:
+        for value in (2_000_000, RANGE_UJ - 3_000_000, 4_000_000):
+            set_counter(powercap, "intel-rapl:0", value)
+            meter._look()
+    expected = 1 + 2 + (RANGE_UJ / 1e6 - 5) + 3 + 4
+    assert meter.energy.joules == pytest.approx(expected)
+
+
+def test_the_meter_looks_by_itself(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "LOOK_EVERY_S", 0.001)
+    with EnergyMeter("cpu", powercap) as meter:
+        set_counter(powercap, "intel-rapl:0", 7_000_000)
+        for _ in range(10_000):
+            if meter.energy.joules == 2.0:  # by its own thread: nothing else has looked
+                break
+            time.sleep(0.001)
+        else:
+            pytest.fail("it never looked")
+
+
+def test_what_only_root_may_read_is_said(powercap: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = powercap / "intel-rapl:0" / "energy_uj"
+    really_read = Path.read_text
+
+    def read(path: Path, *arguments: object, **named: object) -> str:
+        if path == counter:  # tests may run as root, whom no mode stops
+            raise PermissionError(13, "Permission denied", str(path))
+        return really_read(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    with EnergyMeter("cpu", powercap) as meter:
+        pass
+    assert meter.energy == Energy(None, f"none: no RAPL, {counter} may be read by root only")
+
+
+def test_a_counter_that_breaks_does_not_break_the_run(powercap: Path) -> None:
+    with EnergyMeter("cpu", powercap) as meter:
+        (powercap / "intel-rapl:0" / "energy_uj").write_text("what?")
+    assert meter.energy.joules is None
+    assert "invalid literal" in meter.energy.source
+
+
+def test_an_error_of_the_run_passes_through(powercap: Path) -> None:
+    meter = EnergyMeter("cpu", powercap)
+
+    def run() -> None:
+        with meter:
+            set_counter(powercap, "intel-rapl:1", 6_000_000)
+            raise RuntimeError("the run's own")
+
+    with pytest.raises(RuntimeError, match="the run's own"):
+        run()
+    assert meter.energy.joules == 1.0
+
+
+@pytest.mark.parametrize(
+    ("device", "why"),
+    [("cpu", "no RAPL, {} shows no processor package"), ("remote", "no counter for a device")],
+)
+def test_without_counters_the_reason_stands_in_the_source(
+    device: str, why: str, tmp_path: Path
+) -> None:
+    with EnergyMeter(device, tmp_path) as meter:
+        pass
+    assert meter.energy.joules is None
+    assert meter.energy.source.startswith("none: " + why.format(tmp_path))
+
+
+class Driver(ModuleType):
+    """NVML with GPUs whose counters the test moves, in millijoules."""
+
+    def __init__(self, counters: list[int]) -> None:
+        super().__init__("pynvml")
+        self.counters = counters
+        self.is_open = False
+
+    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
+        self.is_open = True
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.is_open = False
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return len(self.counters)
+
+    def nvmlDeviceGetHandleByIndex(self, place: int) -> int:  # noqa: N802
+        return place
+
+    def nvmlDeviceGetUUID(self, gpu: int) -> str:  # noqa: N802
+        return f"GPU-{gpu}{gpu}{gpu}{gpu}-0000"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: int) -> int:  # noqa: N802
+        if self.counters[gpu] < 0:
+            raise RuntimeError("Not Supported")
+        return self.counters[gpu]
+
+
+@pytest.mark.parametrize(
+    ("visible", "joules", "source"),
+    [
+        (None, 30.0, "NVML, 2 GPUs"),
+        ("1", 20.0, "NVML, 1 GPU"),
+        ("GPU-0000", 10.0, "NVML, 1 GPU"),
+        ("GPU-1111-0000,0", 30.0, "NVML, 2 GPUs"),
+    ],
+)
+def test_the_visible_gpus_are_counted(
+    visible: str | None,
+    joules: float,
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Driver([7_000, 9_000])
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with EnergyMeter("cuda", tmp_path) as meter:
+        driver.counters = [17_000, 29_000]
+    assert meter.energy == Energy(joules, source)
+    assert not driver.is_open
+
+
+def test_the_processors_are_added_to_the_gpus_where_they_can_be_read(
+    powercap: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = Driver([0])
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with EnergyMeter("cuda", powercap) as meter:
+        driver.counters = [1_000]
+        set_counter(powercap, "intel-rapl:0", 7_000_000)
+    assert meter.energy == Energy(3.0, "NVML, 1 GPU + RAPL, packages 0, 1")
+
+
+def test_a_gpu_without_a_counter_makes_the_energy_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = Driver([5, -1])
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with EnergyMeter("cuda", tmp_path) as meter:
+        pass
+    assert meter.energy.joules is None
+    assert "Not Supported" in meter.energy.source
+    driver.counters = [5, 6]
+    with EnergyMeter("cuda", tmp_path) as meter:
+        driver.counters = [5, 3]
+    assert meter.energy == Energy(None, "none: an energy counter was set back")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1234")
+    with EnergyMeter("cuda", tmp_path) as meter:
+        pass
+    assert meter.energy.source == "none: NVML shows none of the visible GPUs"
+
+
+def test_without_nvml_the_source_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with EnergyMeter("cuda", tmp_path) as meter:
+        pass
+    assert meter.energy == Energy(None, "none: no NVML, pynvml is not installed")
