@@ -92,31 +92,41 @@ def pair_up(
 def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
     """Mean difference, as far as it holds for other problems like these.
 
-    Agresti and Min's interval for paired proportions (Statistics in Medicine 2005, 24:729): a
-    normal interval after two problems are added, half of one better, half of one worse, one
-    equal. For several samples the added differences have the size that a difference here has (the
-    root mean square of those that are not 0, or 1 if all are). With one sample that *is* their
-    interval. It has a width where nothing differs, and covers 94 to 97 % of 2,000 simulated pairs
-    of 164 problems at p = 0.05, 0.5 and 0.93; of 50 problems at p = 0.05 with one sample 99 %.
+    A score interval: the differences δ that a test with the variance *under δ* does not reject.
+    That variance is at least the one seen, and at least the smallest that differences of this size
+    (t = Σd²/Σ|d|, 1 if nothing differs) with mean δ can have: max(mean d², t|δ|) - δ². Where no
+    problem differs it gives Tango's interval for paired proportions (Statistics in Medicine 1998,
+    17:891), ±z²/(n + z²), and the usual one where many do. In simulations with 164 problems it
+    covers 93 to 97 % at p = 0.02 to 0.985, with equal and with unequal sides, for 1 and 4 samples.
+    Agresti and Min's interval, generalised, covered 90 to 99 %, and Wald's has no width where
+    nothing differs.
     """
     if pairs.n == 0:
         return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
-    d = pairs.differences
+    d, z = pairs.differences, _normal_quantile((1 + confidence) / 2)
+    low, high = -_score_end(-d, z), _score_end(d, z)
     value = float(d.mean())
-    middle, error = _shrunken(d)
-    half = _normal_quantile((1 + confidence) / 2) * error
-    kind = "" if pairs.is_single else ", generalised to several samples"
-    method = f"Agresti-Min {confidence:.4g} interval over {pairs.n} paired problems{kind}"
-    low, high = min(middle - half, value), max(middle + half, value)
-    return Interval(value, max(low, -1.0), min(high, 1.0), pairs.n, method)
+    method = f"score {confidence:.4g} interval over {pairs.n} paired problems"
+    return Interval(value, max(min(low, value), -1.0), min(max(high, value), 1.0), pairs.n, method)
 
 
-def _shrunken(d: Floats) -> tuple[float, float]:
-    """Mean and its standard error after the two problems are added."""
-    size, squares, differing = len(d) + 2, float((d**2).sum()), int((d != 0).sum())
-    typical = squares / differing if differing else 1.0
-    middle = float(d.sum()) / size
-    return middle, float(np.sqrt(((squares + typical) / size - middle**2) / size))
+def _moments(d: Floats) -> tuple[float, float, float]:
+    """Mean, mean square, and size of those that are not 0."""
+    squares, sizes = float((d**2).sum()), float(np.abs(d).sum())
+    return float(d.mean()), squares / len(d), squares / sizes if sizes else 1.0
+
+
+def _score_end(d: Floats, z: float) -> float:
+    """Largest δ with (δ - mean)² = z²/n · variance under δ: the larger root of two quadratics."""
+    mean, square, size = _moments(d)
+    g = z**2 / len(d)
+    seen = mean**2 - (1 + g) * (mean**2 - g * square)
+    middle = mean + g * size / 2
+    smallest = middle**2 - (1 + g) * mean**2
+    ends = [(mean + np.sqrt(max(seen, 0.0))) / (1 + g)]
+    if smallest >= 0:
+        ends.append((middle + np.sqrt(smallest)) / (1 + g))
+    return float(max(ends))
 
 
 def difference_on_benchmark(
@@ -201,8 +211,7 @@ def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: 
         p, p_worse, flips = _sign_flips(d, draws, seed)
         method = f"sign-flip permutation test over problems, {flips}"
     if margin > 0:
-        middle, error = _shrunken(d)
-        p_worse = max(p_worse, _normal_cdf((middle + margin) / error))
+        p_worse = max(p_worse, _score_p(d, margin))
     return Test(p, p_worse, better, worse, method)
 
 
@@ -213,6 +222,15 @@ def _mcnemar(better: int, worse: int) -> tuple[float, float]:
         return 1.0, 1.0
     both = binomtest(worse, better + worse).pvalue
     return float(both), float(binomtest(worse, better + worse, alternative="greater").pvalue)
+
+
+def _score_p(d: Floats, margin: float) -> float:
+    """One-sided p of a loss no larger than the margin, by the test that ``difference`` inverts."""
+    mean, square, size = _moments(d)
+    variance = max(square, size * margin) - margin**2
+    if variance <= 0:  # all lose as much as the margin, or more
+        return 0.0 if mean < -margin else 1.0
+    return _normal_cdf((mean + margin) / float(np.sqrt(variance / len(d))))
 
 
 def _sign_flips(d: Floats, draws: int, seed: int) -> tuple[float, float, str]:

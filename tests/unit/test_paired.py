@@ -1,0 +1,339 @@
+"""Differences between two runs, against statsmodels and SciPy, by simulation, and by symmetry."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from harness.paired import (
+    Published,
+    compare_paired,
+    difference,
+    difference_on_benchmark,
+    holm,
+    is_equivalent,
+    lower_bound,
+    pair_up,
+    ratio_of_ratios,
+    replicate,
+    score_interval,
+)
+
+
+def singles(both: int, worse: int, better: int, neither: int):
+    """Pairs of one sample: solved by both, by the first alone, by the second alone, by none."""
+    before = [1] * (both + worse) + [0] * (better + neither)
+    after = [1] * both + [0] * worse + [1] * better + [0] * neither
+    return pair_up(before, np.ones(len(before)), after, np.ones(len(after)))
+
+
+# --- against independent references -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("worse", "better"), [(12, 3), (3, 12), (1, 0), (7, 7), (40, 22), (0, 0)])
+def test_single_samples_are_tested_as_statsmodels_mcnemar_tests_them(worse, better):
+    found = compare_paired(singles(60, worse, better, 30))
+    expected = mcnemar([[60, worse], [better, 30]], exact=True).pvalue
+    assert found.p == pytest.approx(expected)
+    assert found.p_worse == pytest.approx(stats.binom.sf(worse - 1, worse + better, 0.5))
+    assert (found.better, found.worse, found.method) == (better, worse, "exact McNemar test")
+
+
+def test_few_differing_problems_are_tested_over_all_flips_as_scipy_does():
+    pairs = pair_up([4, 3, 4, 2, 1, 0, 4], [4] * 7, [2, 3, 1, 3, 0, 0, 3], [4] * 7)
+    reference = stats.permutation_test(
+        (pairs.differences,), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    found = compare_paired(pairs)
+    assert found.p == pytest.approx(reference.pvalue)
+    lesser = stats.permutation_test(
+        (pairs.differences,),
+        np.mean,
+        permutation_type="samples",
+        alternative="less",
+        n_resamples=np.inf,
+    )
+    assert found.p_worse == pytest.approx(lesser.pvalue)
+
+
+def test_drawn_flips_give_nearly_what_the_exact_test_gives():
+    # With one sample the sign-flip test is McNemar's, which is known exactly; a problem with two
+    # equal samples makes the same differences go the other way.
+    before, after = [1] * 25 + [0] * 60, [0] * 14 + [1] * 11 + [1] * 20 + [0] * 40
+    pairs = pair_up(2 * np.array(before), [2] * 85, 2 * np.array(after), [2] * 85)
+    assert compare_paired(pairs).p == pytest.approx(stats.binomtest(14, 34).pvalue, abs=0.02)
+
+
+def test_holm_is_statsmodels_and_leaves_the_unknown_alone():
+    p_values = [0.01, None, 0.04, 0.03]
+    expected = multipletests([0.01, 0.04, 0.03], method="holm")[1]
+    assert holm(p_values) == [*expected[:1], None, *expected[1:]]
+    assert holm([None]) == [None]
+
+
+def test_without_any_difference_the_interval_is_tangos_closed_form():
+    z = stats.norm.ppf(0.975)
+    found = difference(singles(60, 0, 0, 40))
+    assert (found.value, found.high) == (0.0, pytest.approx(z**2 / (100 + z**2)))
+    assert found.low == pytest.approx(-found.high)
+
+
+def test_with_many_differences_the_interval_is_the_usual_one():
+    pairs = singles(3000, 1000, 1200, 3000)
+    usual = stats.norm.interval(0.95, 200 / 8200, pairs.differences.std() / np.sqrt(8200))
+    found = difference(pairs)
+    assert (found.low, found.high) == (
+        pytest.approx(usual[0], abs=2e-5),
+        pytest.approx(usual[1], abs=2e-5),
+    )
+
+
+def test_interval_ends_are_where_the_test_at_the_margin_turns():
+    pairs = singles(100, 20, 4, 40)
+    low = difference(pairs, 0.95).low
+    assert compare_paired(pairs, -low).p_worse == pytest.approx(0.975)
+    high = difference(pairs, 0.95).high
+    assert compare_paired(pairs, -high).p_worse == pytest.approx(0.025)
+
+
+def test_everything_lost_and_everything_won_stay_within_bounds():
+    for pairs, value in ((singles(0, 30, 0, 0), -1.0), (singles(0, 0, 30, 0), 1.0)):
+        found = difference(pairs)
+        assert found.value == value
+        assert -1 <= found.low < found.high <= 1
+
+
+# --- decoding noise ---------------------------------------------------------------------------
+
+
+def test_one_sample_says_nothing_of_decoding_noise_and_says_so():
+    found = difference_on_benchmark(singles(50, 5, 5, 40))
+    assert (found.low, found.high) == (None, None)
+    assert found.method.startswith("undefined: with one sample per problem")
+
+
+def test_samples_that_all_agree_leave_a_width():
+    pairs = pair_up([4] * 20, [4] * 20, [4] * 20, [4] * 20)
+    found = difference_on_benchmark(pairs)
+    assert found.low < 0 < found.high
+
+
+def test_a_subset_is_less_certain_than_the_whole_of_what_the_benchmark_says():
+    rng = np.random.default_rng(5)
+    solved = rng.binomial(8, 0.5, (2, 60))
+    pairs = pair_up(solved[0], [8] * 60, solved[1], [8] * 60)
+    whole = difference_on_benchmark(pairs)
+    subset = difference_on_benchmark(pairs, benchmark_size=500)
+    assert subset.high - subset.low > whole.high - whole.low
+
+
+# --- simulations ------------------------------------------------------------------------------
+
+DRAWS = 2000
+PROBLEMS = 164
+
+
+def simulated(p_before: float, p_after: float, samples: int, *, fixed: bool = False):
+    """Runs of one benchmark whose samples correlate by 0.5; the true difference comes with each.
+
+    Args:
+        p_before: Mean probability that a sample is right.
+        p_after: Of the other side; a problem is as difficult for it, by rank.
+        samples: Of each problem on each side.
+        fixed: One benchmark for all draws; otherwise new problems for each.
+    """
+    rng = np.random.default_rng(int(1000 * p_before) + samples)
+    ranks = rng.random((1 if fixed else DRAWS, PROBLEMS))
+    chances = [stats.beta.ppf(ranks, p, 1 - p) for p in (p_before, p_after)]
+    truth = float((chances[1] - chances[0]).mean()) if fixed else p_after - p_before
+    shape = (DRAWS, PROBLEMS)
+    before, after = (rng.binomial(samples, np.broadcast_to(c, shape)) for c in chances)
+    sizes = np.full(PROBLEMS, samples)
+    return truth, [pair_up(a, sizes, b, sizes) for a, b in zip(before, after, strict=True)]
+
+
+def coverage(truth, intervals) -> float:
+    return float(np.mean([each.low <= truth <= each.high for each in intervals]))
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize(
+    ("before", "after"), [(0.05, 0.05), (0.5, 0.5), (0.93, 0.93), (0.93, 0.97)]
+)
+def test_intervals_on_new_problems_cover_what_they_promise(before, after, samples):
+    truth, drawn = simulated(before, after, samples)
+    assert 0.93 <= coverage(truth, [difference(pairs) for pairs in drawn]) <= 0.97
+
+
+@pytest.mark.parametrize("p", [0.05, 0.5, 0.93])
+def test_intervals_on_the_same_problems_cover_what_they_promise(p):
+    truth, drawn = simulated(p, p, 4, fixed=True)
+    found = coverage(truth, [difference_on_benchmark(pairs) for pairs in drawn])
+    assert 0.93 <= found <= 0.97
+
+
+@pytest.mark.parametrize("samples", [1, 4])
+@pytest.mark.parametrize("p", [0.05, 0.93])
+def test_equal_models_are_flagged_in_at_most_one_of_twenty_comparisons(p, samples):
+    _, drawn = simulated(p, p, samples)
+    tests = [compare_paired(pairs, draws=999) for pairs in drawn[:1000]]
+    # 0.05 and three standard errors of 1,000 draws
+    assert np.mean([each.p < 0.05 for each in tests]) <= 0.071
+    assert np.mean([each.p_worse < 0.05 for each in tests]) <= 0.071
+
+
+def test_a_loss_of_just_the_margin_is_flagged_no_more_often():
+    _, drawn = simulated(0.93, 0.90, 4)
+    flagged = [compare_paired(pairs, 0.03, draws=999).p_worse < 0.05 for pairs in drawn[:1000]]
+    assert np.mean(flagged) <= 0.071
+    clear = [compare_paired(pairs, draws=999).p_worse < 0.05 for pairs in drawn[:1000]]
+    assert np.mean(clear) > 0.4
+
+
+# --- symmetry ---------------------------------------------------------------------------------
+
+counts = st.integers(1, 5).flatmap(lambda k: st.tuples(st.integers(0, k), st.just(k)))
+rows = st.lists(st.tuples(counts, counts), min_size=1, max_size=30)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(rows, st.randoms(use_true_random=False))
+def test_the_order_of_problems_changes_nothing(given_rows, random):
+    shuffled = list(given_rows)
+    random.shuffle(shuffled)
+    assert everything(given_rows) == everything(shuffled)
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(rows)
+def test_swapping_the_sides_turns_everything_round(given_rows):
+    one, other = paired(given_rows), paired([(b, a) for a, b in given_rows])
+    there, back = difference(one), difference(other)
+    assert there.low == pytest.approx(-back.high)
+    assert there.high == pytest.approx(-back.low)
+    assert compare_paired(one, draws=200).p == compare_paired(other, draws=200).p
+
+
+def paired(given_rows):
+    return pair_up(
+        [a[0] for a, _ in given_rows],
+        [a[1] for a, _ in given_rows],
+        [b[0] for _, b in given_rows],
+        [b[1] for _, b in given_rows],
+    )
+
+
+def everything(given_rows):
+    pairs = paired(given_rows)
+    return (
+        difference(pairs),
+        difference_on_benchmark(pairs, benchmark_size=50),
+        compare_paired(pairs, 0.02, draws=200),
+        ratio_of_ratios(
+            ([a[1] for a, _ in given_rows], [a[0] for a, _ in given_rows]),
+            ([b[1] for _, b in given_rows], [b[0] for _, b in given_rows]),
+            draws=200,
+        ),
+    )
+
+
+# --- equivalence and published scores ---------------------------------------------------------
+
+
+def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin():
+    ninety = difference(singles(250, 10, 10, 230), 0.90)
+    assert is_equivalent(ninety, ninety.high + 1e-9) is True
+    assert is_equivalent(ninety, ninety.high) is False
+    assert is_equivalent(difference_on_benchmark(singles(5, 1, 1, 3)), 0.03) is None
+
+
+def replication(solved, published, margin=0.03, model="new_problems", error=0.0):
+    return replicate(
+        np.array([1] * solved + [0] * (500 - solved)),
+        np.ones(500),
+        Published(published, margin, error),
+        model,
+    ).verdict
+
+
+def test_a_published_score_is_reproduced_challenged_or_neither():
+    assert replication(464, 0.928) == "reproduced"
+    assert replication(456, 0.928) == "inconclusive"
+    assert replication(400, 0.928) == "challenged"
+    assert replication(464, 0.928, model="fixed_benchmark") is None
+
+
+def test_replication_passes_where_the_difference_leaves_room_for_its_error():
+    # 500 problems, one sample for a Wilson interval of ±1.9 at 90 %, and a published error.
+    assert replication(470, 0.93) == "reproduced"
+    assert replication(470, 0.93, error=0.03) == "inconclusive"
+
+
+def test_decoding_noise_alone_reproduces_what_new_problems_cannot():
+    rng = np.random.default_rng(8)
+    solved = rng.binomial(16, rng.beta(0.7, 0.3, 100))
+    score = solved.mean() / 16
+    args = (solved, np.full(100, 16), Published(score + 0.005, 0.03))
+    assert replicate(*args, "fixed_benchmark").verdict == "reproduced"
+    assert replicate(*args, "new_problems").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("solved", "problems", "bound"), [(441, 500, 0.855), (158, 164, 0.925)])
+def test_lower_bounds_cross_a_claim_at_the_tabulated_counts(solved, problems, bound):
+    def found(count):
+        return lower_bound(np.array([1] * count + [0] * (problems - count)), np.ones(problems))
+
+    assert found(solved - 1) < bound < found(solved)
+
+
+def test_a_score_of_one_problem_has_an_interval_from_its_samples():
+    found = score_interval([3], [4], "fixed_benchmark")
+    assert found.low < 0.75 < found.high
+
+
+# --- ratios of ratios -------------------------------------------------------------------------
+
+
+def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap():
+    rng = np.random.default_rng(3)
+    before = rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
+    after = 0.5 * rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
+
+    def statistic(a, b, c, d, axis):
+        return (c.sum(axis) / d.sum(axis)) / (a.sum(axis) / b.sum(axis))
+
+    reference = stats.bootstrap(
+        (*before, *after), statistic, paired=True, method="percentile", n_resamples=10_000, rng=1
+    ).confidence_interval
+    found = ratio_of_ratios(before, after)
+    assert found.value == pytest.approx(statistic(*before, *after, axis=0))
+    assert found.low == pytest.approx(reference.low, rel=0.02)
+    assert found.high == pytest.approx(reference.high, rel=0.02)
+
+
+def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded():
+    ones = np.ones(10)
+    assert ratio_of_ratios((ones, 0 * ones), (ones, ones)).value is None
+    few = np.array([1.0] + [0.0] * 9)
+    found = ratio_of_ratios((ones, ones), (ones, few))
+    assert found.value == pytest.approx(10)
+    assert found.low is not None
+    assert found.high is None
+    assert found.method.endswith("no upper bound")
+
+
+@pytest.mark.parametrize(
+    "counts_", [([2], [1], [0], [1]), ([0], [0], [0], [1]), ([0], [1], [2], [1])]
+)
+def test_impossible_counts_are_refused(counts_):
+    with pytest.raises(ValueError, match="solved"):
+        pair_up(*counts_)
+
+
+def test_no_problems_are_no_difference_but_an_unknown_one():
+    nothing = pair_up([], [], [], [])
+    assert difference(nothing).value is None
+    assert compare_paired(nothing).p is None
