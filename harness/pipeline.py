@@ -67,6 +67,7 @@ def build_requests(
             prompt_opened_think=prompt.opened_think,
             sampling=sampling,
             seed=request_seed(run_seed, f"{prompt.problem_id}#{sample}"),
+            user_text=prompt.user_text,
         )
         for sample in range(samples_per_problem)
         for prompt in prompts

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.config import RunConfig
 from harness.engines.build import EngineConfig
-from harness.engines.vllm_engine import VllmConfig
+from harness.engines.vllm_engine import VllmKnobs
 from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.models import ModelConfig
 from harness.provenance import Provenance
@@ -51,7 +51,7 @@ def check_memory(config: RunConfig, machine: Provenance) -> None:
     if needed is None:
         return
     shards = 1
-    if isinstance(config.engine, VllmConfig):
+    if isinstance(config.engine, VllmKnobs):
         shards = _count(config.engine, "tensor_parallel_size")
         shards *= _count(config.engine, "pipeline_parallel_size")
     device, memory = f"this machine ({machine.cpu})", machine.memory_bytes
@@ -70,7 +70,7 @@ def check_memory(config: RunConfig, machine: Provenance) -> None:
         )
 
 
-def _count(engine: VllmConfig, name: str) -> int:
+def _count(engine: VllmKnobs, name: str) -> int:
     value = engine.args.get(name, 1)
     if not isinstance(value, int) or value < 1:
         raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
@@ -81,9 +81,9 @@ def memory_needed_bytes(
     model: ModelConfig, engine: EngineConfig, context_tokens: int
 ) -> int | None:
     """Weights plus the keys and values of one full context; None where it cannot be told."""
-    if engine.kind == "replay" or model.parameters is None:
+    if engine.kind in {"replay", "openai"} or model.parameters is None:
         return None
-    args = engine.args if isinstance(engine, VllmConfig) else {}
+    args = engine.args if isinstance(engine, VllmKnobs) else {}
     if args.get("quantization") or args.get("cpu_offload_gb"):
         return None
     width = _BYTES_PER_PARAMETER.get(str(getattr(engine, "dtype", "auto")), 2)

@@ -24,6 +24,42 @@ class Times(NamedTuple):
     finished_s: float | None = None
 
 
+class TextAnswer(NamedTuple):
+    """What a server says that tells no token ids."""
+
+    content: str
+    reasoning: str
+    """Empty where the server keeps the thought in the content, or to itself."""
+    is_cut_off: bool
+    """By the token limit."""
+    prompt_tokens: int | None
+    """By the server's count, as the others; None where it does not tell."""
+    completion_tokens: int
+    reasoning_tokens: int | None
+
+    @property
+    def text(self) -> str:
+        """Thought and answer together, marked as a model without a parser writes them."""
+        if not self.reasoning and not self._hides_a_thought:
+            return self.content
+        if not self.content:  # the thought never ended
+            return f"{OPEN}\n{self.reasoning}"
+        return f"{OPEN}\n{self.reasoning}\n{CLOSE}\n\n{self.content}"
+
+    def thought_tokens(self, *, opened: bool) -> int | None:
+        """Tokens of the thought, None where it cannot be told."""
+        if self.reasoning_tokens:
+            return self.reasoning_tokens
+        text = self.text
+        if CLOSE in text:  # the server counted none of what it left in the content
+            return None
+        return self.completion_tokens if opened or text.lstrip().startswith(OPEN) else 0
+
+    @property
+    def _hides_a_thought(self) -> bool:
+        return bool(self.reasoning_tokens) and CLOSE not in self.content
+
+
 class Codec:
     """A tokenizer with its chat template, stop tokens and thinking marks."""
 
@@ -73,7 +109,7 @@ class Codec:
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens.
         """
-        text = instruction.replace("{question}", problem.question)
+        text = user_text = instruction.replace("{question}", problem.question)
         if chat:
             if self._tokenizer.chat_template is None:
                 raise ConfigError(
@@ -90,6 +126,7 @@ class Codec:
             text=text,
             token_ids=self._encode(text),
             opened_think=text.rstrip().endswith(OPEN),
+            user_text=user_text,
         )
 
     def _encode(self, text: str) -> tuple[int, ...]:
@@ -127,6 +164,25 @@ class Codec:
             prompt_tokens=len(request.prompt_token_ids),
             completion_tokens=len(ids),
             reasoning_tokens=self._reasoning_tokens(ids, text, opened=request.prompt_opened_think),
+            **times._asdict(),
+        )
+
+    def text_completion(
+        self, request: GenerationRequest, answer: TextAnswer, times: Times
+    ) -> Completion:
+        """The record of a request that was answered in text: its tokens are the server's count."""
+        text = answer.text
+        return Completion(
+            request_id=request.request_id,
+            text=text,
+            finish_reason="length" if answer.is_cut_off else "stop",
+            prompt_tokens=(
+                len(request.prompt_token_ids)
+                if answer.prompt_tokens is None
+                else answer.prompt_tokens
+            ),
+            completion_tokens=answer.completion_tokens,
+            reasoning_tokens=answer.thought_tokens(opened=request.prompt_opened_think),
             **times._asdict(),
         )
 

@@ -65,6 +65,8 @@ class Prompt(Record):
     """With exactly one beginning-of-sequence token where the tokenizer has one."""
     opened_think: bool
     """The prompt ends inside ``<think>``: what follows is reasoning until ``</think>``."""
+    user_text: str | None = None
+    """What the user says in it, for a server that applies its own template."""
 
 
 class Sampling(Record):
@@ -90,6 +92,8 @@ class GenerationRequest(Record):
     sampling: Sampling
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     """From the run's seed and ``request_id`` alone, so it does not depend on the subset."""
+    user_text: str | None = None
+    """As in the prompt."""
 
 
 # --- the answer -----------------------------------------------------------------------------
@@ -174,13 +178,42 @@ class Estimate(Record):
     """None for a figure of the whole run."""
 
 
+class ServingStats(Record):
+    """What the engine counted while it served this session; None where it does not tell."""
+
+    preemptions: Count | None
+    """Requests that lost their place, and their cache, to others: the cache is too small."""
+    steps: Count | None
+    """Forward passes of the model."""
+    tokens_per_step_mean: Annotated[float, Field(ge=0)] | None
+    """Generated tokens a step: the batch size that was achieved; with speculation, what a step
+    yields."""
+    running_mean: Annotated[float, Field(ge=0)] | None
+    """Requests in the batch, averaged over ``looks``."""
+    running_max: Count | None
+    waiting_max: Count | None
+    """Requests that the engine had accepted and not begun."""
+    kv_cache_usage_max_fraction: Annotated[float, Field(ge=0, le=1)] | None
+    """The highest seen in ``looks``."""
+    looks: Count
+    """How often what rises and falls was read, while requests were under way."""
+    prefix_cache_queried_tokens: Count | None
+    prefix_cache_hit_tokens: Count | None
+    """Prompt tokens whose keys and values were there already."""
+    draft_tokens: Count | None
+    """Proposed by speculative decoding; None without it."""
+    accepted_draft_tokens: Count | None
+    draft_acceptance_fraction: Annotated[float, Field(ge=0, le=1)] | None
+    """Of the drafted tokens."""
+
+
 class EngineInfo(Record):
     """What generated the completions."""
 
     name: str
     version: str
     device: str
-    """``cpu`` or ``cuda``."""
+    """``cpu``, ``cuda``, or ``remote``: somebody else's."""
     device_name: str
     """``NVIDIA H200``, or the processor's model name."""
     device_count: Annotated[int, Field(ge=1)]
@@ -194,3 +227,5 @@ class EngineInfo(Record):
     peak_memory_bytes: Count | None
     """Of the device on a GPU, of the engine's processes on a CPU."""
     peak_memory_source: str | None = None
+    serving: ServingStats | None = None
+    """What the engine counted, as far as it was asked; None for one that counts nothing."""

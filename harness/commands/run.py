@@ -138,7 +138,9 @@ def _opened(
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
     codec = Codec.load(model)
-    engine = build_engine(config.engine, model, codec, clock, config.protocol.context_tokens)
+    engine = build_engine(
+        config.engine, model, codec, clock, config.protocol.context_tokens, setup.run.folder
+    )
     with engine:
         # Loading took time in which nothing was generated; the session starts after it.
         opened = Session(

@@ -4,16 +4,19 @@ Importing this loads neither torch nor vllm: deciding takes device nodes and pac
 """
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
 from harness import hardware
 from harness.engines.base import Clock, Engine
+from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.replay_engine import ReplayConfig, ReplayEngine
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
 from harness.engines.vllm_args import check_args
-from harness.engines.vllm_engine import VllmConfig, VllmEngine
+from harness.engines.vllm_engine import VllmConfig, VllmEngine, VllmKnobs
+from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngine
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Record
@@ -21,9 +24,12 @@ from harness.records import Record
 __all__ = [
     "AutoConfig",
     "EngineConfig",
+    "OpenaiConfig",
     "ReplayConfig",
     "TransformersConfig",
     "VllmConfig",
+    "VllmKnobs",
+    "VllmServerConfig",
     "build_engine",
     "resolve_auto",
 ]
@@ -36,7 +42,8 @@ class AutoConfig(Record):
 
 
 EngineConfig = Annotated[
-    TransformersConfig | VllmConfig | ReplayConfig | AutoConfig, Field(discriminator="kind")
+    TransformersConfig | VllmConfig | VllmServerConfig | OpenaiConfig | ReplayConfig | AutoConfig,
+    Field(discriminator="kind"),
 ]
 
 
@@ -47,7 +54,7 @@ def resolve_auto(config: EngineConfig) -> tuple[EngineConfig, str]:
         ConfigError: vLLM has no such argument.
         UnavailableError: vLLM was asked for and is not installed.
     """
-    if isinstance(config, VllmConfig):
+    if isinstance(config, VllmKnobs):
         check_args(config.args)
     if not isinstance(config, AutoConfig):
         return config, f"engine={config.kind}, as asked"
@@ -72,6 +79,7 @@ def build_engine(
     codec: Codec | None,
     clock: Clock,
     max_model_len: int,
+    log_folder: Path | None = None,
 ) -> Engine:
     """Makes an engine; entering it loads the model.
 
@@ -81,6 +89,7 @@ def build_engine(
         codec: The model's tokenizer; a replay needs none.
         clock: The run's.
         max_model_len: Tokens of prompt and output together that a request may need.
+        log_folder: Keeps the log of an engine that writes one.
     """
     config, _ = resolve_auto(config)
     if isinstance(config, ReplayConfig):
@@ -92,6 +101,10 @@ def build_engine(
             return TransformersEngine(config, model, codec, clock, max_model_len)
         case VllmConfig():
             return VllmEngine(config, model, codec, clock, max_model_len)
+        case VllmServerConfig():
+            return VllmServerEngine(config, model, codec, clock, max_model_len, log_folder)
+        case OpenaiConfig():
+            return OpenaiEngine(config, model, codec, clock, max_model_len)
         case AutoConfig():
             raise AssertionError("resolve_auto leaves no auto")
         case _:

@@ -11,9 +11,8 @@ import logging
 import multiprocessing
 import os
 import queue
-import threading
 import time
-from collections.abc import Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
@@ -22,8 +21,11 @@ from pydantic import Field
 
 from harness import hardware
 from harness.engines.base import Clock, refusal
+from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
+from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_args import check_args
+from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, Times
@@ -31,24 +33,25 @@ from harness.records import Completion, EngineInfo, GenerationRequest, Record
 
 log = logging.getLogger(__name__)
 
-# Up to so many cores, all of them compute: vLLM would keep one of two for its server.
-FEW_CORES = 4
-# Waiting for vLLM to abort what is still running, before its processes are ended anyway.
-ABORT_LIMIT_S = 30.0
 SHUTDOWN_LIMIT_S = 20.0
 # Between two looks for processes that vLLM started while it loads.
 LOOK_S = 0.25
 
 
-class VllmConfig(Record):
-    """Knobs of the vLLM engine."""
+class VllmKnobs(Record):
+    """What can be set of vLLM, in process or as a server."""
 
-    kind: Literal["vllm"]
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: the checkpoint's own, half precision for one in float32 (vLLM's rule)."""
     args: dict[str, Any] = Field(default_factory=dict)
     """Any of vLLM's ``AsyncEngineArgs``, spelled as there: ``gpu_memory_utilization``,
     ``tensor_parallel_size``, ``max_num_seqs``, ``quantization``, ``enforce_eager`` …"""
+
+
+class VllmConfig(VllmKnobs):
+    """Knobs of the vLLM engine."""
+
+    kind: Literal["vllm"]
 
 
 class Ended(NamedTuple):
@@ -86,6 +89,7 @@ class VllmEngine:
         self._resources = contextlib.ExitStack()
         self._loop: asyncio.AbstractEventLoop
         self._engine: Any = None
+        self._meter: Meter
         self._others: frozenset[int] = frozenset()
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
@@ -99,7 +103,7 @@ class VllmEngine:
         with contextlib.ExitStack() as resources:
             guardian = resources.enter_context(Guardian())
             resources.enter_context(_environment(self._config.args))
-            self._loop = resources.enter_context(_event_loop())
+            self._loop = resources.enter_context(event_loop("vllm"))
             try:
                 self._engine = self._start_guarded(guardian)
             except (ValueError, TypeError) as error:
@@ -113,6 +117,7 @@ class VllmEngine:
                 raise
             resources.callback(self._shut_down)
             self._resources = resources.pop_all()
+        self._meter = Meter(_own_metrics)
         self._load_s = self._clock() - began
         return self
 
@@ -152,6 +157,7 @@ class VllmEngine:
             load_s=self._load_s,
             peak_memory_bytes=peak,
             peak_memory_source=source,
+            serving=self._meter.stats(),
         )
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
@@ -173,7 +179,7 @@ class VllmEngine:
                     raise GenerationError(f"vllm: {_one_line(answer)}") from answer
                 yield self._completion(answer)
         finally:
-            self._await(_cancelled([serving]))
+            self._await(cancelled([serving]))
         if self._preemptions:
             log.info("vllm preempted requests %d times: its cache is small", self._preemptions)
 
@@ -183,7 +189,7 @@ class VllmEngine:
         return self._codec.completion(ended.request, ended.token_ids, ended.times)
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return wait_for(work, self._loop)
 
     def _start_guarded(self, guardian: Guardian) -> Any:
         """Starts vLLM; whatever it starts ends with this process, even while it loads."""
@@ -314,63 +320,23 @@ class VllmEngine:
 
 
 @contextlib.contextmanager
-def _event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop that runs in a thread."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="vllm", daemon=True)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        asyncio.run_coroutine_threadsafe(_cancel_everything(), loop).result(ABORT_LIMIT_S)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-async def _cancel_everything() -> None:
-    await _cancelled(asyncio.all_tasks() - {asyncio.current_task()})
-
-
-async def _cancelled(tasks: Collection[asyncio.Task[Any] | None]) -> None:
-    """Cancels tasks and waits until they ended."""
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running, timeout=ABORT_LIMIT_S)
-
-
-@contextlib.contextmanager
 def _environment(args: Mapping[str, Any]) -> Iterator[None]:
-    """Sets those of vLLM's settings that have no argument, unless the user has."""
-    wanted = {
-        # At WARNING it writes some two hundred lines about a small model on a CPU; what makes it
-        # fail is raised, and ends up in our own line.
-        "VLLM_LOGGING_LEVEL": "ERROR",
-        "TORCH_CPP_LOG_LEVEL": "ERROR",
-        "TORCH_LOGS": "-all",
-        "PYTHONWARNINGS": "ignore",
-        # It waits so long for its processes to end by themselves; 5 s is short on a busy machine.
-        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "20",
-        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-        "VLLM_NO_USAGE_STATS": "1",
-        "DO_NOT_TRACK": "1",
-        # A fork of a process with threads can hang.
-        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    }
-    if hardware.cuda_devices() == 0:
-        wanted["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB
-        cores = hardware.usable_cores()
-        if len(cores) <= FEW_CORES and args.get("tensor_parallel_size", 1) == 1:
-            wanted["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
+    """Sets vLLM's settings, unless the user has."""
+    added = missing_settings(args)
     os.environ.update(added)
     try:
         yield
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _own_metrics() -> str:
+    # Looking every second, as at a server, would hold up the thread that feeds the engine.
+    from prometheus_client import generate_latest
+
+    text: bytes = generate_latest()
+    return text.decode()
 
 
 def _engine_processes() -> list[BaseProcess]:

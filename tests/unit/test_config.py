@@ -69,7 +69,7 @@ def test_the_shipped_configuration_is_valid():
         (
             {"engine__kind": "tgi"},
             "engine: Input tag 'tgi' found using 'kind' does not match any of the expected tags: "
-            "'transformers', 'vllm', 'replay', 'auto'",
+            "'transformers', 'vllm', 'vllm_server', 'openai', 'replay', 'auto'",
         ),
         ({"tasks": []}, "tasks: Tuple should have at least 1 item after validation, not 0"),
         (

@@ -1,0 +1,95 @@
+"""An event loop in a thread: many requests at once, under an engine that yields one by one."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
+
+from harness.records import Completion, GenerationRequest
+
+# Waiting for what still runs to be aborted, before the loop ends anyway.
+ABORT_LIMIT_S = 30.0
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def event_loop(name: str) -> Iterator[asyncio.AbstractEventLoop]:
+    """An event loop that runs in a thread."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(_cancel_everything(), loop).result(ABORT_LIMIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def wait_for(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """The result of something that runs in the loop."""
+    return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+
+async def cancelled(tasks: Collection[asyncio.Task[Any] | None]) -> None:
+    """Cancels tasks and waits until they ended."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=ABORT_LIMIT_S)
+
+
+def answer_all(
+    loop: asyncio.AbstractEventLoop,
+    requests: Sequence[GenerationRequest],
+    answer: Callable[[GenerationRequest], Awaitable[Completion]],
+    concurrency: int,
+) -> Iterator[Completion]:
+    """Answers requests in their order, so many at a time; yields each as it ends.
+
+    Closing the iterator cancels what still runs.
+
+    Args:
+        loop: Runs in another thread.
+        requests: What to answer.
+        answer: Makes the completion of one request. What it raises ends everything, and is raised
+            here.
+        concurrency: How many may be under way at once.
+    """
+    answers: queue.SimpleQueue[Completion | BaseException | None] = queue.SimpleQueue()
+    waiting = iter(requests)
+
+    async def work() -> None:
+        for request in waiting:
+            answers.put(await answer(request))
+
+    async def work_all() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, len(requests))):
+                    group.create_task(work())
+        except* Exception as errors:  # noqa: BLE001 - raised again where the answers are read
+            answers.put(errors.exceptions[0])
+
+    async def begin() -> asyncio.Task[None]:
+        working = asyncio.create_task(work_all())
+        working.add_done_callback(lambda _: answers.put(None))
+        return working
+
+    working = wait_for(begin(), loop)
+    try:
+        while (each := answers.get()) is not None:
+            if isinstance(each, BaseException):
+                raise each
+            yield each
+    finally:
+        wait_for(cancelled([working]), loop)
+
+
+async def _cancel_everything() -> None:
+    await cancelled(asyncio.all_tasks() - {asyncio.current_task()})

@@ -1,0 +1,35 @@
+"""Those of vLLM's settings that only an environment variable sets."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from harness import hardware
+
+# Up to so many cores, all of them compute: vLLM would keep one of two for its server.
+FEW_CORES = 4
+
+
+def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
+    """What vLLM should find in its environment and the user has not set."""
+    wanted = {
+        # At WARNING it writes some two hundred lines about a small model on a CPU; what makes it
+        # fail is raised, and ends up in our own line.
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "TORCH_CPP_LOG_LEVEL": "ERROR",
+        "TORCH_LOGS": "-all",
+        "PYTHONWARNINGS": "ignore",
+        # It waits so long for its processes to end by themselves; 5 s is short on a busy machine.
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "20",
+        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        # A fork of a process with threads can hang.
+        "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    }
+    if hardware.cuda_devices() == 0:
+        wanted["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB
+        cores = hardware.usable_cores()
+        if len(cores) <= FEW_CORES and args.get("tensor_parallel_size", 1) == 1:
+            wanted["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))
+    return {name: value for name, value in wanted.items() if name not in os.environ}

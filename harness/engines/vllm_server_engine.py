@@ -1,0 +1,233 @@
+"""vLLM as a server of our own: the same vLLM, behind HTTP and in processes apart.
+
+It is what is deployed, so what is measured through it is what its users get. The harness feeds it
+token ids and is sent token ids, so an answer is the in-process engine's.
+"""
+
+import contextlib
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field
+
+from harness import hardware
+from harness.engines.base import Clock, refusal
+from harness.engines.endpoint import Endpoint, Link, Target, open_client
+from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.server_process import ServerProcess, flags, own_log, serving
+from harness.engines.serving_metrics import Meter
+from harness.engines.vllm_args import check_args
+from harness.engines.vllm_engine import VllmKnobs
+from harness.engines.vllm_environment import missing_settings
+from harness.models import ResolvedModel
+from harness.prompts import Codec, Times
+from harness.provenance import collect
+from harness.records import Completion, EngineInfo, GenerationRequest
+
+SERVED_AS = "model"
+LOG_NAME = "vllm_server.log"
+# vLLM takes at most so many into a batch by default, on its largest GPUs.
+MOST_SEQUENCES = 1024
+# A connection that the server closed while it was idle is no reason to fail a request.
+RECONNECTS = 2
+_BEGAN = re.compile(r"Initializing a V1 LLM engine \(v([^)]*)\) with config: (.*)")
+
+
+class VllmServerConfig(VllmKnobs):
+    """Knobs of the vLLM server."""
+
+    kind: Literal["vllm_server"]
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Requests under way at once; None: ``args.max_num_seqs``, else the highest of vLLM's own
+    defaults, so that whatever waits, waits in vLLM."""
+    start_limit_s: Annotated[float, Field(gt=0)] = 1800.0
+    """A server that is not ready after so long is given up."""
+
+
+class Loaded(NamedTuple):
+    """What the server says in its log that it loaded."""
+
+    version: str
+    dtype: str
+    device: str
+
+
+class VllmServerEngine:
+    """Starts the server, sends it so many requests at a time, and yields each as it ends."""
+
+    def __init__(
+        self,
+        config: VllmServerConfig,
+        model: ResolvedModel,
+        codec: Codec,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            config: Its knobs.
+            model: On this disk.
+            codec: The model's.
+            clock: The run's.
+            max_model_len: Tokens of prompt and output together that a request may need.
+            log_folder: Keeps the server's log; None: the system's folder for such files.
+        """
+        check_args(config.args)
+        self._config = config
+        self._source = model
+        self._codec = codec
+        self._clock = clock
+        self._max_model_len = int(config.args.get("max_model_len") or max_model_len)
+        self._log = (
+            Path(tempfile.gettempdir()) / f"gegenprobe-{os.getpid()}-{LOG_NAME}"
+            if log_folder is None
+            else log_folder / LOG_NAME
+        )
+        self._resources = contextlib.ExitStack()
+        self._server: ServerProcess
+        self._endpoint: Endpoint
+        self._meter: Meter
+        self._loaded: Loaded
+        self._load_s: float | None = None
+        self._peak_bytes: int | None = None
+
+    def __enter__(self) -> Self:
+        """Starts the server, which loads the model."""
+        began = self._clock()
+        environment = {
+            **os.environ,
+            **missing_settings(self._config.args),
+            # It goes to a file, and says what was loaded.
+            "VLLM_LOGGING_LEVEL": "INFO",
+        }
+        with contextlib.ExitStack() as resources:
+            self._server = resources.enter_context(
+                serving(self._arguments(), environment, self._log, self._config.start_limit_s)
+            )
+            self._loop = resources.enter_context(event_loop("vllm_server"))
+            link = Link(
+                base_url=f"{self._server.root}/v1",
+                api_key=self._server.api_key,
+                max_retries=RECONNECTS,
+                silence_limit_s=None,  # a dead server closes its connections
+                is_own=True,
+            )
+            client = open_client(link, self._concurrency)
+            resources.callback(lambda: wait_for(client.close(), self._loop))
+            self._endpoint = Endpoint(
+                client,
+                Target(mode="tokens", model=SERVED_AS, software="vllm"),
+                self._codec,
+                self._clock,
+                self._server.why_gone,
+            )
+            self._loaded = _loaded(own_log(self._log))
+            self._meter = Meter(partial(self._server.get, "/metrics"))
+            self._resources = resources.pop_all()
+        self._load_s = self._clock() - began
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends the server's whole process group and with it frees its memory."""
+        self._resources.close()
+
+    def info(self) -> EngineInfo:
+        """What was loaded, and onto what."""
+        is_cpu = self._loaded.device == "cpu"
+        names = [] if is_cpu else [gpu.name for gpu in collect().gpus]
+        peak, source = self._peak_memory(is_cpu=is_cpu)
+        return EngineInfo(
+            name="vllm_server",
+            version=self._loaded.version,
+            device=self._loaded.device,
+            device_name=hardware.cpu_name() if is_cpu else next(iter(names), "unknown"),
+            device_count=len(hardware.usable_cores()) if is_cpu else self._world_size,
+            dtype=self._loaded.dtype,
+            model_path=self._source.path,
+            weights_revision=self._source.revision,
+            weights_sha256=self._source.sha256,
+            load_s=self._load_s,
+            peak_memory_bytes=peak,
+            peak_memory_source=source,
+            serving=self._meter.stats(),
+        )
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
+        """Yields each completion as soon as it ends."""
+        now = self._clock()
+        fitting = []
+        for request in requests:
+            if (reason := refusal(request, self._max_model_len)) is not None:
+                yield self._codec.failed(request, reason, Times(now, None, None, now))
+            else:
+                fitting.append(request)
+        answer = partial(self._endpoint.answer, queued_s=now)
+        with self._meter.watching():
+            yield from answer_all(self._loop, fitting, answer, self._concurrency)
+
+    @property
+    def _concurrency(self) -> int:
+        return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
+
+    @property
+    def _world_size(self) -> int:
+        names = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+        return math.prod(int(self._config.args.get(name) or 1) for name in names)
+
+    def _arguments(self) -> list[str]:
+        given: dict[str, Any] = {
+            "model": self._source.path,
+            "dtype": self._config.dtype,
+            "trust_remote_code": self._source.trust_remote_code or None,
+            "generation_config": "vllm",  # reads no generation_config.json
+            "max_model_len": self._max_model_len,
+            "load_format": "safetensors",
+            "enable_per_request_metrics": True,
+            "disable_uvicorn_access_log": True,
+            **self._config.args,
+            "served_model_name": SERVED_AS,
+        }
+        return flags(given)
+
+    def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
+        pids = self._server.pids()
+        if is_cpu:
+            found, source = hardware.peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
+        else:
+            found, source = hardware.gpu_memory_bytes(pids)
+        # A server that died has none left to be read.
+        self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
+        return self._peak_bytes, source
+
+
+def _loaded(log_text: str) -> Loaded:
+    """Version, data type and device, as the engine says when it begins."""
+    found = _BEGAN.search(log_text)
+    if found is None:
+        return Loaded("unknown", "unknown", "cpu" if hardware.cuda_devices() == 0 else "cuda")
+
+    def said(name: str) -> str:
+        value = re.search(rf"\b{name}=([^,\s]+)", found[2])
+        return "unknown" if value is None else value[1]
+
+    dtype, quantization = said("dtype").removeprefix("torch."), said("quantization")
+    plain = quantization in {"None", "unknown"}
+    return Loaded(
+        version=found[1],
+        dtype=dtype if plain else f"{dtype}, {quantization} weights",
+        device=said("device_config"),
+    )
