@@ -1,0 +1,546 @@
+"""Derived figures against numbers that were worked out by hand or printed elsewhere.
+
+A printed number is met when the computed one rounds to it.
+"""
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from harness.cli import main
+from harness.derive import catalogue, figures, quantity
+from harness.derive.architecture import Architecture, GroupedQuery, Latent
+from harness.derive.derivation import derive
+from harness.derive.figures import FIGURES, figure
+from harness.derive.machine import Machine, fit, tokens_per_s_ceiling
+from harness.derive.published import (
+    api_price,
+    architectures,
+    facts,
+    find_architecture,
+    machines,
+    precisions,
+    trainings,
+)
+from harness.derive.size import (
+    active_parameters,
+    mtp_parameters,
+    total_parameters,
+    weight_bytes,
+)
+from harness.derive.sourced import Sourced, computed, shown, worst
+from harness.derive.training import achieved_flops_per_gpu, days, rent_usd, training_flops
+from harness.derive.work import (
+    attention_flops_per_token,
+    flops_per_token,
+    kv_bytes,
+    kv_bytes_per_token,
+    speculative_speedup,
+    weight_flops_per_token,
+)
+from harness.errors import UserError
+from harness.paths import CONF_DIR, checkout_dir
+
+GIGA = 1e9
+
+
+def prints(value: float | None, text: str) -> bool:
+    """Whether a value, rounded to as many decimals as the text has, reads like the text."""
+    assert value is not None
+    decimals = len(text.partition(".")[2])
+    return f"{value:,.{decimals}f}" == text
+
+
+def arch(name: str) -> Architecture:
+    return architectures()[name]
+
+
+# --- one model -----------------------------------------------------------------------------------
+
+# Parameters and bf16 weights (10^9), GFLOP of weights, cache bytes a token, cache GB at 32,768,
+# GFLOP of attention at 4,096 and at 32,768.
+MODELS = {
+    "r1_distill_qwen_1_5b": ("1.777", "3.55", "3.09", 28_672, "0.94", "0.70", "5.6"),
+    "r1_distill_qwen_7b": ("7.616", "15.23", "14.14", 57_344, "1.88", "1.64", "13.2"),
+    "r1_distill_llama_8b": ("8.030", "16.06", "15.01", 131_072, "4.29", "2.15", "17.2"),
+    "r1_distill_qwen_14b": ("14.770", "29.54", "27.98", 196_608, "6.44", "4.03", "32.2"),
+    "r1_distill_qwen_32b": ("32.764", "65.53", "63.97", 262_144, "8.59", "5.37", "42.9"),
+    "r1_distill_llama_70b": ("70.554", "141.11", "139.00", 327_680, "10.74", "10.74", "85.9"),
+    "qwen2_5_72b": ("72.706", "145.41", "142.92", 327_680, "10.74", "10.74", "85.9"),
+    "llama_3_1_405b": ("405.853", "811.71", "807.50", 516_096, "16.91", "33.82", "270.6"),
+    "v3": ("671.026", "1,342", "73.25", 70_272, "2.30", "69.6", "556.7"),
+    "v2_lite": ("15.706", "31.41", "4.90", 31_104, "1.02", None, None),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_sizes_work_and_cache_of_each_model(name):
+    parameters, bf16, weights, per_token, cache, at_4k, at_32k = MODELS[name]
+    model = arch(name)
+    assert prints(total_parameters(model) / GIGA, parameters)
+    assert prints(weight_bytes(total_parameters(model), 16) / GIGA, bf16)
+    assert prints(weight_flops_per_token(model) / GIGA, weights)
+    assert kv_bytes_per_token(model) == per_token
+    assert prints(kv_bytes(model, 32_768) / GIGA, cache)
+    for context, printed in ((4_096, at_4k), (32_768, at_32k)):
+        served = next(iter(attention_flops_per_token(model, context).values()))
+        assert printed is None or prints(served / GIGA, printed)
+
+
+def test_v3_by_part():
+    v3 = arch("v3")
+    assert total_parameters(v3) == 671_026_419_200
+    assert prints(active_parameters(v3) / GIGA, "36.63")
+    assert prints(active_parameters(v3, with_embedding=True) / GIGA, "37.55")
+    # README_WEIGHTS rounds to 11.5 and "685B in all" is this with its own embedding and head.
+    assert mtp_parameters(v3) / GIGA == pytest.approx(11.5, rel=0.01)
+    tables = 2 * v3.vocab * v3.hidden
+    assert prints((total_parameters(v3) + mtp_parameters(v3) + tables) / GIGA, "684")
+    flops = attention_flops_per_token(v3, 4_096)
+    assert prints(flops["expanded"] / GIGA, "20.5")
+    assert prints(attention_flops_per_token(v3, 32_768)["expanded"] / GIGA, "163.7")
+    assert prints(flops_per_token(v3, 32_768)["absorbed"] / GIGA, "630")
+    assert prints(flops_per_token(arch("llama_3_1_405b"), 32_768)["gqa"] / GIGA, "1,078")
+
+
+def test_files_on_the_hub_are_as_large_as_computed():
+    bf16 = weight_bytes(total_parameters(arch("r1_distill_qwen_7b")), 16)
+    assert prints(bf16 / GIGA, "15.23")  # 8.61 + 6.62 GB
+    q4 = precisions()["q4"].bits_per_weight
+    files = {
+        "r1_distill_qwen_7b": 4.68,
+        "r1_distill_qwen_14b": 9.0,
+        "r1_distill_llama_70b": 43,
+        "v3": 404,
+    }
+    for name, gigabytes in files.items():
+        computed_gb = weight_bytes(total_parameters(arch(name)), q4) / GIGA
+        assert computed_gb == pytest.approx(gigabytes, rel=0.015)
+
+
+def test_figures_of_the_distills_are_those_of_conf_model():
+    for file in sorted((CONF_DIR / "model").glob("r1_distill_*.yaml")):
+        model, mine = yaml.safe_load(file.read_text()), arch(file.stem)
+        assert isinstance(mine.attention, GroupedQuery)
+        assert model["shape"] == {
+            "layers": mine.layers,
+            "attention_heads": mine.attention.heads,
+            "kv_heads": mine.attention.kv_heads,
+            "hidden": mine.hidden,
+            "ffn": mine.ffn,
+            "vocab": mine.vocab,
+        }
+        assert model["parameters"] == total_parameters(mine)
+        assert model["context_tokens"] == mine.context_tokens
+        assert find_architecture(model["hub_id"]) == mine
+
+
+def test_what_is_not_published_is_unknown_and_not_zero():
+    closed = arch("v3").model_copy(update={"attention": None})
+    unknown = {name: each.value(closed, 100) for name, each in FIGURES.items()}
+    assert unknown.pop("active_expert_fraction") == 8 / 256
+    assert set(unknown.values()) == {None}
+    found = derive(closed, 100)
+    assert {fit for by in found.fits.values() for fit in by.values()} == {None}
+    assert figure(closed, "kv_bytes").arithmetic == "DeepSeek-V3 / R1: not published"
+    # A dense model has no share of experts, a grouped one no unfolded form.
+    dense = figures("qwen-7b", 100)
+    assert dense["active_expert_fraction"] is None
+    assert dense["flops_per_token_expanded"] is None
+    assert dense["mtp_parameters"] == 0
+
+
+# --- named quantities ----------------------------------------------------------------------------
+
+PRINTED = {
+    # one model against another
+    "dense_v3_over_v3_weight_flops": "18.3",
+    "llama_3_1_405b_over_v3_weight_flops": "11.0",
+    "qwen2_5_72b_over_v3_weight_flops": "1.95",
+    "r1_distill_qwen_32b_over_v3_weight_flops": "0.87",
+    "r1_distill_llama_70b_over_v3_weight_flops": "1.90",
+    "llama_3_1_405b_over_v3_flops": "1.7",
+    "llama_3_1_405b_over_v3_kv_bytes": "7.34",
+    "qwen2_5_72b_over_v3_kv_bytes": "4.66",
+    "r1_distill_qwen_32b_over_v3_kv_bytes": "3.73",
+    "r1_distill_qwen_1_5b_over_v3_kv_bytes": "0.41",
+    "r1_distill_qwen_7b_over_v3_kv_bytes": "0.82",
+    "qwen2_5_14b_over_v2_lite_weight_flops": "5.7",
+    "qwen2_5_14b_over_v2_lite_kv_bytes": "6.3",
+    "v3_multi_head_kv_bytes_per_token": "4,997,120",
+    "v3_multi_head_128_kv_bytes_per_token": "3,997,696",
+    "v3_gqa_8_kv_bytes_per_token": "249,856",
+    "v3_multi_head_over_v3_kv_bytes": "71.1",
+    "v3_multi_head_128_over_v3_kv_bytes": "56.9",
+    "v3_gqa_8_over_v3_kv_bytes": "3.56",
+    "v3_over_llama_3_1_405b_total_parameters": "1.65",
+    "v3_total_parameters": "671,026,419,200",
+    "v3_active_expert_fraction": "0.03125",
+    # training
+    "v3_training_usd": "5,576,000",
+    "v3_training_usd_at_1_5_usd_per_hour": "4,182,000",
+    "v3_training_usd_at_3_usd_per_hour": "8,364,000",
+    "v3_training_usd_at_4_usd_per_hour": "11,152,000",
+    "r1_stage_usd": "294,000",
+    "v3_and_r1_training_usd": "5,870,000",
+    "v3_base_and_r1_training_usd": "5,860,000",
+    "r1_zero_gpu_hours": "101,376",
+    "v3_pretraining_days": "54.2",
+    "v3_training_days": "56.7",
+    "v3_pretraining_days_per_trillion_tokens": "3.66",
+    "v3_training_hours_on_claimed_fleet": "55.8",
+    "v3_bf16_utilisation": "0.346",
+    "v3_fp8_utilisation": "0.173",
+    "v3_bf16_utilisation_by_own_count": "0.39",
+    "llama_405b_over_v3_gpu_hours": "11.06",
+    "llama_405b_over_v3_training_flops": "11.1",
+    "llama_405b_training_usd_at_v3_rent": "61,680,000",
+    "article_gpt4o_over_deepseek_training_usd": "13.9",
+    "article_openai_over_deepseek_usd": "1,000",
+    "article_openai_over_v3_training_usd": "897",
+    # prices
+    "api_r1_output_discount": "0.9635",
+    "api_r1_input_discount": "0.9633",
+    "api_r1_cached_input_discount": "0.9813",
+    "api_r1_output_discount_against_o1_mini": "0.8175",
+    "api_r1_output_discount_against_gpt_4o": "0.781",
+    "api_o1_over_r1_output_price": "27.4",
+    "service_usd_per_million_output": "0.300",
+    "service_usd_per_million_input": "0.060",
+    "service_price_over_cost": "7.3",
+    "service_revenue_usd_recomputed": "562,100",
+    "service_cost_usd_recomputed": "87,072",
+    "service_margin": "5.45",
+    "break_even_tokens_per_s_h200_against_r1": "582",
+    "break_even_tokens_per_s_h100_against_r1": "506",
+    "break_even_tokens_per_s_a100_against_r1": "227",
+    "break_even_tokens_per_s_h200_against_o1": "21",
+    # drafting
+    "mtp_speedup_low_acceptance_free_draft": "1.85",
+    "mtp_speedup_high_acceptance_free_draft": "1.90",
+    "mtp_speedup_low_acceptance_paid_draft": "1.74",
+    "mtp_speedup_high_acceptance_paid_draft": "1.78",
+    # memory and ceilings at 4,000 tokens
+    "r1_distill_qwen_1_5b_weight_bytes_q4": "1,077,359,600",
+    "r1_distill_qwen_1_5b_q4_tokens_per_s_on_home_pc": "85",
+    "r1_distill_qwen_7b_q4_tokens_per_s_on_home_pc": "19.8",
+    "r1_distill_llama_8b_q4_tokens_per_s_on_home_pc": "17.7",
+    "r1_distill_qwen_14b_q4_tokens_per_s_on_home_pc": "9.7",
+    "r1_distill_qwen_32b_q4_tokens_per_s_on_home_pc": "4.4",
+    "r1_distill_llama_70b_q4_tokens_per_s_on_home_pc": "2.1",
+    "v3_q4_tokens_per_s_on_home_pc_if_it_fit": "4.0",
+    "r1_distill_qwen_7b_q4_tokens_per_s_on_rtx4090": "223",
+    "r1_distill_llama_8b_q4_tokens_per_s_on_rtx4090": "199",
+    "r1_distill_qwen_14b_q4_tokens_per_s_on_rtx4090": "109",
+    "r1_distill_qwen_32b_q4_tokens_per_s_on_rtx4090": "49",
+    "r1_distill_qwen_1_5b_bf16_tokens_per_s_on_h200": "1,499",
+    "r1_distill_qwen_7b_bf16_tokens_per_s_on_h200": "334",
+    "r1_distill_llama_8b_bf16_tokens_per_s_on_h200": "309",
+    "r1_distill_qwen_14b_bf16_tokens_per_s_on_h200": "167",
+    "r1_distill_qwen_32b_bf16_tokens_per_s_on_h200": "74",
+    # scores
+    "o1_math500_low": "94.4",
+    "o1_math500_high": "97.7",
+    "r1_math500_low": "95.5",
+    "r1_math500_high": "98.4",
+    "r1_against_o1_math500_p_value": "0.42",
+    "r1_against_o1_aime_2024_p_value": "0.95",
+    "r1_against_o1_swe_verified_p_value": "0.92",
+    "r1_rows_ahead_of_o1": "5",
+    "r1_rows_compared_with_o1": "11",
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_quantities_round_to_what_is_printed(name):
+    assert prints(quantity(name).value, PRINTED[name])
+
+
+def test_quantities_too_large_to_write_out():
+    assert quantity("v3_training_flops").value == pytest.approx(3.29e24, rel=2e-3)
+    assert quantity("llama_405b_training_flops").value == pytest.approx(3.65e25, rel=2e-3)
+    assert quantity("v3_achieved_flops_per_gpu").value / 1e12 == pytest.approx(343, abs=0.5)
+    own = quantity("v3_achieved_flops_per_gpu_by_own_count").value
+    assert own / 1e12 == pytest.approx(386, abs=0.5)
+    assert quantity("nvidia_loss_at_article_fall_usd").value / GIGA == pytest.approx(273, abs=0.5)
+
+
+def test_what_does_not_fit_has_no_speed_and_says_why():
+    for name in (
+        "v3_q4_tokens_per_s_on_home_pc",
+        "r1_distill_llama_70b_q4_tokens_per_s_on_rtx4090",
+        "r1_distill_llama_70b_bf16_tokens_per_s_on_h200",
+    ):
+        found = quantity(name)
+        assert found.value is None
+        assert "do not fit into" in found.arithmetic
+
+
+def test_every_quantity_says_how_and_from_what():
+    for name in catalogue():
+        found = quantity(name)
+        assert found.sources, name
+        assert found.unit, name
+        assert found.arithmetic, name
+        if found.value is not None and found.grade != "P":
+            assert f"{shown(found.value)} {found.unit}" in found.arithmetic
+        assert found.unverified == any("unverified" in source for source in found.sources), name
+
+
+def test_the_worst_input_decides_the_grade():
+    assert quantity("r1_output_usd_per_million").grade == "P"  # looked up
+    assert quantity("v3_training_usd").grade == "D"  # computed from P
+    assert quantity("api_r1_output_discount").grade == "S"  # o1's price
+    assert quantity("api_r1_output_discount_against_gpt_4o").grade == "M"
+    assert worst(["D", "P"]) == "D"
+    assert worst(["S", "M", "P"]) == "M"
+    doubtful = Sourced(source="somebody", date="2025-01", grade="M")
+    assert computed(1.0, "USD", "1", doubtful).unverified
+
+
+def test_an_unknown_quantity_is_named_with_its_neighbours():
+    with pytest.raises(UserError, match=r"quantity=v3_trainig_usd is unknown; did you mean v3_tr"):
+        quantity("v3_trainig_usd")
+
+
+def test_the_documentation_lists_every_quantity_as_it_is_now():
+    root = checkout_dir()
+    assert root is not None
+    lines = (root / "docs" / "derive.md").read_text(encoding="utf-8").splitlines()
+    by_rule = {f"{model}_{name}" for model in architectures() for name in FIGURES} | set(facts())
+    rows = [
+        f"| `{name}` | {quantity(name).arithmetic} | {quantity(name).grade} |"
+        for name in catalogue()
+        if name not in by_rule
+    ]
+    assert [line for line in lines if line.startswith("| `") and line.count("|") == 4] == rows
+
+
+# --- formulas ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.85, 0.999])
+@pytest.mark.parametrize("drafts", [1, 2, 5])
+def test_speculation_by_its_closed_form(acceptance, drafts):
+    closed = (1 - acceptance ** (drafts + 1)) / ((1 - acceptance) * (drafts * 0.03 + 1))
+    assert speculative_speedup(acceptance, 0.03, drafts) == pytest.approx(closed)
+
+
+def test_speculation_at_its_ends():
+    assert speculative_speedup(1.0, 0.0, 3) == 4
+    assert speculative_speedup(0.9, 0.0, 0) == 1
+    assert prints(speculative_speedup(0.85, 0.03), "1.80")
+    with pytest.raises(ValueError, match=r"acceptance=1\.1 must be 0 to 1"):
+        speculative_speedup(1.1)
+
+
+def test_a_batch_shares_the_weights_and_not_the_cache():
+    model, bf16 = arch("r1_distill_qwen_7b"), precisions()["bf16"]
+    weights, cache = 2 * active_parameters(model), kv_bytes(model, 1_000)
+    found = tokens_per_s_ceiling(model, bf16, 1e12, 1_000, batch=64)
+    assert found == pytest.approx(64 * 1e12 / (weights + 64 * cache))
+
+
+def test_fp8_weights_of_v3_need_eight_h200():
+    v3, fp8 = arch("v3"), precisions()["fp8"]
+    h200 = fit(v3, fp8, machines()["h200"], 32_768)
+    h100 = fit(v3, fp8, machines()["h100"], 32_768)
+    assert h200.devices == 8
+    assert h200.memory_bytes == 1_128e9
+    assert h100.devices is None
+    assert h100.memory_bytes == 640e9
+    assert h100.kv_tokens == 0
+
+
+def test_a_memory_that_is_nearly_full_is_called_tight():
+    model, bf16 = arch("r1_distill_qwen_32b"), precisions()["bf16"]
+    one = fit(model, bf16, machines()["h100"], 32_768)
+    assert (one.devices, one.tight) == (1, True)
+    assert fit(model, bf16, machines()["h200"], 32_768).tight is False
+    # What is left holds the cache of all sequences together.
+    assert one.kv_tokens == (80_000_000_000 - 2 * total_parameters(model)) // 262_144
+
+
+def test_money_and_time_without_a_price_or_a_cluster_are_unknown():
+    assert rent_usd(100, None) is None
+    assert days(100, None) is None
+    assert training_flops(None, 1.0) is None
+    assert training_flops(2.0, 3.0) == 36
+    assert achieved_flops_per_gpu(7200.0, 2.0) == 1
+    assert achieved_flops_per_gpu(None, 2.0) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "unknown"),
+        (0.0, "0"),
+        (142.62, "142.62"),
+        (0.9633333, "0.9633"),
+        (671_026_419_200, "671,026,419,200"),
+        (1234.5, "1,234"),
+        (3.2856e24, "3.286e+24"),
+    ],
+)
+def test_numbers_for_people(value, text):
+    assert shown(value) == text
+
+
+# --- the data ------------------------------------------------------------------------------------
+
+
+def test_each_name_means_one_architecture():
+    for each in architectures().values():
+        for name in (each.name, each.title, *each.aliases):
+            assert find_architecture(name).name == each.name
+
+
+def test_what_the_data_names_exists():
+    for each in architectures().values():
+        assert set(each.training) <= set(trainings())
+        assert set(each.quantities) <= set(catalogue())
+        assert each.native_precision in precisions()
+    for training in trainings().values():
+        assert training.machine in machines()
+    assert api_price("api_deepseek_r1").output_usd_per_million_tokens == 2.19
+
+
+def test_no_figure_above_the_peak_of_its_machine():
+    for each in ("v3_bf16_utilisation", "llama_405b_bf16_utilisation"):
+        assert 0 < quantity(each).value < 1
+
+
+LATENT = {
+    "kind": "mla",
+    "heads": 4,
+    "query_rank": None,
+    "kv_rank": 8,
+    "nope_dim": 8,
+    "rope_dim": 4,
+    "value_dim": 8,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": 0}, "greater than or equal to 1"),
+        ({"colour": "red"}, "Extra inputs"),
+        ({"attention": {"kind": "gqa", "heads": 6, "kv_heads": 4, "head_dim": 8}}, "not divide"),
+        ({"attention": {"kind": "mha", "heads": 6, "kv_heads": 2, "head_dim": 8}}, "kv_heads=6"),
+        ({"attention": {**LATENT, "kind": "linear"}}, "kind"),
+        ({"source": ""}, "at least 1 character"),
+        ({"grade": "X"}, "'P', 'S', 'M' or 'D'"),
+        (
+            {
+                "experts": {
+                    "routed": 4,
+                    "shared": 0,
+                    "active": 5,
+                    "ffn": 8,
+                    "dense_layers": 0,
+                    "router_bias": False,
+                }
+            },
+            "active=5 is more than routed=4",
+        ),
+    ],
+)
+def test_a_wrong_architecture_is_refused(change, message):
+    right = arch("v2_lite").model_dump()
+    assert Architecture.model_validate(right).attention == Latent.model_validate(right["attention"])
+    with pytest.raises(ValidationError, match=message):
+        Architecture.model_validate(right | change)
+
+
+def test_a_machine_says_its_bandwidth_once():
+    right = machines()["home_pc"].model_dump()
+    assert machines()["home_pc"].bandwidth == 89.6e9
+    for change in ({"bandwidth_bytes_per_s": 1.0}, {"memory_channels": None}):
+        with pytest.raises(ValidationError, match="either bandwidth_bytes_per_s or both"):
+            Machine.model_validate(right | change)
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(["derive", *arguments])
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["V3", "v3", "deepseek-v3", "R1", "DeepSeek-R1", "deepseek-ai/DeepSeek-R1", "deepseek_v3"],
+)
+def test_a_model_is_found_however_it_is_written(name):
+    assert find_architecture(name).name == "v3"
+
+
+def test_json_has_every_figure_in_plain_units(capsys):
+    status, out, err = run(capsys, "V3", "--against", "llama-3.1-405b", "--json")
+    found: dict[str, Any] = json.loads(out)
+    assert (status, err) == (0, "")
+    assert found["total_parameters"] == 671_026_419_200
+    assert found["active_parameters"] == 36_625_618_432
+    assert found["weight_flops_per_token"] == 73_249_193_984
+    assert found["attention_flops_per_token"]["absorbed"] == 556_735_135_744
+    assert found["kv_bytes_per_token"] == 70_272
+    assert found["kv_bytes"] == 70_272 * 32_768
+    assert found["weight_bytes"]["fp8"] == 671_026_419_200
+    assert found["fits"]["h100"]["fp8"]["devices"] is None
+    assert found["tokens_per_s_ceiling"]["h100"]["fp8"] is None
+    assert found["tokens_per_s_ceiling"]["h200"]["fp8"] == pytest.approx(986.4, abs=0.1)
+    assert found["training"]["deepseek_v3"]["usd"] == 5_576_000
+    assert found["training"]["deepseek_v3"]["usd_by_rent"]["3"] == 8_364_000
+    assert found["quantities"]["api_r1_output_discount"]["value"] == pytest.approx(0.9635)
+    assert found["against"]["model"] == "llama_3_1_405b"
+    assert 1 / found["ratios"]["kv_bytes_per_token"] == pytest.approx(7.344, abs=0.001)
+    assert found["ratios"]["attention_flops_per_token_expanded"] is None
+
+
+def test_the_tables_are_for_people(capsys):
+    status, out, err = run(capsys, "R1", "--against", "405b", "--context", "4096")
+    assert (status, err) == (0, "")
+    for part in (
+        "671,026,419,200",
+        "73.25 GFLOP",
+        "69.59 GFLOP",
+        "70,272 bytes",
+        "1/7.34",
+        "narrowly too large",
+        "5,576,000 USD",
+        "api_r1_output_discount_against_o1_mini (unverified)",
+        "grade M, unverified",
+    ):
+        assert part in out
+    assert "api_r1_output_discount (unverified)" not in out
+    assert "note:" not in out
+
+
+def test_a_context_beyond_the_models_own_is_noted(capsys):
+    status, out, _ = run(capsys, "v2-lite", "--context", "40000")
+    assert status == 0
+    assert "note: DeepSeek-V2-Lite was made for 32,768 tokens: figures at 40,000" in out
+    _, out, _ = run(capsys, "v2-lite", "--context", "32768", "--json")
+    assert json.loads(out)["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("v33",), "MODEL=v33 is unknown; did you mean v3? known are llama_3_1_405b,"),
+        (("v3", "--against", "x"), "--against=x is unknown; known are llama_3_1_405b,"),
+        (("v3", "--context", "0"), "--context=0 must be at least 1 token"),
+        (("v3", "--context", "many"), "--context: invalid int value: 'many'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(capsys, arguments, message):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
