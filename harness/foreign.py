@@ -44,6 +44,8 @@ class ForeignProblem(Record):
     solved: Count
     """How many of the first ``judged`` outputs their grader accepted."""
     judged: Count
+    statuses: tuple[Literal["correct", "incorrect"] | None, ...]
+    """Of each judged output; None where their file has one figure for several."""
 
 
 class ForeignLog(Record):
@@ -227,8 +229,16 @@ def _lm_eval_problem(problem: Problem, row: Mapping[str, Any], metric: str) -> F
     solved = float(row[metric]) * judged
     if abs(solved - round(solved)) > 1e-6 * judged or not 0 <= round(solved) <= judged:
         raise ValueError(f"{metric}={row[metric]} is no share of {judged} outputs")
-    return ForeignProblem(
-        problem=problem, outputs=outputs, graded=graded, solved=round(solved), judged=judged
+    each = {0: "incorrect", judged: "correct"}.get(round(solved))
+    return ForeignProblem.model_validate(
+        {
+            "problem": problem,
+            "outputs": outputs,
+            "graded": graded,
+            "solved": round(solved),
+            "judged": judged,
+            "statuses": [each] * judged,
+        }
     )
 
 
@@ -288,9 +298,14 @@ def _read_evalplus(file: Path) -> ForeignLog:
 def _evalplus_problem(problem: Problem, samples: list[Any], where: str) -> ForeignProblem:
     try:
         programs = tuple(str(each["solution"]) for each in samples)
-        solved = sum(each["base_status"] == _PASS for each in samples)
+        passed = [each["base_status"] == _PASS for each in samples]
     except (KeyError, TypeError) as error:
         raise UserError(f"{where} is not as evalplus writes it: {error} is missing") from error
     return ForeignProblem(
-        problem=problem, outputs=programs, graded=programs, solved=solved, judged=len(programs)
+        problem=problem,
+        outputs=programs,
+        graded=programs,
+        solved=sum(passed),
+        judged=len(programs),
+        statuses=tuple("correct" if each else "incorrect" for each in passed),
     )

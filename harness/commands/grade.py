@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
+from harness.foreign import harness_of, read_foreign
 from harness.hardware import usable_cores
 from harness.manifest import dump_json
 from harness.records import Grade, Record
@@ -52,7 +53,7 @@ def grade(kind: Kind, file: str, workers: int | None = None) -> int:
 
     Args:
         kind: What the lines hold.
-        file: A path, or ``-`` for stdin.
+        file: A path, or ``-`` for stdin. A file of another harness is graded anew as it is.
         workers: Processes that grade at once; None: one for each core.
 
     Raises:
@@ -60,6 +61,10 @@ def grade(kind: Kind, file: str, workers: int | None = None) -> int:
         UnavailableError: No sandbox is to be had that is safe enough.
     """
     workers = workers or len(usable_cores())
+    if file != "-" and harness_of(Path(file)) is not None:
+        from harness.commands.grade_foreign import grade_foreign
+
+        return grade_foreign(kind, read_foreign(Path(file)), workers)
     with ExitStack() as stack:
         if kind == "math":
             from harness.scorers.math_answer import MathAnswerScorer

@@ -2,7 +2,6 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,12 +182,8 @@ def _of_foreign(log: ForeignLog) -> Side:
 
 
 def _foreign_problem(each: ForeignProblem) -> SideProblem:
-    # One verdict for several samples does not say whose it was, unless it is the same for all.
-    is_same = each.solved in (0, each.judged)
-    status: VerdictStatus = "correct" if each.solved else "incorrect"
-    answers: Iterable[str] = each.graded
     return SideProblem(
         solved=each.solved,
         samples=each.judged,
-        answers=[(status if is_same else None, text) for text in answers],
+        answers=list(zip(each.statuses, each.graded, strict=True)),
     )
