@@ -6,6 +6,9 @@ is computed elsewhere, from ``measured``, ``derived`` and ``ablation``.
 """
 
 import datetime
+import math
+import operator
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -138,6 +141,10 @@ class Figure(Record):
         """The number from which on it rounds to more than is printed: 85.5 for 85."""
         return self.number + (self.last_digit or 0) / 2
 
+    def rounds(self, value: float) -> bool:
+        """Whether a value rounds to what is printed."""
+        return self.lower_edge <= value <= self.upper_edge
+
 
 class Reference(Record):
     """What one source says."""
@@ -198,17 +205,45 @@ class Forecast(Finding):
     date: datetime.date
 
 
-class Relation(Record):
-    """What a derived quantity must be for the claim to hold."""
+QuantityName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""Of the catalogue in ``harness.derive``."""
 
-    quantity: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    """A name of the catalogue of derived quantities."""
+
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "equals": math.isclose,
+    "more_than": operator.gt,
+    "at_least": operator.ge,
+    "less_than": operator.lt,
+    "at_most": operator.le,
+}
+
+
+class Relation(Record):
+    """What a derived quantity must be for the claim to hold.
+
+    With several, all must hold; when only some do, the claim reaches too far (``scope``).
+    """
+
+    quantity: QuantityName
     relation: Literal["equals", "more_than", "at_least", "less_than", "at_most", "context"]
     """``equals`` is rule R3, rounding to what is printed. ``context`` decides nothing."""
-    to: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | float | None = None
-    """Another quantity or a number; null is the claim's own figure."""
+    to: float | QuantityName | None = None
+    """A number or another quantity; None is the claim's own figure."""
+    times: Annotated[float, Field(gt=0)] = 1
+    """The quantity is multiplied by it first: 100 makes percent of a fraction."""
     note: Line
     """What it shows."""
+
+    def holds(self, value: float, against: "float | Figure") -> bool | None:
+        """Whether it does, for the quantity's value and what ``to`` stands for; None: context."""
+        mine = value * self.times
+        if isinstance(against, Figure):
+            if self.relation == "equals":
+                return against.rounds(mine)
+            against = against.number
+        if self.relation == "context":
+            return None
+        return _COMPARE[self.relation](mine, against)
 
 
 class LowerBound(Record):
@@ -313,15 +348,17 @@ class Ablation(Record):
 
 
 class PublishedComparison(Record):
-    """Rule R5: two subjects of one published table, benchmark by benchmark."""
+    """Rule R5: two models by their published scores, benchmark by benchmark.
 
-    table: str
-    """A file of ``conf/published``."""
-    ours: str
-    theirs: str
-    """Subjects of the table's rows."""
+    To keep up is to be ahead on some rows. To beat takes a two-proportion test below 0.05, Holm
+    over the rows; a lead without it is nominal, and the verdict inconclusive.
+    """
+
     question: Literal["beats", "keeps_up"]
-    """``beats`` needs p < 0.05 in a two-proportion test, Holm over the rows."""
+    rows_ahead: QuantityName
+    rows_compared: QuantityName
+    p_values: Annotated[tuple[QuantityName, ...], Field(min_length=1)]
+    """Of the rows whose number of problems is known."""
 
 
 class Claim(Record):
@@ -365,7 +402,7 @@ class Claim(Record):
     def _can_be_decided_as_it_says(self) -> Self:
         by_method = {
             "measured": self.measured,
-            "derived": self.derived,
+            "derived": self.published or any(r.relation != "context" for r in self.derived),
             "ablation": self.ablation,
             "documentary": self.documentary,
             "not_testable": self.documentary,
@@ -373,6 +410,10 @@ class Claim(Record):
         if not by_method[self.method]:
             block = "documentary" if self.method == "not_testable" else self.method
             raise ValueError(f"method={self.method}: needs a block '{block}'")
+        if self.figure is None and any(
+            each.to is None and each.relation != "context" for each in self.derived
+        ):
+            raise ValueError("derived.to: a claim without a figure needs one to compare with")
         if self.rule != self._rule():
             raise ValueError(f"rule={self.rule}: method={self.method} is by '{self._rule()}'")
         says_nothing = self.documentary and self.documentary.verdict == "not_testable"
@@ -388,11 +429,9 @@ class Claim(Record):
             case "measured" if self.measured:
                 return self.measured.rule
             case "derived":
-                return "derived_equality"
+                return "published_comparison" if self.published else "derived_equality"
             case "ablation":
                 return "speed_ratio"
-            case _ if self.published:
-                return "published_comparison"
             case _:
                 return "documentary"
 

@@ -12,8 +12,9 @@ from typing import NamedTuple, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio, Rule
-from harness.claims.published import PublishedTable
+from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
+from harness.claims.score import ScoreTable
+from harness.derive import catalogue
 from harness.errors import ConfigError
 from harness.paths import CONF_DIR
 from harness.records import Record
@@ -35,25 +36,25 @@ METRICS = frozenset(
 """Estimates that a claim may be about, besides ``cons@k`` and ``pass@k``."""
 _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
-AnyRecord = TypeVar("AnyRecord", Claim, PublishedTable)
+AnyRecord = TypeVar("AnyRecord", Claim, ScoreTable)
 
 
 class Ledger(NamedTuple):
     """All claims and published tables, by id."""
 
     claims: Mapping[str, Claim]
-    tables: Mapping[str, PublishedTable]
+    tables: Mapping[str, ScoreTable]
 
 
 def load_ledger(conf_dir: Path = CONF_DIR) -> Ledger:
-    """Reads ``conf/claim`` and ``conf/published``.
+    """Reads ``conf/claim`` and ``conf/score``.
 
     Raises:
         ConfigError: Lists every mistake by file and key, with the value and what would be right.
     """
     mistakes: list[str] = []
     claims = _read(conf_dir / "claim", Claim, mistakes)
-    tables = _read(conf_dir / "published", PublishedTable, mistakes)
+    tables = _read(conf_dir / "score", ScoreTable, mistakes)
     ledger = Ledger(claims, tables)
     if not mistakes:  # a file that could not be read would be missed by every other
         mistakes += _cross_check(ledger, conf_dir)
@@ -93,14 +94,21 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
 
 def _describe(error: ValidationError) -> Iterator[str]:
     """One line for each mistake: the key, the value, what would be right."""
-    rules = Rule.__args__  # type: ignore[attr-defined]
-    for problem in error.errors():
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    for problem in problems:
+        place = problem["loc"]
+        if problem["type"] == "too_short" and any(
+            other != place and other[: len(place)] == place for other in places
+        ):
+            continue  # a list whose only entry is wrong, which is said already
         # A union's branch is in the location, but is no key of the file.
-        key = ".".join(str(part) for part in problem["loc"] if part not in rules)
-        text = " ".join(problem["msg"].removeprefix("Value error, ").split())
+        keys = place[:1] + place[2:] if place[:1] == ("measured",) else place
+        key = ".".join(map(str, keys))
+        text = problem["msg"].removeprefix("Value error, ")
         given = problem["input"]
         shown = "" if isinstance(given, dict | list | tuple | Record) else f"={given}"
-        yield f"{key}{shown}: {text}" if key else text
+        yield " ".join((f"{key}{shown}: {text}" if key else text).split())
 
 
 _MANY = ("claim", "quantity")
@@ -138,7 +146,7 @@ def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
             "protocol": stems("protocol"),
             "experiment": stems("experiment"),
             "claim": frozenset(ledger.claims),
-            "table": frozenset(ledger.tables),
+            "quantity": frozenset(catalogue()),
         }
     )
     mistakes: list[str] = []
@@ -147,7 +155,7 @@ def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
         for key, block in (("measured", claim.measured), ("ablation", claim.ablation)):
             if block is not None:
                 mistakes += _check_test(where, key, block, names)
-        mistakes += _check_published(where, claim, ledger, names)
+        mistakes += _check_quantities(where, claim, names)
         mistakes += _check_contradictions(where, claim, ledger, names)
     for table in ledger.tables.values():
         mistakes += _check_table(table, names)
@@ -170,19 +178,14 @@ def _check_metric(where: str, key: str, metric: str | None) -> Iterator[str]:
         yield f"{where}: {key}={metric}: no such metric; there are {known}, cons@k, pass@k"
 
 
-def _check_published(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:
-    if claim.published is None:
-        return
-    yield from names.check(where, "published.table", "table", claim.published.table)
-    table = ledger.tables.get(claim.published.table)
-    if table is None:
-        return
-    subjects = [row.subject for row in table.rows]
-    for key in ("ours", "theirs"):
-        subject = getattr(claim.published, key)
-        if subject not in subjects:
-            known = ", ".join(subjects)
-            yield f"{where}: published.{key}={subject}: no such row; there are {known}"
+def _check_quantities(where: str, claim: Claim, names: _Names) -> Iterator[str]:
+    for each in claim.derived:
+        yield from names.check(where, "derived.quantity", "quantity", each.quantity)
+        if isinstance(each.to, str):
+            yield from names.check(where, "derived.to", "quantity", each.to)
+    if block := claim.published:
+        for quantity in (block.rows_ahead, block.rows_compared, *block.p_values):
+            yield from names.check(where, "published", "quantity", quantity)
 
 
 def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:
@@ -190,13 +193,13 @@ def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Name
         yield from names.check(where, "contradictions.claim", "claim", each.claim)
         other = ledger.claims.get(each.claim)
         if each.claim == claim.id:
-            yield f"{where}: contradictions.claim={each.claim}: a claim of its own"
+            yield f"{where}: contradictions.claim={each.claim}: the claim itself"
         elif other and claim.id not in [back.claim for back in other.contradictions]:
             yield f"{where}: contradictions.claim={each.claim}: that claim does not name this one"
 
 
-def _check_table(table: PublishedTable, names: _Names) -> Iterator[str]:
-    where = f"published/{table.id}.yaml"
+def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
+    where = f"score/{table.id}.yaml"
     yield from names.check(where, "protocol", "protocol", table.protocol)
     for column in table.columns:
         yield from names.check(where, f"columns.{column.name}.task", "task", column.task)

@@ -1,4 +1,4 @@
-"""Published scores: tables that can be set against runs, or against each other."""
+"""Published scores of models that can be run: tables to be reproduced."""
 
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -23,6 +23,7 @@ class Column(Record):
     margin_points: Annotated[float, Field(gt=0)] | None = None
     """Rule R1: within so many points it counts as reproduced. None gives no verdict."""
     margin_reason: Line | None = None
+    """Why so many, or why none."""
     samples_per_problem: Annotated[int, Field(ge=1)] | None = None
     """Of the published score; None where it is not published."""
 
@@ -41,12 +42,20 @@ class Row(Record):
     model: str | None = None
     """Its file in ``conf/model``."""
     hub_id: Line | None = None
-    """Its repository; both None for a model that cannot be run."""
+    """Its repository, where there is no such file."""
     values: Annotated[dict[str, float], Field(min_length=1)]
     """By column."""
     source: Line | None = None
     """Where it is not the table's."""
+    grade: Grade | None = None
+    """Where it is not the table's."""
     note: Line | None = None
+
+    @model_validator(mode="after")
+    def _can_be_run(self) -> Self:
+        if self.model is None and self.hub_id is None:
+            raise ValueError(f"{self.subject}: needs a model or a hub_id")
+        return self
 
 
 class PublishedScore(NamedTuple):
@@ -54,26 +63,35 @@ class PublishedScore(NamedTuple):
 
     id: str
     """``distill_table/r1_distill_qwen_7b/math500/accuracy``."""
-    table: "PublishedTable"
+    table: "ScoreTable"
     row: Row
     column: Column
     value: float
 
     @property
+    def source(self) -> str:
+        """Who says so."""
+        return self.row.source or self.table.source
+
+    @property
+    def is_verified(self) -> bool:
+        """False for what is known from memory only."""
+        return (self.row.grade or self.table.grade) != "M"
+
+    @property
     def is_reproducible(self) -> bool:
         """Whether a run could give a verdict."""
-        has_model = bool(self.row.model or self.row.hub_id)
         column = self.column
-        return has_model and None not in (column.task, column.metric, column.margin_points)
+        return None not in (column.task, column.metric, column.margin_points)
 
 
-class PublishedTable(Record):
-    """A table of published scores, as ``conf/published/<id>.yaml`` has it."""
+class ScoreTable(Record):
+    """A table of published scores, as ``conf/score/<id>.yaml`` has it."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: Line
-    kind: Literal["vendor", "replication", "control", "head_to_head"]
-    """``control`` checks the harness; ``head_to_head`` compares models that cannot be run."""
+    kind: Literal["vendor", "replication", "control"]
+    """By the model's maker, by somebody else, or of other models, to check the harness by."""
     protocol: str | None
     """The file of ``conf/protocol`` under which a run is set against it."""
     published_protocol: Line

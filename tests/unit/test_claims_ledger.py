@@ -1,0 +1,291 @@
+"""The ledger: complete, consistent with itself, and strict about what a claim may say."""
+
+import datetime
+import json
+import shutil
+from itertools import chain
+
+import pytest
+import yaml
+
+from harness.claims.claim import Figure
+from harness.claims.ledger import METRICS, load_ledger
+from harness.derive import quantity
+from harness.errors import ConfigError
+from harness.paths import CONF_DIR
+from tests.conftest import REPOSITORY
+
+IDS = {
+    "A0": """
+        moe-selects-experts moe-same-quality-less-compute fewer-active-params-cheaper
+        not-a-giant-model mla-latent-relations mla-less-memory mla-long-context-efficient
+        mla-more-stable mla-is-novel builds-on-public-research dev-cost-drastically-lower
+        no-supercomputer-infra comparable-results-much-cheaper nvidia-minus-600bn-one-day-a0
+        rhetoric-shenzhen
+    """,
+    "A1": """
+        deepseek-own-share-moved-market crash-on-27-jan-2025 nvidia-minus-7-82
+        microsoft-minus-3-75 broadcom-minus-6-58 trigger-r1-launch
+        r1-moe-plus-simulated-reasoning r1-humaneval-92 r1-math500-85 r1-scores-match-o1
+        r1-training-cost-5-6m gpt4o-training-cost-78m auxfree-balancing-saves-compute
+        r1-open-source-free tech-stocks-max-minus-10 nasdaq100-minus-3 nasdaq100-2024-plus-25
+        frontier-ai-without-billions h100-export-banned h800-throttled-chips-used mtp-fp8-1-8x
+        engineer-quote-anonymous rasgon-known-technology andreessen-most-spectacular
+        stargate-500bn-direct-answer
+    """,
+    "A2": """
+        r1-v3-match-or-beat-western-labs fraction-of-resources extremely-low-prices
+        r1-v3-mit-licence nvidia-minus-600bn-a2 nvidia-minus-17 big-tech-minus-1tn
+        chip-stocks-steep-fall oracle-minus-14 softbank-minus-8 alphabet-minus-4
+        microsoft-minus-2 amazon-meta-slight-gain stargate-500bn-recent
+        nvidia-says-export-compliant inference-needs-many-gpus
+    """,
+    "A3": """
+        r1-public-one-week-before r1-beats-o1-several r1-free-licence r1-training-cost-5m
+        openai-budget-5bn r1-output-price-2-19-a3 r1-undercuts-openai-95 anyone-can-self-host
+        model-of-choice-us-universities meta-worried nvidia-minus-several-points
+        nasdaq-minus-1-2tn no-frontier-hardware-needed slimmed-r1-on-home-pc r1-well-optimised
+    """,
+    "A4": """
+        trained-on-2048-gpus fleet-over-50000-gpus parity-o1-some-benchmarks
+        cost-5-6m-few-thousand-gpus us-firms-spend-billions r1-input-price-0-55
+        r1-output-price-2-19-a4 o1-input-price-15 o1-output-price-60 prices-from-open-docs
+        only-h800-available-in-china h800-lower-memory-bandwidth algorithms-for-memory-bandwidth
+        deepseek-models-open-source open-models-cut-infra-cost
+    """,
+}
+
+
+@pytest.fixture(scope="module")
+def ledger():
+    return load_ledger()
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """A copy of the configuration, to be spoilt."""
+    shutil.copytree(CONF_DIR, tmp_path / "conf")
+    return tmp_path / "conf"
+
+
+def test_every_claim_is_there_under_its_article(ledger):
+    assert len(ledger.claims) == 86
+    found = {short: set() for short in IDS}
+    for claim in ledger.claims.values():
+        found[claim.short_article].add(claim.id)
+    assert found == {short: set(ids.split()) for short, ids in IDS.items()}
+
+
+def test_what_is_known_from_memory_only_is_marked(ledger):
+    unverified = {claim.id for claim in ledger.claims.values() if claim.unverified}
+    assert {"nasdaq100-2024-plus-25", "amazon-meta-slight-gain"} <= unverified
+    for claim in ledger.claims.values():
+        figures = [each for each in claim.references if each.role == "figure"]
+        if figures and not any(each.is_verified for each in figures):
+            # Nothing but memory speaks for or against it: no verdict may rest on that.
+            assert claim.documentary.verdict in {"inconclusive", "not_testable"}, claim.id
+
+
+def test_a_loss_that_was_not_closed_with_is_a_snapshot(ledger):
+    for name in ("nvidia-minus-7-82", "microsoft-minus-3-75", "broadcom-minus-6-58"):
+        finding = ledger.claims[name].documentary
+        assert (finding.verdict, finding.tag) == ("challenged", "snapshot")
+
+
+def derived_verdict(claim):
+    """All relations hold, none does, or some do."""
+    held = set()
+    for each in claim.derived:
+        against = each.to
+        if isinstance(against, str):
+            against = quantity(against).number
+        found = each.holds(quantity(each.quantity).number, against or claim.figure or 0.0)
+        held |= {found} - {None}
+    return {(True,): "reproduced", (False,): "challenged"}.get(tuple(held), "inconclusive")
+
+
+def test_forecasts_of_derived_claims_follow_from_arithmetic_and_documents(ledger):
+    """A figure may be right and the claim wrong: the less favourable of the two counts."""
+    order = ["reproduced", "inconclusive", "challenged"]
+    wrong = []
+    for claim in ledger.claims.values():
+        if claim.rule == "derived_equality":
+            verdicts = {derived_verdict(claim), claim.documentary.verdict}
+            expected = max(verdicts, key=order.index)
+            if claim.forecast.verdict != expected:
+                wrong.append((claim.id, verdicts, claim.forecast.verdict))
+    assert not wrong
+
+
+def test_the_two_measured_scores_are_planned_as_the_rules_ask(ledger):
+    maths, code = ledger.claims["r1-math500-85"], ledger.claims["r1-humaneval-92"]
+    assert maths.figure.upper_edge == 85.5
+    assert code.figure.upper_edge == 92.5
+    assert (maths.measured.samples_per_problem, code.measured.samples_per_problem) == (4, 8)
+    assert len(maths.measured.models) == len(code.measured.models) == 6
+
+
+def test_a_figure_rounds_at_its_last_printed_digit():
+    millions = Figure(what="cost", value=5_600_000, unit="usd", last_digit=100_000)
+    assert millions.rounds(5_576_000)
+    assert not millions.rounds(5_500_000)
+    day = Figure(what="day", value=datetime.date(2025, 1, 27), unit="date")
+    with pytest.raises(ValueError, match="2025-01-27 is a date"):
+        day.upper_edge  # noqa: B018
+
+
+def test_metrics_that_a_claim_may_name_are_in_real_results():
+    files = sorted((REPOSITORY / "results" / "baselines").glob("*.json"))
+    results = [json.loads(file.read_text()) for file in files]
+    found = {each["metric"] for each in chain.from_iterable(r["estimates"] for r in results)}
+    assert files
+    assert found >= METRICS
+
+
+def test_published_scores_of_the_distills(ledger):
+    scores = {each.id: each for table in ledger.tables.values() for each in table.scores()}
+    assert len(scores) == sum(len(table.scores()) for table in ledger.tables.values())
+    maths = scores["distill_table/r1_distill_qwen_7b/math500/accuracy"]
+    assert (maths.value, maths.column.margin_points, maths.is_reproducible) == (92.8, 3, True)
+    majority = scores["distill_table/r1_distill_llama_70b/aime24/cons@64"]
+    assert (majority.value, majority.is_reproducible) == (86.7, False)
+    code = scores["qwen2_5_instruct/qwen2_5_7b_instruct/humaneval/accuracy"]
+    assert (code.value, code.column.margin_points) == (84.8, 4)
+    other = scores["qwen2_5_instruct/qwen2_5_7b_instruct/MATH/percent"]
+    assert not other.is_reproducible
+    assert not scores["qwen2_5_math/Qwen/Qwen2.5-Math-7B/MATH/percent"].is_verified
+
+
+def test_replications_differ_by_less_than_the_margin(ledger):
+    """The margin of 3 points is set by these fourteen differences."""
+    vendor = {row.subject: row.values["MATH-500"] for row in ledger.tables["distill_table"].rows}
+    differences = [
+        row.values["MATH-500"] - vendor[row.subject]
+        for table in ledger.tables.values()
+        if table.kind == "replication"
+        for row in table.rows
+    ]
+    assert len(differences) == 14
+    assert sum(differences) / 14 == pytest.approx(-0.42, abs=0.005)
+    assert (sum(d * d for d in differences) / 14) ** 0.5 == pytest.approx(1.06, abs=0.005)
+    assert max(map(abs, differences)) == pytest.approx(1.9)
+
+
+def drop(key):
+    return lambda raw: raw.pop(key)
+
+
+def put(*path, to):
+    def change(raw):
+        for part in path[:-1]:
+            raw = raw[part]
+        raw[path[-1]] = to
+
+    return change
+
+
+def take(*path):
+    def change(raw):
+        for part in path[:-1]:
+            raw = raw[part]
+        del raw[path[-1]]
+
+    return change
+
+
+MATHS = "r1-math500-85"
+COST = "r1-training-cost-5-6m"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "words"),
+    [
+        (MATHS, take("references", 0, "source"), "references.0.source: Field required"),
+        (MATHS, put("references", to=[]), "references: Tuple should have at least 1 item"),
+        (MATHS, take("figure", "unit"), "figure.unit: Field required"),
+        (MATHS, put("figure", "unit", to="furlongs"), "figure.unit=furlongs: Input should be"),
+        (MATHS, take("figure", "last_digit"), "last_digit: one step of the last printed digit"),
+        (MATHS, take("references", 0, "unit"), "value=97.3 with unit=None; give both or neither"),
+        (MATHS, put("references", 0, "grade", to="X"), "references.0.grade=X: Input should be"),
+        (MATHS, put("article", to="005.txt"), "article=005.txt: Input should be"),
+        (MATHS, put("figur", to=1), "figur=1: Extra inputs are not permitted"),
+        (MATHS, put("paraphrase", to="one\ntwo"), "paraphrase=one\ntwo: String should match"),
+        (MATHS, put("comparison", to="qualitative"), "comparison=qualitative: a claim has a fig"),
+        (MATHS, drop("measured"), "method=measured: needs a block 'measured'"),
+        (MATHS, put("rule", to="documentary"), "method=measured is by 'lower_bound_from_distill'"),
+        (MATHS, put("measured", "task", to="math501"), "measured.task=math501: no such task; th"),
+        (MATHS, put("measured", "metric", to="f1"), "measured.metric=f1: no such metric; there"),
+        (MATHS, put("measured", "models", to=["r2"]), "measured.models=r2: no such model; there"),
+        (MATHS, put("measured", "protocol", to="p"), "measured.protocol=p: no such protocol; th"),
+        (MATHS, put("measured", "experiment", to="e"), "measured.experiment=e: no such experim"),
+        (MATHS, take("documentary", "tag"), "documentary: tag: a challenge says whether"),
+        (
+            COST,
+            put("derived", 0, "quantity", to="v3_training_usb"),
+            "derived.quantity=v3_training_usb: no such quantity; did you mean v3_training_usd?",
+        ),
+        (
+            COST,
+            put("documentary", to={"verdict": "not_testable", "reason": "so"}),
+            "documentary.verdict: 'not_testable' goes with method=not_testable",
+        ),
+        (
+            COST,
+            put("contradictions", 0, "claim", to="r1-training-cost-5"),
+            "no such claim; did you mean r1-training-cost-5m?",
+        ),
+        (COST, put("contradictions", 0, "claim", to=COST), f"claim={COST}: the claim itself"),
+        (
+            COST,
+            put("contradictions", 0, "claim", to=MATHS),
+            f"contradictions.claim={MATHS}: that claim does not name this one",
+        ),
+        (COST, put("id", to="other"), f"id=other should be the file's name, {COST}"),
+        (COST, put("id", to=MATHS), f"claim/{COST}.yaml: id={MATHS} is used twice"),
+    ],
+)
+def test_what_is_wrong_with_a_claim_is_said_in_a_line(conf, name, spoil, words):
+    file = conf / "claim" / f"{name}.yaml"
+    raw = yaml.safe_load(file.read_text())
+    spoil(raw)
+    file.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError) as caught:
+        load_ledger(conf)
+    assert " ".join(words.split()) in str(caught.value)
+    assert f"claim/{name}.yaml: " in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (put("columns", 0, "task", to="math501"), "columns.MATH-500.task=math501: no such task"),
+        (put("columns", 0, "metric", to="f1"), "columns.MATH-500.metric=f1: no such metric"),
+        (take("columns", 0, "margin_reason"), "margin_points=3.0 needs a margin_reason"),
+        (put("rows", 0, "model", to="r2"), "rows.DeepSeek-R1-Distill-Qwen-1.5B.model=r2: no such"),
+        (take("rows", 0, "model"), "DeepSeek-R1-Distill-Qwen-1.5B: needs a model or a hub_id"),
+        (put("rows", 0, "values", to={"MATH": 1.0}), "no column 'MATH'; MATH-500, AIME 2024"),
+        (take("source"), "source: Field required"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_in_a_line(conf, spoil, words):
+    file = conf / "score" / "distill_table.yaml"
+    raw = yaml.safe_load(file.read_text())
+    spoil(raw)
+    file.write_text(yaml.safe_dump(raw))
+    with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
+        load_ledger(conf)
+    assert "score/distill_table.yaml: " in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf):
+    (conf / "claim" / f"{MATHS}.yaml").write_text("id: [")
+    file = conf / "claim" / f"{COST}.yaml"
+    file.write_text(file.read_text().replace("unit: usd", "unit: euro"))
+    with pytest.raises(ConfigError) as caught:
+        load_ledger(conf)
+    assert str(caught.value).startswith("4 mistakes in the ledger; ")
+    assert f"claim/{MATHS}.yaml: no YAML: " in str(caught.value)
+    assert f"claim/{COST}.yaml: figure.unit=euro: " in str(caught.value)
