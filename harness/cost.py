@@ -34,6 +34,8 @@ class Usage(Record):
     load_s: Seconds | None = None
     energy_joules: Annotated[float, Field(ge=0)] | None = None
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
+    energy_source: str | None = None
+    """By which counters, or ``none: why``."""
     prompt_tokens: Count
     completion_tokens: Count
     cached_prompt_tokens: Count = 0
@@ -101,7 +103,8 @@ def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
     if price is None:
         return Cost(None, "undefined: no price of owning is known")
     if usage.energy_joules is None:
-        return Cost(None, f"undefined: the energy is unknown; owned ({price.citation()})")
+        why = (usage.energy_source or "none: it was not recorded").removeprefix("none: ")
+        return Cost(None, f"undefined: the energy is unknown ({why}); owned ({price.citation()})")
     if usage.generation_s is None:
         return Cost(None, f"undefined: the time is unknown; owned ({price.citation()})")
     kwh = usage.energy_joules / _JOULES_PER_KWH * price.pue

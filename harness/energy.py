@@ -29,6 +29,9 @@ class Energy(NamedTuple):
     source: str
 
 
+NOT_MEASURED = Energy(None, "none: it was not measured")
+
+
 class EnergyMeter:
     """Counts what the devices use between entering and leaving. It never raises.
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from harness.config import RunConfig
 from harness.energy import Energy
 from harness.models import ResolvedModel
-from harness.pricing import Pricing
+from harness.pricing import Basis, Pricing, Usd
 from harness.provenance import Provenance
 from harness.records import (
     Count,
@@ -132,6 +132,37 @@ class Outcome(Record):
     finished_s: Seconds | None
 
 
+class BudgetCost(Record):
+    """What a budget would have cost on one basis."""
+
+    basis: Basis
+    usd: Usd
+    usd_per_solved: Usd | None
+    """None when nothing is solved."""
+    usd_per_further_solved: Usd | None
+    """For each sample solved beyond those of the budget before; None where there is none."""
+    method: str
+
+
+class BudgetPoint(Record):
+    """What a token budget would have given: what ended within it is the same, the rest is lost."""
+
+    task: str | None
+    """None for the whole run, which has no accuracy of its own."""
+    budget_tokens: Annotated[int, Field(ge=1)]
+    """Most completion tokens of a sample, thinking and answer together."""
+    samples: Count
+    """Errors left out."""
+    ended: Count
+    """Of these, with an end of their own within the budget."""
+    solved: Count
+    completion_tokens: Count
+    """Spent under the budget, by errors too."""
+    accuracy: Estimate | None
+    costs: tuple[BudgetCost, ...]
+    """One for each basis that has a price."""
+
+
 class RunResult(Record):
     """``result.json``: a run in one file."""
 
@@ -140,6 +171,8 @@ class RunResult(Record):
     pricing: Pricing
     """The price list that cost was computed with."""
     estimates: tuple[Estimate, ...]
+    budget_curve: tuple[BudgetPoint, ...] = ()
+    """By task, the whole run first, and by rising budget; the last is the run's own."""
     outcomes: tuple[Outcome, ...]
 
 

@@ -10,11 +10,11 @@ from harness.config import LimitsConfig, RunConfig
 from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
 from harness.hardware import usable_cores
-from harness.manifest import SCHEMA_VERSION, Outcome, RunManifest, RunResult, Session
-from harness.metrics import Sample, estimate_all
+from harness.manifest import SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest, RunResult, Session
+from harness.metrics import Sample, budget_curve, estimate_all
 from harness.paths import CONF_DIR
 from harness.pricing import Pricing
-from harness.records import ERROR_STATUSES, Completion, EngineInfo, Verdict
+from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Verdict
 from harness.store import Run
 
 AUTO = "auto"
@@ -42,6 +42,7 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         samples,
         manifest.engine,
         pricing,
+        energy=manifest.energy,
         benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
     )
     return RunResult(
@@ -49,7 +50,23 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         manifest=manifest,
         pricing=pricing,
         estimates=tuple(estimates),
+        budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
         outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
+    )
+
+
+def _budget_curve(
+    samples: Sequence[Sample],
+    estimates: Sequence[Estimate],
+    pricing: Pricing,
+    manifest: RunManifest,
+) -> list[BudgetPoint]:
+    totals = {each.metric: each.value for each in estimates if each.task is None}
+    return budget_curve(
+        samples,
+        pricing,
+        {basis: totals[f"cost.{basis}"] for basis in pricing.bases()},
+        manifest.config.protocol.max_new_tokens,
     )
 
 

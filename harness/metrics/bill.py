@@ -1,6 +1,5 @@
 """The bill of a run: what it cost on each basis that has a price, and per solved task."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 from harness.cost import (
@@ -13,10 +12,11 @@ from harness.cost import (
     request_weight,
     total_cost,
 )
+from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
 from harness.metrics.samples import Sample
 from harness.pricing import ApiPrice, Basis, Pricing
 from harness.records import Estimate
-from harness.statistics import Interval, ratio_interval
+from harness.statistics import ratio_interval
 
 
 def estimate_costs(
@@ -34,14 +34,14 @@ def estimate_costs(
     estimates = [_solved_per_hour(samples, usage, seed)]
     if not pricing.bases():
         reason = f"undefined: the price list {pricing.name!r} holds no price"
-        return [*estimates, _estimate("cost_per_solved", None, "USD", 0, reason)]
+        return [*estimates, figure("cost_per_solved", None, "USD", 0, reason)]
     for basis in pricing.bases():
         cost = total_cost(pricing, basis, usage)
         estimates += _totals(basis, cost, usage, len(samples))
         estimates += _per_solved(samples, pricing, basis, cost, (seed, scratch))
     if pricing.rented is not None:
         load = load_cost(pricing, usage)
-        estimates.append(_estimate("load_cost.rented", load.usd, "USD", 1, load.method))
+        estimates.append(figure("load_cost.rented", load.usd, "USD", 1, load.method))
     if pricing.rented is not None and pricing.api is not None:
         estimates.append(_break_even(pricing, usage))
     return estimates
@@ -56,8 +56,8 @@ def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
         method = f"undefined: no output tokens; {cost.method}"
     name = f"usd_per_million_output_tokens.{basis}"
     return [
-        _estimate(f"cost.{basis}", cost.usd, "USD", n, cost.method),
-        _estimate(name, per_million, "USD/Mtoken", n, method),
+        figure(f"cost.{basis}", cost.usd, "USD", n, cost.method),
+        figure(name, per_million, "USD/Mtoken", n, method),
     ]
 
 
@@ -66,11 +66,10 @@ def _per_solved(
 ) -> list[Estimate]:
     """Cost per solved task, of the run and of each task."""
     name = f"cost_per_solved.{basis}"
-    tasks: dict[str | None, list[int]] = {None: list(range(len(samples)))}
-    for position, sample in enumerate(samples):
-        tasks.setdefault(sample.task, []).append(position)
     if cost.usd is None:
-        return [_estimate(name, None, "USD", 0, cost.method, task) for task in tasks]
+        return [
+            figure(name, None, "USD", 0, cost.method, task) for task, _ in run_and_tasks(samples)
+        ]
 
     from harness.metrics.cost_per_solved.cost_per_solved import CostPerSolved
 
@@ -78,30 +77,26 @@ def _per_solved(
     price = pricing.api if basis == "api" else None
     shares = apportion(cost.usd, [_weight(s, price) for s in samples])
     estimates = []
-    for task, positions in tasks.items():
-        figure = CostPerSolved(keep_in_memory=True, cache_dir=scratch).compute(
-            problem_ids=[_problem(samples[i]) for i in positions],
-            statuses=[samples[i].verdict.status for i in positions],
-            costs_usd=[float(shares[i]) for i in positions],
+    for task, places in run_and_tasks(samples):
+        found = CostPerSolved(keep_in_memory=True, cache_dir=scratch).compute(
+            problem_ids=[_problem(samples[i]) for i in places],
+            statuses=[samples[i].verdict.status for i in places],
+            costs_usd=[float(shares[i]) for i in places],
             seed=seed,
         )["cost_per_solved"]
-        method = f"{figure.pop('method')}; all attempts, shared out by tokens; {cost.method}"
-        estimates.append(Estimate(metric=name, task=task, method=method, **figure))
+        method = f"{found.pop('method')}; all attempts, shared out by tokens; {cost.method}"
+        estimates.append(Estimate(metric=name, task=task, method=method, **found))
     return estimates
 
 
 def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Estimate:
     name, unit = "solved_per_hour", "solved/h"
     if not usage.generation_s:
-        return _estimate(name, None, unit, 0, "undefined: the generation time is unknown")
+        return figure(name, None, unit, 0, "undefined: the generation time is unknown")
     hours = apportion(usage.generation_s / 3600, [_weight(s, None) for s in samples])
-    spent: dict[str, float] = defaultdict(float)
-    solved: dict[str, int] = defaultdict(int)
-    for sample, share in zip(samples, hours, strict=True):
-        spent[_problem(sample)] += float(share)
-        solved[_problem(sample)] += sample.verdict.status == "correct"
-    rate = ratio_interval(list(solved.values()), list(spent.values()), seed=seed)
-    return _from_interval(name, rate, unit, "solved samples / hours of generation")
+    spent, solved = by_problem(samples, list(hours), range(len(samples)))
+    rate = ratio_interval(solved, spent, seed=seed)
+    return from_interval(name, rate, unit, "solved samples / hours of generation")
 
 
 def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
@@ -110,13 +105,13 @@ def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
     assert pricing.rented is not None
     assert api is not None
     if rent is None or api.output_usd_per_million_tokens == 0:
-        return _estimate(name, None, "tokens/s", 0, "undefined: one of the prices does not apply")
+        return figure(name, None, "tokens/s", 0, "undefined: one of the prices does not apply")
     rate = break_even_tokens_per_s(rent, api.output_usd_per_million_tokens)
     method = (
         f"{rent:g} USD/h ({pricing.rented.citation()}) against "
         f"{api.output_usd_per_million_tokens:g} USD per million output tokens ({api.citation()})"
     )
-    return _estimate(name, rate, "tokens/s", 1, method)
+    return figure(name, rate, "tokens/s", 1, method)
 
 
 def _weight(sample: Sample, price: ApiPrice | None) -> float:
@@ -128,21 +123,3 @@ def _weight(sample: Sample, price: ApiPrice | None) -> float:
 def _problem(sample: Sample) -> str:
     """A problem's name that no other task's problem shares."""
     return f"{sample.task}\n{sample.problem_id}"
-
-
-def _estimate(
-    metric: str, value: float | None, unit: str, n: int, method: str, task: str | None = None
-) -> Estimate:
-    return Estimate(metric=metric, value=value, unit=unit, n=n, method=method, task=task)
-
-
-def _from_interval(metric: str, interval: Interval, unit: str, what: str) -> Estimate:
-    return Estimate(
-        metric=metric,
-        value=interval.value,
-        unit=unit,
-        n=interval.n,
-        low=interval.low,
-        high=interval.high,
-        method=f"{what}; {interval.method}",
-    )

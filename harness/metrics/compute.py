@@ -6,8 +6,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.cost import Usage
+from harness.energy import NOT_MEASURED, Energy
 from harness.equivalence.canonical import canonical
 from harness.metrics.bill import estimate_costs
+from harness.metrics.energy_use import estimate_energy
 from harness.metrics.samples import Sample
 from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
@@ -24,7 +26,7 @@ def estimate_all(
     engine: EngineInfo,
     pricing: Pricing,
     *,
-    energy_joules: float | None = None,
+    energy: Energy = NOT_MEASURED,
     benchmark_sizes: Mapping[str, int] | None = None,
     seed: int = SEED,
 ) -> list[Estimate]:
@@ -34,7 +36,7 @@ def estimate_all(
         samples: All attempts of all tasks, in any order, failed ones too.
         engine: What generated them.
         pricing: The price list.
-        energy_joules: Measured while generating, for the ``owned`` basis.
+        energy: Measured while generating.
         benchmark_sizes: Problems of a task's whole benchmark, by task, where a random subset was
             run; a task that is not named was run whole.
         seed: Of the bootstraps.
@@ -59,11 +61,13 @@ def estimate_all(
             device_count=engine.device_count,
             generation_s=figures["generation_s"]["value"],
             load_s=engine.load_s,
-            energy_joules=energy_joules,
+            energy_joules=energy.joules,
+            energy_source=energy.source,
             prompt_tokens=sum(s.completion.prompt_tokens for s in ordered),
             completion_tokens=sum(s.completion.completion_tokens for s in ordered),
         )
         estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
+        estimates += estimate_energy(ordered, usage, seed)
     return estimates
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from pydantic import ValidationError
@@ -50,6 +51,14 @@ def _owned(**fields: Any) -> Pricing:
     return Pricing(name="test", owned=OwnedPrice(**(WHERE | fields)))
 
 
+def _per_million(usd_per_hour: float, tokens_per_s: float) -> float:
+    """Dollars per million output tokens of an hour at this rent and throughput."""
+    usage = _usage(completion_tokens=round(3600 * tokens_per_s))
+    usd = total_cost(_rented(usd_per_hour), "rented", usage).usd
+    assert usd is not None
+    return usd / usage.completion_tokens * 1e6
+
+
 # --- worked numbers ----------------------------------------------------------------------------
 
 
@@ -57,11 +66,12 @@ def _owned(**fields: Any) -> Pricing:
     ("tokens_per_s", "usd"), [(500, 2.55), (1000, 1.275), (5000, 0.255), (10_000, 0.1275)]
 )
 def test_usd_per_million_output_tokens_of_an_h200(tokens_per_s: float, usd: float) -> None:
+    assert _per_million(4.59, tokens_per_s) == pytest.approx(usd)
     assert usd_per_million_tokens(4.59, tokens_per_s) == pytest.approx(usd)
 
 
 def test_deepseeks_own_throughput_and_rent_give_30_cents() -> None:
-    assert usd_per_million_tokens(2.0, 1850) == pytest.approx(0.30, abs=0.005)
+    assert _per_million(2.0, 1850) == pytest.approx(0.30, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def test_break_even_throughput(usd_per_hour: float, api: float, tokens_per_s: fl
 
 
 def test_break_even_is_where_both_cost_the_same() -> None:
-    assert usd_per_million_tokens(4.59, break_even_tokens_per_s(4.59, 2.19)) == pytest.approx(2.19)
+    assert _per_million(4.59, break_even_tokens_per_s(4.59, 2.19)) == pytest.approx(2.19, rel=1e-6)
 
 
 def test_api_cost_is_deepseeks_published_revenue_of_one_day() -> None:
@@ -225,6 +235,18 @@ def test_nothing_solved_has_no_price() -> None:
     found = cost_per_solved([1.0, 2.0], [0, 0])
     assert (found.value, found.low, found.high) == (None, None, None)
     assert "nothing was solved" in found.method
+
+
+def test_interval_of_cost_per_solved_agrees_with_a_plain_bootstrap() -> None:
+    """Whole problems drawn again, the ratio computed anew each time."""
+    rng = np.random.default_rng(4)
+    solved = rng.binomial(4, rng.beta(2, 1, 200))
+    usd = rng.lognormal(0.0, 1.0, 200) * (5 - solved)
+    found = cost_per_solved(list(usd), list(solved))
+    drawn = rng.integers(200, size=(40_000, 200))
+    low, high = np.percentile(usd[drawn].sum(axis=1) / solved[drawn].sum(axis=1), [2.5, 97.5])
+    assert found.value == pytest.approx(usd.sum() / solved.sum())
+    assert (found.low, found.high) == pytest.approx((low, high), rel=0.01)
 
 
 # --- sharing out -------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.metrics import Sample, estimate_all
+from harness.energy import Energy
+from harness.manifest import BudgetPoint
+from harness.metrics import Sample, budget_curve, estimate_all
 from harness.paths import METRICS_DIR
 from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from harness.records import Completion, EngineInfo, Estimate, Verdict
@@ -428,7 +430,7 @@ def test_loading_and_memory_are_passed_on_or_said_to_be_unknown() -> None:
 def test_costs_on_three_bases_by_hand() -> None:
     """10 s on 2 GPUs at 1.80 USD/h, 36 kJ at 0.36 USD/kWh, 404 tokens at 2 USD per million."""
     samples = [_sample(f"math/{i}", 0, "correct" if i else "truncated") for i in range(4)]
-    estimates = _all(samples, ALL_PRICES, energy_joules=36_000.0)
+    estimates = _all(samples, ALL_PRICES, energy=Energy(36_000.0, "NVML, 1 GPU"))
     totals = {"rented": 0.01, "owned": 0.0036, "api": 404 * 2e-6}
     for basis, usd in totals.items():
         assert _one(estimates, f"cost.{basis}").value == pytest.approx(usd)
@@ -474,6 +476,130 @@ def test_unknown_energy_and_no_price_are_said() -> None:
     assert (found.value, found.method) == (None, "undefined: the price list 'none' holds no price")
 
 
+# --- energy ------------------------------------------------------------------------------------
+
+
+def test_energy_per_token_and_per_solved_by_hand() -> None:
+    samples = [
+        _sample("math/a", 0, completion_tokens=300),
+        _sample("code/a", 0, completion_tokens=100),
+        _sample("code/b", 0, "truncated", completion_tokens=100),
+    ]
+    estimates = _all(samples, energy=Energy(1000.0, "NVML, 1 GPU"))
+    total = _one(estimates, "energy_joules")
+    assert (total.value, total.unit) == (1000.0, "J")
+    assert "NVML, 1 GPU" in total.method
+    assert _one(estimates, "joules_per_output_token").value == 2.0
+    assert _one(estimates, "joules_per_solved").value == 500.0
+    assert _one(estimates, "joules_per_solved", "math").value == 600.0
+    assert _one(estimates, "joules_per_solved", "code").value == 400.0
+
+
+def test_energy_per_solved_has_the_interval_of_the_tokens_per_solved() -> None:
+    """The same ratio but for a factor, so the same relative interval as the rent's."""
+    estimates = _all(_many(), ALL_PRICES, energy=Energy(1000.0, "RAPL, package 0"))
+    joules, usd = (
+        _one(estimates, f"{what}_per_solved{basis}", "math")
+        for what, basis in (("joules", ""), ("cost", ".rented"))
+    )
+    assert joules.low is not None
+    assert joules.high is not None
+    for mine, other in ((joules.low, usd.low), (joules.high, usd.high)):
+        assert mine / joules.value == pytest.approx(other / usd.value)
+
+
+def test_unknown_energy_says_why_on_every_figure() -> None:
+    estimates = _all([_sample("math/a", 0)], energy=Energy(None, "none: no RAPL"))
+    for metric in ("energy_joules", "joules_per_output_token", "joules_per_solved"):
+        found = _one(estimates, metric)
+        assert (found.value, found.method) == (None, "undefined: the energy is unknown (no RAPL)")
+
+
+# --- the budget curve --------------------------------------------------------------------------
+
+TOTALS = {"rented": 0.01, "owned": None, "api": 0.5}
+
+
+def _curve(samples: list[Sample], task: str | None, most: int = 1024) -> list[BudgetPoint]:
+    points = [p for p in budget_curve(samples, ALL_PRICES, TOTALS, most) if p.task == task]
+    assert points == sorted(points, key=lambda p: p.budget_tokens)
+    return points
+
+
+def test_a_budget_keeps_what_ended_within_it() -> None:
+    samples = [
+        _sample("math/a", 0, completion_tokens=100),
+        _sample("math/b", 0, completion_tokens=129),
+        _sample("math/c", 0, "incorrect", completion_tokens=256),
+        _sample("math/d", 0, "truncated", finish_reason="length", completion_tokens=1000),
+        _sample("math/e", 0, finish_reason="length", completion_tokens=1000),
+        _sample("math/f", 0, "generation_error", completion_tokens=15),
+    ]
+    points = _curve(samples, "math", 1000)
+    assert [p.budget_tokens for p in points] == [128, 256, 512, 1000]
+    assert [p.solved for p in points] == [1, 2, 2, 3]  # at its own limit, what the run gave
+    assert [p.ended for p in points] == [1, 3, 3, 3]
+    assert {p.samples for p in points} == {5}
+    assert [p.accuracy.value for p in points] == pytest.approx([0.2, 0.4, 0.4, 0.6])
+    tokens = [100 + 4 * 128 + 15, 100 + 129 + 3 * 256 + 15, 485 + 2 * 512 + 15, 2500]
+    assert [p.completion_tokens for p in points] == tokens
+    rented, api = zip(*(p.costs for p in points), strict=True)
+    assert [c.basis for c in (rented[0], api[0])] == ["rented", "api"]  # owned has no known total
+    assert [c.usd for c in rented] == pytest.approx([0.01 * t / 2500 for t in tokens])
+    assert [c.usd for c in api] == pytest.approx([2e-6 * t for t in tokens])
+    further = [c.usd_per_further_solved for c in rented]
+    assert further[0] is None
+    assert further[1] == pytest.approx(0.01 * (tokens[1] - tokens[0]) / 2500)
+    assert further[2] is None
+    assert rented[3].usd_per_solved == pytest.approx(0.01 / 3)
+
+
+def test_the_last_budget_is_the_run_itself() -> None:
+    samples = _many()
+    estimates = _all(samples, ALL_PRICES, energy=Energy(5.0, "RAPL, package 0"))
+    totals = {basis: _one(estimates, f"cost.{basis}").value for basis in ALL_PRICES.bases()}
+    points = budget_curve(samples, ALL_PRICES, totals, 1024)
+    for task in ("math", "aime"):
+        last = [p for p in points if p.task == task][-1]
+        accuracy = _one(estimates, "accuracy", task)
+        found = (last.accuracy.value, last.accuracy.low, last.accuracy.high)
+        assert found == (accuracy.value, accuracy.low, accuracy.high)
+        for cost in last.costs:
+            expected = _one(estimates, f"cost_per_solved.{cost.basis}", task).value
+            assert cost.usd_per_solved == pytest.approx(expected)
+    whole = [p for p in points if p.task is None][-1]
+    assert whole.accuracy is None
+    assert {c.basis: c.usd for c in whole.costs} == pytest.approx(totals)
+
+
+def test_a_larger_budget_never_solves_less_and_never_costs_less() -> None:
+    for task in (None, "math", "aime"):
+        points = _curve(_many(), task)
+        for name in ("solved", "ended", "completion_tokens"):
+            values = [getattr(p, name) for p in points]
+            assert values == sorted(values)
+            assert values[0] < values[-1]
+
+
+def test_order_of_samples_does_not_bend_the_curve() -> None:
+    samples = _many()
+    shuffled = random.Random(8).sample(samples, len(samples))
+    for old, new in zip(
+        budget_curve(samples, ALL_PRICES, TOTALS, 900),
+        budget_curve(shuffled, ALL_PRICES, TOTALS, 900),
+        strict=True,
+    ):
+        assert old == new
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(1, [1]), (127, [127]), (128, [128]), (129, [128, 129]), (400, [128, 256, 400])],
+)
+def test_budgets_double_up_to_the_limit(most: int, expected: list[int]) -> None:
+    assert [p.budget_tokens for p in _curve([_sample("math/a", 0)], "math", most)] == expected
+
+
 # --- the whole ---------------------------------------------------------------------------------
 
 
@@ -497,9 +623,9 @@ def _many() -> list[Sample]:
 
 def test_order_of_samples_changes_nothing() -> None:
     samples = _many()
-    expected = _all(samples, ALL_PRICES, energy_joules=5.0)
+    expected = _all(samples, ALL_PRICES, energy=Energy(5.0, "RAPL, package 0"))
     shuffled = random.Random(8).sample(samples, len(samples))
-    assert _all(shuffled, ALL_PRICES, energy_joules=5.0) == expected
+    assert _all(shuffled, ALL_PRICES, energy=Energy(5.0, "RAPL, package 0")) == expected
 
 
 def test_names_of_problems_change_nothing() -> None:

@@ -1,0 +1,52 @@
+"""The energy of a run: in all, per output token, and per solved task."""
+
+from collections.abc import Sequence
+
+from harness.cost import Usage, apportion
+from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
+from harness.metrics.samples import Sample
+from harness.records import Estimate
+from harness.statistics import ratio_interval
+
+
+def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[Estimate]:
+    """Joules of the whole run, and per solved task of each task and of all together.
+
+    Args:
+        samples: All attempts.
+        usage: What they used.
+        seed: Of the bootstraps.
+    """
+    joules, source = usage.energy_joules, usage.energy_source or "source not recorded"
+    per_token, per_solved = "joules_per_output_token", "joules_per_solved"
+    if joules is None:
+        reason = f"undefined: the energy is unknown ({source.removeprefix('none: ')})"
+        estimates = [
+            figure("energy_joules", None, "J", 0, reason),
+            figure(per_token, None, "J/token", 0, reason),
+        ]
+        return [
+            *estimates,
+            *(figure(per_solved, None, "J", 0, reason, task) for task, _ in run_and_tasks(samples)),
+        ]
+    what = f"measured while generating, by {source}"
+    estimates = [figure("energy_joules", joules, "J", len(samples), what), _per_token(usage, what)]
+    shares = apportion(joules, [sample.completion.completion_tokens for sample in samples])
+    for task, places in run_and_tasks(samples):
+        spent, solved = by_problem(samples, list(shares), places)
+        if sum(solved) == 0:
+            reason = "undefined: nothing was solved, so no energy per solved task exists"
+            estimates.append(figure(per_solved, None, "J", len(solved), reason, task))
+            continue
+        interval = ratio_interval(spent, solved, seed=seed)
+        how = f"all attempts, shared out by tokens; {what}"
+        estimates.append(from_interval(per_solved, interval, "J", how, task))
+    return estimates
+
+
+def _per_token(usage: Usage, what: str) -> Estimate:
+    tokens = usage.completion_tokens
+    name, unit = "joules_per_output_token", "J/token"
+    if tokens == 0 or usage.energy_joules is None:
+        return figure(name, None, unit, 0, f"undefined: no output tokens; {what}")
+    return figure(name, usage.energy_joules / tokens, unit, tokens, f"over all tokens; {what}")

@@ -1,0 +1,55 @@
+"""Estimates from numbers and intervals, and the sums over problems that intervals resample."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from harness.metrics.samples import Sample
+from harness.records import Estimate
+from harness.statistics import Interval
+
+
+def figure(
+    metric: str, value: float | None, unit: str, n: int, method: str, task: str | None = None
+) -> Estimate:
+    """An Estimate without an interval."""
+    return Estimate(metric=metric, value=value, unit=unit, n=n, method=method, task=task)
+
+
+def from_interval(
+    metric: str, interval: Interval, unit: str, what: str, task: str | None = None
+) -> Estimate:
+    """An Estimate with one; ``what`` says what the value is of."""
+    method = f"{what}; {interval.method}" if interval.value is not None else interval.method
+    return Estimate(
+        metric=metric,
+        value=interval.value,
+        unit=unit,
+        n=interval.n,
+        low=interval.low,
+        high=interval.high,
+        method=method,
+        task=task,
+    )
+
+
+def run_and_tasks(samples: Sequence[Sample]) -> Iterator[tuple[str | None, list[int]]]:
+    """None with the places of all samples, then each task with those of its own."""
+    tasks: dict[str, list[int]] = defaultdict(list)
+    for place, sample in enumerate(samples):
+        tasks[sample.task].append(place)
+    yield None, list(range(len(samples)))
+    yield from tasks.items()
+
+
+def by_problem(
+    samples: Sequence[Sample], shares: Sequence[float], places: Sequence[int]
+) -> tuple[list[float], list[int]]:
+    """What each problem's attempts used, and how many of them solved it."""
+    spent: dict[tuple[str, str], float] = defaultdict(float)
+    solved: dict[tuple[str, str], int] = defaultdict(int)
+    for place in places:
+        sample = samples[place]
+        key = (sample.task, sample.problem_id)
+        spent[key] += float(shares[place])
+        solved[key] += sample.verdict.status == "correct"
+    return list(spent.values()), list(solved.values())
