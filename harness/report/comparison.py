@@ -105,7 +105,7 @@ def _task_table(task: TaskComparison, comparison: Comparison) -> Table:
     beyond = f" by more than {comparison.margin_points:g}" if comparison.margin_points else ""
     verdict = ": [bold red]REGRESSION[/bold red]" if task.is_regression else ""
     table.add_row(
-        f"p of not worse{beyond}", _p(test.p_worse, test.p_worse_holm, comparison) + verdict
+        f"p of not being worse{beyond}", _p(test.p_worse, test.p_worse_holm, comparison) + verdict
     )
     if task.equivalence is not None:
         _add_equivalence(table, task.equivalence)
@@ -140,15 +140,18 @@ def _add_equivalence(table: Table, found: Equivalence) -> None:
 
 def _print_discordant(console: Console, task: TaskComparison) -> None:
     worse = [each for each in task.discordant if each.difference < 0]
-    better = [each for each in reversed(task.discordant) if each.difference > 0]
+    better = [each for each in task.discordant if each.difference > 0]
+    better.sort(key=lambda each: (-each.difference, each.problem_id))
     for label, problems in (("worse", worse), ("better", better)):
         if not problems:
             continue
         table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
-        table.add_column(label)
+        shown = problems[:SHOWN_PROBLEMS]
+        # The ids are what a reader goes on with: they are never cut.
+        table.add_column(label, no_wrap=True, min_width=max(len(e.problem_id) for e in shown))
         for side in ("baseline", "candidate"):
             table.add_column(side, overflow="ellipsis", no_wrap=True)
-        for each in problems[:SHOWN_PROBLEMS]:
+        for each in shown:
             table.add_row(escape(each.problem_id), *_answer_cells(each))
         console.print()
         console.print(table)
