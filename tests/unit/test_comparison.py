@@ -1,0 +1,358 @@
+"""``harness compare`` on results that are made of a real one, through the command itself."""
+
+import json
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.manifest import RunResult
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REAL = json.loads(
+    (REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json").read_text(encoding="utf-8")
+)
+LOG = Path(__file__).parent / "cases" / "samples_humaneval_2026-11-22T00-48-24.655419.jsonl"
+
+
+@pytest.fixture
+def write(tmp_path) -> Callable[..., str]:
+    """Writes a result: HumanEval's 164 problems, of which the first so many are solved."""
+
+    def make(name: str, solved: int | Callable[[int, int], str] = 80, samples: int = 1, **fields):
+        result = deepcopy(REAL)
+        manifest = result["manifest"]
+        manifest["run_id"] = name
+        manifest["tasks"] = [t for t in manifest["tasks"] if t["name"] == "humaneval"]
+        protocol = manifest["protocol_fields"]["humaneval"]
+        manifest["protocol_fields"] = {
+            "humaneval": {**protocol, "samples_per_problem": samples, **fields}
+        }
+        ids = sorted(o["request_id"] for o in REAL["outcomes"] if o["request_id"].startswith("h"))
+        outcome = REAL["outcomes"][0]
+        result["outcomes"] = [
+            {
+                **outcome,
+                "request_id": request_id.replace("#0", f"#{sample}"),
+                "status": status(solved, number, sample),
+                "extracted": f"def answer_of_{name}(): ...",
+                "completion_tokens": 100 + number,
+            }
+            for number, request_id in enumerate(ids)
+            for sample in range(samples)
+        ]
+        file = tmp_path / f"{name}.json"
+        file.write_text(RunResult.model_validate(result).model_dump_json())
+        return str(file)
+
+    return make
+
+
+def status(solved: int | Callable[[int, int], str], number: int, sample: int) -> str:
+    if callable(solved):
+        return solved(number, sample)
+    return "correct" if number < solved else "incorrect"
+
+
+def compared(capsys, *arguments: str, expect: int = 0) -> dict:
+    assert main(["compare", "--json", *arguments]) == expect
+    return json.loads(capsys.readouterr().out)
+
+
+def said(capsys, *arguments: str, expect: int = 0) -> str:
+    """What a person reads, its columns joined by single spaces."""
+    assert main(["compare", *arguments]) == expect
+    printed = capsys.readouterr()
+    return " ".join((printed.out or printed.err).split())
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+
+def test_a_run_against_itself_is_called_that_and_differs_by_nothing(write, capsys):
+    file = write("one")
+    found = compared(capsys, file, file)["candidates"][0]
+    assert found["is_same_run"]
+    assert found["subject_differences"] == []
+    assert found["tasks"][0]["difference_new_problems"]["value"] == 0
+    assert found["tasks"][0]["discordant"] == []
+    assert "the same run as the baseline: nothing is tested here" in said(capsys, file, file)
+
+
+def test_a_clear_loss_is_a_regression_and_a_gain_is_none(write, capsys):
+    good, bad = write("good", 100), write("bad", 80)
+    found = compared(capsys, good, bad, expect=5)
+    task = found["candidates"][0]["tasks"][0]
+    assert found["exit_status"] == 5
+    assert task["is_regression"]
+    assert task["difference_new_problems"]["value"] == pytest.approx(-20 / 164)
+    assert task["test"]["p"] == pytest.approx(2 * 0.5**20)
+    assert task["test"]["p_worse"] == pytest.approx(0.5**20)
+    assert compared(capsys, bad, good)["exit_status"] == 0
+
+
+def test_a_margin_forgives_a_loss_that_is_not_surely_larger(write, capsys):
+    good, bad = write("good", 100), write("bad", 88)  # 7.3 points
+    assert compared(capsys, good, bad, "--margin", "0", expect=5)
+    assert compared(capsys, good, bad, "--margin", "6")["exit_status"] == 0
+    text = said(capsys, good, bad, expect=5)
+    assert "exit status 5: significantly worse by more than 0 points" in text
+
+
+def test_holm_counts_every_comparison_that_was_made(write, capsys):
+    base = write("base", 100)
+    others = [write(f"other{n}", 95) for n in range(3)]  # each p_worse = 1 / 32
+    assert compared(capsys, base, others[0], expect=5)["comparisons"] == 1
+    found = compared(capsys, base, *others)
+    assert found["comparisons"] == 3
+    assert found["candidates"][0]["tasks"][0]["test"]["p_worse_holm"] == pytest.approx(3 / 32)
+    assert found["exit_status"] == 0
+
+
+def test_errors_are_in_no_denominator_and_are_shown(write, capsys):
+    def broken(number: int, _: int) -> str:
+        return "scorer_error" if number < 4 else "correct"
+
+    base, other = write("base", 164), write("other", broken)
+    task = compared(capsys, base, other)["candidates"][0]["tasks"][0]
+    assert (task["problems"], task["left_out"], task["candidate_errors"]) == (160, 4, 4)
+    assert task["candidate_score"]["value"] == 1
+    assert task["difference_new_problems"]["value"] == 0
+    text = said(capsys, base, other)
+    assert "160; 4 left out: only errors on one side" in text
+    assert "0 in the baseline, 4 in the candidate" in text
+
+
+def test_discordant_problems_come_with_both_answers(write, capsys):
+    base, other = write("base", 12), write("other", 0)
+    task = compared(capsys, base, other, expect=5)["candidates"][0]["tasks"][0]
+    assert len(task["discordant"]) == 12
+    first = task["discordant"][0]
+    assert first["problem_id"] == "humaneval/HumanEval/0"
+    assert first["baseline_answers"] == [
+        {"status": "correct", "answer": "def answer_of_base(): ...", "samples": 1}
+    ]
+    assert first["candidate_answers"][0]["status"] == "incorrect"
+    text = said(capsys, base, other, expect=5)
+    assert "humaneval/HumanEval/0 def answer_of_base(): ... def answer_of_other(): ..." in text
+    assert "… and 2 more (--json has all)" in text
+
+
+def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
+    def noisy(number: int, sample: int) -> str:
+        return "correct" if (number + sample) % 4 else "incorrect"
+
+    base, other = write("base", noisy, 4), write("other", noisy, 4)
+    task = compared(capsys, base, other)["candidates"][0]["tasks"][0]
+    fixed, new = task["difference_fixed_benchmark"], task["difference_new_problems"]
+    assert fixed["low"] < 0 < fixed["high"]
+    assert new["low"] < 0 < new["high"]
+    assert task["test"]["method"].startswith("sign-flip permutation test")
+    single = write("single")
+    task = compared(capsys, single, write("again"))["candidates"][0]["tasks"][0]
+    assert task["difference_fixed_benchmark"]["low"] is None
+
+
+def test_equivalence_is_shown_or_not(write, capsys):
+    same, near, far = write("same", 100), write("near", 100), write("far", 96)
+    assert "same within 3 points on new problems equivalent" in said(
+        capsys, same, near, "--equivalence", "3"
+    )
+    task = compared(capsys, same, far, "--equivalence", "3")["candidates"][0]["tasks"][0]
+    assert task["equivalence"]["new_problems"] is False
+    assert task["equivalence"]["fixed_benchmark"] is None
+
+
+# --- other figures ----------------------------------------------------------------------------
+
+
+def test_tokens_time_and_cost_are_set_side_by_side(write, capsys):
+    found = compared(capsys, write("base", 82), write("other", 164))["candidates"][0]
+    figures = {f["metric"]: f for f in found["tasks"][0]["figures"]}
+    tokens = figures["completion_tokens.mean"]
+    assert tokens["baseline"] == tokens["candidate"] == pytest.approx(100 + 163 / 2)
+    assert tokens["ratio"]["low"] == pytest.approx(1)
+    assert tokens["ratio"]["high"] == pytest.approx(1)
+    cost = figures["cost_per_solved.rented"]
+    assert cost["ratio"]["value"] == pytest.approx(0.5)
+    assert cost["ratio"]["low"] < 0.5 < cost["ratio"]["high"]
+    assert figures["end_to_end_s.mean"]["n"] == 164
+    (speed,) = found["figures"]
+    assert (speed["metric"], speed["paired"], speed["ratio"]["low"]) == (
+        "output_tokens_per_s",
+        False,
+        None,
+    )
+
+
+def test_cost_per_solved_of_a_run_that_solved_nothing_is_unknown(write, capsys):
+    figures = compared(capsys, write("base", 0), write("other", 2))["candidates"][0]["tasks"][0]
+    cost = next(f for f in figures["figures"] if f["metric"].startswith("cost"))
+    assert cost["baseline"] is None
+    assert cost["ratio"]["value"] is None
+
+
+def test_every_difference_of_the_subject_is_shown(capsys):
+    folder = REPOSITORY / "results/baselines"
+    files = [
+        str(folder / f"smollm2_135m_standard_{name}.json") for name in ("transformers", "vllm")
+    ]
+    found = compared(capsys, *files)["candidates"][0]
+    fields = {
+        each["field"]: (each["baseline"], each["candidate"])
+        for each in found["subject_differences"]
+    }
+    assert fields["engine.name"] == ("transformers", "vllm")
+    assert "model" not in fields
+    assert [task["task"] for task in found["tasks"]] == ["humaneval", "math500"]
+
+
+# --- protocol ---------------------------------------------------------------------------------
+
+
+def test_another_protocol_is_refused_by_field_and_both_values(write, capsys):
+    base, other = write("base"), write("other", temperature=0.6, max_new_tokens=512)
+    assert main(["compare", base, other]) == 6
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
+        "harness: not comparable: base and other differ in their protocol: humaneval: "
+        "max_new_tokens 400 against 512, temperature 0.0 against 0.6. To compare all the same: "
+        "--allow-protocol-mismatch max_new_tokens --allow-protocol-mismatch temperature\n"
+    )
+    allow = ["--allow-protocol-mismatch", "temperature"]
+    assert main(["compare", base, other, *allow]) == 6
+    assert "temperature" not in capsys.readouterr().err
+
+
+def test_what_is_let_through_is_marked(write, capsys):
+    files = write("base"), write("other", temperature=0.6)
+    allow = ["--allow-protocol-mismatch", "temperature"]
+    (mark,) = compared(capsys, *files, *allow)["candidates"][0]["protocol_mismatch"]
+    assert mark == {"task": "humaneval", "field": "temperature", "baseline": 0.0, "candidate": 0.6}
+    assert "PROTOCOL MISMATCH humaneval: temperature is 0.0 in the baseline" in said(
+        capsys, *files, *allow
+    )
+
+
+def test_a_field_stands_for_what_lies_below_it(write, capsys):
+    files = write("base"), write("other", **{"scorer.sandbox.level": "landlock"})
+    assert main(["compare", *files]) == 6
+    assert compared(capsys, *files, "--allow-protocol-mismatch", "scorer.sandbox")
+
+
+def test_an_unknown_field_is_named_with_the_nearest(write, capsys):
+    file = write("base")
+    assert main(["compare", file, file, "--allow-protocol-mismatch", "temprature"]) == 2
+    assert "temprature: no such field; did you mean temperature?" in capsys.readouterr().err
+
+
+def test_samples_and_subset_let_through_pair_what_is_in_common(write, capsys, tmp_path):
+    base, other = (
+        write("base", 80, 2),
+        write("other", 80, 1, subset="humaneval:20", subset_sha256="x"),
+    )
+    fewer = json.loads(Path(other).read_text())
+    fewer["outcomes"] = fewer["outcomes"][:20]
+    Path(other).write_text(json.dumps(fewer))
+    assert main(["compare", base, other]) == 6
+    capsys.readouterr()
+    allow = [f"--allow-protocol-mismatch={name}" for name in ("samples_per_problem", "subset")]
+    task = compared(capsys, base, other, *allow)["candidates"][0]["tasks"][0]
+    assert (task["problems"], task["only_in_baseline"], task["only_in_candidate"]) == (20, 144, 0)
+
+
+def test_tasks_of_one_side_are_named_and_no_common_task_is_refused(write, capsys, tmp_path):
+    both = str(REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json")
+    file = write("one")
+    found = compared(capsys, both, file, expect=0)["candidates"][0]
+    assert found["tasks_only_in_baseline"] == ["math500"]
+    assert "only in the baseline, not compared: math500" in said(capsys, both, file)
+    text = Path(file).read_text().replace('"humaneval', '"gsm8k')
+    other = tmp_path / "gsm8k.json"
+    other.write_text(text)
+    assert main(["compare", file, str(other)]) == 6
+    assert "one has humaneval, one has gsm8k; no task is in both" in capsys.readouterr().err
+
+
+# --- other harnesses --------------------------------------------------------------------------
+
+FOREIGN = [
+    f"--allow-protocol-mismatch={name}"
+    for name in ("subset", "max_new_tokens", "samples_per_problem")
+]
+
+
+def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protocol(write, capsys):
+    base = write("base", 164)
+    assert main(["compare", base, str(LOG)]) == 6
+    assert "max_new_tokens 400 against 1024" in capsys.readouterr().err
+    found = compared(capsys, base, str(LOG), *FOREIGN)["candidates"][0]
+    assert found["candidate"]["source"] == "lm-evaluation-harness"
+    assert found["candidate"]["subject"] == {}
+    assert "template_sha256" in found["protocol_unknown"]["humaneval"]
+    assert "scorer" in {each["field"] for each in found["protocol_mismatch"]}
+    task = found["tasks"][0]
+    assert (task["problems"], task["candidate_score"]["value"]) == (3, 0.5)
+    figures = {f["metric"]: f["candidate"] for f in task["figures"]}
+    assert figures == {"completion_tokens.mean": None, "end_to_end_s.mean": None}
+    text = said(capsys, base, str(LOG), *FOREIGN)
+    assert "not shown to be the same protocol: humaneval: unknown force_think" in text
+    assert "model, engine and device: not said by one side" in text
+
+
+# --- arguments and files ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--margin", "-1"], "--margin -1: percentage points from 0 to 100"),
+        (["--margin", "nan"], "--margin nan: percentage points from 0 to 100"),
+        (["--equivalence", "0"], "--equivalence 0: percentage points above 0 and up to 100"),
+        (["--equivalence", "inf"], "--equivalence inf: percentage points above 0"),
+        (["--margin", "much"], "invalid float value: 'much'"),
+    ],
+)
+def test_bad_numbers_are_refused(write, capsys, arguments, words):
+    file = write("base")
+    assert main(["compare", file, file, *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_run_without_a_result_says_what_makes_one(capsys):
+    folder = str(REPOSITORY / "tests/golden/runs/smollm2_demo")
+    assert main(["compare", folder, folder]) == 2
+    assert f"has no result.json; harness score {folder} makes it" in capsys.readouterr().err
+
+
+def test_what_is_no_result_is_said(capsys, tmp_path):
+    assert main(["compare", "no-such-run", "other", "--results-dir", str(tmp_path)]) == 2
+    assert "no-such-run: no run there" in capsys.readouterr().err
+    stray = tmp_path / "stray.jsonl"
+    stray.write_text("{}\n")
+    assert main(["compare", str(stray), str(stray)]) == 2
+    assert (
+        "stray.jsonl: no result; give a run, a result.json, a sample log" in capsys.readouterr().err
+    )
+
+
+def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    Path(write("mine")).rename(folder / "result.json")
+    for name in ("mine", str(folder)):
+        found = compared(capsys, name, str(folder / "result.json"), "--results-dir", str(tmp_path))
+        assert found["baseline"]["label"] == "mine"
+
+
+def test_json_holds_no_nan(write, capsys):
+    def refuse(name: str) -> float:
+        raise AssertionError(name)
+
+    assert main(["compare", "--json", write("a", 0), write("b", 0)]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert math.isfinite(found["candidates"][0]["tasks"][0]["test"]["p"])
