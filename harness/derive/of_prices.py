@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from harness.cost import break_even_tokens_per_s, usd_per_million_tokens
 from harness.derive.published import api_price, fact, rented_price
 from harness.derive.sourced import Quantity, computed, looked_up, ratio, shown
 from harness.pricing import ApiPrice
@@ -12,6 +11,7 @@ _APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
 _KINDS = ("input", "cached_input", "output")
 _RENTED = ("h200", "h100", "a100", "l40s", "rtx4090")
 _MILLION = 1e6
+_SECONDS_PER_HOUR = 3600
 
 
 def discount(price: Quantity, against: Quantity) -> Quantity:
@@ -24,6 +24,16 @@ def discount(price: Quantity, against: Quantity) -> Quantity:
         price,
         against,
     )
+
+
+def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
+    """What a token costs on a machine that is paid by the hour."""
+    return usd_per_hour / (_SECONDS_PER_HOUR * tokens_per_s) * _MILLION
+
+
+def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:
+    """How fast that machine must be for its tokens to cost as much as bought ones."""
+    return usd_per_hour / (_SECONDS_PER_HOUR * usd_per_million) * _MILLION
 
 
 def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
