@@ -10,9 +10,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from harness.engines.build import EngineConfig
+from harness.engines.build import EngineConfig, OpenaiConfig
 from harness.errors import ConfigError, TaskError
-from harness.models import ModelConfig
+from harness.models import ModelConfig, RemoteModel
 from harness.pricing import Pricing
 from harness.records import Record, Sampling
 from harness.redaction import why_secret
@@ -159,11 +159,11 @@ class RunConfig(Record):
 
     @field_validator("pricing")
     @classmethod
-    def _auto_holds_no_price(cls, pricing: Pricing) -> Pricing:
-        if pricing.name == "auto" and pricing.bases():
+    def _auto_holds_no_rent(cls, pricing: Pricing) -> Pricing:
+        if pricing.name == "auto" and pricing.rented is not None:
             raise ValueError(
-                "pricing=auto chooses a list by device and holds no price of its own; give yours "
-                "a pricing.name, or add a file to conf/pricing"
+                "pricing=auto takes the rent from the list that is for the device; give yours a "
+                "pricing.name, or add a file to conf/pricing"
             )
         return pricing
 
@@ -181,6 +181,27 @@ class RunConfig(Record):
                 f"protocol.samples_per_problem={self.protocol.samples_per_problem} with "
                 "protocol.temperature=0 makes the same answer again and again; use one sample "
                 "or a temperature above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_server(self) -> Self:
+        engine, protocol = self.engine, self.protocol
+        is_chat = isinstance(engine, OpenaiConfig) and engine.mode == "chat"
+        if isinstance(self.model, RemoteModel) and not is_chat and engine.kind != "replay":
+            raise ValueError(
+                f"model={self.model.name} is at its server alone: it needs engine=openai with "
+                "engine.mode=chat; for token ids give a model whose tokenizer can be had"
+            )
+        if is_chat and not protocol.chat:
+            raise ValueError(
+                "protocol.chat=false sends the bare text, but with engine.mode=chat the server "
+                "applies its template; use engine.mode=tokens"
+            )
+        if is_chat and protocol.force_think:
+            raise ValueError(
+                "protocol.force_think=true cannot reach a server that renders its own prompts; "
+                "use engine.mode=tokens, or protocol.force_think=false"
             )
         return self
 

@@ -133,7 +133,7 @@ class EnergyMeter:
     def _add_packages(self) -> None:
         domains = rapl_packages(self._powercap)
         if not domains:
-            raise _UnreadableError(f"no RAPL, {self._powercap} shows no processor package")
+            raise _UnreadableError(f"no RAPL in {self._powercap}")
         self._counters += [_rapl_counter(domain) for domain in domains.values()]
         names = ", ".join(name.removeprefix("package-") for name in domains)
         self._sources.append(f"RAPL, package{'s' if len(domains) > 1 else ''} {names}")

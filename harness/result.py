@@ -13,7 +13,7 @@ from harness.hardware import usable_cores
 from harness.manifest import SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest, RunResult, Session
 from harness.metrics import Sample, budget_curve, estimate_all
 from harness.paths import CONF_DIR
-from harness.pricing import Pricing
+from harness.pricing import BASES, Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Verdict
 from harness.store import Run
 
@@ -138,6 +138,8 @@ def exit_status(result: RunResult) -> ExitStatus:
 def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
     """The price list itself, or for ``auto`` the one that is for the engine's device.
 
+    Bases that ``auto`` itself has a price for are added where the device's list has none.
+
     Raises:
         StoreError: A file in ``conf/pricing`` is no price list.
     """
@@ -149,8 +151,11 @@ def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
         except ValueError as error:
             raise StoreError(f"{file}: no price list: {' '.join(str(error).split())}") from error
         if known.is_for(engine):
-            return known
-    return Pricing(name="none")
+            break
+    else:
+        known = Pricing(name="none")
+    added = {basis: getattr(known, basis) or getattr(pricing, basis) for basis in BASES}
+    return known.model_copy(update=added)
 
 
 def usd_per_s(pricing: Pricing, engine: EngineInfo) -> float | None:

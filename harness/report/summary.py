@@ -36,6 +36,8 @@ RUN_FIGURES: dict[str, tuple[str, ...]] = {
 BASES = ("rented", "owned", "api")
 HEADLINE = (
     "accuracy",
+    "accuracy.fixed_benchmark",
+    "energy_joules",
     *(metric for metrics in RUN_FIGURES.values() for metric in metrics),
     *(f"{what}.{basis}" for what in ("cost", "cost_per_solved") for basis in BASES),
 )
@@ -58,6 +60,9 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     console.print(_task_table(result))
     console.print()
     console.print(_run_table(result))
+    if (budgets := budget_table(result)) is not None:
+        console.print()
+        console.print(budgets)
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
     console.print(f"\nfiles in {escape(str(folder))}", soft_wrap=True)
@@ -79,13 +84,7 @@ def _task_table(result: RunResult) -> Table:
 def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
     mine = [o for o in result.outcomes if o.request_id.startswith(f"{task.name}/")]
     counts = Counter(outcome.status for outcome in mine)
-    accuracy = _find(result, "accuracy", task.name)
-    column = {
-        "accuracy": "unknown" if accuracy.value is None else f"{100 * accuracy.value:.1f} %",
-        "  95 % interval": "unknown"
-        if accuracy.low is None or accuracy.high is None
-        else f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f} %",
-    }
+    column = _accuracy(result, task)
     for label, statuses in OUTCOMES.items():
         count = sum(counts[status] for status in statuses)
         shown = f"{count} of {len(mine)}"
@@ -97,6 +96,33 @@ def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
         found = _find(result, f"cost_per_solved.{basis}", task.name)
         column[f"cost per solved, {basis}"] = _value(found)
     return column
+
+
+def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
+    """The score, and an interval for each of the two questions that it may be an answer to."""
+    new = _find(result, "accuracy", task.name)
+    fixed = _find(result, "accuracy.fixed_benchmark", task.name)
+    column = {
+        "accuracy": _percent(new.value),
+        "  95 %, all of this benchmark": _percents(fixed),
+        "  95 %, new problems like it": _percents(new),
+    }
+    if result.manifest.config.protocol.samples_per_problem > 1:
+        rho = _find(result, "within_problem_correlation", task.name).value
+        column["  rho, samples of one problem"] = "unknown" if rho is None else f"{rho:.2f}"
+    elif fixed.value is not None and fixed.low is None:
+        column["  95 %, all of this benchmark"] = "needs 2 samples"
+    return column
+
+
+def _percents(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "unknown"
+    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
+
+
+def _percent(fraction: float | None) -> str:
+    return "unknown" if fraction is None else f"{100 * fraction:.1f} %"
 
 
 def _run_table(result: RunResult) -> Table:
@@ -111,6 +137,59 @@ def _run_table(result: RunResult) -> Table:
         table.add_row(f"cost, {basis}", _with_reason(_find(result, f"cost.{basis}", None)))
         per_solved = _find(result, f"cost_per_solved.{basis}", None)
         table.add_row(f"cost per solved task, {basis}", _with_reason(per_solved))
+    break_even = _find(result, "break_even_output_tokens_per_s", None)
+    if break_even.value is not None and result.pricing.api is not None:
+        table.add_row("rented is as cheap as the api at", _value(break_even))
+        table.add_row(
+            "  the api's prices", f"{result.pricing.api.source}, {result.pricing.api.date}"
+        )
+    table.add_row("energy", _energy(result))
+    return table
+
+
+def _energy(result: RunResult) -> str:
+    energy = result.manifest.energy
+    if energy.joules is None:
+        return f"unknown: {energy.source.removeprefix('none: ')}"
+    per_token = _find(result, "joules_per_output_token", None)
+    per_solved = _find(result, "joules_per_solved", None)
+    parts = [f"{_number(energy.joules)} J", _value(per_token)]
+    if per_solved.value is not None:
+        parts.append(f"{_value(per_solved)} per solved task")
+    return f"{', '.join(parts)} ({energy.source})"
+
+
+def budget_table(result: RunResult) -> Table | None:
+    """What smaller token budgets would have given; None where they make no difference.
+
+    Cost is on the first basis that has one; budgets under which nothing is solved are left out.
+    """
+    lines = {
+        point.budget_tokens: point
+        for point in result.budget_curve
+        if point.task is None and point.solved
+    }
+    if len({point.solved for point in lines.values()}) < 2:  # noqa: PLR2004 - one is no curve
+        return None
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.add_column("had each answer had\nonly so many tokens")
+    for task in result.manifest.tasks:
+        table.add_column(f"accuracy,\n{task.selection}", justify="right")
+    costs = next(iter(lines.values())).costs[:1]
+    for basis in (cost.basis for cost in costs):
+        table.add_column(f"USD,\n{basis}", justify="right")
+        table.add_column("per solved\ntask", justify="right")
+        table.add_column("per further\nsolved task", justify="right")
+    accuracies = {(p.task, p.budget_tokens): p.accuracy for p in result.budget_curve}
+    for budget, point in lines.items():
+        row = [f"{budget:,}"]
+        for task in result.manifest.tasks:
+            accuracy = accuracies.get((task.name, budget))
+            row.append(_percent(None if accuracy is None else accuracy.value))
+        for cost in point.costs[:1]:
+            prices = (cost.usd, cost.usd_per_solved, cost.usd_per_further_solved)
+            row += ["-" if usd is None else _number(usd) for usd in prices]
+        table.add_row(*row)
     return table
 
 

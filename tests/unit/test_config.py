@@ -127,7 +127,7 @@ def test_a_mistake_names_key_value_and_what_would_be_right(changes, words):
 def test_auto_pricing_keeps_no_price_that_it_would_ignore():
     rent = {"usd_per_hour": 2, "unit": "machine", "source": "me", "date": "2026-01", "grade": "P"}
     words = mistake(pricing={"name": "auto", "rented": rent})
-    assert words.startswith("pricing: pricing=auto chooses a list by device")
+    assert words.startswith("pricing: pricing=auto takes the rent from the list that is for the")
 
 
 def test_all_mistakes_are_listed_at_once():

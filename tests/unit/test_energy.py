@@ -111,7 +111,7 @@ def test_an_error_of_the_run_passes_through(powercap: Path) -> None:
 
 @pytest.mark.parametrize(
     ("device", "why"),
-    [("cpu", "no RAPL, {} shows no processor package"), ("remote", "no counter for a device")],
+    [("cpu", "no RAPL in {}"), ("remote", "no counter for a device")],
 )
 def test_without_counters_the_reason_stands_in_the_source(
     device: str, why: str, tmp_path: Path

@@ -4,7 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from harness.energy import Energy
+from harness.paths import CONF_DIR
 from harness.pricing import Pricing
 from harness.records import EngineInfo
 from harness.result import build_result, choose_pricing, exit_status, usd_per_s
@@ -58,6 +61,37 @@ def test_a_golden_run_gives_the_figures_that_it_gave(result):
     assert figure(result, "cost_per_solved.rented").value == pytest.approx(usd / solved)
 
 
+def test_energy_is_that_of_all_sessions_and_unknown_when_one_is(result):
+    session = result.manifest.sessions[0]
+
+    def energy(*sessions: tuple[float | None, str | None]) -> Energy:
+        each = tuple(
+            session.model_copy(update={"energy_joules": joules, "energy_source": source})
+            for joules, source in sessions
+        )
+        return result.manifest.model_copy(update={"sessions": each}).energy
+
+    assert energy((5.0, "RAPL, package 0"), (7.0, "RAPL, package 0")) == (12.0, "RAPL, package 0")
+    assert energy((5.0, "NVML, 1 GPU"), (7.0, "NVML, 2 GPUs")) == (
+        12.0,
+        "NVML, 1 GPU; NVML, 2 GPUs",
+    )
+    assert energy((5.0, "NVML, 1 GPU"), (None, "none: why")) == (None, "none: session 2 of 2: why")
+    assert energy((None, None)) == (None, "none: it was not recorded")
+    assert energy() == (None, "none: nothing was generated")
+
+
+def test_the_curve_ends_in_the_run_itself(result):
+    for task in ("humaneval", "math_mini"):
+        line = [point for point in result.budget_curve if point.task == task]
+        assert [point.budget_tokens for point in line] == [128, 256, 400]
+        assert line[-1].accuracy.value == figure(result, "accuracy", task).value
+    whole = [point for point in result.budget_curve if point.task is None][-1]
+    assert whole.completion_tokens == figure(result, "completion_tokens.total").value
+    (rented,) = whole.costs
+    assert rented.usd == pytest.approx(figure(result, "cost.rented").value)
+
+
 def test_no_accuracy_is_averaged_over_tasks(result):
     assert {e.task for e in result.estimates if e.metric == "accuracy"} == {
         "humaneval",
@@ -74,6 +108,17 @@ def test_auto_prices_the_device_that_was_used():
     assert choose_pricing(auto, engine()).name == "h200"
     assert choose_pricing(auto, engine(device="cpu", device_name="Some CPU")).name == "cpu_cloud"
     assert choose_pricing(auto, engine(device_name="NVIDIA Unheard-of")).name == "none"
+
+
+def test_auto_adds_its_own_prices_to_those_of_the_device():
+    auto = Pricing.model_validate(yaml.safe_load((CONF_DIR / "pricing/auto.yaml").read_text()))
+    chosen = choose_pricing(auto, engine())
+    assert chosen.bases() == ("rented", "api")
+    assert chosen.rented == choose_pricing(Pricing(name="auto"), engine()).rented
+    assert chosen.api == auto.api
+    r1 = yaml.safe_load((CONF_DIR / "pricing/api_deepseek_r1.yaml").read_text())
+    assert auto.api == Pricing.model_validate(r1).api  # one price, in two files
+    assert choose_pricing(auto, engine(device_name="NVIDIA Unheard-of")).bases() == ("api",)
 
 
 def test_a_named_price_list_is_kept_whatever_the_device():
