@@ -7,7 +7,7 @@ and what these very problems would show again (``fixed_benchmark``).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,11 +19,9 @@ from harness.statistics import (
     Floats,
     Interval,
     Ints,
-    fraction_interval,
     standard_errors,
 )
 
-ErrorModel = Literal["new_problems", "fixed_benchmark"]
 _EXACT_FLIPS = 13
 """Up to so many differing problems all 2^m sign flips are fewer than ``DRAWS``."""
 _TIE = 1e-9
@@ -103,7 +101,7 @@ def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
     """
     if pairs.n == 0:
         return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
-    d, z = pairs.differences, _normal_quantile((1 + confidence) / 2)
+    d, z = pairs.differences, normal_quantile((1 + confidence) / 2)
     low, high = -_score_end(-d, z), _score_end(d, z)
     value = float(d.mean())
     method = f"score {confidence:.4g} interval over {pairs.n} paired problems"
@@ -144,27 +142,27 @@ def difference_on_benchmark(
     d = pairs.differences
     value, n = float(d.mean()), pairs.n
     noise = [
-        _decoding_error(pairs.solved_before, pairs.samples_before),
-        _decoding_error(pairs.solved_after, pairs.samples_after),
+        decoding_error(pairs.solved_before, pairs.samples_before),
+        decoding_error(pairs.solved_after, pairs.samples_after),
     ]
     if noise[0] is None or noise[1] is None:
-        return Interval(value, None, None, n, _NO_NOISE)
+        return Interval(value, None, None, n, NO_NOISE)
     fraction = n / (benchmark_size or n)
     between = float(d.var(ddof=1)) / n if n > 1 else 0.0
     error = np.sqrt((1 - fraction) * between + fraction * (noise[0] ** 2 + noise[1] ** 2))
-    half = _normal_quantile((1 + confidence) / 2) * float(error)
+    half = normal_quantile((1 + confidence) / 2) * float(error)
     of = "" if fraction == 1 else f", as a subset of {benchmark_size}"
     method = f"normal {confidence:.4g} interval from decoding noise within {n} problems{of}"
     return Interval(value, max(value - half, -1.0), min(value + half, 1.0), n, method)
 
 
-_NO_NOISE = (
+NO_NOISE = (
     "undefined: with one sample per problem, decoding noise cannot be told from the problems' "
     "difficulty"
 )
 
 
-def _decoding_error(solved: Ints, samples: Ints) -> float | None:
+def decoding_error(solved: Ints, samples: Ints) -> float | None:
     """Standard error of one side's mean from its decoding noise."""
     if not (samples > 1).any():
         return None
@@ -278,102 +276,6 @@ def is_equivalent(interval: Interval, margin: float) -> bool | None:
     return -margin < interval.low and interval.high < margin
 
 
-# --- against a published score ----------------------------------------------------------------
-
-
-class Published(NamedTuple):
-    """A published score, as a fraction."""
-
-    score: float
-    margin: float
-    """How far apart is still the same."""
-    standard_error: float = 0.0
-    """Its own, under the error model that is asked."""
-
-
-class Replication(NamedTuple):
-    """What one run says of a published score."""
-
-    verdict: Literal["reproduced", "challenged", "inconclusive"] | None
-    """None where the error model has no interval."""
-    ninety: Interval
-    """Run minus published, 90 %."""
-    ninety_five: Interval
-
-
-def replicate(
-    solved: ArrayLike,
-    samples: ArrayLike,
-    published: Published,
-    model: ErrorModel,
-    benchmark_size: int | None = None,
-) -> Replication:
-    """TOST of a run's score against a published one.
-
-    *reproduced* if the 90 % interval of the difference lies inside ±margin, *challenged* if the
-    95 % interval lies wholly outside, *inconclusive* otherwise.
-
-    Args:
-        solved: Solved samples per problem.
-        samples: Samples per problem.
-        published: What is to be reproduced.
-        model: What is random: the decoding alone, or the problems too.
-        benchmark_size: Problems of the whole benchmark, of which these are a subset.
-    """
-    ninety, ninety_five = (
-        _minus(score_interval(solved, samples, model, level, benchmark_size), published, level)
-        for level in (0.90, 0.95)
-    )
-    if ninety.low is None or ninety_five.low is None or ninety_five.high is None:
-        return Replication(None, ninety, ninety_five)
-    if is_equivalent(ninety, published.margin):
-        return Replication("reproduced", ninety, ninety_five)
-    is_outside = ninety_five.low > published.margin or ninety_five.high < -published.margin
-    return Replication("challenged" if is_outside else "inconclusive", ninety, ninety_five)
-
-
-def score_interval(
-    solved: ArrayLike,
-    samples: ArrayLike,
-    model: ErrorModel,
-    confidence: float = 0.95,
-    benchmark_size: int | None = None,
-) -> Interval:
-    """Mean score of a run under either error model."""
-    c, k = np.asarray(solved, dtype=np.int64), np.asarray(samples, dtype=np.int64)
-    if model == "new_problems":
-        return fraction_interval(c / k, confidence)
-    n = len(k)
-    if n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
-    value, noise = float(np.sort(c / k).mean()), _decoding_error(c, k)
-    if noise is None:
-        return Interval(value, None, None, n, _NO_NOISE)
-    fraction = n / (benchmark_size or n)
-    between = float(np.sort(c / k).var(ddof=1)) / n if n > 1 else 0.0
-    error = float(np.sqrt((1 - fraction) * between + fraction * noise**2))
-    half = _normal_quantile((1 + confidence) / 2) * error
-    method = f"normal {confidence:.4g} interval from decoding noise within {n} problems"
-    return Interval(value, max(value - half, 0.0), min(value + half, 1.0), n, method)
-
-
-def lower_bound(solved: ArrayLike, samples: ArrayLike, confidence: float = 0.95) -> float | None:
-    """One-sided lower bound of a score on new problems. Wilson's where there is one sample."""
-    c, k = np.asarray(solved, dtype=np.float64), np.asarray(samples, dtype=np.float64)
-    return fraction_interval(c / k, 2 * confidence - 1).low
-
-
-def _minus(score: Interval, published: Published, confidence: float) -> Interval:
-    """Score minus published score, their errors independent (Newcombe's square-and-add)."""
-    if score.value is None or score.low is None or score.high is None:
-        return score
-    half = _normal_quantile((1 + confidence) / 2) * published.standard_error
-    value = score.value - published.score
-    low = value - float(np.hypot(score.value - score.low, half))
-    high = value + float(np.hypot(score.high - score.value, half))
-    return Interval(value, low, high, score.n, f"{score.method}, minus {published.score:g}")
-
-
 # --- ratios of ratios -------------------------------------------------------------------------
 
 
@@ -437,7 +339,8 @@ def _drawn_sums(table: Floats, draws: int, seed: int) -> Iterator[Floats]:
         yield rng.multinomial(n, np.full(n, 1 / n), size=size) @ table
 
 
-def _normal_quantile(probability: float) -> float:
+def normal_quantile(probability: float) -> float:
+    """Of the standard normal distribution, by SciPy."""
     from scipy.stats import norm
 
     return float(norm.ppf(probability))

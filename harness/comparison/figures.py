@@ -1,5 +1,6 @@
 """What two sides cost in tokens, seconds and dollars, beside what they score."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from harness.comparison.records import Figure
@@ -54,7 +55,7 @@ def _paired(
         ratio = Interval(None, None, None, 0, "undefined: no problem has it on both sides")
         return _figure(metric, unit, (None, None), ratio, task)
     ratio = ratio_interval(after, before)
-    means = sum(sorted(before)) / len(known), sum(sorted(after)) / len(known)
+    means = math.fsum(before) / len(known), math.fsum(after) / len(known)
     return _figure(metric, unit, means, ratio, task)
 
 
@@ -62,12 +63,10 @@ def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: str) -> Fi
     """Ratio of costs per solved sample, failed and truncated attempts paid for."""
     known = [(a, b) for a, b in couples if basis in a.usd and basis in b.usd]
     columns = [
-        ([p.usd[basis] for p in side], [float(p.solved) for p in side])
+        ([math.fsum(p.usd[basis]) for p in side], [float(p.solved) for p in side])
         for side in ([a for a, _ in known], [b for _, b in known])
     ]
-    values = tuple(
-        sum(sorted(usd)) / sum(solved) if sum(solved) else None for usd, solved in columns
-    )
+    values = tuple(math.fsum(usd) / sum(solved) if sum(solved) else None for usd, solved in columns)
     ratio = ratio_of_ratios(*columns)
     ratio = ratio._replace(method=f"{ratio.method}; {prices}")
     return _figure(f"cost_per_solved.{basis}", "USD", (values[0], values[1]), ratio, task)
@@ -79,7 +78,7 @@ def _prices(baseline: Side, candidate: Side, basis: Basis) -> str:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return sum(sorted(values)) / len(values) if values else None
+    return math.fsum(values) / len(values) if values else None
 
 
 def _figure(

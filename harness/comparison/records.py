@@ -32,6 +32,8 @@ class RunName(Record):
     file: str
     subject: dict[str, Any]
     """Model, weights, engine, device: what may differ. Empty when the file does not say."""
+    unknown_problems: Count = 0
+    """Problems of another harness's file that our task does not have."""
 
 
 class Answers(Record):

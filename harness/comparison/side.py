@@ -28,7 +28,7 @@ class SideProblem:
     answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     latency_s: list[float] = field(default_factory=list)
-    usd: dict[Basis, float] = field(default_factory=dict)
+    usd: dict[Basis, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Of all attempts; errors cost too."""
 
 
@@ -142,8 +142,8 @@ def _add_costs(tasks: dict[str, SideTask], result: RunResult) -> None:
         )
         for outcome, share in zip(result.outcomes, shares, strict=True):
             problem_id = outcome.request_id.rpartition("#")[0]
-            usd = tasks[problem_id.partition("/")[0]].problems[problem_id].usd
-            usd[basis] = usd.get(basis, 0.0) + float(share)
+            problem = tasks[problem_id.partition("/")[0]].problems[problem_id]
+            problem.usd[basis].append(float(share))
 
 
 def _subject(manifest: RunManifest) -> dict[str, Any]:
@@ -177,7 +177,13 @@ def _of_foreign(log: ForeignLog) -> Side:
     task = SideTask(dict(log.fields), full_size=None)
     for each in log.problems:
         task.problems[each.problem.problem_id] = _foreign_problem(each)
-    name = RunName(label=Path(log.file).name, source=log.harness, file=log.file, subject={})
+    name = RunName(
+        label=Path(log.file).name,
+        source=log.harness,
+        file=log.file,
+        subject={},
+        unknown_problems=log.left_out,
+    )
     return Side(name=name, tasks={log.task: task}, run_id=None)
 
 

@@ -59,6 +59,10 @@ def _print_marks(console: Console, comparison: Comparison, each: CandidateCompar
             f"           {field.field}: {_cell(field.baseline)} -> {_cell(field.candidate)}",
             soft_wrap=True,
         )
+    for name in (comparison.baseline, each.candidate):
+        if name.unknown_problems:
+            text = f"{name.unknown_problems} problems are none of our task's, left out"
+            console.print(escape(f"{name.label}: {text}"), soft_wrap=True)
     if not comparison.baseline.subject or not each.candidate.subject:
         console.print("           model, engine and device: not said by one side")
     for line in (

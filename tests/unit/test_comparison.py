@@ -166,6 +166,29 @@ def test_equivalence_is_shown_or_not(write, capsys):
     assert task["equivalence"]["fixed_benchmark"] is None
 
 
+def test_neither_order_nor_names_of_problems_and_samples_change_a_number(write, capsys):
+    def noisy(number: int, sample: int) -> str:
+        return "correct" if (7 * number + 3 * sample) % 5 else "incorrect"
+
+    files = [write("base", 90, 3), write("other", noisy, 3)]
+    before = compared(capsys, *files)
+    swap = {"0": "2", "1": "0", "2": "1"}
+    for file in files:
+        result = json.loads(Path(file).read_text())
+        for outcome in result["outcomes"]:
+            problem, _, sample = outcome["request_id"].rpartition("#")
+            renamed = problem.replace("HumanEval/", "HumanEval/z")
+            outcome["request_id"] = f"{renamed}#{swap[sample]}"
+        result["outcomes"].reverse()
+        Path(file).write_text(json.dumps(result))
+    after = compared(capsys, *files)
+    for found in (before, after):
+        found["candidates"][0]["tasks"][0]["discordant"].sort(
+            key=lambda each: each.pop("problem_id").replace("/z", "/")
+        )
+    assert before == after
+
+
 # --- other figures ----------------------------------------------------------------------------
 
 
@@ -347,6 +370,15 @@ def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
     for name in ("mine", str(folder)):
         found = compared(capsys, name, str(folder / "result.json"), "--results-dir", str(tmp_path))
         assert found["baseline"]["label"] == "mine"
+
+
+def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_no_regression(write, capsys):
+    files = write("base"), write("broken", lambda *_: "generation_error")
+    task = compared(capsys, *files, "--equivalence", "3")["candidates"][0]["tasks"][0]
+    assert (task["problems"], task["left_out"], task["candidate_errors"]) == (0, 164, 164)
+    assert task["difference_new_problems"]["value"] is None
+    assert task["test"]["p_holm"] is None
+    assert "difference unknown" in said(capsys, *files)
 
 
 def test_json_holds_no_nan(write, capsys):

@@ -9,17 +9,13 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from harness.paired import (
-    Published,
     compare_paired,
     difference,
     difference_on_benchmark,
     holm,
     is_equivalent,
-    lower_bound,
     pair_up,
     ratio_of_ratios,
-    replicate,
-    score_interval,
 )
 
 
@@ -240,7 +236,7 @@ def everything(given_rows):
     )
 
 
-# --- equivalence and published scores ---------------------------------------------------------
+# --- equivalence ------------------------------------------------------------------------------
 
 
 def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin():
@@ -248,50 +244,6 @@ def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin():
     assert is_equivalent(ninety, ninety.high + 1e-9) is True
     assert is_equivalent(ninety, ninety.high) is False
     assert is_equivalent(difference_on_benchmark(singles(5, 1, 1, 3)), 0.03) is None
-
-
-def replication(solved, published, margin=0.03, model="new_problems", error=0.0):
-    return replicate(
-        np.array([1] * solved + [0] * (500 - solved)),
-        np.ones(500),
-        Published(published, margin, error),
-        model,
-    ).verdict
-
-
-def test_a_published_score_is_reproduced_challenged_or_neither():
-    assert replication(464, 0.928) == "reproduced"
-    assert replication(456, 0.928) == "inconclusive"
-    assert replication(400, 0.928) == "challenged"
-    assert replication(464, 0.928, model="fixed_benchmark") is None
-
-
-def test_replication_passes_where_the_difference_leaves_room_for_its_error():
-    # 500 problems, one sample for a Wilson interval of ±1.9 at 90 %, and a published error.
-    assert replication(470, 0.93) == "reproduced"
-    assert replication(470, 0.93, error=0.03) == "inconclusive"
-
-
-def test_decoding_noise_alone_reproduces_what_new_problems_cannot():
-    rng = np.random.default_rng(8)
-    solved = rng.binomial(16, rng.beta(0.7, 0.3, 100))
-    score = solved.mean() / 16
-    args = (solved, np.full(100, 16), Published(score + 0.005, 0.03))
-    assert replicate(*args, "fixed_benchmark").verdict == "reproduced"
-    assert replicate(*args, "new_problems").verdict == "inconclusive"
-
-
-@pytest.mark.parametrize(("solved", "problems", "bound"), [(441, 500, 0.855), (158, 164, 0.925)])
-def test_lower_bounds_cross_a_claim_at_the_tabulated_counts(solved, problems, bound):
-    def found(count):
-        return lower_bound(np.array([1] * count + [0] * (problems - count)), np.ones(problems))
-
-    assert found(solved - 1) < bound < found(solved)
-
-
-def test_a_score_of_one_problem_has_an_interval_from_its_samples():
-    found = score_interval([3], [4], "fixed_benchmark")
-    assert found.low < 0.75 < found.high
 
 
 # --- ratios of ratios -------------------------------------------------------------------------
