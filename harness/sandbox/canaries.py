@@ -173,6 +173,11 @@ CANARIES = (
         _refused("os.kill(os.getppid(), signal.SIGTERM)"),
         weakest="seccomp",
     ),
+    Canary(
+        "the warden's memory is out of reach",
+        _refused("open(f'/proc/{os.getppid()}/mem', 'rb')"),
+        weakest="seccomp",
+    ),
     Canary("other files are unreadable", _refused("open(SECRET).read()"), weakest="landlock"),
     Canary("other files are unwritable", _refused("open(SECRET, 'a')"), weakest="landlock"),
     Canary("other files are unremovable", _refused("os.unlink(SECRET)"), weakest="landlock"),

@@ -99,6 +99,8 @@ class Warden:
         self._confinements = [self._confinement(role, setup) for role in (0, 1)]
         syscalls.drop_bounding_set()
         syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        # A program of the same user could read and change its verdict in this process's memory.
+        syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         is_overfull = None if setup.level == "namespaces" else self._is_overfull
         self._watch = watch.Watch(control, self._proc, is_overfull)
         gc.collect()

@@ -14,7 +14,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-import harness
 from harness.errors import UnavailableError
 from harness.sandbox import level as levels
 from harness.sandbox.client import WardenClient, WardenFailedError
@@ -23,8 +22,8 @@ from harness.sandbox.level import LevelReport, require_level, self_test
 from harness.sandbox.pool import Sandbox
 from harness.sandbox.protocol import LEVELS, Level, Limits
 from harness.sandbox.watch import Watch
+from tests.unit.as_user import REPOSITORY, UID, command_as_user, environment
 
-REPOSITORY = Path(harness.__file__).parent.parent
 ANY = SandboxConfig(min_level="none")
 TESTS = "def check(candidate): assert candidate(2) == 4"
 RIGHT, WRONG = "def double(x): return 2 * x", "def double(x): return x"
@@ -213,7 +212,7 @@ def test_a_killed_harness_takes_wardens_programs_and_folders_along(
         "    sandbox.run_program(program, time_limit_s=100)\n"
     )
     command = [sys.executable, "-c", script]
-    here = {**_here(), "TMPDIR": str(tmp_path)}
+    here = {**environment(), "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, env=here) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
@@ -379,34 +378,21 @@ for level in LEVELS:
         continue
     print(level, self_test(level, Limits()))
 """
-STAGE = """
-import os, sys
-from harness.sandbox import syscalls as s
-base, uid, sources = sys.argv[1], int(sys.argv[2]), sys.argv[3:-1]
-s.unshare(s.CLONE_NEWNS)
-s.mount("none", "/", "", s.MS_REC | s.MS_PRIVATE)
-s.mount("stage", base, "tmpfs", 0, "mode=0755")
-for number, source in enumerate(sources):
-    os.mkdir(f"{base}/{number}")
-    s.mount(source, f"{base}/{number}", "", s.MS_BIND | s.MS_REC)
-os.setgroups([]); os.setresgid(uid, uid, uid); os.setresuid(uid, uid, uid)
-python = f"{base}/0/bin/python3"
-paths = ":".join(f"{base}/{number}" for number in range(1, len(sources)))
-os.environ["PYTHONPATH"] = paths
-os.execv(python, [python, "-B", "-c", sys.argv[-1]])
-"""
 
 
 def test_an_ordinary_user_is_protected_as_well() -> None:
     """As another user, for whom a private mount namespace makes this Python readable."""
     if os.geteuid() != 0:
         pytest.skip("needs root to become somebody else; the other tests ran as an ordinary user")
-    uid = 61_234
-    sources = [sys.base_prefix, str(REPOSITORY), str(Path(psutil.__file__).parent.parent)]
-    program = AS_USER.format(uid=uid, right=RIGHT, wrong=WRONG, tests=TESTS)
-    command = [sys.executable, "-c", STAGE, "/mnt", str(uid), *sources, program]
+    program = AS_USER.format(uid=UID, right=RIGHT, wrong=WRONG, tests=TESTS)
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd="/", env=_here(), check=False, timeout=300
+        command_as_user(program),
+        capture_output=True,
+        text=True,
+        cwd="/",
+        env=environment(),
+        check=False,
+        timeout=300,
     )
     if "unshare: " in done.stderr:
         pytest.skip(f"needs a private mount namespace: {done.stderr.splitlines()[-1]}")
@@ -416,10 +402,6 @@ def test_an_ordinary_user_is_protected_as_well() -> None:
     for level, verdict in lines.items():
         assert verdict == "None" or verdict.startswith("unavailable"), f"{level}: {verdict}"
     assert lines["seccomp"] == lines["none"] == "None"
-
-
-def _here() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 
 
 def test_a_job_survives_the_wire() -> None:
