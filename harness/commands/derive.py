@@ -14,12 +14,17 @@ def derive(options: argparse.Namespace) -> int:
     """Prints all figures of a model, and their ratios to those of another.
 
     Raises:
-        UserError: A model is unknown, or the context is no number of tokens.
+        UserError: A model is unknown or set against itself, or the context is below 1.
     """
     if options.context < 1:
         raise UserError(f"--context={options.context} must be at least 1 token")
     architecture = find_architecture(options.model)
     other = find_architecture(options.against, "--against") if options.against else None
+    if other == architecture:
+        raise UserError(
+            f"--against={options.against} has the same architecture as MODEL={options.model}; "
+            "name another model"
+        )
     found = compute(architecture, options.context)
     against = compute(other, options.context) if other else None
     compared = ratios(architecture, other, options.context) if other else None

@@ -540,6 +540,7 @@ def test_a_context_beyond_the_models_own_is_noted(capsys):
     [
         (("v33",), "MODEL=v33 is unknown; did you mean v3? known are llama_3_1_405b,"),
         (("v3", "--against", "x"), "--against=x is unknown; known are llama_3_1_405b,"),
+        (("v3", "--against", "r1"), "--against=r1 has the same architecture as MODEL=v3;"),
         (("v3", "--context", "0"), "--context=0 must be at least 1 token"),
         (("v3", "--context", "many"), "--context: invalid int value: 'many'"),
     ],
