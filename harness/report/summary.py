@@ -111,7 +111,10 @@ def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
         rho = _find(result, "within_problem_correlation", task.name).value
         column["  rho, samples of one problem"] = "unknown" if rho is None else f"{rho:.2f}"
     elif fixed.value is not None and fixed.low is None:
-        column["  95 %, all of this benchmark"] = "needs 2 samples"
+        is_greedy = result.manifest.config.protocol.temperature == 0
+        column["  95 %, all of this benchmark"] = (
+            "unknown, greedy" if is_greedy else "needs 2 samples"
+        )
     return column
 
 
@@ -172,7 +175,7 @@ def budget_table(result: RunResult) -> Table | None:
     if len({point.solved for point in lines.values()}) < 2:  # noqa: PLR2004 - one is no curve
         return None
     table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    table.add_column("had each answer had\nonly so many tokens")
+    table.add_column("tokens that an\nanswer may take")
     for task in result.manifest.tasks:
         table.add_column(f"accuracy,\n{task.selection}", justify="right")
     costs = next(iter(lines.values())).costs[:1]

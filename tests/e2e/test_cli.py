@@ -59,10 +59,12 @@ def test_the_table_says_what_ran_and_what_came_of_it(replayed):
         "humaneval:20",
         "math_mini:20",
         "accuracy",
-        "95 % interval",
+        "95 %, all of this benchmark",
+        "95 %, new problems like it",
         "truncated",
         "cost per solved task, rented",
         "peak memory",
+        "energy",
         f"files in {folder}",
     ):
         assert words in done.stderr

@@ -16,7 +16,6 @@ from harness.cost import (
     load_cost,
     request_weight,
     total_cost,
-    usd_per_million_tokens,
 )
 from harness.paths import CONF_DIR
 from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
@@ -67,7 +66,6 @@ def _per_million(usd_per_hour: float, tokens_per_s: float) -> float:
 )
 def test_usd_per_million_output_tokens_of_an_h200(tokens_per_s: float, usd: float) -> None:
     assert _per_million(4.59, tokens_per_s) == pytest.approx(usd)
-    assert usd_per_million_tokens(4.59, tokens_per_s) == pytest.approx(usd)
 
 
 def test_deepseeks_own_throughput_and_rent_give_30_cents() -> None:
