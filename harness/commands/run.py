@@ -18,7 +18,7 @@ from harness.commands.setup import (
 from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
-from harness.engines.build import ReplayConfig, build_engine, resolve_auto
+from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine, resolve_auto
 from harness.errors import Interrupted, StoreError
 from harness.manifest import RunManifest, Session, dump_json
 from harness.models import ResolvedModel, resolve
@@ -134,7 +134,7 @@ def _opened(
             yield replay
         return
     started_at = datetime.now(UTC)
-    model = resolve(config.model)
+    model = resolve(config.model, with_weights=not isinstance(config.engine, OpenaiConfig))
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
     codec = Codec.load(model)

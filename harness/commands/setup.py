@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.config import RunConfig, differing_keys
-from harness.engines.build import ReplayConfig
+from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
 from harness.fingerprint import fingerprint, protocol_fields
 from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
@@ -208,7 +208,8 @@ def _prompts(
             )
         chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
         return manifest.model, chosen, manifest.template_sha256
-    model = resolve(config.model)
+    attached = config.engine if isinstance(config.engine, OpenaiConfig) else None
+    model = resolve(config.model, with_weights=attached is None)
     codec = Codec.load(model)
     prompts = {
         problem.problem_id: codec.prompt(
@@ -226,7 +227,9 @@ def _prompts(
             f"protocol.max_prompt_tokens={config.protocol.max_prompt_tokens}: the prompt of "
             f"{longest.problem_id} has {len(longest.token_ids)} tokens"
         )
-    return model, prompts, codec.template_sha256 if config.protocol.chat else None
+    # In chat mode the server's template is used, and nobody tells which that is.
+    is_known = config.protocol.chat and (attached is None or attached.mode == "tokens")
+    return model, prompts, codec.template_sha256 if is_known else None
 
 
 def _task_info(task: Task, scorer: Scorer) -> TaskInfo:

@@ -93,7 +93,8 @@ class VllmServerEngine:
             else log_folder / LOG_NAME
         )
         self._resources = contextlib.ExitStack()
-        self._server: ServerProcess
+        self.server: ServerProcess
+        """While it runs: others can attach to it."""
         self._endpoint: Endpoint
         self._meter: Meter
         self._loaded: Loaded
@@ -110,13 +111,13 @@ class VllmServerEngine:
             "VLLM_LOGGING_LEVEL": "INFO",
         }
         with contextlib.ExitStack() as resources:
-            self._server = resources.enter_context(
+            self.server = resources.enter_context(
                 serving(self._arguments(), environment, self._log, self._config.start_limit_s)
             )
             self._loop = resources.enter_context(event_loop("vllm_server"))
             link = Link(
-                base_url=f"{self._server.root}/v1",
-                api_key=self._server.api_key,
+                base_url=f"{self.server.root}/v1",
+                api_key=self.server.api_key,
                 max_retries=RECONNECTS,
                 silence_limit_s=None,  # a dead server closes its connections
                 is_own=True,
@@ -128,10 +129,10 @@ class VllmServerEngine:
                 Target(mode="tokens", model=SERVED_AS, software="vllm"),
                 self._codec,
                 self._clock,
-                self._server.why_gone,
+                self.server.why_gone,
             )
             self._loaded = _loaded(own_log(self._log))
-            self._meter = Meter(partial(self._server.get, "/metrics"))
+            self._meter = Meter(partial(self.server.get, "/metrics"))
             self._resources = resources.pop_all()
         self._load_s = self._clock() - began
         return self
@@ -204,7 +205,7 @@ class VllmServerEngine:
         return flags(given)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        pids = self._server.pids()
+        pids = self.server.pids()
         if is_cpu:
             found, source = hardware.peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
         else:

@@ -25,7 +25,18 @@ def compose(*overrides: str):
 
 
 # What a choice needs besides its name.
-NEEDED = {"model=local": ["model.path=/models/mine"], "engine=replay": ["engine.run=some_run"]}
+NEEDED = {
+    "model=local": ["model.path=/models/mine"],
+    "model=remote": [
+        "model.name=hosted",
+        "engine=openai",
+        "engine.base_url=http://127.0.0.1:8000/v1",
+        "engine.mode=chat",
+        "protocol.force_think=false",
+    ],
+    "engine=openai": ["engine.base_url=http://127.0.0.1:8000/v1"],
+    "engine=replay": ["engine.run=some_run"],
+}
 ALL = [
     f"{group}={name}"
     for group in ("model", "engine", "protocol", "suite", "pricing", "experiment")

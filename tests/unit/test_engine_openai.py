@@ -1,0 +1,391 @@
+"""Attaching to a server: a real HTTP server in a thread plays one, down to its bad days."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from harness.engines.build import build_engine
+from harness.engines.openai_engine import OpenaiConfig
+from harness.errors import ConfigError, GenerationError, UnavailableError
+from harness.models import ResolvedModel
+from harness.prompts import Codec
+from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
+
+KEY = "sk-very-secret-key"
+USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+HOSTED = ResolvedModel(name="hosted", path="", revision=None, sha256=None)
+
+
+class Played(ThreadingHTTPServer):
+    """A server that answers as a test wants."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.models: list[dict[str, Any]] = [{"id": "hosted", "owned_by": "somebody"}]
+        self.answers: list[Callable[[_Handler], None]] = []
+        """For one request after the other; the last one for all that follow."""
+        self.asked: list[dict[str, Any]] = []
+        self.asked_at_s: list[float] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Played
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name upstream
+        """Says nothing."""
+
+    def do_GET(self) -> None:
+        if self.path != "/v1/models":
+            self.say(404, {"error": {"message": "nothing here"}})
+        elif self.headers["Authorization"] not in {f"Bearer {KEY}", "Bearer none"}:
+            self.say(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
+        else:
+            self.say(200, {"object": "list", "data": self.server.models})
+
+    def do_POST(self) -> None:
+        self.server.asked_at_s.append(time.monotonic())
+        size = int(self.headers["Content-Length"])
+        self.server.asked.append({"path": self.path, **json.loads(self.rfile.read(size))})
+        answers = self.server.answers
+        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
+
+    def say(self, status: int, content: Any, **headers: str) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, *events: Any) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for event in events:
+            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
+        self.wfile.write(b"data: [DONE]\n\n")
+
+
+def refuses(status: int, message: str = "not now", **more: str) -> Callable[[_Handler], None]:
+    return lambda handler: handler.say(status, {"error": {"message": message}}, **more)
+
+
+def chats(
+    *deltas: dict[str, str], finish: str | None = "stop", usage: Any = USAGE
+) -> Callable[[_Handler], None]:
+    """Streams a chat answer."""
+    choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    choices.append([{"index": 0, "delta": {}, "finish_reason": finish}])
+    events = [{"id": "1", "object": "chat.completion.chunk", "choices": each} for each in choices]
+    last = {"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
+    return lambda handler: handler.stream(*events, *([last] if usage else []))
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+    monkeypatch.setenv("PLAYED_KEY", KEY)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with Played() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def config(base_url: str, **knobs: Any) -> OpenaiConfig:
+    given = {"mode": "chat", "api_key_env": "PLAYED_KEY", **knobs}
+    return OpenaiConfig(kind="openai", base_url=base_url, **given)
+
+
+def ask(number: int = 0) -> GenerationRequest:
+    problem = Problem(
+        problem_id=f"p/{number}", question="1+1?", reference=MathReference(answer="2")
+    )
+    prompt = Codec.load(HOSTED).prompt(problem, "{question}", chat=True, force_think=False)
+    return GenerationRequest(
+        request_id=f"p/{number}#0",
+        problem_id=f"p/{number}",
+        prompt_token_ids=prompt.token_ids,
+        prompt_opened_think=prompt.opened_think,
+        user_text=prompt.user_text,
+        sampling=Sampling(temperature=0.5, top_p=0.9, top_k=None, max_new_tokens=99),
+        seed=2**40 + number,
+    )
+
+
+def answers(base_url: str, count: int = 1, **knobs: Any) -> list[Completion]:
+    codec = Codec.load(HOSTED)
+    with build_engine(config(base_url, **knobs), HOSTED, codec, time.monotonic, 999) as engine:
+        return list(engine.generate([ask(number) for number in range(count)]))
+
+
+# --- what is asked, and what an answer adds up to ---------------------------------------------
+
+
+def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: Played) -> None:
+    played.answers = [chats({"content": "2"})]
+    answers(played.url, extra_body={"reasoning_effort": "high"})
+    (asked,) = played.asked
+    assert asked == {
+        "path": "/v1/chat/completions",
+        "model": "hosted",
+        "messages": [{"role": "user", "content": "1+1?"}],
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "max_tokens": 99,
+        "seed": 2**40 % 2**31,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "reasoning_effort": "high",
+    }
+
+
+@pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
+def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(played: Played, field) -> None:
+    usage = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 3}}
+    played.answers = [chats({field: "One "}, {field: "and one."}, {"content": "2"}, usage=usage)]
+    (got,) = answers(played.url)
+    assert got.text == "<think>\nOne and one.\n</think>\n\n2"
+    assert (got.prompt_tokens, got.completion_tokens, got.reasoning_tokens) == (7, 5, 3)
+    assert got.finish_reason == "stop"
+    assert got.queued_s <= got.started_s <= got.first_token_s <= got.finished_s
+
+
+@pytest.mark.parametrize(
+    ("deltas", "finish", "reasoning_tokens", "text", "counted"),
+    [
+        ([{"content": "2"}], "stop", None, "2", 0),
+        ([{"content": "2"}], "stop", 4, "<think>\n\n</think>\n\n2", 4),
+        ([{"reasoning": "Hm"}], "length", 5, "<think>\nHm", 5),
+        ([{"reasoning": "Hm"}], "length", None, "<think>\nHm", 5),
+        ([], "length", 5, "<think>\n", 5),
+        ([{"content": "<think>Hm</think>2"}], "stop", 0, "<think>Hm</think>2", None),
+        ([{"content": "<think>Hm"}], "length", 0, "<think>Hm", 5),
+    ],
+)
+def test_a_thought_is_marked_however_the_server_tells_it(
+    played: Played, deltas, finish, reasoning_tokens, text, counted
+) -> None:
+    details = {"completion_tokens_details": {"reasoning_tokens": reasoning_tokens}}
+    played.answers = [chats(*deltas, finish=finish, usage=USAGE | details)]
+    (got,) = answers(played.url)
+    assert (got.text, got.finish_reason, got.reasoning_tokens) == (text, finish, counted)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (chats({"content": "2"}, finish=None), "ended it with no reason given"),
+        (chats({"content": "2"}, finish="content_filter"), "ended it with content_filter"),
+        (chats({"content": "2"}, usage=None), "no token usage"),
+        (refuses(400, "too long"), "HTTP 400: too long"),
+        (lambda handler: handler.stream({"error": {"message": "broke"}}), "broke"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_an_error(played: Played, answer, words) -> None:
+    played.answers = [answer]
+    (got,) = answers(played.url)
+    assert (got.finish_reason, got.text, got.completion_tokens) == ("error", "", 0)
+    assert words in got.error
+
+
+def test_a_failure_costs_the_others_nothing(played: Played) -> None:
+    played.answers = [refuses(400, "bad"), chats({"content": "2"})]
+    got = answers(played.url, count=4, concurrency=1)
+    assert [each.finish_reason for each in got] == ["error", "stop", "stop", "stop"]
+
+
+def test_no_more_requests_than_allowed_are_under_way(played: Played) -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slowly(handler: _Handler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.1)
+        with lock:
+            now[0] -= 1
+        chats({"content": "2"})(handler)
+
+    played.answers = [slowly]
+    assert len(answers(played.url, count=9, concurrency=3)) == 9
+    assert most[0] == 3
+
+
+# --- bad days -----------------------------------------------------------------------------------
+
+
+def test_a_busy_server_is_asked_again_when_it_says(played: Played) -> None:
+    played.answers = [refuses(429, Retry_After="1"), refuses(503), chats({"content": "2"})]
+    (got,) = answers(played.url)
+    assert got.text == "2"
+    first, second, third = played.asked_at_s
+    assert second - first >= 1.0
+    assert third - second >= 0.3
+
+
+def test_it_is_not_asked_for_ever(played: Played) -> None:
+    played.answers = [refuses(429, "slow down", Retry_After="0.01")]
+    (got,) = answers(played.url, max_retries=2)
+    assert (got.finish_reason, got.error) == ("error", "HTTP 429: slow down")
+    assert len(played.asked) == 3
+
+
+def test_a_silent_server_is_given_up(played: Played) -> None:
+    released = threading.Event()
+    played.answers = [lambda handler: released.wait(60)]
+    (got,) = answers(played.url, max_retries=0, silence_limit_s=0.3)
+    released.set()
+    assert got.finish_reason == "error"
+    assert got.error
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_key_that_is_taken_back_ends_the_run(played: Played, status) -> None:
+    played.answers = [chats({"content": "2"}), refuses(status, f"no more of {KEY}")]
+    with pytest.raises(GenerationError) as caught:
+        answers(played.url, count=3, concurrency=1)
+    assert str(caught.value) == f"HTTP {status}: no more of ***"
+
+
+def test_an_empty_account_ends_the_run_and_a_busy_minute_does_not(played: Played) -> None:
+    error = {"message": "pay first", "code": "insufficient_quota"}
+    played.answers = [lambda handler: handler.say(429, {"error": error})]
+    with pytest.raises(GenerationError, match="pay first"):
+        answers(played.url, max_retries=0)
+
+
+def test_a_server_that_vanishes_ends_the_run(played: Played) -> None:
+    def vanish(handler: _Handler) -> None:
+        handler.server.socket.close()
+        handler.connection.close()
+
+    played.answers = [chats({"content": "2"}), vanish]
+    with pytest.raises(GenerationError, match=rf"^engine\.base_url={played.url}: "):
+        answers(played.url, count=3, concurrency=1, max_retries=0)
+
+
+def test_a_server_that_is_not_there_is_said_at_once(played: Played) -> None:
+    url = played.url
+    played.socket.close()
+    began = time.monotonic()
+    with pytest.raises(UnavailableError) as caught:
+        answers(url)
+    assert str(caught.value).startswith(f"engine.base_url={url}: ")
+    assert str(caught.value).endswith("give the URL of a running server, with /v1 at its end")
+    assert time.monotonic() - began < 30
+
+
+def test_a_wrong_path_is_said(played: Played) -> None:
+    with pytest.raises(UnavailableError, match=r"no OpenAI-compatible API there .* ends in /v1$"):
+        answers(played.url.removesuffix("/v1"))
+
+
+def test_a_refused_key_is_said_and_not_shown(played: Played, monkeypatch) -> None:
+    monkeypatch.setenv("PLAYED_KEY", "sk-wrong")
+    with pytest.raises(UnavailableError) as caught:
+        answers(played.url)
+    assert str(caught.value) == (
+        f"engine.base_url={played.url}: the server refuses the key (HTTP 401: wrong key Bearer "
+        "***); engine.api_key_env=PLAYED_KEY should hold a valid one"
+    )
+
+
+def test_a_key_that_is_not_set_is_said(played: Played) -> None:
+    with pytest.raises(ConfigError, match=r"^engine\.api_key_env=NO_SUCH_KEY: .* is not set"):
+        answers(played.url, api_key_env="NO_SUCH_KEY")
+
+
+def test_a_model_that_is_not_served_is_said(played: Played) -> None:
+    played.models = [{"id": f"m{number}"} for number in range(7)]
+    expected = r"^engine\.served_model=other: .* serves m0, m1, m2, m3, m4 and 2 more; name one"
+    with pytest.raises(UnavailableError, match=expected):
+        answers(played.url, served_model="other")
+    with pytest.raises(UnavailableError, match=r"^engine\.served_model=None: "):
+        answers(played.url)
+    played.answers = [chats({"content": "2"})]
+    assert len(answers(played.url, served_model="m3")) == 1
+    assert played.asked[0]["model"] == "m3"
+
+
+def test_a_context_that_is_too_short_is_said(played: Played) -> None:
+    played.models = [{"id": "hosted", "owned_by": "vllm", "max_model_len": 500}]
+    with pytest.raises(UnavailableError, match=r"context is 500 tokens, the protocol needs 999"):
+        answers(played.url)
+
+
+# --- what is known of it ------------------------------------------------------------------------
+
+
+def test_what_a_stranger_runs_on_is_unknown(played: Played) -> None:
+    knobs = config(played.url)
+    with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 9) as engine:
+        info = engine.info()
+    assert (info.device, info.device_name, info.version) == ("remote", "unknown", "unknown")
+    assert (info.weights_sha256, info.peak_memory_bytes, info.load_s) == (None, None, None)
+    assert info.serving is None
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"base_url": "127.0.0.1:8000/v1"},
+        {"base_url": "ftp://127.0.0.1/v1"},
+        {"base_url": f"http://me:{KEY}@127.0.0.1/v1"},
+        {"base_url": f"http://127.0.0.1/v1?key={KEY}"},
+        {"base_url": "http://127.0.0.1/v1", "extra_body": {"temperature": 0}},
+        {"base_url": "http://127.0.0.1/v1", "api_key": KEY},
+    ],
+)
+def test_what_must_not_be_configured_is_refused(knobs) -> None:
+    with pytest.raises(ValidationError):
+        OpenaiConfig(kind="openai", **knobs)
+
+
+def test_a_run_from_end_to_end_keeps_the_key_to_itself(played: Played, tmp_path: Path) -> None:
+    played.answers = [
+        refuses(400, f"who uses {KEY}?"),
+        refuses(400, f"who uses {KEY}?"),
+        chats({"reasoning": "Hm."}, {"content": "It is \\boxed{2}."}),
+    ]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", "engine=openai", f"engine.base_url={played.url}",
+         "engine.mode=chat", "engine.api_key_env=PLAYED_KEY", "engine.concurrency=1",
+         "model=remote", "model.name=hosted", "tasks=[math_mini:3]", "protocol=greedy",
+         "pricing=api_deepseek_r1", "limits.max_error_fraction=1", f"results_dir={tmp_path}"],
+        capture_output=True, text=True, check=False, cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    result = json.loads((folder / "result.json").read_text("utf-8"))
+    assert result["manifest"]["sessions"][0]["engine"]["device"] == "remote"
+    assert any(each["metric"] == "cost.api" and each["value"] for each in result["estimates"])
+    for text in (done.stdout, done.stderr, *(f.read_text("utf-8") for f in folder.iterdir())):
+        assert KEY not in text
