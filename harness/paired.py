@@ -96,8 +96,8 @@ def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
     problem differs it gives Tango's interval for paired proportions (Statistics in Medicine 1998,
     17:891), ±z²/(n + z²), and the usual one where many do. In simulations with 164 problems it
     covers 93 to 97 % at p = 0.02 to 0.985, with equal and with unequal sides, for 1 and 4 samples.
-    Agresti and Min's interval, generalised, covered 90 to 99 %, and Wald's has no width where
-    nothing differs.
+    Agresti and Min's, generalised, covered as little as 90 % with 50 problems and unequal sides
+    (this one 94 % there), and Wald's has no width where nothing differs.
     """
     if pairs.n == 0:
         return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
@@ -335,18 +335,18 @@ def _drawn_sums(table: Floats, draws: int, seed: int) -> Iterator[Floats]:
     rng, n = np.random.default_rng(seed), len(table)
     chunk = max(1, CHUNK_ELEMENTS // n)
     for start in range(0, draws, chunk):
-        size = min(chunk, draws - start)
-        yield rng.multinomial(n, np.full(n, 1 / n), size=size) @ table
+        drawn = rng.integers(0, n, size=(min(chunk, draws - start), n))
+        yield np.stack([column[drawn].sum(axis=1) for column in table.T], axis=1)
 
 
 def normal_quantile(probability: float) -> float:
     """Of the standard normal distribution, by SciPy."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    return float(norm.ppf(probability))
+    return float(ndtri(probability))
 
 
 def _normal_cdf(z: float) -> float:
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return float(norm.cdf(z))
+    return float(ndtr(z))
