@@ -57,6 +57,7 @@ _ROW_SPACING = re.compile(r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]")
 _DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
 _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
+_TYPED_DOTS = re.compile(r"(?<=[\d,])\s*\.{3,}")
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
 
@@ -105,6 +106,7 @@ def _plain(latex: str) -> str:
         text.translate(UNICODE).replace("**", "^").replace(">=", "\\geq ").replace("<=", "\\leq ")
     )
     text = _ROW_SPACING.sub(r"\\\\", text)
+    text = _TYPED_DOTS.sub(r" \\ldots ", text)
     text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
     if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
         return text.replace(" ", "")
