@@ -164,7 +164,8 @@ def _launch(arguments: list[str], environment: Mapping[str, str], log_file: Path
     # Whoever shares this machine cannot use the server without it, and we cannot take another
     # server for ours.
     key = secrets.token_urlsafe(24)
-    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    # -P: a folder named vllm in the working directory is not meant.
+    command = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         stream = log_file.open("ab")

@@ -1,6 +1,7 @@
 """Two real models for the engines, and each engine loaded once."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -8,15 +9,17 @@ from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from harness.engines.base import Engine
 from harness.engines.build import EngineConfig, build_engine
+from harness.engines.openai_engine import OpenaiConfig
 from harness.engines.replay_engine import ReplayConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_engine import VllmConfig
+from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngine
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, GenerationRequest, Sampling
@@ -101,8 +104,42 @@ def vllm_engine(tiny: ResolvedModel) -> Iterator[Engine]:
         yield engine
 
 
+def vllm_server_config(**args: Any) -> VllmServerConfig:
+    """The same vLLM as a server."""
+    knobs = vllm_config(**args)
+    return VllmServerConfig(kind="vllm_server", dtype=knobs.dtype, args=knobs.args)
+
+
+@pytest.fixture(scope="session")
+def vllm_server_engine(tiny: ResolvedModel) -> Iterator[Engine]:
+    with open_engine(vllm_server_config(), tiny, TINY_CONTEXT) as engine:
+        yield engine
+
+
+def attached(engine: Engine, mode: Literal["tokens", "chat"]) -> OpenaiConfig:
+    """A configuration that attaches to the server that an engine has started."""
+    assert isinstance(engine, VllmServerEngine)
+    os.environ["CONTRACT_API_KEY"] = engine.server.api_key
+    return OpenaiConfig(
+        kind="openai",
+        base_url=f"{engine.server.root}/v1",
+        mode=mode,
+        api_key_env="CONTRACT_API_KEY",
+    )
+
+
+@pytest.fixture(scope="session")
+def openai_engine(vllm_server_engine: Engine, tiny: ResolvedModel) -> Iterator[Engine]:
+    with open_engine(attached(vllm_server_engine, "tokens"), tiny, TINY_CONTEXT) as engine:
+        yield engine
+
+
+def _needs_vllm(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.vllm)
+
+
 @pytest.fixture(
-    scope="session", params=["transformers", pytest.param("vllm", marks=pytest.mark.vllm)]
+    scope="session", params=["transformers", _needs_vllm("vllm"), _needs_vllm("vllm_server")]
 )
 def live(request: pytest.FixtureRequest) -> Engine:
     """Every engine that computes."""
@@ -112,7 +149,7 @@ def live(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(
     scope="session",
-    params=["transformers", "replay", pytest.param("vllm", marks=pytest.mark.vllm)],
+    params=["transformers", "replay", *map(_needs_vllm, ("vllm", "vllm_server", "openai"))],
 )
 def serve(
     request: pytest.FixtureRequest, tiny: ResolvedModel, tmp_path_factory: pytest.TempPathFactory

@@ -11,19 +11,23 @@ from time import monotonic, sleep
 import pytest
 
 from harness.engines.base import Engine
+from harness.engines.build import build_engine
 from harness.engines.transformers_engine import TransformersConfig
-from harness.errors import GenerationError
+from harness.errors import ConfigError, GenerationError
 from harness.models import ResolvedModel
-from harness.records import Completion, GenerationRequest
+from harness.prompts import Codec
+from harness.records import Completion, GenerationRequest, MathReference, Problem
 from tests.contract.conftest import (
     STOP_IDS,
     TINY_CONTEXT,
     Serve,
     ask,
+    attached,
     by_id,
     first_of,
     open_engine,
     vllm_config,
+    vllm_server_config,
 )
 
 # transformers and vLLM warn about much that is not ours to change.
@@ -232,28 +236,112 @@ def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
     assert set(multiprocessing.active_children()) <= before
 
 
+@pytest.mark.vllm
+def test_a_servers_death_keeps_what_was_yielded_before(tiny: ResolvedModel, tmp_path: Path) -> None:
+    """The engine behind it is killed in the middle; the whole group is gone afterwards."""
+    import psutil
+
+    codec = Codec.load(tiny)
+    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(60)]
+    completions: list[Completion] = []
+    config = vllm_server_config(max_num_seqs=4)
+    with build_engine(config, tiny, codec, monotonic, TINY_CONTEXT, tmp_path) as engine:
+        started = [psutil.Process(pid) for pid in engine.server.pids()]
+        behind = max(started[0].children(), key=lambda child: child.memory_info().rss)
+
+        def kill_after_the_first() -> None:
+            for completion in engine.generate(requests):
+                completions.append(completion)
+                behind.kill()
+
+        with pytest.raises(GenerationError, match=r"vllm's server .*\(log: .*vllm_server.log\)"):
+            kill_after_the_first()
+        assert engine.info().serving.steps > 0
+    assert 1 <= len(completions) < len(requests)
+    assert completions[0].completion_tokens >= 1
+    assert not list(filter(_runs, started))
+
+
+@pytest.mark.vllm
+def test_a_server_that_cannot_start_says_why(tiny: ResolvedModel, tmp_path: Path) -> None:
+    config = vllm_server_config(max_num_seqs=8, max_num_batched_tokens=4)
+    engine = build_engine(config, tiny, Codec.load(tiny), monotonic, TINY_CONTEXT, tmp_path)
+    with pytest.raises(ConfigError) as caught, engine:
+        pass
+    message = str(caught.value)
+    assert message.startswith("engine=vllm_server: the server ended with status 1 while it started")
+    assert "max_num_batched_tokens" in message
+    assert "\n" not in message
+    assert str(tmp_path / "vllm_server.log") in message
+
+
+@pytest.mark.vllm
+def test_what_a_server_counts_is_told(vllm_server_engine: Engine, openai_engine: Engine) -> None:
+    requests = [ask(n, max_new_tokens=60, temperature=1.0, seed=n) for n in range(30)]
+    before = openai_engine.info().serving
+    made = sum(each.completion_tokens for each in vllm_server_engine.generate(requests))
+    after = openai_engine.info().serving
+    steps = after.steps - before.steps
+    assert 0 < steps < made  # more than one request was in a step
+    assert after.preemptions == 0
+    assert after.draft_tokens is None
+    assert after.prefix_cache_queried_tokens > before.prefix_cache_queried_tokens
+
+
+@pytest.mark.vllm
+def test_the_servers_own_template_asks_the_same(
+    vllm_server_engine: Engine, tiny: ResolvedModel
+) -> None:
+    """In chat mode the server renders; what it is asked and what it answers are the same."""
+    codec = Codec.load(tiny)
+    requests = []
+    for number in range(8):
+        reference = MathReference(answer="0")
+        problem = Problem(problem_id=f"p/{number}", question=f"{number}?", reference=reference)
+        prompt = codec.prompt(problem, "What is {question}", chat=True, force_think=False)
+        requests.append(
+            ask(number, max_new_tokens=40).model_copy(
+                update={
+                    "prompt_token_ids": prompt.token_ids,
+                    "prompt_opened_think": prompt.opened_think,
+                    "user_text": prompt.user_text,
+                }
+            )
+        )
+    with open_engine(attached(vllm_server_engine, "chat"), tiny, TINY_CONTEXT) as engine:
+        chatted = by_id(list(engine.generate(requests)))
+    for expected in vllm_server_engine.generate(requests):
+        got = chatted[expected.request_id]
+        assert got.text == expected.text
+        assert got.prompt_tokens == expected.prompt_tokens
+        assert got.completion_tokens == expected.completion_tokens
+        assert got.finish_reason == expected.finish_reason
+
+
 KILLED = """
 import sys
 sys.path.insert(0, sys.argv[2])
 import psutil
 from harness.models import ResolvedModel
-from tests.contract.conftest import TINY_CONTEXT, open_engine, vllm_config
+from tests.contract.conftest import TINY_CONTEXT, open_engine, vllm_config, vllm_server_config
 model = ResolvedModel(name="tiny-qwen2", path=sys.argv[1], revision=None, sha256=None)
-with open_engine(vllm_config(), model, TINY_CONTEXT):
+config = {"vllm": vllm_config, "vllm_server": vllm_server_config}[sys.argv[3]]()
+with open_engine(config, model, TINY_CONTEXT):
     print(*(each.pid for each in psutil.Process().children(recursive=True)), flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.mark.vllm
-def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel) -> None:
+@pytest.mark.parametrize("kind", ["vllm", "vllm_server"])
+def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel, kind) -> None:
     """Otherwise it holds its memory for ever, and the resumed run finds none."""
     import psutil
 
     vllm_config()
     root = str(Path(__file__).resolve().parents[2])
     with subprocess.Popen(
-        [sys.executable, "-c", KILLED, tiny.path, root],
+        [sys.executable, "-c", KILLED, tiny.path, root, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
