@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -154,7 +154,9 @@ def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
             break
     else:
         known = Pricing(name="none")
-    added = {basis: getattr(known, basis) or getattr(pricing, basis) for basis in BASES}
+    added: dict[str, Any] = {
+        basis: getattr(known, basis) or getattr(pricing, basis) for basis in BASES
+    }
     return known.model_copy(update=added)
 
 

@@ -105,8 +105,8 @@ def _purpose(task: PlannedTask, protocol: ProtocolConfig) -> list[str]:
 def _advice(plan: Plan, margin: float) -> str:
     samples = samples_that_decide(plan, margin)
     if samples is None:
-        most = 1 if plan.is_greedy else MOST_SAMPLES
-        return f"nor can all {plan.benchmark_size} problems with {most} samples; widen the margin"
+        most = "" if plan.is_greedy else f" with {MOST_SAMPLES} samples"
+        return f"nor can all {plan.benchmark_size} problems{most}; widen the margin"
     return (
         f"all {plan.benchmark_size} problems with protocol.samples_per_problem={samples} "
         "would be enough"

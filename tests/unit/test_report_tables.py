@@ -1,0 +1,179 @@
+"""What people read of a plan and of a run: the words and figures of the tables."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from harness.config import ProtocolConfig, PurposeConfig
+from harness.energy import Energy
+from harness.manifest import BudgetCost, BudgetPoint, RunResult
+from harness.records import Estimate
+from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
+from harness.report.summary import budget_table, print_summary
+
+BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
+SAMPLED = ProtocolConfig(
+    name="test",
+    temperature=0.6,
+    top_p=0.95,
+    top_k=None,
+    max_new_tokens=1024,
+    max_prompt_tokens=100,
+    samples_per_problem=4,
+    chat=True,
+    force_think=False,
+)
+SINGLE = SAMPLED.model_copy(update={"samples_per_problem": 1})
+GREEDY = SINGLE.model_copy(update={"temperature": 0.0})
+PURPOSE = PurposeConfig(published_fraction=0.928, margin_fraction=0.03)
+
+
+def text_of(table) -> list[str]:
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(table)
+    return [" ".join(line.split()) for line in console.export_text().splitlines()]
+
+
+def math500(problems: int, purpose: PurposeConfig | None = PURPOSE) -> PlannedTask:
+    return PlannedTask(f"math500:{problems}", problems, 500, purpose)
+
+
+# --- a plan ------------------------------------------------------------------------------------
+
+
+def test_a_plan_shows_the_worst_case_and_a_good_score_unless_one_is_expected() -> None:
+    lines = text_of(forecast_table([math500(100, None), math500(500)], SAMPLED))
+    assert [line.split()[1] for line in lines[2:]] == ["50", "90", "92.8"]
+    # 1.96 standard errors of 0.41 and 0.91 points, and 2.80 of sqrt(0.41² + 0.43²)
+    assert lines[4] == "math500:500 92.8 % ± 0.8 ± 1.8 1.7 1.7"
+
+
+def test_too_few_problems_to_find_anything_say_none() -> None:
+    lines = text_of(forecast_table([PlannedTask("math_mini:3", 3, 12, None)], SINGLE))
+    assert lines[2].split()[-2] == "none"
+
+
+def test_a_plan_that_decides_gives_no_warning() -> None:
+    notes = forecast_notes([math500(500)], SAMPLED)
+    assert notes[2:] == [
+        "purpose    math500:500 against 92.8 % ± 3 points: the same if at most 2 points apart, "
+        "which a true equal is in 100 % of runs"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "margin", "advice"),
+    [
+        (SINGLE, 0.03, "all 500 problems with protocol.samples_per_problem=2 would be enough"),
+        (SINGLE, 0.001, "nor can all 500 problems with 64 samples; widen the margin"),
+        (GREEDY, 0.001, "nor can all 500 problems; widen the margin"),
+    ],
+)
+def test_a_subset_that_cannot_decide_is_warned_of(
+    protocol: ProtocolConfig, margin: float, advice: str
+) -> None:
+    purpose = PURPOSE.model_copy(update={"margin_fraction": margin})
+    warning = forecast_notes([math500(100, purpose)], protocol)[-1]
+    assert warning == f"WARNING    math500:100 cannot decide that: {advice}"
+
+
+def test_a_plan_says_what_one_sample_leaves_unknown() -> None:
+    assert "tell decoding noise from difficulty" in forecast_notes([math500(100, None)], SINGLE)[2]
+    assert "greedy: the same" in forecast_notes([math500(100, None)], GREEDY)[2]
+    assert len(forecast_notes([math500(100, None)], SAMPLED)) == 2
+
+
+def test_what_is_assumed_is_what_the_purpose_says() -> None:
+    tasks = [math500(100, PurposeConfig(expected_correlation=0.8)), math500(50, None)]
+    assert "rho = 0.5, 0.8;" in forecast_notes(tasks, SAMPLED)[0]
+
+
+# --- a run -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def baseline() -> RunResult:
+    text = (BASELINES / "smollm2_135m_standard_vllm.json").read_text(encoding="utf-8")
+    return RunResult.model_validate_json(text)
+
+
+def shown(result: RunResult, capsys) -> list[str]:
+    print_summary(result, Path("folder"), ())
+    return [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_each_interval_says_which_question_it_answers(baseline: RunResult, capsys) -> None:
+    lines = shown(baseline, capsys)
+    assert "95 %, all of this benchmark unknown, greedy 0.0 to 3.7 %" in lines
+    assert "95 %, new problems like it 2.9 to 10.1 % 0.0 to 3.7 %" in lines
+    assert "energy unknown: it was not recorded" in lines
+
+
+def test_several_samples_show_both_intervals_and_rho(baseline: RunResult, capsys) -> None:
+    protocol = baseline.manifest.config.protocol.model_copy(update={"samples_per_problem": 4})
+    config = baseline.manifest.config.model_copy(update={"protocol": protocol})
+    session = baseline.manifest.sessions[0].model_copy(
+        update={"energy_joules": 1000.0, "energy_source": "RAPL, package 0"}
+    )
+    manifest = baseline.manifest.model_copy(update={"config": config, "sessions": (session,)})
+    assert manifest.energy == Energy(1000.0, "RAPL, package 0")
+    one = {"unit": "fraction", "n": 164, "method": "by hand", "task": "humaneval"}
+    estimates = (
+        Estimate(metric="accuracy", value=0.5, low=0.4, high=0.6, **one),
+        Estimate(metric="accuracy.fixed_benchmark", value=0.5, low=0.45, high=0.55, **one),
+        Estimate(metric="within_problem_correlation", value=0.456, **one),
+        Estimate(
+            metric="joules_per_output_token", value=0.25, unit="J/token", n=9, method="by hand"
+        ),
+    )
+    lines = shown(
+        baseline.model_copy(update={"manifest": manifest, "estimates": estimates}), capsys
+    )
+    assert "95 %, all of this benchmark 45.0 to 55.0 % unknown" in lines
+    assert "95 %, new problems like it 40.0 to 60.0 % unknown" in lines
+    assert "rho, samples of one problem 0.46 unknown" in lines
+    assert "energy 1,000 J, 0.25 J/token (RAPL, package 0)" in lines
+
+
+def point(budget: int, solved: int, usd: float, further: float | None, task=None) -> BudgetPoint:
+    accuracy = Estimate(
+        metric="accuracy", value=solved / 10, unit="fraction", n=10, method="by hand", task=task
+    )
+    cost = BudgetCost(
+        basis="rented",
+        usd=usd,
+        usd_per_solved=usd / solved if solved else None,
+        usd_per_further_solved=further,
+        method="by hand",
+    )
+    return BudgetPoint(
+        task=task,
+        budget_tokens=budget,
+        samples=10,
+        ended=10,
+        solved=solved,
+        completion_tokens=budget,
+        accuracy=None if task is None else accuracy,
+        costs=(cost,),
+    )
+
+
+def test_the_budget_table_shows_where_a_budget_makes_a_difference(baseline: RunResult) -> None:
+    assert budget_table(baseline) is None  # all nine are solved within 128 tokens
+    curve = [
+        point(budget, solved, usd, further, task)
+        for task in (None, "humaneval", "math500")
+        for budget, solved, usd, further in (
+            (128, 0, 1.0, None),
+            (256, 2, 1.5, 0.25),
+            (400, 5, 3.0, 0.5),
+        )
+    ]
+    table = budget_table(baseline.model_copy(update={"budget_curve": tuple(curve)}))
+    assert table is not None
+    assert text_of(table)[2:] == [
+        "256 20.0 % 20.0 % 1.5 0.75 0.25",
+        "400 50.0 % 50.0 % 3 0.6 0.5",
+    ]
