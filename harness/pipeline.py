@@ -26,6 +26,7 @@ from harness.records import (
     Sampling,
     Verdict,
 )
+from harness.redaction import redact
 from harness.scorers.base import Scorer
 from harness.store import Run
 
@@ -212,7 +213,8 @@ def generate(
     while left:
         try:
             with open_engine() as engine:
-                for completion in _with_one_retry(engine, list(left.values())):
+                for raw in _with_one_retry(engine, list(left.values())):
+                    completion = _without_secrets(raw)
                     run.completions.append(completion)
                     del left[completion.request_id]
                     observer.on_completion(completion)
@@ -227,6 +229,13 @@ def generate(
             if left:
                 missing = next(iter(left))
                 raise GenerationError(f"the engine never answered {len(left)} requests ({missing})")
+
+
+def _without_secrets(completion: Completion) -> Completion:
+    """The model's text is its own; what an engine says of a failure may hold a token."""
+    if completion.error is None:
+        return completion
+    return completion.model_copy(update={"error": redact(completion.error)})
 
 
 def _with_one_retry(engine: Engine, requests: list[GenerationRequest]) -> Iterator[Completion]:

@@ -96,6 +96,44 @@ def test_a_signal_stops_in_order_and_the_same_command_goes_on(
     assert (texts(folder), verdicts(folder)) == undisturbed
 
 
+JUMPING = """
+import random, time
+_true_time, _chance = time.time, random.Random(0)
+time.time = lambda: _true_time() + 86400 * (_chance.random() - 0.5)
+"""
+
+
+def test_a_clock_that_is_set_back_and_forth_moves_no_figure(
+    tiny_model, tmp_path, harness, undisturbed
+):
+    (tmp_path / "sitecustomize.py").write_text(JUMPING)
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    program = "import time; print(*(time.time() for _ in range(9)))"
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    ).stdout.split()
+    assert said != sorted(said), "the clock does not jump"
+    began_s = time.monotonic()
+    done = harness(*tiny_run(tiny_model), PYTHONPATH=path)
+    took_s = time.monotonic() - began_s
+    assert done.returncode == 0, done.stderr
+    folder = Path(last_line(done)["path"])
+    assert (texts(folder), verdicts(folder)) == undisturbed
+    for each in records(folder, "completions"):
+        moments = [each[name] for name in ("queued_s", "started_s", "first_token_s", "finished_s")]
+        assert moments == sorted(moments)
+        assert 0 <= moments[0] <= moments[-1] <= took_s
+    assert all(0 <= each["wall_s"] <= took_s for each in records(folder, "verdicts"))
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    lasted = {e["metric"]: e["value"] for e in result["estimates"] if e["unit"] == "s"}
+    assert lasted
+    assert all(0 <= value <= took_s for value in lasted.values() if value is not None), lasted
+
+
 @pytest.mark.parametrize("after_s", [0.7, 1.6, 2.6, 3.6])
 def test_a_signal_is_never_swallowed(tiny_model, tmp_path, after_s):
     """Wherever it arrives while libraries are being imported and a model is loaded."""
