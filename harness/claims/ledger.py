@@ -201,6 +201,7 @@ def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Name
 def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
     where = f"score/{table.id}.yaml"
     yield from names.check(where, "protocol", "protocol", table.protocol)
+    yield from names.check(where, "experiment", "experiment", table.experiment)
     for column in table.columns:
         yield from names.check(where, f"columns.{column.name}.task", "task", column.task)
         yield from _check_metric(where, f"columns.{column.name}.metric", column.metric)

@@ -94,6 +94,8 @@ class ScoreTable(Record):
     """By the model's maker, by somebody else, or of other models, to check the harness by."""
     protocol: str | None
     """The file of ``conf/protocol`` under which a run is set against it."""
+    experiment: str | None = None
+    """The file of ``conf/experiment`` that makes the runs; None: a run of its own for each."""
     published_protocol: Line
     """What the source says of how it was done."""
     source: Line

@@ -1,0 +1,216 @@
+"""Small models in R1's place: a proxy against its dense counterpart, a cost, a home PC."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.claims.claim import CostBelowPrice, HomePc, ProxyRatio
+from harness.claims.repetitions import (
+    MECHANISM,
+    Ratio,
+    Setting,
+    by_seed,
+    setting_of,
+    sort_out,
+    value_of,
+)
+from harness.claims.runs import ClaimRun, Wanted, unfit
+from harness.claims.scores import at_most, challenge_p, not_comparable, quality
+from harness.claims.verdict import Decision, Evidence
+from harness.derive.published import precisions
+from harness.derive.size import weight_bytes
+from harness.replication import lower_bound
+
+
+def proxy_ratios(block: ProxyRatio, runs: Sequence[ClaimRun]) -> list[Evidence]:
+    """A verdict for each setting in which both models ran; they must agree."""
+    models = (block.model, block.baseline)
+    wanted = Wanted(block.task, block.metric, block.protocol, models, is_score=False)
+    fitting, evidence = sort_out(runs, wanted)
+    settings: dict[Setting, dict[str, list[ClaimRun]]] = defaultdict(lambda: defaultdict(list))
+    for run in fitting:
+        settings[setting_of(run, block.task)][run.model.name].append(run)
+    for setting, sides in sorted(settings.items(), key=str):
+        proxy, dense = (by_seed(sides.get(name, [])) for name in models)
+        seeds = sorted(proxy.keys() & dense.keys())
+        if seeds:
+            evidence.append(_proxy_ratio(block, setting, [(proxy[s], dense[s]) for s in seeds]))
+            continue
+        evidence += [
+            not_comparable(
+                run, f"no run of the other model with seed {run.seed} at {setting.words()}"
+            )
+            for side in sides.values()
+            for run in side
+        ]
+    return evidence
+
+
+def _proxy_ratio(
+    block: ProxyRatio, setting: Setting, pairs: Sequence[tuple[ClaimRun, ClaimRun]]
+) -> Evidence:
+    values = [tuple(value_of(run, block.metric, block.task) for run in pair) for pair in pairs]
+    ratio = Ratio(tuple(float(np.log(mine / other)) for mine, other in values))
+    found = ratio.interval(0.95)
+    verdict: Decision = "inconclusive"
+    if found is not None and (found[0] > 1 or found[1] < 1):
+        verdict = "reproduced" if (found[0] > 1) == (block.better == "more") else "challenged"
+    return Evidence(
+        kind="run",
+        text=f"{block.model} against {block.baseline}, {setting.words()}: {block.metric} "
+        f"{ratio.words()}",
+        verdict=verdict,
+        tag="value" if verdict == "challenged" else None,
+        run_ids=tuple(run.run_id for pair in pairs for run in pair),
+        model=block.model,
+        numbers={
+            "ratio": ratio.value,
+            "repetitions": len(pairs),
+            block.model: float(np.mean([mine for mine, _ in values])),
+            block.baseline: float(np.mean([other for _, other in values])),
+        },
+        arithmetic="geometric mean of the ratios of runs with the same seed",
+        intervals=ratio.bounds("ratio"),
+        p=challenge_p(lambda level: ratio.excludes((1.0, 1.0), level))
+        if verdict == "challenged"
+        else None,
+        caveats=(MECHANISM,),
+    )
+
+
+# --- cost below a price -----------------------------------------------------------------------
+
+
+def costs(block: CostBelowPrice, runs: Sequence[ClaimRun]) -> list[Evidence]:
+    """A verdict of each run; where they differ, it depends on the load."""
+    wanted = Wanted(block.task, block.metric, block.protocol, block.models, is_score=False)
+    fitting, evidence = sort_out(runs, wanted)
+    return evidence + [_cost(block, run) for run in fitting]
+
+
+def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
+    value, price = value_of(run, block.metric, block.task), block.price_usd_per_million_tokens
+    load = run.value("mean_concurrency", block.task)
+    verdict: Decision = "reproduced" if value < price else "challenged"
+    words = "unknown" if load is None else f"{load:.1f}"
+    estimate = run.estimate(block.metric, block.task)
+    return Evidence(
+        kind="run",
+        text=f"{run.model.name}: {value:.3g} USD for a million output tokens against {price:g} "
+        f"({block.price_of}), {words} answers under way at once",
+        verdict=verdict,
+        tag="value" if verdict == "challenged" else None,
+        run_ids=(run.run_id,),
+        model=run.model.name,
+        numbers={"usd_per_million_output_tokens": value, "price": price, "mean_concurrency": load},
+        arithmetic=estimate.method if estimate else None,
+        caveats=("one measurement, without an interval; people and idle time come on top",),
+    )
+
+
+# --- a home PC --------------------------------------------------------------------------------
+
+
+def home_pcs(block: HomePc, runs: Sequence[ClaimRun]) -> list[Evidence]:
+    """A verdict of each model that has runs; any that meets all conditions decides.
+
+    The score is of a run of the whole benchmark on whatever device, memory and speed are of a
+    run on a CPU that answers one request at a time, with weights as wide.
+    """
+    wanted = Wanted(block.task, block.metric, block.protocol, block.models)
+    scores, evidence = [], []
+    speeds = []
+    for run in runs:
+        why = unfit(run, wanted)
+        speed_why = unfit(run, wanted._replace(is_score=False, metric="output_tokens_per_s"))
+        if not speed_why and (run.engine and run.engine.device == "cpu" and run.batch_size == 1):
+            speeds.append(run)
+        elif why:
+            evidence.append(not_comparable(run, why))
+        else:
+            scores.append(run)
+    for model in block.models:
+        mine = [[run for run in each if run.model.name == model] for each in (scores, speeds)]
+        if any(mine):
+            evidence.append(_home_pc(block, model, mine[0], mine[1]))
+    return evidence
+
+
+def _home_pc(
+    block: HomePc, model: str, scores: Sequence[ClaimRun], speeds: Sequence[ClaimRun]
+) -> Evidence:
+    parts = [_good_enough(block, scores), _fast_enough(block, speeds), _small_enough(block, speeds)]
+    answers = [part.holds for part in parts]
+    verdict: Decision = "inconclusive"
+    if all(answers):
+        verdict = "reproduced"
+    elif False in answers[:2]:
+        verdict = "challenged"
+    caveats = [caveat for run in scores for caveat in quality(run, block.task)]
+    if scores and all(at_most("reproduced", run, block.task) != "reproduced" for run in scores):
+        verdict = "inconclusive"
+    caveats += [f"the speed is that of {run.engine.device_name}" for run in speeds if run.engine]
+    return Evidence(
+        kind="run",
+        text=f"{model}: {'; '.join(part.words for part in parts)}",
+        verdict=verdict,
+        tag="value" if verdict == "challenged" else None,
+        run_ids=tuple(run.run_id for run in (*scores, *speeds)),
+        model=model,
+        numbers={name: value for part in parts for name, value in part.numbers.items()},
+        caveats=tuple(dict.fromkeys(caveats)),
+    )
+
+
+class Condition(NamedTuple):
+    """One of those that make a home PC; None where a run is missing."""
+
+    holds: bool | None
+    words: str
+    numbers: Mapping[str, float | None]
+
+
+def _good_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+    least = (block.reference_percent - block.margin_points) / 100
+    lows = [low for run in runs if (low := lower_bound(*run.counts(block.task))) is not None]
+    if not lows:
+        return Condition(None, "no run of the whole benchmark", {"score_low": None})
+    low = max(lows)
+    word = "above" if low > least else "not above"
+    words = f"score at least {100 * low:.1f} % (95 %), {word} {100 * least:.1f}"
+    return Condition(low > least, words, {"score_low": low, "score_needed": least})
+
+
+def _fast_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+    rates = [value_of(run, "output_tokens_per_s", block.task) for run in runs]
+    if not rates:
+        return Condition(None, "no run of one stream on a CPU", {"output_tokens_per_s": None})
+    rate, least = min(rates), block.min_output_tokens_per_s
+    words = f"{rate:.1f} tokens/s on a CPU, {'' if rate >= least else 'not '}the {least:g} needed"
+    return Condition(rate >= least, words, {"output_tokens_per_s": rate})
+
+
+def _small_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+    sizes = [size for run in runs if (size := _memory_bytes(block, run)) is not None]
+    if not sizes:
+        return Condition(None, "memory unknown", {"memory_bytes": None})
+    size, limit = max(sizes), block.cpu_memory_bytes
+    words = (
+        f"{size / 1e9:.1f} GB of memory, {'' if size <= limit else 'not '}within {limit / 1e9:g}"
+    )
+    # Too much at this width says nothing of narrower weights.
+    return Condition(True if size <= limit else None, words, {"memory_bytes": size})
+
+
+def _memory_bytes(block: HomePc, run: ClaimRun) -> float | None:
+    """Weights and cache by arithmetic, or what the run held at its height, whichever is more."""
+    engine, model = run.engine, run.model
+    if engine is None or model.parameters is None or model.shape is None:
+        return None
+    bits = {"float32": 32.0}.get(engine.dtype, precisions()["bf16"].bits_per_weight)
+    cache = model.shape.kv_bytes_per_token(int(bits // 8)) * block.context_tokens
+    weights = weight_bytes(model.parameters, bits)
+    assert weights is not None, "their number is known"
+    return max(weights + cache, engine.peak_memory_bytes or 0)

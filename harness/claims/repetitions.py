@@ -1,0 +1,118 @@
+"""A speed is one number of a run: its spread is that of repetitions, and it holds for a setting.
+
+Repetitions are runs that differ in their seed and in nothing else. They are paired by seed, and
+the logarithms of their ratios have a t-interval.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.claims.runs import ClaimRun, Wanted, unfit
+from harness.claims.scores import not_comparable
+from harness.claims.verdict import Bounds, Evidence
+
+MECHANISM = "shows the mechanism in a small model; what it comes to in R1 it cannot show"
+
+
+class Setting(NamedTuple):
+    """All that must be the same for two speeds to be set against each other."""
+
+    selection: str
+    batch_size: int | None
+    engine: str
+    version: str
+    device: str
+    device_count: int
+
+    def words(self) -> str:
+        """For people."""
+        batch = (
+            "batch as the engine likes" if self.batch_size is None else f"batch {self.batch_size}"
+        )
+        return f"{batch}, {self.selection}, {self.device_count} x {self.device}"
+
+
+class Ratio(NamedTuple):
+    """How many times as much, from paired repetitions."""
+
+    logs: tuple[float, ...]
+    """Logarithm of the ratio in each repetition."""
+
+    @property
+    def value(self) -> float:
+        """Geometric mean."""
+        return float(np.exp(np.mean(self.logs)))
+
+    def interval(self, confidence: float) -> tuple[float, float] | None:
+        """Student's t over repetitions; None for fewer than two."""
+        from scipy.stats import t
+
+        n = len(self.logs)
+        if n < 2:  # noqa: PLR2004 - a spread takes two
+            return None
+        middle = float(np.mean(self.logs))
+        half = float(t.isf((1 - confidence) / 2, n - 1) * np.std(self.logs, ddof=1) / np.sqrt(n))
+        return float(np.exp(middle - half)), float(np.exp(middle + half))
+
+    def excludes(self, band: tuple[float, float], confidence: float = 0.95) -> bool:
+        """Whether the interval lies wholly outside a band."""
+        found = self.interval(confidence)
+        return found is not None and (found[1] < band[0] or found[0] > band[1])
+
+    def bounds(self, of: str, confidence: float = 0.95) -> tuple[Bounds, ...]:
+        """As evidence has it."""
+        found = self.interval(confidence)
+        if found is None:
+            return ()
+        return (Bounds(low=found[0], high=found[1], confidence=confidence, of=of),)
+
+    def words(self) -> str:
+        """For people."""
+        found = self.interval(0.95)
+        if found is None:
+            return f"{self.value:.2f} times (one repetition: no interval)"
+        return f"{self.value:.2f} times (95 % {found[0]:.2f} to {found[1]:.2f})"
+
+
+def setting_of(run: ClaimRun, task: str) -> Setting:
+    """Of a run that fits."""
+    engine, asked = run.engine, run.task(task)
+    assert engine is not None, "a complete run has an engine"
+    assert asked is not None, "unfit has seen to it"
+    return Setting(
+        selection=asked.selection,
+        batch_size=run.batch_size,
+        engine=engine.name,
+        version=engine.version,
+        device=engine.device_name,
+        device_count=engine.device_count,
+    )
+
+
+def sort_out(runs: Sequence[ClaimRun], wanted: Wanted) -> tuple[list[ClaimRun], list[Evidence]]:
+    """Those that fit, and why the others do not."""
+    fitting, others = [], []
+    for run in runs:
+        why = unfit(run, wanted)
+        if why:
+            others.append(not_comparable(run, why))
+        else:
+            fitting.append(run)
+    return fitting, others
+
+
+def by_seed(runs: Iterable[ClaimRun]) -> dict[int, ClaimRun]:
+    """One repetition of each seed; of several the first by id, whatever its figure."""
+    found: dict[int, ClaimRun] = {}
+    for run in sorted(runs, key=lambda run: run.run_id):
+        found.setdefault(run.seed, run)
+    return found
+
+
+def value_of(run: ClaimRun, metric: str, task: str) -> float:
+    """Of a run that fits."""
+    value = run.value(metric, task)
+    assert value is not None, "unfit has seen to it"
+    return value

@@ -1,0 +1,198 @@
+"""What is said of a claim: evidence, an opinion for each kind of it, and how they make one verdict.
+
+Three kinds are kept apart, so that nobody takes a document for a measurement: what runs show
+(``measured``), what arithmetic on published figures shows (``derived``), and what people read in
+the sources (``documentary``).
+"""
+
+from typing import Literal
+
+from pydantic import Field, computed_field
+
+from harness.claims.claim import (
+    Article,
+    Category,
+    Contradiction,
+    Date,
+    Forecast,
+    Method,
+    Rule,
+    Tag,
+)
+from harness.pricing import Grade
+from harness.records import Count, Record
+
+ALPHA = 0.05
+"""Of every test."""
+Decision = Literal["reproduced", "challenged", "inconclusive", "not_testable", "untested"]
+"""``untested``: a run is missing that could decide."""
+Column = Literal["measured", "derived", "documentary"]
+DECISIONS: tuple[Decision, ...] = (
+    "reproduced",
+    "challenged",
+    "inconclusive",
+    "not_testable",
+    "untested",
+)
+
+
+class Bounds(Record):
+    """A confidence interval."""
+
+    low: float | None
+    high: float | None
+    """None: no bound on this side."""
+    confidence: float
+    of: str
+    """What it bounds, with the error model that was asked."""
+
+
+class Evidence(Record):
+    """One thing that speaks for or against a claim, or why a run says nothing of it."""
+
+    kind: Literal["run", "quantity", "document"]
+    text: str
+    """One line for people."""
+    verdict: Decision | Literal["not comparable"] | None = None
+    """Of this alone; None for what only adds to others."""
+    tag: Tag | None = None
+    run_ids: tuple[str, ...] = ()
+    model: str | None = None
+    quantity: str | None = None
+    sources: tuple[str, ...] = ()
+    numbers: dict[str, float | int | str | None] = Field(default_factory=dict)
+    arithmetic: str | None = None
+    intervals: tuple[Bounds, ...] = ()
+    p: float | None = None
+    """Of the test by which a run challenges: the smallest level at which it does."""
+    p_holm: float | None = None
+    """Adjusted for all such tests of all claims."""
+    grade: Grade | None = None
+    """Of a figure's source; M is from memory and counts as unverified."""
+    date: Date | None = None
+    caveats: tuple[str, ...] = ()
+
+    @property
+    def is_unverified(self) -> bool:
+        """To be marked wherever it is shown."""
+        return self.grade == "M"
+
+    @property
+    def decides(self) -> bool:
+        """Whether it can count towards a verdict."""
+        return self.verdict not in (None, "not comparable")
+
+
+class Opinion(Record):
+    """What one kind of evidence says of a claim."""
+
+    verdict: Decision | None
+    """None where there is something to know, but nothing that decides."""
+    tag: Tag | None = None
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    decide: str | None = None
+    """The command that makes the missing runs, where the verdict is ``untested``."""
+
+
+class Judgement(Record):
+    """A claim, or a published score, with all that is said of it."""
+
+    id: str
+    article: Article | None
+    """None for a published score."""
+    title: str
+    subject: str
+    category: Category
+    figure: str | None
+    """As it is printed."""
+    verdict: Decision
+    tag: Tag | None
+    method: Method
+    """What decides first."""
+    rule: Rule | Literal["published_score"]
+    stands_on: Column
+    """The column whose verdict this is, or was before the documents were heard."""
+    reason: str
+    measured: Opinion | None
+    derived: Opinion | None
+    documentary: Opinion | None
+    caveats: tuple[str, ...]
+    contradictions: tuple[Contradiction, ...] = ()
+    forecast: Forecast | None = None
+    """Written down before anything was run."""
+    unverified: Count
+    """How many of the figures shown are from memory."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Of all three kinds."""
+        columns = (self.measured, self.derived, self.documentary)
+        return tuple(each for column in columns if column for each in column.evidence)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def decide(self) -> str | None:
+        """The command that makes the missing runs."""
+        return self.measured.decide if self.measured else None
+
+
+class Overall(Record):
+    """One verdict of three opinions."""
+
+    verdict: Decision
+    tag: Tag | None
+    reason: str
+    stands_on: Column
+
+
+_STANDS_ON: dict[Method, Column] = {
+    "measured": "measured",
+    "ablation": "measured",
+    "derived": "derived",
+    "documentary": "documentary",
+    "not_testable": "documentary",
+}
+
+
+def overall(
+    method: Method,
+    measured: Opinion | None,
+    derived: Opinion | None,
+    documentary: Opinion | None,
+) -> Overall:
+    """The verdict on the whole claim.
+
+    *Documentary, not testable*: what the documents say. *Measured, ablation*: what the runs say,
+    ``untested`` without any; but a figure that they reproduce is challenged where the documents
+    say that it is somebody else's, reaches less far, or has no source, which no run can see.
+    *Derived*: arithmetic and documents must agree. Where the documents challenge, the claim is
+    challenged, since arithmetic shows that a number is right and not whose it is (rule R3); where
+    they differ otherwise, it is inconclusive.
+    """
+    column = _STANDS_ON[method]
+    mine = {"measured": measured, "derived": derived, "documentary": documentary}[column]
+    assert mine is not None, "a claim has the block that its method names"
+    own = mine.verdict or "inconclusive"
+    verdict, tag, reason = own, mine.tag, mine.reason
+    if documentary is not None and documentary is not mine:
+        said = documentary.verdict or "inconclusive"
+        combine = _with_measured if column == "measured" else _with_derived
+        verdict = combine(own, said, documentary.tag)
+        if verdict != own:
+            tag, reason = documentary.tag or "scope", f"{reason}; but {documentary.reason}"
+        elif column == "derived":
+            tag, reason = documentary.tag or tag, documentary.reason
+    return Overall(verdict=verdict, tag=tag, reason=reason, stands_on=column)
+
+
+def _with_derived(own: Decision, said: Decision, _tag: Tag | None) -> Decision:
+    if said in (own, "challenged"):
+        return said
+    return "inconclusive"
+
+
+def _with_measured(own: Decision, said: Decision, tag: Tag | None) -> Decision:
+    is_elsewhere = own == "reproduced" and said == "challenged" and tag != "value"
+    return "challenged" if is_elsewhere else own

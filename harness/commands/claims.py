@@ -1,0 +1,71 @@
+"""``harness claims``: a verdict on each claim, from documents, arithmetic and runs."""
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import get_args
+
+from harness.claims.claim import ARTICLES, Category
+from harness.claims.judge import judge
+from harness.claims.ledger import load_ledger
+from harness.claims.runs import read_runs
+from harness.claims.verdict import DECISIONS, Judgement
+from harness.errors import UserError
+from harness.report.claims import as_json, as_markdown, print_claims
+
+
+def claims(options: argparse.Namespace) -> int:
+    """Prints the verdicts as tables, as JSON or as Markdown.
+
+    Returns:
+        0, whatever the verdicts.
+
+    Raises:
+        UserError: A filter names nothing that there is.
+        StoreError: A run is none.
+    """
+    articles = {_article(name) for name in options.article}
+    _check("--category", options.category, get_args(Category))
+    _check("--verdict", options.verdict, DECISIONS)
+    ledger = load_ledger()
+    every = judge(ledger, read_runs(options.runs, options.results_dir))
+    _check_ids(options.id, every)
+    shown = [
+        each
+        for each in every
+        if (not articles or each.article in articles)
+        and (not options.category or each.category in options.category)
+        and (not options.verdict or each.verdict in options.verdict)
+        and (not options.id or each.id in options.id)
+    ]
+    if options.json:
+        print(as_json(shown))  # noqa: T201
+    elif options.markdown:
+        print(as_markdown(shown), end="")  # noqa: T201
+    else:
+        print_claims(shown)
+    return 0
+
+
+def _article(name: str) -> str:
+    """The file of ``A1``, or of its own name."""
+    for file, short in ARTICLES.items():
+        if name.lower() in (short.lower(), file.lower(), file.lower().removesuffix(".txt")):
+            return file
+    known = ", ".join(f"{short} ({file})" for file, short in ARTICLES.items())
+    raise UserError(f"--article {name}: no such article; there are {known}")
+
+
+def _check(argument: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise UserError(f"{argument} {name}: no such choice; there are {', '.join(known)}")
+
+
+def _check_ids(given: Iterable[str], every: Sequence[Judgement]) -> None:
+    known = [each.id for each in every]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            meant = f"did you mean {' or '.join(near)}?" if near else "harness claims lists them"
+            raise UserError(f"--id {name}: no such claim; {meant}")

@@ -1,0 +1,224 @@
+"""The verdicts on the claims, for people and for programs."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness.claims.claim import ARTICLES
+from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
+
+WIDTH_WITHOUT_TERMINAL = 100
+UNVERIFIED = "unverified"
+SCORES = "Published scores"
+COLUMNS = ("measured", "derived", "documentary")
+_WORDS = {"not_testable": "not testable", None: "context"}
+
+
+def as_json(judgements: Iterable[Judgement]) -> str:
+    """A list of objects."""
+    listed = [each.model_dump(mode="json") for each in judgements]
+    return json.dumps(listed, allow_nan=False, indent=1)
+
+
+def groups(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
+    """By article, published scores last."""
+    for article, members in groupby(judgements, key=lambda each: each.article):
+        title = SCORES if article is None else f"{ARTICLES[article]}  {article}"
+        yield title, list(members)
+
+
+def tally(judgements: Iterable[Judgement]) -> str:
+    """How many of each verdict."""
+    counts = Counter(each.verdict for each in judgements)
+    return ", ".join(f"{counts[name]} {_verdict_word(name)}" for name in DECISIONS if counts[name])
+
+
+def _verdict_word(verdict: str | None) -> str:
+    return _WORDS.get(verdict) or str(verdict)
+
+
+# --- for a terminal ---------------------------------------------------------------------------
+
+
+def print_claims(judgements: Sequence[Judgement]) -> None:
+    """Prints tables to stdout; of a single one all that is known."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    if not judgements:
+        console.print("no claim fits")
+        return
+    for title, members in groups(judgements):
+        console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+        console.print(_table(members))
+        console.print()
+    if len(judgements) == 1:
+        _print_details(console, judgements[0])
+        return
+    commands = dict.fromkeys(each.decide for each in judgements if each.decide)
+    if commands:
+        console.print("untested: what would decide")
+        for command in commands:
+            console.print(f"  {escape(str(command))}", soft_wrap=True)
+        console.print()
+    console.print(f"{tally(judgements)}; --id ID shows one with its evidence", soft_wrap=True)
+
+
+def _table(members: Sequence[Judgement]) -> Table:
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("claim", ratio=1, overflow="fold")
+    for name in (*COLUMNS, "verdict"):
+        table.add_column(name, no_wrap=True)
+    for each in members:
+        cells = [_opinion_cell(opinion) for opinion in _opinions(each)]
+        mark = f"\n({each.unverified} {UNVERIFIED})" if each.unverified else ""
+        table.add_row(
+            f"[bold]{escape(each.id)}[/bold]\n{escape(each.title)}{mark}",
+            *cells,
+            f"[bold]{_cell(each.verdict, each.tag)}[/bold]",
+        )
+    return table
+
+
+def _opinions(each: Judgement) -> tuple[Opinion | None, Opinion | None, Opinion | None]:
+    return each.measured, each.derived, each.documentary
+
+
+def _opinion_cell(opinion: Opinion | None) -> str:
+    return "-" if opinion is None else _cell(opinion.verdict, opinion.tag)
+
+
+def _cell(verdict: str | None, tag: str | None) -> str:
+    return _verdict_word(verdict) + (f"\n  {tag}" if tag else "")
+
+
+def _print_details(console: Console, each: Judgement) -> None:
+    for line in _details(each):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _details(each: Judgement) -> Iterator[str]:
+    """All that is known of one claim, in lines."""
+    yield f"subject     {each.subject}" + (f", {each.figure}" if each.figure else "")
+    yield f"verdict     {_verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
+    yield f"            {each.reason}"
+    yield f"stands on   {each.stands_on}, rule {each.rule}"
+    if each.forecast:
+        tag = f" ({each.forecast.tag})" if each.forecast.tag else ""
+        yield (
+            f"forecast    {_verdict_word(each.forecast.verdict)}{tag}, {each.forecast.date}: "
+            f"{each.forecast.reason}"
+        )
+    if each.decide:
+        yield f"to decide   {each.decide}"
+    for name, opinion in zip(COLUMNS, _opinions(each), strict=True):
+        if opinion is None:
+            continue
+        yield ""
+        yield f"{name}: {_verdict_word(opinion.verdict)}" + (
+            f" ({opinion.tag})" if opinion.tag else ""
+        )
+        yield f"  {opinion.reason}"
+        for evidence in opinion.evidence:
+            yield f"  - {evidence_line(evidence)}"
+    if each.caveats:
+        yield ""
+        yield "caveats"
+        yield from (f"  - {caveat}" for caveat in each.caveats)
+    for other in each.contradictions:
+        yield f"against     {other.claim}: {other.note}"
+
+
+def evidence_line(each: Evidence) -> str:
+    """One piece of evidence with where it comes from."""
+    parts = [each.text]
+    if each.run_ids:
+        more = f" and {len(each.run_ids) - 1} more" if len(each.run_ids) > 1 else ""
+        parts.append(f"run {each.run_ids[0]}{more}")
+    if each.p_holm is not None:
+        parts.append(f"adjusted p {each.p_holm:.2g}")
+    if each.arithmetic and each.kind == "quantity":
+        parts.append(each.arithmetic)
+    if each.sources:
+        parts.append("; ".join(each.sources))
+    if each.grade:
+        grade = UNVERIFIED if each.is_unverified else f"grade {each.grade}"
+        parts.append(grade + (f", {each.date}" if each.date else ""))
+    return " | ".join(parts)
+
+
+# --- Markdown ---------------------------------------------------------------------------------
+
+
+def as_markdown(judgements: Sequence[Judgement]) -> str:
+    """A table for each article, then the evidence of each claim."""
+    lines: list[str] = []
+    for title, members in groups(judgements):
+        lines += [f"## {' '.join(title.split())}", "", *_markdown_table(members), ""]
+        for each in members:
+            if each.article is not None:
+                lines += [*_markdown_claim(each), ""]
+    return "\n".join(lines)
+
+
+def _markdown_table(members: Iterable[Judgement]) -> Iterator[str]:
+    yield "| claim | measured | derived | documentary | verdict | forecast |"
+    yield "|---|---|---|---|---|---|"
+    for each in members:
+        cells = [
+            _in_table(opinion.verdict, opinion.tag) if opinion else "-"
+            for opinion in _opinions(each)
+        ]
+        forecast = each.forecast
+        yield (
+            "| "
+            + " | ".join(
+                (
+                    f"`{each.id}` {_escape(each.title)}",
+                    *cells,
+                    f"**{_in_table(each.verdict, each.tag)}**",
+                    _in_table(forecast.verdict, forecast.tag) if forecast else "-",
+                )
+            )
+            + " |"
+        )
+
+
+def _markdown_claim(each: Judgement) -> Iterator[str]:
+    yield f"### `{each.id}`"
+    yield ""
+    figure = f", {each.figure}" if each.figure else ""
+    yield f"{_escape(each.title)} ({_escape(each.subject)}{figure})."
+    yield f"**{_in_table(each.verdict, each.tag)}**: {_escape(each.reason)}."
+    if each.forecast:
+        told = _in_table(each.forecast.verdict, each.forecast.tag)
+        yield f"Forecast of {each.forecast.date}: {told}, {_escape(each.forecast.reason)}."
+    yield ""
+    for name, opinion in zip(COLUMNS, _opinions(each), strict=True):
+        if opinion is not None:
+            yield f"- *{name}*: {_in_table(opinion.verdict, opinion.tag)}" + (
+                f"; `{opinion.decide}` decides" if opinion.decide else ""
+            )
+            yield from (f"  - {_escape(evidence_line(found))}" for found in opinion.evidence)
+    if each.caveats:
+        yield "- *caveats*"
+        yield from (f"  - {_escape(caveat)}" for caveat in each.caveats)
+    if each.contradictions:
+        yield "- *at odds with*"
+        yield from (f"  - `{other.claim}`: {_escape(other.note)}" for other in each.contradictions)
+
+
+def _in_table(verdict: str | None, tag: str | None) -> str:
+    return _verdict_word(verdict) + (f" ({tag})" if tag else "")
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    for mark in ("|", "*", "_", "<", "`"):
+        text = text.replace(mark, f"\\{mark}")
+    return text
