@@ -37,6 +37,7 @@ _ERROR = re.compile(r"^([\w.]*(?:Error|Exception|Interrupt))\b:? ?(.*)")
 _USAGE = re.compile(r"^[\w.]+\.py: error: (.*)")
 # What vLLM raises because something else went wrong before.
 _CONSEQUENCE = re.compile(r"Engine core initialization failed|WorkerProc initialization failed")
+_LISTING = "ValidationError"
 # These name a setting; everything else is a matter of the machine.
 _WRONG_SETTING = frozenset({"ValueError", "TypeError", "ValidationError", "usage"})
 
@@ -230,8 +231,11 @@ def last_words(text: str) -> tuple[str, str]:
             return "usage", found[1]
         if PORT_TAKEN in line.lower():
             return "OSError", line
-    causes = [found for line in lines if (found := _ERROR.match(line))]
-    causes = [found for found in causes if not _CONSEQUENCE.search(found[0])] or causes
+    causes = [(place, found) for place, line in enumerate(lines) if (found := _ERROR.match(line))]
+    causes = [each for each in causes if not _CONSEQUENCE.search(each[1][0])] or causes
     if causes:
-        return causes[-1][1].rpartition(".")[2], causes[-1][0][:400]
+        place, found = causes[-1]
+        # pydantic says what is wrong with which field in the lines that follow.
+        whole = " ".join(lines[place : place + 3]) if found[1].endswith(_LISTING) else found[0]
+        return found[1].rpartition(".")[2], whole[:400]
     return "", " | ".join(lines[-3:])[:400] or "nothing"
