@@ -41,5 +41,6 @@ def command_as_user(program: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """With the repository where Python finds it."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    """With the repository where Python finds it, besides what it finds already."""
+    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
