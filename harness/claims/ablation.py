@@ -90,7 +90,7 @@ def _ablation(claim: Claim, block: Ablation, design: Design) -> Evidence:
     band = (about * (1 - block.band_fraction), about * (1 + block.band_fraction))
     effects = _effects(block, design)
     both = effects["both"]
-    verdict, tag = _verdict(effects, band)
+    verdict, tag = _verdict(effects, band, block.band_fraction)
     caveats = [MECHANISM, *_guard(block, design)]
     if len(caveats) > 1:
         verdict, tag = "inconclusive", None
@@ -111,9 +111,7 @@ def _ablation(claim: Claim, block: Ablation, design: Design) -> Evidence:
         "other factor, the interaction is what both together do beyond them",
         intervals=both.bounds("both together", 0.90)
         + tuple(bounds for name, each in effects.items() for bounds in each.bounds(name)),
-        p=challenge_p(lambda level: both.excludes(band, level))
-        if verdict == "challenged" and tag == "value"
-        else None,
+        p=challenge_p(lambda level: both.excludes(band, level)),
         caveats=tuple(caveats),
     )
 
@@ -140,16 +138,17 @@ def _effects(block: Ablation, design: Design) -> dict[str, Ratio]:
 
 
 def _verdict(
-    effects: Mapping[str, Ratio], band: tuple[float, float]
+    effects: Mapping[str, Ratio], band: tuple[float, float], slight: float
 ) -> tuple[Decision, Tag | None]:
-    """Reproduced by the 90 % interval; a factor that adds nothing has its part wrongly."""
+    """By the ratio of both together; a factor that is shown to add little is named wrongly."""
     both = effects["both"]
     ninety = both.interval(0.90)
     if ninety is None:
         return "inconclusive", None
     if band[0] < ninety[0] and ninety[1] < band[1]:
-        idle = [name for name in FACTORS if (each := effects[name].interval(0.95)) and each[0] <= 1]
-        return ("challenged", "attribution") if idle else ("reproduced", None)
+        alone = [effects[name].interval(0.95) for name in FACTORS]
+        is_idle = any(each is not None and each[1] < 1 + slight for each in alone)
+        return ("challenged", "attribution") if is_idle else ("reproduced", None)
     return ("challenged", "value") if both.excludes(band) else ("inconclusive", None)
 
 

@@ -4,6 +4,8 @@ Rule R3 sets derived quantities against a figure, rule R5 two models' published 
 other, rule R6 hands on what people read in the sources.
 """
 
+from functools import cache
+
 from harness.claims.claim import Claim, Figure, PublishedComparison, Reference, Relation
 from harness.claims.verdict import ALPHA, Decision, Evidence, Opinion
 from harness.derive import Quantity, quantity
@@ -18,6 +20,7 @@ _WORDS = {
 }
 
 
+@cache
 def derived_opinion(claim: Claim) -> Opinion | None:
     """Rules R3 and R5; None for a claim of which nothing can be computed."""
     opinions = []

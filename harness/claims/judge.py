@@ -40,8 +40,8 @@ _DISTILL = "a distill is not R1: it can only show that a figure understates R1"
 def judge(ledger: Ledger, runs: Sequence[ClaimRun] = ()) -> list[Judgement]:
     """Every claim in the order of the articles, then every published score that can be run.
 
-    Challenges by runs are one family of tests: Holm's adjustment over all of them, and one that
-    does not survive it leaves the verdict inconclusive.
+    The tests by which runs can challenge claims are one family, those of published scores another:
+    Holm's adjustment over each, and a challenge that does not survive it is inconclusive.
     """
     claims = sorted(ledger.claims.values(), key=lambda each: (each.article, each.lines, each.id))
     scores = [
@@ -50,12 +50,11 @@ def judge(ledger: Ledger, runs: Sequence[ClaimRun] = ()) -> list[Judgement]:
         for score in table.scores()
         if score.is_reproducible
     ]
-    found = [_measure(claim, runs) for claim in claims]
-    found += [replications(score, runs) for score in scores]
-    settled = _settle(found)
+    measured = _settle([_measure(claim, runs) for claim in claims])
+    replicated = _settle([replications(score, runs) for score in scores])
     return [
-        *(_claim(claim, each) for claim, each in zip(claims, settled, strict=False)),
-        *(_score(score, each) for score, each in zip(scores, settled[len(claims) :], strict=True)),
+        *(_claim(claim, each) for claim, each in zip(claims, measured, strict=True)),
+        *(_score(score, each) for score, each in zip(scores, replicated, strict=True)),
     ]
 
 
@@ -79,7 +78,7 @@ def _measure(claim: Claim, runs: Sequence[ClaimRun]) -> list[Evidence]:
 
 
 def _settle(found: Sequence[Sequence[Evidence]]) -> list[tuple[Evidence, ...]]:
-    """Adjusts the p of all challenges together."""
+    """Adjusts the p of a family of tests, whichever way they went."""
     adjusted = iter(holm([each.p for group in found for each in group]))
     return [tuple(_adjusted(each, next(adjusted)) for each in group) for group in found]
 
@@ -88,7 +87,7 @@ def _adjusted(each: Evidence, p_holm: float | None) -> Evidence:
     if p_holm is None:
         return each
     update: dict[str, object] = {"p_holm": p_holm}
-    if each.verdict == "challenged" and p_holm >= ALPHA:
+    if each.verdict == "challenged" and each.tag == "value" and p_holm >= ALPHA:
         note = f"not significant among all tests: p {each.p:.2g}, adjusted {p_holm:.2g}"
         update |= {"verdict": "inconclusive", "tag": None, "caveats": (*each.caveats, note)}
     return each.model_copy(update=update)

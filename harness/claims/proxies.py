@@ -73,11 +73,15 @@ def _proxy_ratio(
         },
         arithmetic="geometric mean of the ratios of runs with the same seed",
         intervals=ratio.bounds("ratio"),
-        p=challenge_p(lambda level: ratio.excludes((1.0, 1.0), level))
-        if verdict == "challenged"
-        else None,
+        p=challenge_p(lambda level: _is_opposite(ratio, block, level)),
         caveats=(MECHANISM,),
     )
+
+
+def _is_opposite(ratio: Ratio, block: ProxyRatio, confidence: float) -> bool:
+    """Whether the interval lies on the wrong side of 1."""
+    found = ratio.interval(confidence)
+    return found is not None and (found[1] < 1 if block.better == "more" else found[0] > 1)
 
 
 # --- cost below a price -----------------------------------------------------------------------

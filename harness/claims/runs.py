@@ -20,7 +20,7 @@ from harness.models import HubModel, ModelConfig
 from harness.paths import CONF_DIR
 from harness.records import ERROR_STATUSES, EngineInfo, Estimate
 from harness.store import find_run, runs_dir
-from harness.tasks import load_spec
+from harness.tasks import TaskSpec, load_spec
 
 MAX_TRUNCATED = 0.02
 """Above it a score depends on the token limit and can decide nothing (rules of the ledger)."""
@@ -212,7 +212,7 @@ def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
 
 
 def _other_task(task: TaskInfo, fields: dict[str, object]) -> list[str]:
-    spec = load_spec(task.name)
+    spec = _spec(task.name)
     mistakes = []
     if task.version != spec.version:
         mistakes.append(f"other version of {task.name}: {task.version} and not {spec.version}")
@@ -239,6 +239,11 @@ def _not_the_whole(run: ClaimRun, task: TaskInfo) -> list[str]:
     if run.quantization is not None:
         mistakes.append(f"quantised weights: {run.quantization}")
     return mistakes
+
+
+@cache
+def _spec(name: str) -> TaskSpec:
+    return load_spec(name)
 
 
 @cache

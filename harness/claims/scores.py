@@ -11,6 +11,8 @@ from harness.replication import ErrorModel, Published, Replication, lower_bound,
 from harness.statistics import expected_standard_errors
 
 LEAST_P = 1e-9
+_MOST_P = 0.499
+"""Beyond it is no matter: counts as 1."""
 _UNKNOWN_CORRELATION = 0.5
 """Of two samples of one problem, where a run has one of each."""
 _QUESTIONS: tuple[ErrorModel, ErrorModel] = ("fixed_benchmark", "new_problems")
@@ -22,7 +24,7 @@ def challenge_p(excludes: Callable[[float], bool]) -> float:
     Args:
         excludes: Whether the interval of this confidence does; true below some confidence.
     """
-    low, high = LEAST_P, 1 - 1e-6
+    low, high = LEAST_P, _MOST_P
     if excludes(1 - low):
         return low
     if not excludes(1 - high):
@@ -122,7 +124,7 @@ def _bound(run: ClaimRun, block: LowerBound, edge: float) -> Evidence:
         arithmetic=f"{sum(solved)} of {sum(samples)} samples of {len(solved)} problems; bound "
         f"{low:.4f} > {edge:g}" + ("" if low > edge else " does not hold"),
         intervals=(Bounds(low=low, high=None, confidence=0.95, of="score, new problems"),),
-        p=challenge_p(excludes) if low > edge else None,
+        p=challenge_p(excludes),
         caveats=tuple(quality(run, block.task, block.samples_per_problem)),
     )
 
@@ -185,7 +187,7 @@ def _replication(run: ClaimRun, score: PublishedScore) -> Evidence:
             for name, found in zip(_QUESTIONS, (fixed, new), strict=True)
             for level, each in ((0.90, found.ninety), (0.95, found.ninety_five))
         ),
-        p=_outside_p(test, margin / 100) if test.verdict == "challenged" else None,
+        p=_outside_p(test, margin / 100),
         caveats=tuple(caveats),
     )
 
@@ -226,8 +228,8 @@ def _outside_p(test: Replication, margin: float) -> float:
     near = value - low if value > 0 else high - value
     error = near / float(norm.isf(ALPHA / 2))
     if error == 0:
-        return LEAST_P
-    return max(LEAST_P, float(2 * norm.sf((abs(value) - margin) / error)))
+        return LEAST_P if abs(value) > margin else 1.0
+    return min(1.0, max(LEAST_P, float(2 * norm.sf((abs(value) - margin) / error))))
 
 
 def _interval_words(test: Replication) -> str:

@@ -66,7 +66,7 @@ def print_claims(judgements: Sequence[Judgement]) -> None:
         for command in commands:
             console.print(f"  {escape(str(command))}", soft_wrap=True)
         console.print()
-    console.print(f"{tally(judgements)}; --id ID shows one with its evidence", soft_wrap=True)
+    console.print(f"{tally(judgements)}\n--id ID shows one with its evidence")
 
 
 def _table(members: Sequence[Judgement]) -> Table:

@@ -1,0 +1,627 @@
+"""Verdicts: each rule on runs of real shape, and the whole ledger without any."""
+
+import json
+
+import pytest
+
+from harness import cli
+from harness.claims.claim import ARTICLES
+from harness.claims.judge import judge
+from harness.claims.ledger import Ledger, load_ledger
+from harness.claims.runs import read_runs
+from harness.claims.scores import LEAST_P, challenge_p
+from harness.claims.verdict import DECISIONS, Opinion, overall
+from harness.errors import StoreError, UserError
+from tests.conftest import REPOSITORY
+from tests.unit.claim_runs import BASELINE, SIZES, make_run, spread
+
+PUBLISHED_7B = "published/distill_table/r1_distill_qwen_7b/math500/accuracy"
+
+
+@pytest.fixture(scope="session")
+def ledger():
+    return load_ledger()
+
+
+@pytest.fixture
+def verdict(ledger, tmp_path):
+    """The judgement of one claim from some result files."""
+
+    def of(name, *files):
+        claims = {name: ledger.claims[name]} if name in ledger.claims else {}
+        tables = {} if claims else ledger.tables
+        found = judge(Ledger(claims, tables), read_runs(files, tmp_path))
+        return next(each for each in found if each.id == name)
+
+    return of
+
+
+# --- R2: a distill as a lower bound -----------------------------------------------------------
+
+
+def test_a_distill_above_the_figure_challenges_it(verdict, tmp_path):
+    """92.8 % of 500 problems with four answers: R1 is understated."""
+    found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, 1856)))
+    assert (found.verdict, found.tag, found.stands_on) == ("challenged", "value", "measured")
+    evidence = found.measured.evidence[0]
+    assert evidence.numbers["score"] == pytest.approx(0.928)
+    assert 0.89 < evidence.intervals[0].low < 0.92
+    assert evidence.numbers["upper_edge_of_the_claim"] == 0.855
+    assert evidence.p < 0.001
+    assert found.decide is None
+    assert "a distill is not R1" in found.caveats[0]
+    assert not any("planned" in caveat for caveat in found.caveats)
+
+
+def test_a_distill_near_the_figure_decides_nothing(verdict, tmp_path):
+    found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, 1720)))
+    assert found.verdict == "inconclusive"
+    assert found.documentary.verdict == "challenged"  # in its own column
+
+
+@pytest.mark.parametrize("solved", [0, 1000, 1640])
+def test_a_distill_never_reproduces_nor_shows_r1_too_high(verdict, tmp_path, solved):
+    found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, solved)))
+    assert found.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("claim", "task", "solved", "expected"),
+    [
+        ("r1-math500-85", "math500", 441, "challenged"),
+        ("r1-math500-85", "math500", 440, "inconclusive"),
+        ("r1-humaneval-92", "humaneval", 158, "challenged"),
+        ("r1-humaneval-92", "humaneval", 157, "inconclusive"),
+    ],
+)
+def test_the_thresholds_that_were_written_down(verdict, tmp_path, claim, task, solved, expected):
+    """Wilson's bound with one answer a problem: 441 of 500, 158 of 164."""
+    file = make_run(tmp_path, "a", task=task, samples=1, solved=spread(SIZES[task], 1, solved))
+    found = verdict(claim, file)
+    assert found.verdict == expected
+    assert any("1 samples a problem where" in caveat for caveat in found.caveats)
+
+
+def test_two_weak_challenges_do_not_survive_holm(verdict, tmp_path):
+    files = [
+        make_run(tmp_path, model, model=model, samples=1, solved=spread(500, 1, 441))
+        for model in ("r1_distill_qwen_7b", "r1_distill_llama_8b")
+    ]
+    found = verdict("r1-math500-85", *files)
+    assert found.verdict == "inconclusive"
+    assert all(each.p < 0.05 < each.p_holm for each in found.measured.evidence)
+    assert any("not significant among all tests" in caveat for caveat in found.caveats)
+
+
+def test_the_best_of_several_distills_decides_and_all_are_listed(verdict, tmp_path):
+    weak = make_run(tmp_path, "w", model="r1_distill_qwen_1_5b", solved=spread(500, 4, 1678))
+    found = verdict("r1-math500-85", weak, make_run(tmp_path, "s", solved=spread(500, 4, 1856)))
+    assert found.verdict == "challenged"
+    assert [each.verdict for each in found.measured.evidence] == ["inconclusive", "challenged"]
+    assert "r1_distill_qwen_7b" in found.reason
+    assert "1_5b" not in found.reason
+
+
+def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
+    solved = spread(500, 4, 1856)
+    found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=solved, truncated=60))
+    assert found.verdict == "inconclusive"
+    assert any("3.0 % of the answers were truncated, more than 2 %" in c for c in found.caveats)
+    found = verdict("r1-math500-85", make_run(tmp_path, "b", solved=solved, truncated=40))
+    assert found.verdict == "challenged"
+    assert any("2.0 % of the answers were truncated" in caveat for caveat in found.caveats)
+    found = verdict("r1-math500-85", make_run(tmp_path, "c", solved=solved, errors=60))
+    assert found.verdict == "inconclusive"
+    assert any("3.0 % of the requests ended in errors" in caveat for caveat in found.caveats)
+
+
+# --- not comparable ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"protocol": "greedy", "samples": 1}, "other protocol: temperature 0.0 and not 0.6"),
+        (
+            {"protocol_changes": {"max_new_tokens": 8192}},
+            "other protocol: max_new_tokens 8192 and not 32768",
+        ),
+        ({"protocol_changes": {"force_think": False}}, "other protocol: force_think False"),
+        (
+            {"model": "qwen2_5_7b_instruct", "protocol": "greedy", "samples": 1},
+            "other model: qwen2_5_7b_instruct",
+        ),
+        ({"problems": 100}, "subset: 100 of 500 problems"),
+        ({"task": "humaneval"}, "other task: humaneval and not math500"),
+        ({"status": "running"}, "unfinished: its status is running"),
+        (
+            {"engine": {"kind": "vllm", "dtype": "auto", "args": {"quantization": "fp8"}}},
+            "quantised weights: fp8",
+        ),
+    ],
+)
+def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path, changes, why):
+    found = verdict("r1-math500-85", make_run(tmp_path, "a", **changes))
+    assert found.verdict == "untested"
+    assert found.decide == "harness run experiment=r1_math500_85"
+    (evidence,) = found.measured.evidence
+    assert evidence.verdict == "not comparable"
+    assert why in evidence.text
+    assert evidence.run_ids == ("a",)
+
+
+def test_another_prompt_or_revision_does_not_fit(verdict, tmp_path):
+    file = make_run(tmp_path, "a")
+    result = json.loads((tmp_path / "a.json").read_text())
+    result["manifest"]["protocol_fields"]["math500"]["prompt_sha256"] = "0" * 64
+    result["manifest"]["config"]["model"]["revision"] = "f" * 40
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    text = verdict("r1-math500-85", file).measured.evidence[0].text
+    assert "other revision of r1_distill_qwen_7b: ffffffffffff" in text
+    assert "other prompt for math500" in text
+
+
+def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
+    result = json.loads(BASELINE.read_text())
+    folder = tmp_path / "runs" / "half"
+    folder.mkdir(parents=True)
+    manifest = result["manifest"] | {"run_id": "half", "status": "interrupted"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (evidence,) = verdict("r1-math500-85", "half").measured.evidence
+    assert evidence.text == "not comparable: unfinished: its status is interrupted"
+
+
+def test_the_committed_runs_fit_no_claim(ledger, tmp_path):
+    found = judge(ledger, read_runs([str(BASELINE)], tmp_path))
+    assert all(
+        each.verdict == "not comparable"
+        for judgement in found
+        if judgement.measured
+        for each in judgement.measured.evidence
+    )
+
+
+# --- R1: published scores ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("solved", "expected"),
+    [
+        (1856, "reproduced"),  # 92.8, as published
+        (1826, "reproduced"),  # 91.3: 1.5 points, within the margin of 3
+        (1800, "inconclusive"),  # 90.0
+        (1720, "challenged"),  # 86.0: 6.8 points
+    ],
+)
+def test_a_published_score_is_tested_for_equivalence(verdict, tmp_path, solved, expected):
+    found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", solved=spread(500, 4, solved)))
+    assert (found.verdict, found.article) == (expected, None)
+    (evidence,) = found.measured.evidence
+    assert {each.of for each in evidence.intervals} == {
+        "difference, fixed_benchmark",
+        "difference, new_problems",
+    }
+    assert evidence.numbers["published_standard_error"] > 0
+
+
+def test_one_sample_a_problem_is_judged_by_the_wider_interval(verdict, tmp_path):
+    found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", samples=1, solved=spread(500, 1, 464)))
+    assert found.verdict == "reproduced"
+    assert any("judged by the wider interval" in caveat for caveat in found.caveats)
+    assert found.measured.evidence[0].intervals[0].low is None
+
+
+def test_truncation_leaves_a_published_score_open(verdict, tmp_path):
+    file = make_run(tmp_path, "a", solved=spread(500, 4, 1856), truncated=60)
+    assert verdict(PUBLISHED_7B, file).verdict == "inconclusive"
+
+
+def test_a_score_mentions_runs_of_its_own_model_only(verdict, tmp_path):
+    file = make_run(tmp_path, "a", model="r1_distill_llama_8b")
+    assert verdict(PUBLISHED_7B, file).measured.evidence == ()
+
+
+# --- R4: two by two ---------------------------------------------------------------------------
+
+OFF, DRAFT = None, {"method": "eagle3", "num_speculative_tokens": 1}
+NOISE = (0.0, 0.01, -0.01, 0.005, -0.005)
+
+
+def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a design
+    folder, draft, fp8, *, solved=None, cells=4, seeds=5, batch=1, noise=NOISE
+):
+    """Files of a design in which each factor multiplies the speed."""
+    files = []
+    design = (
+        ("none", OFF, None, 1.0),
+        ("draft", DRAFT, None, draft),
+        ("fp8", OFF, "fp8", fp8),
+        ("both", DRAFT, "fp8", draft * fp8),
+    )
+    for place, (name, config, quantization, factor) in enumerate(design[:cells]):
+        for seed in range(seeds):
+            args = {
+                "speculative_config": config,
+                "quantization": quantization,
+                "max_num_seqs": batch,
+            }
+            slower = 1 + noise[(seed + place) % len(noise)]
+            files.append(
+                make_run(
+                    folder,
+                    f"{name}-{batch}-{seed}",
+                    model="r1_distill_llama_8b",
+                    problems=20,
+                    samples=1,
+                    solved=(solved or {}).get(name),
+                    seed=seed,
+                    engine={"kind": "vllm", "dtype": "auto", "args": args},
+                    figures={"output_tokens_per_s": 100 * factor * slower},
+                )
+            )
+    return files
+
+
+def test_a_speed_up_is_taken_apart(verdict, tmp_path):
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2))
+    assert found.measured.verdict == "reproduced"
+    numbers = found.measured.evidence[0].numbers
+    assert numbers["speculative_decoding"] == pytest.approx(1.5, rel=0.01)
+    assert numbers["fp8"] == pytest.approx(1.2, rel=0.01)
+    assert numbers["both"] == pytest.approx(1.8, rel=0.02)
+    assert numbers["interaction"] == pytest.approx(1.0, rel=0.02)
+    assert numbers["repetitions"] == 5
+    # The ratio agrees, and the documents say that it is not training's.
+    assert (found.verdict, found.tag) == ("challenged", "attribution")
+
+
+def test_a_factor_that_adds_nothing_is_named_wrongly(verdict, tmp_path):
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.8, 1.0))
+    assert (found.measured.verdict, found.measured.tag) == ("challenged", "attribution")
+
+
+def test_a_ratio_outside_the_band_is_challenged_and_a_noisy_one_is_not(verdict, tmp_path):
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.2, 1.1))
+    assert (found.measured.verdict, found.measured.tag) == ("challenged", "value")
+    wild = (0.0, 0.6, -0.5, 0.3, -0.3)
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.4, 1.1, noise=wild))
+    assert found.measured.verdict == "inconclusive"
+
+
+def test_settings_that_disagree_leave_it_open(verdict, tmp_path):
+    files = two_by_two(tmp_path, 1.5, 1.2) + two_by_two(tmp_path, 1.1, 1.0, batch=32)
+    found = verdict("mtp-fp8-1-8x", *files)
+    assert [each.verdict for each in found.measured.evidence] == ["reproduced", "challenged"]
+    assert (found.verdict, found.measured.tag) == ("inconclusive", "scope")
+
+
+def test_worse_answers_trip_the_guard(verdict, tmp_path):
+    worse = {"both": [1] * 8 + [0] * 12}
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, solved=worse))
+    assert found.measured.verdict == "inconclusive"
+    assert any("the guard failed" in caveat for caveat in found.caveats)
+
+
+def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, cells=3))
+    assert found.verdict == "untested"
+    assert "no run with speculative_decoding on, fp8 on" in found.measured.evidence[0].text
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, batch=64))
+    assert "batch size 64; planned are 1, 32" in found.measured.evidence[0].text
+    found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, seeds=1))
+    assert found.measured.verdict == "inconclusive"
+    assert any("1 repetitions where 5 were planned" in caveat for caveat in found.caveats)
+
+
+# --- proxies ----------------------------------------------------------------------------------
+
+
+def proxies(folder, ratio, seeds=5, batch=32):
+    files = []
+    for model, factor in (("deepseek_v2_lite_chat", ratio), ("qwen2_5_14b_instruct", 1.0)):
+        for seed in range(seeds):
+            args = {"max_num_seqs": batch if factor == 1.0 else 32}
+            speed = 1000 * factor * (1 + NOISE[(seed + len(model)) % 5])
+            files.append(
+                make_run(
+                    folder,
+                    f"{model}-{seed}",
+                    model=model,
+                    problems=100,
+                    samples=1,
+                    protocol="greedy",
+                    seed=seed,
+                    engine={"kind": "vllm", "dtype": "auto", "args": args},
+                    figures={"output_tokens_per_s.saturated": speed},
+                )
+            )
+    return files
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"), [(2.0, "reproduced"), (1.0, "inconclusive"), (0.7, "challenged")]
+)
+def test_a_proxy_against_its_dense_counterpart(verdict, tmp_path, ratio, expected):
+    found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, ratio))
+    assert found.measured.verdict == expected
+    assert found.verdict == found.derived.verdict  # the arithmetic decides this claim
+    assert found.stands_on == "derived"
+
+
+def test_a_proxy_in_another_setting_is_not_compared(verdict, tmp_path):
+    found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, 2.0, seeds=1, batch=8))
+    assert found.measured.verdict == "untested"
+    assert "no run of the other model with seed 0" in found.measured.evidence[0].text
+
+
+def home(folder, name, speed, model="r1_distill_qwen_1_5b", memory=4_000_000_000):
+    cpu = {"kind": "transformers", "device": "cpu", "max_batch_size": 1}
+    file = make_run(
+        folder,
+        name,
+        model=model,
+        problems=3,
+        samples=1,
+        engine=cpu,
+        device="cpu",
+        figures={"output_tokens_per_s": speed},
+    )
+    result = json.loads((folder / f"{name}.json").read_text())
+    for session in result["manifest"]["sessions"]:
+        session["engine"]["peak_memory_bytes"] = memory
+    (folder / f"{name}.json").write_text(json.dumps(result))
+    return file
+
+
+def test_a_home_pc_takes_score_speed_and_memory(verdict, tmp_path):
+    model = "r1_distill_qwen_1_5b"
+    good = make_run(tmp_path, "good", model=model, samples=1, solved=spread(500, 1, 420))
+    poor = make_run(tmp_path, "poor", model=model, samples=1, solved=spread(500, 1, 350))
+    fast = home(tmp_path, "fast", 12.0)
+    claim = "slimmed-r1-on-home-pc"
+    assert verdict(claim, good, fast).verdict == "reproduced"
+    assert verdict(claim, good).verdict == "inconclusive"
+    assert verdict(claim, fast).verdict == "inconclusive"
+    assert verdict(claim, poor, fast).verdict == "challenged"
+    assert verdict(claim, good, home(tmp_path, "slow", 3.0)).verdict == "challenged"
+    large = home(tmp_path, "large", 12.0, memory=20_000_000_000)
+    assert verdict(claim, good, large).verdict == "inconclusive"  # 4 bits might fit
+
+
+def test_cost_depends_on_the_load(verdict, tmp_path):
+    metric = "usd_per_million_output_tokens.rented"
+    cheap = make_run(tmp_path, "a", figures={metric: 0.3, "mean_concurrency": 200.0})
+    dear = make_run(tmp_path, "b", figures={metric: 80.0, "mean_concurrency": 1.0}, seed=1)
+    claim = "open-models-cut-infra-cost"
+    assert verdict(claim, cheap).measured.verdict == "reproduced"
+    assert verdict(claim, dear).measured.verdict == "challenged"
+    both = verdict(claim, cheap, dear).measured
+    assert (both.verdict, both.tag) == ("inconclusive", "scope")
+    free = make_run(tmp_path, "c")
+    assert metric in verdict(claim, free).measured.evidence[0].text
+
+
+# --- without runs: arithmetic and documents ---------------------------------------------------
+
+EXPECTED = {
+    "reproduced": """
+        moe-selects-experts moe-same-quality-less-compute:scope fewer-active-params-cheaper:scope
+        mla-less-memory:scope builds-on-public-research comparable-results-much-cheaper:scope
+        nvidia-minus-600bn-one-day-a0 crash-on-27-jan-2025 r1-moe-plus-simulated-reasoning
+        r1-open-source-free:scope nasdaq100-minus-3 h100-export-banned h800-throttled-chips-used
+        fraction-of-resources:scope extremely-low-prices nvidia-minus-600bn-a2 nvidia-minus-17
+        chip-stocks-steep-fall:scope oracle-minus-14 alphabet-minus-4 microsoft-minus-2
+        stargate-500bn-recent inference-needs-many-gpus r1-public-one-week-before r1-free-licence
+        r1-output-price-2-19-a3 r1-undercuts-openai-95:scope nvidia-minus-several-points:snapshot
+        trained-on-2048-gpus:scope parity-o1-some-benchmarks r1-input-price-0-55:scope
+        r1-output-price-2-19-a4 o1-input-price-15:scope o1-output-price-60:scope
+    """,
+    "challenged": """
+        not-a-giant-model:value mla-latent-relations:attribution mla-is-novel:value
+        no-supercomputer-infra:value deepseek-own-share-moved-market:attribution
+        nvidia-minus-7-82:snapshot microsoft-minus-3-75:snapshot broadcom-minus-6-58:snapshot
+        r1-scores-match-o1:value r1-training-cost-5-6m:attribution
+        gpt4o-training-cost-78m:attribution auxfree-balancing-saves-compute:attribution
+        tech-stocks-max-minus-10:snapshot r1-v3-mit-licence:scope r1-training-cost-5m:attribution
+        openai-budget-5bn:attribution cost-5-6m-few-thousand-gpus:scope
+        prices-from-open-docs:source only-h800-available-in-china:snapshot
+        h800-lower-memory-bandwidth:value
+    """,
+    "inconclusive": """
+        mla-long-context-efficient:scope mla-more-stable:attribution
+        dev-cost-drastically-lower:scope trigger-r1-launch:attribution
+        nasdaq100-2024-plus-25:source frontier-ai-without-billions:scope
+        stargate-500bn-direct-answer:attribution r1-v3-match-or-beat-western-labs:scope
+        big-tech-minus-1tn:source softbank-minus-8:source amazon-meta-slight-gain:source
+        nvidia-says-export-compliant:scope r1-beats-o1-several:value anyone-can-self-host:scope
+        nasdaq-minus-1-2tn:source no-frontier-hardware-needed:scope r1-well-optimised:scope
+        us-firms-spend-billions:scope algorithms-for-memory-bandwidth:attribution
+        deepseek-models-open-source:scope
+    """,
+    "not_testable": """
+        rhetoric-shenzhen engineer-quote-anonymous:source rasgon-known-technology
+        andreessen-most-spectacular:source model-of-choice-us-universities meta-worried
+        fleet-over-50000-gpus:source
+    """,
+    # Expected are challenged, inconclusive, challenged, reproduced, inconclusive: from runs that
+    # are not there. What the documents say of them meanwhile is in a column of its own.
+    "untested": """
+        r1-math500-85 r1-humaneval-92 mtp-fp8-1-8x slimmed-r1-on-home-pc
+        open-models-cut-infra-cost
+    """,
+}
+
+
+def expected():
+    for verdict, names in EXPECTED.items():
+        for name in names.split():
+            claim, _, tag = name.partition(":")
+            yield claim, (verdict, tag or None)
+
+
+@pytest.fixture(scope="module")
+def without_runs(ledger):
+    return judge(ledger)
+
+
+def test_the_ledger_without_runs(without_runs):
+    found = {each.id: (each.verdict, each.tag) for each in without_runs if each.article}
+    assert found == dict(expected())
+    assert len(found) == 86
+
+
+def test_the_verdict_is_the_forecast_wherever_no_run_is_missing(without_runs):
+    """The forecasts were written before any of this was computed."""
+    for each in without_runs:
+        if each.article and each.verdict != "untested":
+            assert each.verdict == each.forecast.verdict, each.id
+
+
+def test_untested_names_the_command_and_no_other_does(without_runs):
+    for each in without_runs:
+        assert (each.decide is not None) == (
+            each.measured is not None and "conf/model yet" not in each.reason
+        ), each.id
+
+
+def test_arithmetic_that_holds_for_another_subject_is_a_challenge(without_runs):
+    found = next(each for each in without_runs if each.id == "r1-training-cost-5-6m")
+    assert (found.derived.verdict, found.documentary.verdict) == ("reproduced", "challenged")
+    evidence = found.derived.evidence[0]
+    assert evidence.numbers["value"] == 5_576_000
+    assert "2,788,000 GPU-hours x 2 USD/h" in evidence.arithmetic
+    assert evidence.sources
+
+
+def test_what_is_from_memory_is_marked(without_runs):
+    marked = {each.id for each in without_runs if each.unverified}
+    assert {"amazon-meta-slight-gain", "nasdaq100-2024-plus-25"} <= marked
+    for each in without_runs:
+        doubts = sum(evidence.grade == "M" for evidence in each.evidence)
+        assert doubts == each.unverified
+        assert sum("unverified, from memory" in caveat for caveat in each.caveats) == doubts
+
+
+@pytest.mark.parametrize(
+    ("method", "mine", "documents", "verdict"),
+    [
+        ("derived", "reproduced", ("challenged", "value"), "challenged"),
+        ("derived", "challenged", ("reproduced", None), "inconclusive"),
+        ("derived", "reproduced", ("inconclusive", "scope"), "inconclusive"),
+        ("measured", "reproduced", ("challenged", "attribution"), "challenged"),
+        ("measured", "reproduced", ("challenged", "value"), "reproduced"),
+        ("measured", "inconclusive", ("challenged", "value"), "inconclusive"),
+        ("measured", "untested", ("challenged", "attribution"), "untested"),
+        ("ablation", "challenged", ("reproduced", None), "challenged"),
+        ("documentary", "reproduced", ("inconclusive", None), "inconclusive"),
+    ],
+)
+def test_how_columns_make_a_verdict(method, mine, documents, verdict):
+    own = Opinion(verdict=mine, reason="mine")
+    theirs = Opinion(verdict=documents[0], tag=documents[1], reason="theirs")
+    measured = own if method in ("measured", "ablation") else None
+    derived = None if measured else own
+    assert overall(method, measured, derived, theirs).verdict == verdict
+
+
+@pytest.mark.parametrize("threshold", [0.05, 0.001, 0.3])
+def test_p_is_the_level_at_which_an_interval_begins_to_exclude(threshold):
+    assert challenge_p(lambda confidence: confidence < 1 - threshold) == pytest.approx(threshold)
+
+
+def test_p_has_ends():
+    assert challenge_p(lambda _: True) == LEAST_P
+    assert challenge_p(lambda _: False) == 1.0
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def harness(capsys, *arguments):
+    status = cli.main(["claims", *arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_json_is_a_list_of_objects(capsys):
+    status, out, err = harness(capsys, "--json", str(BASELINE))
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert sum(each["article"] in ARTICLES for each in found) == 86
+    for each in found:
+        assert {"id", "article", "verdict", "tag", "method", "evidence", "caveats"} <= each.keys()
+        assert each["verdict"] in DECISIONS
+        assert each["evidence"] or each["article"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        (
+            ["--article", "A1", "--category", "training_cost", "--verdict", "challenged"],
+            ["gpt4o-training-cost-78m", "r1-training-cost-5-6m"],
+        ),
+        (["--article", "004_448969e6d56a989c.txt", "--category", "home_pc"], []),
+        (["--id", "mla-is-novel", "--id", "nvidia-minus-17"], ["mla-is-novel", "nvidia-minus-17"]),
+    ],
+)
+def test_filters(capsys, arguments, ids):
+    _, out, _ = harness(capsys, "--json", *arguments)
+    assert [each["id"] for each in json.loads(out)] == ids
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--article", "A7"], "--article A7: no such article; there are A0 (000_3950614dee9eaa5f."),
+        (["--category", "sport"], "--category sport: no such choice; there are benchmark_accuracy"),
+        (["--verdict", "wrong"], "--verdict wrong: no such choice; there are reproduced, challeng"),
+        (["--id", "mla-is-nuvel"], "--id mla-is-nuvel: no such claim; did you mean mla-is-novel"),
+        (["/"], "/: no run there"),
+        (["nope"], "nope: no run there"),
+        ([str(REPOSITORY / "README.md")], "README.md: not a RunResult"),
+        ([str(BASELINE), str(BASELINE)], "_839e37: given twice; it would count for two"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_status_2(capsys, arguments, words):
+    status, out, err = harness(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_another_harness_s_file_is_refused(tmp_path):
+    file = tmp_path / "samples.jsonl"
+    file.write_text('{"doc_id": 0, "target": "x"}\n')
+    with pytest.raises(UserError, match="a file of lm-evaluation-harness"):
+        read_runs([str(file)], tmp_path)
+
+
+def test_a_damaged_result_is_refused(tmp_path):
+    file = tmp_path / "result.json"
+    file.write_text('{"schema_version": 1}')
+    with pytest.raises(StoreError, match="not a RunResult"):
+        read_runs([str(file)], tmp_path)
+
+
+def test_the_table_has_a_column_for_each_kind_of_evidence(capsys):
+    _, out, _ = harness(capsys, "--article", "A1")
+    header = next(line for line in out.splitlines() if line.startswith("claim"))
+    assert header.split() == ["claim", "measured", "derived", "documentary", "verdict"]
+    assert "harness run experiment=r1_math500_85" in out
+    assert "unverified" in out
+    assert max(len(line) for line in out.splitlines()) <= 100
+
+
+def test_one_claim_is_shown_with_its_evidence(capsys):
+    _, out, _ = harness(capsys, "--id", "r1-undercuts-openai-95")
+    for words in ("96.35", "unverified", "stands on   derived", "forecast", "grade"):
+        assert words in out
+
+
+def test_markdown_escapes_and_shows_all_columns(capsys):
+    _, out, _ = harness(capsys, "--markdown", "--article", "A4")
+    assert out.startswith("## A4 004_448969e6d56a989c.txt\n")
+    table = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 15
+    assert {line.count(" | ") for line in table[2:]} == {5}
