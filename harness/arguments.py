@@ -109,11 +109,25 @@ def _add_compare(commands: Commands) -> None:
 
 def _add_claims(commands: Commands) -> None:
     command = _add(commands, "claims", "give a verdict on each claim of the articles")
-    command.add_argument("runs", metavar="RUN", nargs="*", help=RESULT)
-    command.add_argument("--article", action="append", default=[], help="only claims of this one")
-    command.add_argument("--category", action="append", default=[], help="only this category")
-    command.add_argument("--verdict", action="append", default=[], help="only this verdict")
-    command.add_argument("--id", action="append", default=[], help="only this claim")
+    command.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help=f"{RESULT}; without any, documents and arithmetic alone are asked",
+    )
+    for name, text in (
+        ("article", "only claims of this one: A1, or its file"),
+        ("category", "only this category; published scores are benchmark_accuracy"),
+        ("verdict", "only this verdict: reproduced, challenged, inconclusive, untested …"),
+        ("id", "only this claim, with all its evidence"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar=name.upper(),
+            help=f"{text} (may be repeated)",
+        )
     shape = command.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print a list of JSON objects")
     shape.add_argument("--markdown", action="store_true", help="print Markdown")

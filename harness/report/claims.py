@@ -125,7 +125,7 @@ def _details(each: Judgement) -> Iterator[str]:
         )
         yield f"  {opinion.reason}"
         for evidence in opinion.evidence:
-            yield f"  - {evidence_line(evidence)}"
+            yield f"  - {_evidence_line(evidence)}"
     if each.caveats:
         yield ""
         yield "caveats"
@@ -134,7 +134,7 @@ def _details(each: Judgement) -> Iterator[str]:
         yield f"against     {other.claim}: {other.note}"
 
 
-def evidence_line(each: Evidence) -> str:
+def _evidence_line(each: Evidence) -> str:
     """One piece of evidence with where it comes from."""
     parts = [each.text]
     if each.run_ids:
@@ -149,44 +149,52 @@ def evidence_line(each: Evidence) -> str:
     if each.grade:
         grade = UNVERIFIED if each.is_unverified else f"grade {each.grade}"
         parts.append(grade + (f", {each.date}" if each.date else ""))
-    return " | ".join(parts)
+    return " · ".join(parts)
 
 
 # --- Markdown ---------------------------------------------------------------------------------
 
 
 def as_markdown(judgements: Sequence[Judgement]) -> str:
-    """A table for each article, then the evidence of each claim."""
+    """A table for each article, then the evidence of each claim; a table of published scores."""
     lines: list[str] = []
     for title, members in groups(judgements):
-        lines += [f"## {' '.join(title.split())}", "", *_markdown_table(members), ""]
+        lines += [f"## {' '.join(title.split())}", ""]
+        if members[0].article is None:
+            lines += [*_markdown_scores(members), ""]
+            continue
+        lines += [*_markdown_table(members), ""]
         for each in members:
-            if each.article is not None:
-                lines += [*_markdown_claim(each), ""]
+            lines += [*_markdown_claim(each), ""]
     return "\n".join(lines)
 
 
 def _markdown_table(members: Iterable[Judgement]) -> Iterator[str]:
-    yield "| claim | measured | derived | documentary | verdict | forecast |"
-    yield "|---|---|---|---|---|---|"
+    yield _row("claim", *COLUMNS, "verdict", "forecast")
+    yield _row(*["---"] * 6)
     for each in members:
-        cells = [
-            _in_table(opinion.verdict, opinion.tag) if opinion else "-"
-            for opinion in _opinions(each)
-        ]
         forecast = each.forecast
-        yield (
-            "| "
-            + " | ".join(
-                (
-                    f"`{each.id}` {_escape(each.title)}",
-                    *cells,
-                    f"**{_in_table(each.verdict, each.tag)}**",
-                    _in_table(forecast.verdict, forecast.tag) if forecast else "-",
-                )
-            )
-            + " |"
+        mark = f" **({each.unverified} {UNVERIFIED})**" if each.unverified else ""
+        yield _row(
+            f"`{each.id}` {_escape(each.title)}{mark}",
+            *(_in_table(found.verdict, found.tag) if found else "-" for found in _opinions(each)),
+            f"**{_in_table(each.verdict, each.tag)}**",
+            _in_table(forecast.verdict, forecast.tag) if forecast else "-",
         )
+
+
+def _markdown_scores(members: Iterable[Judgement]) -> Iterator[str]:
+    yield _row("score", "published", "verdict", "runs, or what makes them")
+    yield _row(*["---"] * 4)
+    for each in members:
+        mark = f" **({UNVERIFIED})**" if each.unverified else ""
+        runs = f"`{each.decide}`" if each.decide else _escape(each.reason)
+        verdict = f"**{_in_table(each.verdict, each.tag)}**"
+        yield _row(f"{_escape(each.title)}", f"{each.figure}{mark}", verdict, runs)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _markdown_claim(each: Judgement) -> Iterator[str]:
@@ -204,7 +212,7 @@ def _markdown_claim(each: Judgement) -> Iterator[str]:
             yield f"- *{name}*: {_in_table(opinion.verdict, opinion.tag)}" + (
                 f"; `{opinion.decide}` decides" if opinion.decide else ""
             )
-            yield from (f"  - {_escape(evidence_line(found))}" for found in opinion.evidence)
+            yield from (f"  - {_escape(_evidence_line(found))}" for found in opinion.evidence)
     if each.caveats:
         yield "- *caveats*"
         yield from (f"  - {_escape(caveat)}" for caveat in each.caveats)

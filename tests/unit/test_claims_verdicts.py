@@ -204,6 +204,14 @@ def test_a_published_score_is_tested_for_equivalence(verdict, tmp_path, solved, 
     assert evidence.numbers["published_standard_error"] > 0
 
 
+def test_aime_can_be_decided_with_64_samples(verdict, tmp_path):
+    name = "published/distill_table/r1_distill_qwen_7b/aime24/accuracy"
+    published = make_run(tmp_path, "a", task="aime24", samples=64, solved=spread(30, 64, 1066))
+    assert verdict(name, published).verdict == "reproduced"
+    lower = make_run(tmp_path, "b", task="aime24", samples=64, solved=spread(30, 64, 800))
+    assert verdict(name, lower).verdict == "challenged"
+
+
 def test_one_sample_a_problem_is_judged_by_the_wider_interval(verdict, tmp_path):
     found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", samples=1, solved=spread(500, 1, 464)))
     assert found.verdict == "reproduced"
@@ -624,4 +632,4 @@ def test_markdown_escapes_and_shows_all_columns(capsys):
     assert out.startswith("## A4 004_448969e6d56a989c.txt\n")
     table = [line for line in out.splitlines() if line.startswith("|")]
     assert len(table) == 2 + 15
-    assert {line.count(" | ") for line in table[2:]} == {5}
+    assert {line.count(" | ") for line in table} == {5}

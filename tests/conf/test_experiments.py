@@ -1,0 +1,191 @@
+"""Experiments: each makes the runs that its claims need, no others, and refuses a small machine."""
+
+import pytest
+
+from harness import cli, compose, hardware
+from harness.claims.judge import judge
+from harness.claims.ledger import Ledger, load_ledger
+from harness.claims.runs import read_runs
+from harness.config import RunConfig, load_run_config
+from harness.engines.vllm_engine import VllmConfig
+from harness.paths import CONF_DIR
+from tests.unit.claim_runs import SIZES, make_run
+
+JOBS = {
+    "r1_math500_85": 6,
+    "r1_humaneval_92": 6,
+    "distill_table": 12,
+    "mtp_fp8_speedup": 40,
+    "home_pc": 4,
+    "moe_mla_proxy": 10,
+}
+FIGURES = {
+    "output_tokens_per_s": 100.0,
+    "output_tokens_per_s.saturated": 100.0,
+    "usd_per_million_output_tokens.rented": 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def ledger():
+    return load_ledger()
+
+
+@pytest.fixture(scope="module")
+def jobs():
+    """The configurations of an experiment, as its sweep makes them; each is composed once."""
+    known: dict[tuple[str, ...], list[RunConfig]] = {}
+
+    def of(*overrides: str) -> list[RunConfig]:
+        if overrides not in known:
+            known[overrides] = []
+
+            def take(composed, **_):
+                known[overrides].append(load_run_config(composed))
+                return 0
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(compose, "_execute", take)
+                assert compose.compose_and_run(list(overrides)) == 0
+        return known[overrides]
+
+    return of
+
+
+def deciding(ledger, experiment) -> Ledger:
+    """What of the ledger names an experiment."""
+    claims = {
+        name: claim
+        for name, claim in ledger.claims.items()
+        if getattr(claim.ablation or claim.measured, "experiment", None) == experiment
+    }
+    tables = {n: table for n, table in ledger.tables.items() if table.experiment == experiment}
+    return Ledger(claims, tables)
+
+
+def pretend(folder, number: int, config: RunConfig) -> str:
+    """The run that a job would make, as far as a claim looks at it."""
+    (selection,) = config.selections
+    engine = config.engine
+    is_cpu = getattr(engine, "device", None) == "cpu"
+    return make_run(
+        folder,
+        f"job-{number}",
+        model=config.model.name,
+        task=selection.task,
+        problems=selection.size or SIZES[selection.task],
+        samples=config.protocol.samples_per_problem,
+        protocol=config.protocol.name,
+        seed=config.seed,
+        engine=engine.model_dump(mode="json"),
+        device="cpu" if is_cpu else "cuda",
+        figures=FIGURES,
+    )
+
+
+def test_every_experiment_is_known_here():
+    assert {file.stem for file in (CONF_DIR / "experiment").glob("*.yaml")} == {*JOBS, "demo"}
+
+
+@pytest.mark.parametrize("experiment", JOBS)
+def test_the_runs_are_those_that_the_claims_need(ledger, jobs, tmp_path, experiment):
+    """Every run counts for something that names the experiment, and nothing of it stays open."""
+    configs = jobs(f"experiment={experiment}")
+    assert len(configs) == JOBS[experiment]
+    named = deciding(ledger, experiment)
+    assert named.claims or named.tables
+    files = [pretend(tmp_path, number, config) for number, config in enumerate(configs)]
+    found = judge(named, read_runs(files, tmp_path))
+    used = set()
+    for judgement in found:
+        assert judgement.measured.verdict != "untested", judgement.id
+        assert not any("were planned" in caveat for caveat in judgement.caveats), judgement.id
+        for evidence in judgement.measured.evidence:
+            if evidence.verdict != "not comparable":
+                used |= set(evidence.run_ids)
+    assert used == {f"job-{number}" for number in range(len(configs))}
+    for name, claim in named.claims.items():
+        block = claim.ablation or claim.measured
+        models = getattr(block, "models", None) or (block.model, block.baseline)
+        judged = next(each for each in found if each.id == name)
+        ran = {run.model for run in judged.measured.evidence if run.verdict != "not comparable"}
+        assert ran == set(models) or ran == {block.model}
+
+
+@pytest.mark.parametrize("experiment", JOBS)
+def test_an_experiment_says_what_it_needs_and_expects(jobs, experiment):
+    text = (CONF_DIR / "experiment" / f"{experiment}.yaml").read_text()
+    assert "Forecast, written on 2026-11-21:" in text
+    for config in jobs(f"experiment={experiment}"):
+        assert config.requires.gpus == 1
+        assert config.requires.gpu_memory_bytes == 80e9
+
+
+def test_the_ablation_is_balanced(jobs):
+    cells = {
+        (
+            config.engine.args["speculative_config"] is not None,
+            config.engine.args["quantization"],
+            config.engine.args["max_num_seqs"],
+            config.seed,
+        )
+        for config in jobs("experiment=mtp_fp8_speedup")
+        if isinstance(config.engine, VllmConfig)
+    }
+    assert len(cells) == 2 * 2 * 2 * 5
+
+
+def test_one_model_of_an_experiment_is_one_job(jobs):
+    (config,) = jobs(
+        "experiment=r1_math500_85",
+        "model=r1_distill_llama_70b",
+        "requires.gpus=2",
+        "+engine.args.tensor_parallel_size=2",
+    )
+    assert config.requires.gpus == 2
+    assert config.protocol.samples_per_problem == 4
+    assert config.engine.args["tensor_parallel_size"] == 2
+
+
+def test_every_command_that_would_decide_composes(ledger, jobs):
+    commands = {each.decide for each in judge(ledger) if each.decide}
+    assert len(commands) >= 12
+    for command in commands:
+        words = command.removeprefix("harness run ").split()
+        if words[0].startswith("experiment=") and len(words) > 1:
+            # What an experiment sweeps over takes one of its values: composed above already.
+            experiment, model = words
+            models = {config.model.name for config in jobs(experiment)}
+            assert model.removeprefix("model=") in models, command
+        else:
+            assert jobs(*words), command
+
+
+# One job of each is enough to see that it would not start.
+FIRST = {
+    "mtp_fp8_speedup": [
+        "seed=0",
+        "engine.args.speculative_config=null",
+        "engine.args.quantization=null",
+        "engine.args.max_num_seqs=1",
+    ],
+    "home_pc": ["model=r1_distill_qwen_1_5b", "suite=home_pc_score"],
+    "moe_mla_proxy": ["model=qwen2_5_14b_instruct", "seed=0"],
+    "distill_table": ["model=r1_distill_qwen_1_5b", "suite=math500_x4"],
+    "r1_math500_85": ["model=r1_distill_qwen_1_5b"],
+    "r1_humaneval_92": ["model=r1_distill_qwen_1_5b"],
+}
+
+
+@pytest.mark.skipif(hardware.cuda_devices() > 0, reason="it might run here")
+@pytest.mark.parametrize("experiment", FIRST)
+def test_without_a_gpu_it_refuses_and_its_plan_is_shown(capsys, tmp_path, experiment):
+    arguments = ["run", f"experiment={experiment}", *FIRST[experiment], f"results_dir={tmp_path}"]
+    assert cli.main(arguments) == 3
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert "this experiment needs 1 NVIDIA GPU(s) with 80 GB each" in refusal or (
+        "vllm is not installed" in refusal
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert cli.main([*arguments, "--dry-run"]) == 0
+    assert "cannot run" in capsys.readouterr().out
