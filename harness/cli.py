@@ -13,6 +13,7 @@ from types import FrameType
 
 from harness.arguments import build_parser
 from harness.errors import HarnessError, Interrupted
+from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
 
 GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite")
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HarnessError, Interrupted) as error:
         if debug:
             _print_traceback()
-        print(redact(f"harness: {error}"), file=sys.stderr)  # noqa: T201
+        print(printable(redact(f"harness: {error}"), keep="\n"), file=sys.stderr)  # noqa: T201
         return error.exit_status
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last door: a line for people, status 1
         if debug:
             _print_traceback()
-        text = redact(" ".join(str(error).split()))
+        text = printable(redact(" ".join(str(error).split())))
         print(  # noqa: T201
             f"harness: unexpected {type(error).__name__}: {text} (--debug shows where)",
             file=sys.stderr,

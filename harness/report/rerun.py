@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.records import Estimate
+from harness.report.safe import safe
 from harness.report.summary import WIDTH_WITHOUT_TERMINAL
 from harness.rerun.document import RerunReport
 from harness.rerun.outcome import Figures
@@ -41,7 +41,7 @@ def print_rerun(report: RerunReport, file: Path) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
-    console.print(f"[bold]{escape(report.run_id)}[/bold], {_batches(report)}\n", soft_wrap=True)
+    console.print(f"[bold]{safe(report.run_id)}[/bold], {_batches(report)}\n", soft_wrap=True)
     console.print(_figures_table(report.figures))
     console.print()
     console.print(_strata_table(report))
@@ -55,8 +55,8 @@ def print_rerun(report: RerunReport, file: Path) -> None:
             soft_wrap=True,
         )
     for note in report.notes:
-        console.print(f"note: {escape(note)}", soft_wrap=True)
-    console.print(f"\nfile {escape(str(file))}", soft_wrap=True)
+        console.print(f"note: {safe(note)}", soft_wrap=True)
+    console.print(f"\nfile {safe(str(file))}", soft_wrap=True)
 
 
 def _batches(report: RerunReport) -> str:
@@ -103,7 +103,7 @@ def _table(*columns: str) -> Table:
 def _figures_table(figures: Sequence[Figures]) -> Table:
     table = _table("")
     for each in figures:
-        table.add_column(each.task or "all", justify="right")
+        table.add_column(safe(each.task or "all"), justify="right")
     for label, show in ROWS:
         table.add_row(label, *(show(each) for each in figures))
     return table
@@ -115,7 +115,7 @@ def _strata_table(report: RerunReport) -> Table:
         table.add_column(name, justify="right")
     for each in report.strata:
         counts = (each.requests, each.repeated, each.texts_different, each.flips)
-        table.add_row(each.task, each.status, *map(str, counts))
+        table.add_row(safe(each.task), each.status, *map(str, counts))
     return table
 
 
@@ -123,7 +123,7 @@ def _facts_table(report: RerunReport) -> Table:
     table = _table("made with", "run", "repetition", "")
     for fact in report.facts:
         if fact.name in ALWAYS_SHOWN or fact.differs:
-            cells = map(escape, (fact.name, fact.run, fact.repetition))
+            cells = map(safe, (fact.name, fact.run, fact.repetition))
             table.add_row(*cells, "differs" if fact.differs else "")
     return table
 
