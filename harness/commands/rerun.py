@@ -22,8 +22,10 @@ from harness.config import RunConfig
 from harness.engines.base import Clock, Engine
 from harness.engines.build import (
     EngineConfig,
+    ReplayConfig,
     TransformersConfig,
     VllmConfig,
+    VllmServerConfig,
     build_engine,
     resolve_auto,
 )
@@ -154,10 +156,21 @@ def _rebatched(
             size = chosen(own)
             changed = {**args, "max_num_seqs": size}
             return engine.model_copy(update={"args": changed}), own, size
+        case VllmServerConfig(args=args):
+            limits = [each for each in (args.get("max_num_seqs"), engine.concurrency) if each]
+            own = min(limits, default=None)
+            size = chosen(own)
+            changed = {"args": {**args, "max_num_seqs": size}, "concurrency": None}
+            return engine.model_copy(update=changed), own, size
+        case ReplayConfig():
+            raise UserError(
+                f"run {run.run_id}: engine=replay repeats what another run answered, so there is "
+                "no chance in it to measure; give the run that it replays"
+            )
         case _:
             raise UserError(
-                f"run {run.run_id}: engine={engine.kind} repeats what another run answered, so "
-                "there is no chance in it to measure; give the run that it replays"
+                f"run {run.run_id}: the batch of engine={engine.kind} is not the harness's to set; "
+                "give a run of transformers, vllm or vllm_server"
             )
 
 
