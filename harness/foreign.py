@@ -15,6 +15,7 @@ and nowhere guessed.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,8 @@ Harness = Literal["lm-evaluation-harness", "evalplus"]
 _METRICS = {"math500": ("math_verify", "exact_match"), "humaneval": ("pass@1",)}
 """By task, the metrics of lm-evaluation-harness that count as its verdict, the best first."""
 _LM_EVAL_NAME = re.compile(r"samples_(.+)_\d{4}-\d\d-\d\dT.*\.jsonl")
-_PASS = "pass"  # noqa: S105 - evalplus's word for a verdict
+_STATUSES = {"pass": True, "fail": False, "timeout": False}
+"""evalplus's verdicts."""
 
 
 class ForeignProblem(Record):
@@ -83,7 +85,16 @@ def read_foreign(file: Path) -> ForeignLog:
         UserError: It is of neither format, damaged, or about a task that we do not have.
         UnavailableError: Our own task's problems are needed and cannot be had.
     """
-    match harness_of(file):
+    harness = harness_of(file)
+    try:
+        return _read(file, harness)
+    except (ValueError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: not as {harness} writes it: {reason}") from error
+
+
+def _read(file: Path, harness: Harness | None) -> ForeignLog:
+    match harness:
         case "lm-evaluation-harness":
             return _read_lm_eval(file)
         case "evalplus":
@@ -100,7 +111,8 @@ def _log(file: Path, harness: Harness, task: str, scorer: str, **rest: Any) -> F
     if not problems:
         raise UserError(f"{file}: none of its problems is one of task {task}")
     ids = [each.problem.problem_id for each in problems]
-    if twice := next((name for name in ids if ids.count(name) > 1), None):
+    twice, times = Counter(ids).most_common(1)[0]
+    if times > 1:
         raise UserError(f"{file}: {twice} stands there twice; give the log of one evaluation")
     fields = {
         "task": task,
@@ -138,8 +150,8 @@ def _read_lm_eval(file: Path) -> ForeignLog:
                 left_out += 1
             else:
                 problems.append(_lm_eval_problem(problem, row, metric))
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            reason = f"{type(error).__name__} {error}"
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+            reason = f"{type(error).__name__} {' '.join(str(error).split())}"
             raise UserError(
                 f"{file}: sample {number} is not as lm_eval writes it: {reason}"
             ) from error
@@ -226,6 +238,8 @@ def _lm_eval_problem(problem: Problem, row: Mapping[str, Any], metric: str) -> F
     graded = tuple(filtered) if isinstance(filtered, list) else (str(filtered),)
     # Without a list, the filter took the first of several outputs, and only that was judged.
     judged = len(graded)
+    if not judged:
+        raise ValueError("no filtered response")
     solved = float(row[metric]) * judged
     if abs(solved - round(solved)) > 1e-6 * judged or not 0 <= round(solved) <= judged:
         raise ValueError(f"{metric}={row[metric]} is no share of {judged} outputs")
@@ -298,9 +312,9 @@ def _read_evalplus(file: Path) -> ForeignLog:
 def _evalplus_problem(problem: Problem, samples: list[Any], where: str) -> ForeignProblem:
     try:
         programs = tuple(str(each["solution"]) for each in samples)
-        passed = [each["base_status"] == _PASS for each in samples]
+        passed = [_STATUSES[each["base_status"]] for each in samples]
     except (KeyError, TypeError) as error:
-        raise UserError(f"{where} is not as evalplus writes it: {error} is missing") from error
+        raise UserError(f"{where} is not as evalplus writes it: {error}") from error
     return ForeignProblem(
         problem=problem,
         outputs=programs,

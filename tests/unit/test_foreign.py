@@ -6,6 +6,7 @@ The two logs of lm-evaluation-harness were written by lm_eval 0.4.13 (`simple_ev
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,39 @@ def test_a_document_that_stands_twice_is_refused(tmp_path):
     row = json.loads(MATH.read_text(encoding="utf-8").splitlines()[0])
     with pytest.raises(UserError, match="stands there twice; give the log of one evaluation"):
         read_foreign(written(tmp_path, [row, row]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"pass@1": float("inf")}, "sample 1 is not as lm_eval writes it: OverflowError"),
+        ({"filtered_resps": [[]]}, "sample 1 is not as lm_eval writes it: ValueError no filtered"),
+        (
+            {"arguments": {"gen_args_0": {"arg_1": {"temperature": "hot"}}}},
+            "not as lm-evaluation-harness writes it: could not convert string to float: 'hot'",
+        ),
+    ],
+)
+def test_odd_values_of_a_log_are_named(tmp_path, change, words):
+    row = json.loads(CODE.read_text(encoding="utf-8").splitlines()[0])
+    with pytest.raises(UserError, match=re.escape(words)):
+        read_foreign(written(tmp_path, [{**row, **change}]))
+
+
+def test_a_log_that_is_damaged_further_down_is_refused(tmp_path):
+    file = tmp_path / CODE.name
+    for damage in (b" " * 5000 + b"\xff", b"[" * 100_000):
+        file.write_bytes(CODE.read_bytes() + b"\n" + damage + b"\n")
+        with pytest.raises(UserError, match="not as lm-evaluation-harness writes it"):
+            read_foreign(file)
+
+
+def test_a_verdict_that_evalplus_does_not_give_is_no_failure(tmp_path):
+    file = tmp_path / "x_eval_results.json"
+    sample = {"solution": "", "base_status": None}
+    file.write_text(json.dumps({"date": "", "hash": "", "eval": {"HumanEval/0": [sample]}}))
+    with pytest.raises(UserError, match="HumanEval/0 is not as evalplus writes it: None"):
+        read_foreign(file)
 
 
 def test_other_tasks_of_evalplus_are_named(tmp_path, capsys):
