@@ -5,8 +5,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.paired import NO_NOISE, decoding_error, is_equivalent, normal_quantile
-from harness.statistics import Interval, fraction_interval
+from harness.paired import NO_NOISE, is_equivalent, normal_quantile
+from harness.statistics import Interval, fixed_benchmark_interval, fraction_interval
 
 ErrorModel = Literal["new_problems", "fixed_benchmark"]
 
@@ -69,22 +69,17 @@ def score_interval(
     confidence: float = 0.95,
     benchmark_size: int | None = None,
 ) -> Interval:
-    """Mean score of a run under either error model."""
+    """Mean score of a run under either error model: the interval that its result gives too.
+
+    Without a problem that has two samples there is none on the fixed benchmark.
+    """
     c, k = np.asarray(solved, dtype=np.int64), np.asarray(samples, dtype=np.int64)
     if model == "new_problems":
         return fraction_interval(c / k, confidence)
-    n = len(k)
-    if n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
-    value, noise = float(np.sort(c / k).mean()), decoding_error(c, k)
-    if noise is None:
-        return Interval(value, None, None, n, NO_NOISE)
-    fraction = n / (benchmark_size or n)
-    between = float(np.sort(c / k).var(ddof=1)) / n if n > 1 else 0.0
-    error = float(np.sqrt((1 - fraction) * between + fraction * noise**2))
-    half = normal_quantile((1 + confidence) / 2) * error
-    method = f"normal {confidence:.4g} interval from decoding noise within {n} problems"
-    return Interval(value, max(value - half, 0.0), min(value + half, 1.0), n, method)
+    found = fixed_benchmark_interval(c, k, benchmark_size, confidence)
+    if found.value is not None and not (k > 1).any():
+        return Interval(found.value, None, None, found.n, NO_NOISE)
+    return found
 
 
 def lower_bound(solved: ArrayLike, samples: ArrayLike, confidence: float = 0.95) -> float | None:
