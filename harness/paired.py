@@ -260,11 +260,11 @@ def _flipped_sums(sizes: Floats, draws: int, seed: int) -> Iterator[Floats]:
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjusted p-values, by statsmodels; None stays None and counts for nothing."""
+    known = [p for p in p_values if p is not None]
+    if len(known) < 2:  # noqa: PLR2004 - one alone is as it is
+        return list(p_values)
     from statsmodels.stats.multitest import multipletests
 
-    known = [p for p in p_values if p is not None]
-    if not known:
-        return [None] * len(p_values)
     adjusted = iter(multipletests(known, method="holm")[1])
     return [None if p is None else float(next(adjusted)) for p in p_values]
 

@@ -3,6 +3,7 @@
 import argparse
 
 from harness.comparison import Options, compare_sides, read_side
+from harness.manifest import dump_json
 from harness.report.comparison import print_comparison
 
 
@@ -10,7 +11,8 @@ def compare(options: argparse.Namespace) -> int:
     """Prints the comparison as tables or as JSON.
 
     Returns:
-        0, or 5 when a candidate is significantly worse than the baseline by more than the margin.
+        0, or 5 when a candidate is significantly worse than the baseline by more than the margin,
+        else 6 when of a task no problem has a verdict on both sides.
 
     Raises:
         UserError: An argument is not what it should be.
@@ -25,7 +27,7 @@ def compare(options: argparse.Namespace) -> int:
     candidates = [read_side(name, options.results_dir) for name in options.candidates]
     comparison = compare_sides(baseline, candidates, asked)
     if options.json:
-        print(comparison.model_dump_json())  # noqa: T201
+        print(dump_json(comparison.model_dump(mode="json")))  # noqa: T201
     else:
         print_comparison(comparison)
     return comparison.exit_status

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from harness.comparison.figures import run_figures, task_figures
 from harness.comparison.protocol import check_allowed, check_protocols
@@ -27,7 +28,8 @@ from harness.errors import UserError
 from harness.paired import Pairs, compare_paired, difference, difference_on_benchmark, holm
 
 ALPHA = 0.05
-REGRESSION = 5
+REGRESSION: Final = 5
+NOTHING_PAIRED: Final = 6
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,18 @@ def compare_sides(baseline: Side, candidates: Sequence[Side], options: Options) 
     """Compares each candidate with the baseline, on every task that both have.
 
     Raises:
-        UserError: ``options.allowed`` names no field.
+        UserError: ``options.allowed`` names no field, or a candidate is given twice.
         NotComparableError: A candidate was not made under the baseline's protocol.
     """
     check_allowed(options.allowed, (baseline, *candidates))
+    for place, candidate in enumerate(candidates):
+        if any(_is_same(candidate, other) for other in candidates[:place]):
+            raise UserError(f"{candidate.name.label}: this candidate is given twice; once is right")
     found = [_compare_one(baseline, candidate, options) for candidate in candidates]
-    tests = [task.test for each in found for task in each.tasks]
-    both = holm([test.p for test in tests])
-    worse = holm([test.p_worse for test in tests])
+    # What is compared with itself was no chance to find a difference, and counts for none.
+    tests = [None if each.is_same_run else task.test for each in found for task in each.tasks]
+    both = holm([None if test is None else test.p for test in tests])
+    worse = holm([None if test is None else test.p_worse for test in tests])
     adjusted = iter(zip(both, worse, strict=True))
     settled = [
         each.model_copy(
@@ -71,14 +77,22 @@ def compare_sides(baseline: Side, candidates: Sequence[Side], options: Options) 
         )
         for each in found
     ]
-    is_regression = any(task.is_regression for each in settled for task in each.tasks)
+    tasks = [task for each in settled for task in each.tasks]
+    exit_status: Literal[0, 5, 6] = 0 if all(task.problems for task in tasks) else NOTHING_PAIRED
+    if any(task.is_regression for task in tasks):
+        exit_status = REGRESSION
     return Comparison(
         baseline=baseline.name,
         candidates=tuple(settled),
         margin_points=options.margin_points,
-        comparisons=sum(test.p is not None for test in tests),
-        exit_status=REGRESSION if is_regression else 0,
+        comparisons=sum(p is not None for p in both),
+        exit_status=exit_status,
     )
+
+
+def _is_same(one: Side, other: Side) -> bool:
+    """One run, graded once: a run that was graded again has other verdicts, or another scorer."""
+    return (one.name.label, one.tasks) == (other.name.label, other.tasks)
 
 
 def _adjust(task: TaskComparison, p: float | None, p_worse: float | None) -> TaskComparison:
@@ -92,7 +106,7 @@ def _compare_one(baseline: Side, candidate: Side, options: Options) -> Candidate
     shared = [task for task in baseline.tasks if task in candidate.tasks]
     return CandidateComparison(
         candidate=candidate.name,
-        is_same_run=baseline.run_id is not None and baseline.run_id == candidate.run_id,
+        is_same_run=_is_same(baseline, candidate),
         subject_differences=_subject_differences(baseline, candidate),
         protocol_mismatch=checked.mismatch,
         protocol_unknown=checked.unknown,

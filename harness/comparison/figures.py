@@ -24,7 +24,8 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
     ]
     for basis in BASES:
         if basis in baseline.prices and basis in candidate.prices:
-            figures.append(_cost(task, basis, couples, _prices(baseline, candidate, basis)))
+            prices = baseline.prices[basis], candidate.prices[basis]
+            figures.append(_cost(task, basis, couples, prices))
     return figures
 
 
@@ -34,6 +35,8 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
     one, other = (_run_figure(side, metric) for side in (baseline, candidate))
     if one is None or other is None or one == 0:
         ratio = Interval(None, None, None, 0, "undefined: one side does not say it")
+    elif baseline.tasks.keys() != candidate.tasks.keys():
+        ratio = Interval(None, None, None, 0, "undefined: the runs have different tasks")
     else:
         why = "one measurement of each run, over all its requests; no interval"
         ratio = Interval(other / one, None, None, 1, why)
@@ -59,22 +62,18 @@ def _paired(
     return _figure(metric, unit, means, ratio, task)
 
 
-def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: str) -> Figure:
+def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: tuple[str, str]) -> Figure:
     """Ratio of costs per solved sample, failed and truncated attempts paid for."""
     known = [(a, b) for a, b in couples if basis in a.usd and basis in b.usd]
     columns = [
-        ([math.fsum(p.usd[basis]) for p in side], [float(p.solved) for p in side])
+        ([p.usd[basis] for p in side], [float(p.solved) for p in side])
         for side in ([a for a, _ in known], [b for _, b in known])
     ]
     values = tuple(math.fsum(usd) / sum(solved) if sum(solved) else None for usd, solved in columns)
-    ratio = ratio_of_ratios(*columns)
-    ratio = ratio._replace(method=f"{ratio.method}; {prices}")
-    return _figure(f"cost_per_solved.{basis}", "USD", (values[0], values[1]), ratio, task)
-
-
-def _prices(baseline: Side, candidate: Side, basis: Basis) -> str:
-    one, other = baseline.prices[basis], candidate.prices[basis]
-    return f"both at {one}" if one == other else f"at {one} and at {other}"
+    found = _figure(
+        f"cost_per_solved.{basis}", "USD", (values[0], values[1]), ratio_of_ratios(*columns), task
+    )
+    return found.model_copy(update={"prices": prices})
 
 
 def _mean(values: Sequence[float]) -> float | None:

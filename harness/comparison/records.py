@@ -27,7 +27,7 @@ class RunName(Record):
     """What was compared."""
 
     label: str
-    """Unique in this comparison: the run's id, or the file's name."""
+    """The run's id, or the name of another harness's file."""
     source: Literal["gegenprobe", "lm-evaluation-harness", "evalplus"]
     file: str
     subject: dict[str, Any]
@@ -100,6 +100,8 @@ class Figure(Record):
     difference: float | None
     ratio: Estimate
     """Candidate over baseline."""
+    prices: tuple[str, str] | None = None
+    """Of a cost: whose prices it was computed with, on either side."""
 
 
 class TaskComparison(Record):
@@ -133,7 +135,7 @@ class CandidateComparison(Record):
 
     candidate: RunName
     is_same_run: bool
-    """The baseline itself: nothing was tested."""
+    """The baseline itself, with the same verdicts: left out of Holm's adjustment."""
     subject_differences: tuple[FieldDifference, ...]
     protocol_mismatch: tuple[ProtocolDifference, ...]
     """Differences that were let through: the scores are not of one protocol."""
@@ -155,4 +157,5 @@ class Comparison(Record):
     margin_points: float
     comparisons: Count
     """How many tests Holm's adjustment counts."""
-    exit_status: Literal[0, 5]
+    exit_status: Literal[0, 5, 6]
+    """5: a task regressed. 6: none did, but one has no problem with a verdict on both sides."""

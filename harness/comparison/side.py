@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from harness.errors import StoreError, UserError
 from harness.foreign import ForeignLog, ForeignProblem, harness_of, read_foreign
 from harness.jsonl import read_json
 from harness.manifest import Outcome, RunManifest, RunResult
-from harness.pricing import BASES, Basis
+from harness.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
 from harness.store import find_run, runs_dir
 
@@ -28,8 +29,10 @@ class SideProblem:
     answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     latency_s: list[float] = field(default_factory=list)
-    usd: dict[Basis, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """Of all attempts; errors cost too."""
+    billed_tokens: tuple[int, int] = (0, 0)
+    """Of prompt and completion, over all attempts; errors cost too."""
+    usd: dict[Basis, float] = field(default_factory=dict)
+    """For these, where the run's cost is known."""
 
 
 @dataclass
@@ -98,10 +101,21 @@ def _of_result(result: RunResult, file: Path) -> Side:
         name: SideTask(dict(fields), sizes.get(name))
         for name, fields in manifest.protocol_fields.items()
     }
+    seen: set[str] = set()
     for outcome in result.outcomes:
-        problem_id = outcome.request_id.rpartition("#")[0]
-        _add_outcome(tasks[problem_id.partition("/")[0]].problems[problem_id], outcome)
-    _add_costs(tasks, result)
+        name = outcome.request_id
+        problem_id, _, sample = name.rpartition("#")
+        task = tasks.get(problem_id.partition("/")[0])
+        if task is None or not sample.isdecimal():
+            raise StoreError(
+                f"{file}: request_id {name}: should be TASK/PROBLEM#SAMPLE with a task of the run: "
+                f"{', '.join(tasks) or 'it has none'}"
+            )
+        if name in seen:
+            raise StoreError(f"{file}: request_id {name} stands there twice")
+        seen.add(name)
+        _add_outcome(task.problems[problem_id], outcome)
+    _add_costs([each for task in tasks.values() for each in task.problems.values()], result)
     return Side(
         name=RunName(
             label=manifest.run_id, source="gegenprobe", file=str(file), subject=_subject(manifest)
@@ -109,14 +123,14 @@ def _of_result(result: RunResult, file: Path) -> Side:
         tasks=tasks,
         run_id=manifest.run_id,
         estimates=result.estimates,
-        prices={
-            basis: getattr(result.pricing, basis).citation() for basis in result.pricing.bases()
-        },
+        prices={basis: _price(getattr(result.pricing, basis)) for basis in result.pricing.bases()},
     )
 
 
 def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
     problem.answers.append((outcome.status, outcome.extracted))
+    prompt, completion = problem.billed_tokens
+    problem.billed_tokens = (prompt + outcome.prompt_tokens, completion + outcome.completion_tokens)
     if outcome.finish_reason != "error":
         problem.tokens.append(outcome.completion_tokens)
         if outcome.queued_s is not None and outcome.finished_s is not None:
@@ -128,7 +142,7 @@ def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
     problem.solved += outcome.status == "correct"
 
 
-def _add_costs(tasks: dict[str, SideTask], result: RunResult) -> None:
+def _add_costs(problems: Sequence[SideProblem], result: RunResult) -> None:
     """Each problem's share of the run's cost, by tokens as in ``cost_per_solved``."""
     totals = {e.metric: e.value for e in result.estimates if e.task is None}
     for basis in BASES:
@@ -136,14 +150,15 @@ def _add_costs(tasks: dict[str, SideTask], result: RunResult) -> None:
         if total is None:
             continue
         price = result.pricing.api if basis == "api" else None
-        shares = apportion(
-            total,
-            [request_weight(price, o.prompt_tokens, o.completion_tokens) for o in result.outcomes],
-        )
-        for outcome, share in zip(result.outcomes, shares, strict=True):
-            problem_id = outcome.request_id.rpartition("#")[0]
-            problem = tasks[problem_id.partition("/")[0]].problems[problem_id]
-            problem.usd[basis].append(float(share))
+        weights = [request_weight(price, *problem.billed_tokens) for problem in problems]
+        for problem, share in zip(problems, apportion(total, weights), strict=True):
+            problem.usd[basis] = float(share)
+
+
+def _price(price: RentedPrice | OwnedPrice | ApiPrice) -> str:
+    """Its figures and whose they are: one provider has many prices."""
+    figures = price.model_dump(exclude={"source", "date", "grade"}, exclude_none=True)
+    return ", ".join([*(f"{name} {value}" for name, value in figures.items()), price.citation()])
 
 
 def _subject(manifest: RunManifest) -> dict[str, Any]:

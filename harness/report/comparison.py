@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from harness.comparison.compare import NOTHING_PAIRED
 from harness.comparison.records import (
     Answers,
     CandidateComparison,
@@ -17,7 +17,9 @@ from harness.comparison.records import (
     ProtocolDifference,
     TaskComparison,
 )
+from harness.printable import printable
 from harness.records import Estimate
+from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 100
 SHOWN_ANSWER = 40
@@ -36,12 +38,12 @@ def print_comparison(comparison: Comparison) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
-    console.print(f"baseline   {escape(comparison.baseline.label)}", soft_wrap=True)
+    console.print(f"baseline   {safe(comparison.baseline.label)}", soft_wrap=True)
     for each in comparison.candidates:
-        console.print(f"candidate  {escape(each.candidate.label)}", soft_wrap=True)
+        console.print(f"candidate  {safe(each.candidate.label)}", soft_wrap=True)
         _print_marks(console, comparison, each)
         for task in each.tasks:
-            console.print(f"\n[bold]{escape(task.task)}[/bold]")
+            console.print(f"\n[bold]{safe(task.task)}[/bold]")
             console.print(_task_table(task, comparison))
             _print_discordant(console, task)
         console.print()
@@ -56,13 +58,13 @@ def _print_marks(console: Console, comparison: Comparison, each: CandidateCompar
         console.print("[bold]the same run as the baseline: nothing is tested here[/bold]")
     for field in each.subject_differences:
         console.print(
-            f"           {field.field}: {_cell(field.baseline)} -> {_cell(field.candidate)}",
+            f"           {safe(field.field)}: {_cell(field.baseline)} -> {_cell(field.candidate)}",
             soft_wrap=True,
         )
     for name in (comparison.baseline, each.candidate):
         if name.unknown_problems:
             text = f"{name.unknown_problems} problems are none of our task's, left out"
-            console.print(escape(f"{name.label}: {text}"), soft_wrap=True)
+            console.print(safe(f"{name.label}: {text}"), soft_wrap=True)
     if not comparison.baseline.subject or not each.candidate.subject:
         console.print("           model, engine and device: not said by one side")
     for line in (
@@ -72,13 +74,14 @@ def _print_marks(console: Console, comparison: Comparison, each: CandidateCompar
             for task, fields in each.protocol_unknown.items()
         ),
     ):
-        console.print(f"[bold]{escape(line)}[/bold]", soft_wrap=True)
+        console.print(f"[bold]{safe(line)}[/bold]", soft_wrap=True)
     for side, tasks in (
         ("baseline", each.tasks_only_in_baseline),
         ("candidate", each.tasks_only_in_candidate),
     ):
         if tasks:
-            console.print(f"only in the {side}, not compared: {', '.join(tasks)}")
+            line = f"only in the {side}, not compared: {', '.join(tasks)}"
+            console.print(safe(line), soft_wrap=True)
 
 
 def _mismatches(differences: Iterable[ProtocolDifference]) -> list[str]:
@@ -105,16 +108,18 @@ def _task_table(task: TaskComparison, comparison: Comparison) -> Table:
     table.add_row("  on these problems, 95 %", _interval(task.difference_fixed_benchmark))
     test = task.test
     table.add_row("problems better, worse", f"{test.problems_better}, {test.problems_worse}")
-    table.add_row("p of no difference", f"{_p(test.p, test.p_holm, comparison)}, {test.method}")
+    table.add_row("test of any difference", f"{_p(test.p, test.p_holm, comparison)}, {test.method}")
     beyond = f" by more than {comparison.margin_points:g}" if comparison.margin_points else ""
     verdict = ": [bold red]REGRESSION[/bold red]" if task.is_regression else ""
     table.add_row(
-        f"p of not being worse{beyond}", _p(test.p_worse, test.p_worse_holm, comparison) + verdict
+        f"test of worse{beyond}", _p(test.p_worse, test.p_worse_holm, comparison) + verdict
     )
     if task.equivalence is not None:
         _add_equivalence(table, task.equivalence)
     for figure in task.figures:
         table.add_row(_name(figure), _figure(figure))
+        if figure.prices is not None and figure.prices[0] != figure.prices[1]:
+            table.add_row("  [bold]at other prices[/bold]", safe(" -> ".join(figure.prices)))
     return table
 
 
@@ -152,11 +157,13 @@ def _print_discordant(console: Console, task: TaskComparison) -> None:
         table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
         shown = problems[:SHOWN_PROBLEMS]
         # The ids are what a reader goes on with: they are never cut.
-        table.add_column(label, no_wrap=True, min_width=max(len(e.problem_id) for e in shown))
+        table.add_column(
+            label, no_wrap=True, min_width=max(len(printable(e.problem_id)) for e in shown)
+        )
         for side in ("baseline", "candidate"):
             table.add_column(side, overflow="ellipsis", no_wrap=True)
         for each in shown:
-            table.add_row(escape(each.problem_id), *_answer_cells(each))
+            table.add_row(safe(each.problem_id), *_answer_cells(each))
         console.print()
         console.print(table)
         if (more := len(problems) - SHOWN_PROBLEMS) > 0:
@@ -176,7 +183,7 @@ def _answer(answers: tuple[Answers, ...], solved: int, samples: int) -> str:
     text = " ".join((first.answer or "").split()) or (first.status or "no answer")
     if len(text) > SHOWN_ANSWER:
         text = f"{text[:SHOWN_ANSWER]}…"
-    return escape(text if samples == 1 else f"{solved}/{samples}  {text}")
+    return safe(text if samples == 1 else f"{solved}/{samples}  {text}")
 
 
 # --- figures ----------------------------------------------------------------------------------
@@ -201,7 +208,7 @@ def _figure(figure: Figure) -> str:
     text = f"{figure.baseline:,.4g} -> {figure.candidate:,.4g} {figure.unit}"
     ratio = figure.ratio
     if ratio.value is None:
-        return text
+        return f"{text} ({ratio.method.removeprefix('undefined: ')})"
     text += f", x {ratio.value:.3g}"
     if not figure.paired:
         return f"{text} (one measurement each)"
@@ -216,7 +223,11 @@ def _print_end(console: Console, comparison: Comparison) -> None:
         f"differences are candidate minus baseline in percentage points; p adjusted by Holm for "
         f"{comparison.comparisons} comparison{'s' * (comparison.comparisons != 1)}"
     )
-    if comparison.exit_status:
+    if comparison.exit_status == NOTHING_PAIRED:
+        console.print(
+            "[bold red]exit status 6:[/bold red] of a task no problem has a verdict on both sides"
+        )
+    elif comparison.exit_status:
         console.print(
             f"[bold red]exit status 5:[/bold red] significantly worse by more than "
             f"{comparison.margin_points:g} points"
@@ -249,11 +260,11 @@ def _points(fraction: float | None) -> str:
 
 
 def _p(p: float | None, adjusted: float | None, comparison: Comparison) -> str:
-    if p is None or adjusted is None:
+    if p is None:
         return "unknown"
-    if comparison.comparisons == 1:
-        return f"{p:.3g}"
-    return f"{p:.3g} (adjusted {adjusted:.3g})"
+    if adjusted is None or comparison.comparisons == 1:
+        return f"p = {p:.3g}"
+    return f"p = {p:.3g} (adjusted {adjusted:.3g})"
 
 
 def _plain(value: Any) -> str:
@@ -263,4 +274,4 @@ def _plain(value: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    return escape(_plain(value))
+    return safe(_plain(value))

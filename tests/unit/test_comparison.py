@@ -82,6 +82,23 @@ def test_a_run_against_itself_is_called_that_and_differs_by_nothing(write, capsy
     assert "the same run as the baseline: nothing is tested here" in said(capsys, file, file)
 
 
+def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(write, capsys):
+    base, other = write("base", 100), write("other", 94)
+    alone = compared(capsys, base, other, expect=5)
+    found = compared(capsys, base, base, other, expect=5)
+    assert found["comparisons"] == alone["comparisons"] == 1
+    assert found["candidates"][1] == alone["candidates"][0]
+    assert main(["compare", base, other, other]) == 2
+    assert "other: this candidate is given twice; once is right" in capsys.readouterr().err
+
+
+def test_a_run_that_was_graded_again_is_not_the_same_run(write, capsys):
+    first = Path(write("one", 90))
+    before = first.rename(first.with_name("before.json"))
+    found = compared(capsys, str(before), write("one", 80), expect=5)
+    assert not found["candidates"][0]["is_same_run"]
+
+
 def test_a_clear_loss_is_a_regression_and_a_gain_is_none(write, capsys):
     good, bad = write("good", 100), write("bad", 80)
     found = compared(capsys, good, bad, expect=5)
@@ -209,6 +226,21 @@ def test_tokens_time_and_cost_are_set_side_by_side(write, capsys):
         False,
         None,
     )
+
+
+def test_costs_at_different_prices_are_marked(write, capsys):
+    base, other = write("base"), Path(write("other"))
+    assert "at other prices" not in said(capsys, base, str(other))
+    result = json.loads(other.read_text())
+    result["pricing"]["rented"]["usd_per_hour"] *= 2
+    other.write_text(json.dumps(result))
+    assert "at other prices usd_per_hour 0.044625, unit vcpu" in said(capsys, base, str(other))
+
+
+def test_tokens_a_second_of_runs_with_other_tasks_have_no_ratio(write, capsys):
+    both = str(REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json")
+    (speed,) = compared(capsys, both, write("one"))["candidates"][0]["figures"]
+    assert speed["ratio"]["method"] == "undefined: the runs have different tasks"
 
 
 def test_cost_per_solved_of_a_run_that_solved_nothing_is_unknown(write, capsys):
@@ -372,13 +404,60 @@ def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
         assert found["baseline"]["label"] == "mine"
 
 
-def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_no_regression(write, capsys):
+def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_good(write, capsys):
     files = write("base"), write("broken", lambda *_: "generation_error")
-    task = compared(capsys, *files, "--equivalence", "3")["candidates"][0]["tasks"][0]
+    found = compared(capsys, *files, "--equivalence", "3", expect=6)
+    assert found["exit_status"] == 6
+    task = found["candidates"][0]["tasks"][0]
     assert (task["problems"], task["left_out"], task["candidate_errors"]) == (0, 164, 164)
     assert task["difference_new_problems"]["value"] is None
     assert task["test"]["p_holm"] is None
-    assert "difference unknown" in said(capsys, *files)
+    text = said(capsys, *files, expect=6)
+    assert "difference unknown" in text
+    assert "exit status 6: of a task no problem has a verdict on both sides" in text
+    worse = write("worse", 20)
+    assert compared(capsys, files[0], files[1], worse, expect=5)["exit_status"] == 5
+
+
+@pytest.mark.parametrize(
+    ("request_id", "words"),
+    [
+        (
+            "humaneval/HumanEval/0",
+            "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval",
+        ),
+        ("#0", "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval"),
+        ("gsm8k/1#0", "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval"),
+        ("humaneval/HumanEval/1#0", "humaneval/HumanEval/1#0 stands there twice"),
+    ],
+)
+def test_outcomes_that_would_count_wrongly_are_refused(write, capsys, request_id, words):
+    base, odd = write("base"), Path(write("odd"))
+    result = json.loads(odd.read_text())
+    result["outcomes"][0]["request_id"] = request_id
+    odd.write_text(json.dumps(result))
+    assert main(["compare", base, str(odd)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_a_file_says_is_no_order_to_the_terminal(write, capsys):
+    base, odd = write("base"), Path(write("odd", 0))
+    hostile = "\x1b[2J\x9b31m\u202e[red]x[/nope]"
+    result = json.loads(odd.read_text())
+    result["manifest"]["run_id"] = result["manifest"]["model"]["name"] = hostile
+    for outcome in result["outcomes"]:
+        outcome["extracted"] = hostile
+    odd.write_text(json.dumps(result))
+    for arguments in ([], ["--json"]):
+        assert main(["compare", base, str(odd), *arguments]) == 5
+        printed = capsys.readouterr().out
+        assert not set("\x1b\x9b\u202e") & set(printed)
+        assert "x1b[2J" in printed or "u001b[2J" in printed
+        assert "[red]x[/nope]" in printed
+    result["manifest"]["protocol_fields"]["humaneval"][hostile] = 1
+    odd.write_text(json.dumps(result))
+    assert main(["compare", base, str(odd)]) == 6
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_json_holds_no_nan(write, capsys):
