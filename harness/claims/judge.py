@@ -105,6 +105,9 @@ def _opinion(rule: str, evidence: tuple[Evidence, ...], decide: str | None) -> O
             evidence=evidence,
             decide=decide,
         )
+    if rule == "published_score":  # the run with the most answers knows best
+        most = max(float(each.numbers["samples"] or 0) for each in fitting)
+        fitting = [each for each in fitting if each.numbers["samples"] == most]
     verdicts = list(dict.fromkeys(each.verdict for each in fitting))
     decisive = [each for each in fitting if each.verdict == _DECISIVE.get(rule)]
     if decisive:

@@ -17,7 +17,7 @@ from harness.claims.repetitions import (
     value_of,
 )
 from harness.claims.runs import ClaimRun, Wanted, unfit
-from harness.claims.scores import at_most, challenge_p, not_comparable, quality
+from harness.claims.scores import at_most, challenge_p, not_comparable, quality, subset_of
 from harness.claims.verdict import Decision, Evidence
 from harness.derive.published import precisions
 from harness.derive.size import weight_bytes
@@ -110,7 +110,10 @@ def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
         model=run.model.name,
         numbers={"usd_per_million_output_tokens": value, "price": price, "mean_concurrency": load},
         arithmetic=estimate.method if estimate else None,
-        caveats=("one measurement, without an interval; people and idle time come on top",),
+        caveats=(
+            "one measurement, without an interval; people and idle time come on top",
+            *subset_of(run, block.task),
+        ),
     )
 
 

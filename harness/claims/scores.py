@@ -67,6 +67,14 @@ def quality(run: ClaimRun, task: str, planned_samples: int | None = None) -> lis
     return caveats
 
 
+def subset_of(run: ClaimRun, task: str) -> list[str]:
+    """That a run asked only a part of the benchmark, where it did."""
+    found = run.task(task)
+    if found is None or found.problems == found.full_size:
+        return []
+    return [f"subset: {found.problems} of {found.full_size} problems"]
+
+
 def at_most(verdict: Decision, run: ClaimRun, task: str) -> Decision:
     """Inconclusive where too much was truncated or failed, whatever the score."""
     is_broken = run.error_fraction(task) > run.manifest.config.limits.max_error_fraction

@@ -1,6 +1,7 @@
 """Verdicts: each rule on runs of real shape, and the whole ledger without any."""
 
 import json
+import shutil
 
 import pytest
 
@@ -12,6 +13,7 @@ from harness.claims.runs import read_runs
 from harness.claims.scores import LEAST_P, challenge_p
 from harness.claims.verdict import DECISIONS, Opinion, overall
 from harness.errors import StoreError, UserError
+from harness.paths import CONF_DIR
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import BASELINE, SIZES, make_run, spread
 
@@ -224,6 +226,17 @@ def test_truncation_leaves_a_published_score_open(verdict, tmp_path):
     assert verdict(PUBLISHED_7B, file).verdict == "inconclusive"
 
 
+def test_of_several_runs_the_one_with_the_most_answers_decides(verdict, tmp_path):
+    small = make_run(tmp_path, "small", samples=1, solved=spread(500, 1, 430))
+    large = make_run(tmp_path, "large", solved=spread(500, 4, 1856))
+    found = verdict(PUBLISHED_7B, small, large)
+    assert found.verdict == "reproduced"
+    assert [each.run_ids for each in found.measured.evidence] == [("small",), ("large",)]
+    other = make_run(tmp_path, "other", solved=spread(500, 4, 1720), seed=1)
+    found = verdict(PUBLISHED_7B, large, other)
+    assert (found.verdict, found.tag) == ("inconclusive", "scope")
+
+
 def test_a_score_mentions_runs_of_its_own_model_only(verdict, tmp_path):
     file = make_run(tmp_path, "a", model="r1_distill_llama_8b")
     assert verdict(PUBLISHED_7B, file).measured.evidence == ()
@@ -403,6 +416,8 @@ def test_cost_depends_on_the_load(verdict, tmp_path):
     claim = "open-models-cut-infra-cost"
     assert verdict(claim, cheap).measured.verdict == "reproduced"
     assert verdict(claim, dear).measured.verdict == "challenged"
+    part = make_run(tmp_path, "p", figures={metric: 0.3}, problems=50)
+    assert "p: subset: 50 of 500 problems" in verdict(claim, part).caveats
     both = verdict(claim, cheap, dear).measured
     assert (both.verdict, both.tag) == ("inconclusive", "scope")
     free = make_run(tmp_path, "c")
@@ -595,6 +610,19 @@ def test_bad_input_is_one_line_and_exit_status_2(capsys, arguments, words):
     status, out, err = harness(capsys, *arguments)
     assert (status, out) == (2, "")
     assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(capsys, monkeypatch, tmp_path):
+    """Through the whole command, with a ledger of its own."""
+    copy = tmp_path / "conf"
+    shutil.copytree(CONF_DIR, copy)
+    file = copy / "claim" / "r1-math500-85.yaml"
+    file.write_text(file.read_text().replace("task: math500", "task: math600"))
+    monkeypatch.setattr("harness.commands.claims.load_ledger", lambda: load_ledger(copy))
+    status, out, err = harness(capsys)
+    assert (status, out) == (2, "")
+    assert "claim/r1-math500-85.yaml: measured.task=math600: no such task" in err
     assert err.count("\n") == 1
 
 
