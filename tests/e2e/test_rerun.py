@@ -18,7 +18,12 @@ def made(tiny_model, tmp_path_factory) -> Path:
     """A finished run, 6 requests two at a time, that tests copy."""
     process = start(
         tmp_path_factory.mktemp("made"),
-        *tiny_run(tiny_model, "tasks=[humaneval:3,math_mini:3]", "protocol.max_new_tokens=32"),
+        *tiny_run(
+            tiny_model,
+            "tasks=[humaneval:3,math_mini:3]",
+            "protocol.max_new_tokens=32",
+            "protocol.temperature=1",
+        ),
     )
     out, err = process.communicate()
     assert process.returncode == 0, err
@@ -73,6 +78,8 @@ def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(run, harness):
         old = was[completion.request_id]
         assert completion.prompt_tokens == old["prompt_tokens"]
         assert (pair.first_difference is None) == (completion.text == old["text"])
+    # With seeds of its own each text would be another: all of the vocabulary is nearly as likely.
+    assert said["figures"][0]["texts_same"] >= 3
     assert said["figures"][0]["texts_different"] + said["figures"][0]["texts_same"] == 4
     assert harness("validate", str(run)).returncode == 0
 
