@@ -125,7 +125,7 @@ def _plan(run: Run, n: int, batch_size: int | None) -> Plan:
     manifest = run.read_manifest()
     if not os.access(run.folder, os.W_OK):
         raise StoreError(f"{run.folder}: cannot be written; the repetition is kept there")
-    engine, before, batch_size = _rebatched(run, manifest.config.engine, batch_size)
+    engine, before, batch_size = rebatched(run, manifest.config.engine, batch_size)
     resolve_auto(engine)
     verdicts = run.read_verdicts()
     done = {completion.request_id for completion in run.read_completions()}
@@ -137,7 +137,7 @@ def _plan(run: Run, n: int, batch_size: int | None) -> Plan:
     return Plan(run, manifest, config, selection, before, batch_size, n)
 
 
-def _rebatched(
+def rebatched(
     run: Run, engine: EngineConfig, batch_size: int | None
 ) -> tuple[EngineConfig, int | None, int]:
     """The engine with another batch size, the run's own batch size, and the new one."""

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
+from harness.commands.rerun import rebatched
+from harness.engines.build import VllmServerConfig
 from harness.report.rerun import print_rerun
 from harness.rerun.document import SCHEMA_VERSION, RerunReport, facts_of, most_at_once
 from harness.rerun.draw import StratumKey, select
@@ -88,6 +90,15 @@ def test_most_at_once():
     assert most_at_once([]) is None
     spans = [(c.started_s, c.finished_s) for c in GOLDEN.read_completions()]
     assert most_at_once(spans) == 29
+
+
+def test_a_server_of_our_own_is_asked_at_another_batch_size():
+    given = VllmServerConfig(kind="vllm_server", args={"max_num_seqs": 64, "seed": 1})
+    for own, before in ((given, 64), (given.model_copy(update={"concurrency": 4}), 4)):
+        engine, found, size = rebatched(GOLDEN, own, None)
+        assert (engine.args, engine.concurrency) == ({"max_num_seqs": 1, "seed": 1}, None)
+        assert (found, size) == (before, 1)
+    assert rebatched(GOLDEN, VllmServerConfig(kind="vllm_server"), 7)[1:] == (None, 7)
 
 
 # --- what came of it --------------------------------------------------------------------------
