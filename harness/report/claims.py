@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.claims.claim import ARTICLES
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
+from harness.printable import printable
+from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 100
 UNVERIFIED = "unverified"
 SCORES = "Published scores"
+SCORE_PREFIX = "published/"
 COLUMNS = ("measured", "derived", "documentary")
 _WORDS = {"not_testable": "not testable", None: "context"}
 
@@ -54,8 +56,9 @@ def print_claims(judgements: Sequence[Judgement]) -> None:
         console.print("no claim fits")
         return
     for title, members in groups(judgements):
-        console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
-        console.print(_table(members))
+        console.print(f"[bold]{safe(title)}[/bold]", soft_wrap=True)
+        is_scores = members[0].article is None
+        console.print(_scores_table(members) if is_scores else _table(members))
         console.print()
     if len(judgements) == 1:
         _print_details(console, judgements[0])
@@ -64,9 +67,13 @@ def print_claims(judgements: Sequence[Judgement]) -> None:
     if commands:
         console.print("untested: what would decide")
         for command in commands:
-            console.print(f"  {escape(str(command))}", soft_wrap=True)
+            console.print(f"  {safe(str(command))}", soft_wrap=True)
         console.print()
-    console.print(f"{tally(judgements)}\n--id ID shows one with its evidence")
+    for is_claim, what in ((True, "claims"), (False, "published scores")):
+        some = [each for each in judgements if (each.article is not None) is is_claim]
+        if some:
+            console.print(f"{len(some)} {what}: {tally(some)}")
+    console.print("--id ID shows one with its evidence")
 
 
 def _table(members: Sequence[Judgement]) -> Table:
@@ -78,10 +85,22 @@ def _table(members: Sequence[Judgement]) -> Table:
         cells = [_opinion_cell(opinion) for opinion in _opinions(each)]
         mark = f"\n({each.unverified} {UNVERIFIED})" if each.unverified else ""
         table.add_row(
-            f"[bold]{escape(each.id)}[/bold]\n{escape(each.title)}{mark}",
+            f"[bold]{safe(each.id)}[/bold]\n{safe(each.title)}{mark}",
             *cells,
             f"[bold]{_cell(each.verdict, each.tag)}[/bold]",
         )
+    return table
+
+
+def _scores_table(members: Sequence[Judgement]) -> Table:
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(SCORE_PREFIX)
+    table.add_column("published", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for each in members:
+        figure = f"{safe(each.figure or '')}{f' ({UNVERIFIED})' if each.unverified else ''}"
+        verdict = f"[bold]{_in_table(each.verdict, each.tag)}[/bold]"
+        table.add_row(f"{safe(each.id.removeprefix(SCORE_PREFIX))}", figure, verdict)
     return table
 
 
@@ -99,7 +118,7 @@ def _cell(verdict: str | None, tag: str | None) -> str:
 
 def _print_details(console: Console, each: Judgement) -> None:
     for line in _details(each):
-        console.print(escape(line), soft_wrap=True)
+        console.print(safe(line), soft_wrap=True)
 
 
 def _details(each: Judgement) -> Iterator[str]:
@@ -226,7 +245,8 @@ def _in_table(verdict: str | None, tag: str | None) -> str:
 
 
 def _escape(text: str) -> str:
-    """Text that Markdown leaves as it is."""
+    """Text that Markdown leaves as it is, and a terminal too."""
+    text = printable(text)
     for mark in ("|", "*", "_", "<", "`"):
         text = text.replace(mark, f"\\{mark}")
     return text

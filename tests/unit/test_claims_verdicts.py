@@ -649,6 +649,18 @@ def test_the_table_has_a_column_for_each_kind_of_evidence(capsys):
     assert max(len(line) for line in out.splitlines()) <= 100
 
 
+def test_published_scores_have_a_table_of_their_own(capsys, tmp_path):
+    file = make_run(tmp_path, "a\x1b[31m", solved=spread(500, 4, 1856))
+    _, out, _ = harness(capsys, file)
+    row = next(line for line in out.splitlines() if PUBLISHED_7B.partition("/")[2] in line)
+    assert row.split()[-3:] == ["92.8", "percent", "reproduced"]
+    assert "86 claims: 34 reproduced, 21 challenged" in out
+    assert "35 published scores: " in out
+    _, out, _ = harness(capsys, file, "--id", "r1-math500-85")
+    assert "\x1b" not in out  # a run's name is anybody's
+    assert "a\\x1b[31m" in out
+
+
 def test_one_claim_is_shown_with_its_evidence(capsys):
     _, out, _ = harness(capsys, "--id", "r1-undercuts-openai-95")
     for words in ("96.35", "unverified", "stands on   derived", "forecast", "grade"):
