@@ -64,7 +64,7 @@ def forecast_notes(tasks: list[PlannedTask], protocol: ProtocolConfig) -> list[s
         f"assumed    two samples of one problem correlate with rho = {rho}; the other run finds "
         "the same problems hard;",
         f"           the published score rests on {PUBLISHED_SAMPLES} samples of every problem; "
-        f"differences are found with {POWER:.0%} power".replace("%", " %"),
+        f"differences are found with about {POWER:.0%} power".replace("%", " %"),
     ]
     if protocol.temperature == 0:
         lines.append("           greedy: the same model gives the same answers again")

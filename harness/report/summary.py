@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from harness.manifest import RunResult, TaskInfo
 from harness.records import Estimate, VerdictStatus
+from harness.report.safe import safe
 
 OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
     "correct": ("correct",),
@@ -53,8 +53,8 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     engine = manifest.engine
     assert engine is not None  # build_result has seen to it
     console.print(
-        f"\n[bold]{escape(manifest.config.model.name)}[/bold] on {engine.name} {engine.version}, "
-        f"{engine.device_count} x {engine.device_name}, {engine.dtype}, "
+        f"\n[bold]{safe(manifest.config.model.name)}[/bold] on {engine.name} "
+        f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, {safe(engine.dtype)}, "
         f"protocol {manifest.config.protocol.name}\n",
     )
     console.print(_task_table(result))
@@ -65,7 +65,7 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
         console.print(budgets)
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
-    console.print(f"\nfiles in {escape(str(folder))}", soft_wrap=True)
+    console.print(f"\nfiles in {safe(str(folder))}", soft_wrap=True)
 
 
 def _task_table(result: RunResult) -> Table:

@@ -78,7 +78,13 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
                 fixed, None, None, n, _why(fixed, f"two-stage sampling, {n} of {size} problems")
             ),
             "accuracy_se.new_problems": Interval(
-                new, None, None, n, _why(new, f"variance between {n} problem means")
+                new,
+                None,
+                None,
+                n,
+                "undefined: needs two problems"
+                if new is None
+                else f"variance between {n} problem means",
             ),
             "within_problem_correlation": Interval(
                 rho, None, None, n, _why(rho, "analysis of variance")
