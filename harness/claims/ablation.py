@@ -23,6 +23,8 @@ from harness.paired import compare_paired, pair_up
 
 FACTORS = ("speculative_decoding", "fp8")
 """Of the 2 x 2 design, in the order of a cell's two switches."""
+_SWITCHES = ("speculative_config", "quantization")
+"""The engine's arguments that set them."""
 Cell = tuple[bool, bool]
 """Speculative decoding on, FP8 on."""
 
@@ -56,7 +58,7 @@ def ablations(claim: Claim, block: Ablation, runs: Sequence[ClaimRun]) -> list[E
         lambda: defaultdict(list)
     )
     for run in fitting:
-        setting = setting_of(run, block.task)
+        setting = setting_of(run, block.task, _SWITCHES)
         if run.quantization not in (None, "fp8"):
             evidence.append(not_comparable(run, f"quantised otherwise: {run.quantization}"))
         elif setting.batch_size not in block.batch_sizes:

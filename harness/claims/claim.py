@@ -143,7 +143,7 @@ class Figure(Record):
 
     def rounds(self, value: float) -> bool:
         """Whether a value rounds to what is printed."""
-        return self.lower_edge <= value <= self.upper_edge
+        return self.lower_edge <= value < self.upper_edge
 
 
 class Reference(Record):

@@ -186,7 +186,7 @@ def _command(claim: Claim, experiment: str | None) -> str:
     samples = getattr(block, "samples_per_problem", 1)
     return (
         f"harness run {sweep}model={','.join(models)} protocol={block.protocol} "
-        f"tasks=[{block.task}] protocol.samples_per_problem={samples}"
+        f"'tasks=[{block.task}]' protocol.samples_per_problem={samples}"
     )
 
 
@@ -243,8 +243,9 @@ def _score_command(score: PublishedScore) -> str | None:
     if row.model is None:
         return None
     if table.experiment is not None:
-        return f"harness run experiment={table.experiment} model={row.model}"
+        needs = f" {row.needs}" if row.needs else ""
+        return f"harness run experiment={table.experiment} model={row.model}{needs}"
     return (
-        f"harness run model={row.model} protocol={table.protocol} tasks=[{column.task}] "
+        f"harness run model={row.model} protocol={table.protocol} 'tasks=[{column.task}]' "
         f"protocol.samples_per_problem={column.samples_per_problem or 1}"
     )

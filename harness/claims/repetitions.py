@@ -4,6 +4,7 @@ Repetitions are runs that differ in their seed and in nothing else. They are pai
 the logarithms of their ratios have a t-interval.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ class Setting(NamedTuple):
     version: str
     device: str
     device_count: int
+    dtype: str
+    others: str
+    """What else the engine was told, but for the switches of an ablation."""
 
     def words(self) -> str:
         """For people."""
@@ -76,8 +80,14 @@ class Ratio(NamedTuple):
         return f"{self.value:.2f} times (95 % {found[0]:.2f} to {found[1]:.2f})"
 
 
-def setting_of(run: ClaimRun, task: str) -> Setting:
-    """Of a run that fits."""
+def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Setting:
+    """Of a run that fits.
+
+    Args:
+        run: The run.
+        task: What it asked.
+        switches: Arguments of the engine that an ablation sets on and off.
+    """
     engine, asked = run.engine, run.task(task)
     assert engine is not None, "a complete run has an engine"
     assert asked is not None, "unfit has seen to it"
@@ -88,6 +98,17 @@ def setting_of(run: ClaimRun, task: str) -> Setting:
         version=engine.version,
         device=engine.device_name,
         device_count=engine.device_count,
+        # "bfloat16, fp8 weights": the weights are what an ablation switches
+        dtype=engine.dtype.partition(",")[0] if switches else engine.dtype,
+        others=json.dumps(
+            {
+                name: value
+                for name, value in run.args.items()
+                if name not in (*switches, "max_num_seqs") and value is not None
+            },
+            sort_keys=True,
+            default=str,
+        ),
     )
 
 
@@ -96,6 +117,8 @@ def sort_out(runs: Sequence[ClaimRun], wanted: Wanted) -> tuple[list[ClaimRun], 
     fitting, others = [], []
     for run in runs:
         why = unfit(run, wanted)
+        if why is None and run.has_too_many_errors(wanted.task):
+            why = f"{100 * run.error_fraction(wanted.task):.1f} % of its requests ended in errors"
         if why:
             others.append(not_comparable(run, why))
         else:

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.foreign import harness_of
 from harness.jsonl import read_json
 from harness.manifest import Outcome, RunManifest, RunResult, TaskInfo
-from harness.models import HubModel, ModelConfig
+from harness.models import HubModel, ModelConfig, origin
 from harness.paths import CONF_DIR
 from harness.records import ERROR_STATUSES, EngineInfo, Estimate
 from harness.store import find_run, runs_dir
@@ -24,6 +24,9 @@ from harness.tasks import TaskSpec, load_spec
 
 MAX_TRUNCATED = 0.02
 """Above it a score depends on the token limit and can decide nothing (rules of the ledger)."""
+MAX_ERRORS = 0.02
+"""Above it, whatever a run allows itself: what failed is left out, and may be the hardest."""
+_WHOLE_CACHES = (None, "auto", "bfloat16", "float16")
 _ASKED = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think")
 """Of a protocol: what a claim's runs must have in common. ``samples_per_problem`` may differ."""
 
@@ -65,8 +68,10 @@ class ClaimRun(NamedTuple):
 
     @property
     def quantization(self) -> str | None:
-        """Of the weights, where the engine was told to."""
+        """Of the weights, as the engine was told or as it found them in the checkpoint."""
         value = self.args.get("quantization")
+        if value is None and self.engine is not None and "weights" in self.engine.dtype:
+            return self.engine.dtype.partition(", ")[2].removesuffix(" weights")
         return None if value is None else str(value)
 
     @property
@@ -113,6 +118,11 @@ class ClaimRun(NamedTuple):
         every = self.outcomes(task)
         failed = sum(each.status in ERROR_STATUSES for each in every)
         return failed / len(every) if every else 0.0
+
+    def has_too_many_errors(self, task: str) -> bool:
+        """More than the run allows itself, or than a claim does."""
+        allowed = min(MAX_ERRORS, self.manifest.config.limits.max_error_fraction)
+        return self.error_fraction(task) > allowed
 
     def estimate(self, metric: str, task: str) -> Estimate | None:
         """Of the task, or of the run where it asked nothing else."""
@@ -187,6 +197,7 @@ def unfit(run: ClaimRun, wanted: Wanted) -> str | None:
         *_other_task(task, run.manifest.protocol_fields.get(wanted.task, {})),
         *_other_protocol(run.manifest.config.protocol, _protocol(wanted.protocol)),
     ]
+    mistakes += _other_answers(run)
     if wanted.is_score:
         mistakes += _not_the_whole(run, task)
     elif run.value(wanted.metric, wanted.task) is None:
@@ -195,19 +206,35 @@ def unfit(run: ClaimRun, wanted: Wanted) -> str | None:
 
 
 def is_of_model(run: ClaimRun, models: Sequence[str]) -> bool:
-    """Whether it ran one of them."""
-    return not _other_model(run.model, models)
+    """Whether it ran one of them, or says so."""
+    hub_id = run.model.hub_id if isinstance(run.model, HubModel) else None
+    return run.model.name in models or hub_id in models
 
 
 def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
     hub_id = model.hub_id if isinstance(model, HubModel) else None
-    if model.name not in wanted and hub_id not in wanted:
-        return [f"other model: {model.name}"]
-    if model.name not in wanted or not isinstance(model, HubModel):
-        return []
+    if model.name not in wanted:
+        return [] if hub_id in wanted else [f"other model: {model.name}"]
+    if "/" in model.name:
+        return [] if hub_id == model.name else [f"not of the hub: {model.name}"]
+    # A name can be given to anything; the repository and its revision say which weights they are.
     known = _conf("model", model.name)
-    if known.get("revision") not in (None, model.revision):
+    if not isinstance(model, HubModel) or hub_id != known["hub_id"]:
+        return [f"only named {model.name}: {origin(model)} and not {known['hub_id']}"]
+    if model.revision != known["revision"]:
         return [f"other revision of {model.name}: {model.revision[:12]}"]
+    return []
+
+
+def _other_answers(run: ClaimRun) -> list[str]:
+    """Answers that this run's engine did not generate from weights that are known."""
+    engine = run.engine
+    if engine is None:
+        return ["no engine: nothing was generated"]
+    if engine.name == "replay":
+        return ["replayed answers: give the run that generated them"]
+    if engine.weights_sha256 is None:
+        return ["weights unknown: a server says what it has, and nothing shows it"]
     return []
 
 
@@ -238,6 +265,11 @@ def _not_the_whole(run: ClaimRun, task: TaskInfo) -> list[str]:
         mistakes.append(f"subset: {task.problems} of {task.full_size} problems")
     if run.quantization is not None:
         mistakes.append(f"quantised weights: {run.quantization}")
+    cache = run.args.get("kv_cache_dtype", "auto")
+    if cache not in _WHOLE_CACHES:
+        mistakes.append(f"quantised cache: {cache}")
+    if run.args.get("hf_overrides"):
+        mistakes.append("engine.args.hf_overrides: another model than the repository's")
     return mistakes
 
 

@@ -45,6 +45,8 @@ class Row(Record):
     """Its repository, where there is no such file."""
     values: Annotated[dict[str, float], Field(min_length=1)]
     """By column."""
+    needs: Line | None = None
+    """What the command that makes its run must add: GPUs, where one is too small."""
     source: Line | None = None
     """Where it is not the table's."""
     grade: Grade | None = None

@@ -59,8 +59,8 @@ def quality(run: ClaimRun, task: str, planned_samples: int | None = None) -> lis
             caveats[-1] += f", more than {100 * MAX_TRUNCATED:g} %: inconclusive at most"
     if errors:
         caveats.append(f"{100 * errors:.1f} % of the requests ended in errors and are left out")
-        if errors > run.manifest.config.limits.max_error_fraction:
-            caveats[-1] += ", more than the run allows: inconclusive at most"
+        if run.has_too_many_errors(task):
+            caveats[-1] += ", more than is allowed: inconclusive at most"
     samples = run.manifest.config.protocol.samples_per_problem
     if planned_samples is not None and samples < planned_samples:
         caveats.append(f"{samples} samples a problem where {planned_samples} were planned")
@@ -77,8 +77,8 @@ def subset_of(run: ClaimRun, task: str) -> list[str]:
 
 def at_most(verdict: Decision, run: ClaimRun, task: str) -> Decision:
     """Inconclusive where too much was truncated or failed, whatever the score."""
-    is_broken = run.error_fraction(task) > run.manifest.config.limits.max_error_fraction
-    return "inconclusive" if is_broken or run.truncated_fraction(task) > MAX_TRUNCATED else verdict
+    is_broken = run.has_too_many_errors(task) or run.truncated_fraction(task) > MAX_TRUNCATED
+    return "inconclusive" if is_broken else verdict
 
 
 # --- R2: a distill as a lower bound -----------------------------------------------------------

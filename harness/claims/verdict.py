@@ -184,7 +184,19 @@ def overall(
             tag, reason = documentary.tag or "scope", f"{reason}; but {documentary.reason}"
         elif column == "derived":
             tag, reason = documentary.tag or tag, documentary.reason
+    if verdict == "untested":
+        reason += _meanwhile(derived, documentary)
     return Overall(verdict=verdict, tag=tag, reason=reason, stands_on=column)
+
+
+def _meanwhile(derived: Opinion | None, documentary: Opinion | None) -> str:
+    """What is known already while a run is missing, so that nobody takes it for nothing."""
+    known = (("arithmetic says", derived), ("documents say", documentary))
+    return "".join(
+        f"; {name}: {each.verdict}{f' ({each.tag})' if each.tag else ''}, {each.reason}"
+        for name, each in known
+        if each is not None and each.verdict is not None
+    )
 
 
 def _with_derived(own: Decision, said: Decision, _tag: Tag | None) -> Decision:

@@ -18,6 +18,12 @@ UNVERIFIED = "unverified"
 SCORES = "Published scores"
 SCORE_PREFIX = "published/"
 COLUMNS = ("measured", "derived", "documentary")
+_LEGEND = (
+    "measured by runs, derived by arithmetic, documentary as read in sources; - none of the kind",
+    "untested: a run is missing; context: puts into proportion and decides nothing; why, below it:",
+    "  value the number, attribution whose it is, scope how far it holds, source where it is from,",
+    "  snapshot its moment",
+)
 _WORDS = {"not_testable": "not testable", None: "context"}
 
 
@@ -73,6 +79,8 @@ def print_claims(judgements: Sequence[Judgement]) -> None:
         some = [each for each in judgements if (each.article is not None) is is_claim]
         if some:
             console.print(f"{len(some)} {what}: {tally(some)}")
+    for line in _LEGEND:
+        console.print(line, soft_wrap=True)
     console.print("--id ID shows one with its evidence")
 
 

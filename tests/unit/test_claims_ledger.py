@@ -129,6 +129,13 @@ def test_a_figure_rounds_at_its_last_printed_digit():
     millions = Figure(what="cost", value=5_600_000, unit="usd", last_digit=100_000)
     assert millions.rounds(5_576_000)
     assert not millions.rounds(5_500_000)
+    whole = Figure(what="score", value=85, unit="percent", last_digit=1)
+    assert [whole.rounds(value) for value in (84.49, 84.5, 85.49, 85.5)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
     day = Figure(what="day", value=datetime.date(2025, 1, 27), unit="date")
     with pytest.raises(ValueError, match="2025-01-27 is a date"):
         day.upper_edge  # noqa: B018

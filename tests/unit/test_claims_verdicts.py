@@ -140,6 +140,10 @@ def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
             {"engine": {"kind": "vllm", "dtype": "auto", "args": {"quantization": "fp8"}}},
             "quantised weights: fp8",
         ),
+        (
+            {"engine": {"kind": "vllm", "dtype": "auto", "args": {"kv_cache_dtype": "fp8"}}},
+            "quantised cache: fp8",
+        ),
     ],
 )
 def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path, changes, why):
@@ -150,6 +154,65 @@ def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path
     assert evidence.verdict == "not comparable"
     assert why in evidence.text
     assert evidence.run_ids == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "why"),
+    [
+        ("model", {"hub_id": "somebody/else"}, "only named r1_distill_qwen_7b: somebody/else@"),
+        ("engine", {"name": "replay"}, "replayed answers"),
+        ("engine", {"weights_sha256": None}, "weights unknown"),
+        ("engine", {"dtype": "bfloat16, awq weights"}, "quantised weights: awq"),
+    ],
+)
+def test_a_name_is_no_proof_of_the_weights(verdict, tmp_path, place, changes, why):
+    file = make_run(tmp_path, "a", solved=spread(500, 4, 1856))
+    assert verdict("r1-math500-85", file).verdict == "challenged"
+    result = json.loads((tmp_path / "a.json").read_text())
+    manifest = result["manifest"]
+    engines = [session["engine"] for session in manifest["sessions"]]
+    for each in [manifest["config"]["model"]] if place == "model" else engines:
+        each.update(changes)
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    for name in ("r1-math500-85", PUBLISHED_7B):
+        found = verdict(name, file)
+        assert found.verdict == "untested"
+        assert why in found.measured.evidence[0].text
+
+
+def test_a_local_folder_of_that_name_is_not_the_model(verdict, tmp_path):
+    file = make_run(tmp_path, "a", solved=spread(500, 4, 1856))
+    result = json.loads((tmp_path / "a.json").read_text())
+    local = {"kind": "local", "name": "r1_distill_qwen_7b", "path": "/models/mine"}
+    result["manifest"]["config"]["model"] = local
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    found = verdict("r1-math500-85", file)
+    assert found.verdict == "untested"
+    assert "only named r1_distill_qwen_7b: /models/mine" in found.measured.evidence[0].text
+
+
+def test_a_run_that_allows_itself_all_errors_is_allowed_no_more(verdict, tmp_path):
+    file = make_run(tmp_path, "a", solved=spread(500, 4, 1856), errors=100)
+    result = json.loads((tmp_path / "a.json").read_text())
+    result["manifest"]["config"]["limits"]["max_error_fraction"] = 1.0
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    assert verdict("r1-math500-85", file).verdict == "inconclusive"
+
+
+def test_a_control_is_run_by_the_command_that_is_given(verdict, tmp_path):
+    name = "published/qwen2_5_instruct/qwen2_5_7b_instruct/humaneval/accuracy"
+    file = make_run(
+        tmp_path,
+        "a",
+        model="qwen2_5_7b_instruct",
+        task="humaneval",
+        samples=1,
+        protocol="greedy_long",
+        solved=spread(164, 1, 139),
+    )
+    assert verdict(name).decide.split()[3] == "protocol=greedy_long"
+    assert verdict(name, file).verdict in ("reproduced", "inconclusive")
+    assert "84.8" in verdict(name, file).reason
 
 
 def test_another_prompt_or_revision_does_not_fit(verdict, tmp_path):
@@ -337,11 +400,13 @@ def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
 # --- proxies ----------------------------------------------------------------------------------
 
 
-def proxies(folder, ratio, seeds=5, batch=32):
+def proxies(folder, ratio, seeds=5, batch=32, dense=None):
     files = []
     for model, factor in (("deepseek_v2_lite_chat", ratio), ("qwen2_5_14b_instruct", 1.0)):
         for seed in range(seeds):
-            args = {"max_num_seqs": batch if factor == 1.0 else 32}
+            args = (
+                {"max_num_seqs": batch, **(dense or {})} if factor == 1.0 else {"max_num_seqs": 32}
+            )
             speed = 1000 * factor * (1 + NOISE[(seed + len(model)) % 5])
             files.append(
                 make_run(
@@ -369,8 +434,11 @@ def test_a_proxy_against_its_dense_counterpart(verdict, tmp_path, ratio, expecte
     assert found.stands_on == "derived"
 
 
-def test_a_proxy_in_another_setting_is_not_compared(verdict, tmp_path):
-    found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, 2.0, seeds=1, batch=8))
+@pytest.mark.parametrize(
+    "other", [{"batch": 8}, {"dense": {"enforce_eager": True}}, {"dense": {"quantization": "fp8"}}]
+)
+def test_a_proxy_in_another_setting_is_not_compared(verdict, tmp_path, other):
+    found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, 2.0, seeds=1, **other))
     assert found.measured.verdict == "untested"
     assert "no run of the other model with seed 0" in found.measured.evidence[0].text
 
@@ -397,14 +465,21 @@ def home(folder, name, speed, model="r1_distill_qwen_1_5b", memory=4_000_000_000
 def test_a_home_pc_takes_score_speed_and_memory(verdict, tmp_path):
     model = "r1_distill_qwen_1_5b"
     good = make_run(tmp_path, "good", model=model, samples=1, solved=spread(500, 1, 420))
-    poor = make_run(tmp_path, "poor", model=model, samples=1, solved=spread(500, 1, 350))
+    below = make_run(tmp_path, "below", model=model, samples=1, solved=spread(500, 1, 350))
+    poor = make_run(tmp_path, "poor", model=model, samples=1, solved=spread(500, 1, 320))
     fast = home(tmp_path, "fast", 12.0)
     claim = "slimmed-r1-on-home-pc"
     assert verdict(claim, good, fast).verdict == "reproduced"
     assert verdict(claim, good).verdict == "inconclusive"
     assert verdict(claim, fast).verdict == "inconclusive"
     assert verdict(claim, poor, fast).verdict == "challenged"
-    assert verdict(claim, good, home(tmp_path, "slow", 3.0)).verdict == "challenged"
+    # 70 % may be the 71.6 that are needed; too slow in 16 bits may be fast enough in 4.
+    assert verdict(claim, below, fast).verdict == "inconclusive"
+    assert verdict(claim, good, home(tmp_path, "slow", 3.0)).verdict == "inconclusive"
+    cut = make_run(
+        tmp_path, "cut", model=model, samples=1, solved=spread(500, 1, 320), truncated=20
+    )
+    assert verdict(claim, cut, fast).verdict == "inconclusive"
     large = home(tmp_path, "large", 12.0, memory=20_000_000_000)
     assert verdict(claim, good, large).verdict == "inconclusive"  # 4 bits might fit
 
@@ -498,6 +573,13 @@ def test_the_verdict_is_the_forecast_wherever_no_run_is_missing(without_runs):
     for each in without_runs:
         if each.article and each.verdict != "untested":
             assert each.verdict == each.forecast.verdict, each.id
+
+
+def test_untested_does_not_hide_what_is_known(without_runs):
+    found = next(each for each in without_runs if each.id == "r1-math500-85")
+    assert "documents say: challenged (value), DeepSeek itself reports 97.3" in found.reason
+    found = next(each for each in without_runs if each.id == "mtp-fp8-1-8x")
+    assert "arithmetic says" in found.reason
 
 
 def test_untested_names_the_command_and_no_other_does(without_runs):
