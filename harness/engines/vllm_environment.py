@@ -27,6 +27,11 @@ def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
         # A fork of a process with threads can hang.
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
+    draft = args.get("speculative_config")
+    if isinstance(draft, Mapping) and draft.get("max_model_len"):
+        # A draft head stops drafting at the length that it was trained with, and for a whole batch
+        # as soon as one answer is longer. Told otherwise, vLLM widens its positions.
+        wanted["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
     if hardware.cuda_devices() == 0:
         wanted["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB
         cores = hardware.usable_cores()

@@ -1,5 +1,7 @@
 """Experiments: each makes the runs that its claims need, no others, and refuses a small machine."""
 
+import shlex
+
 import pytest
 
 from harness import cli, compose, hardware
@@ -8,6 +10,7 @@ from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
 from harness.config import RunConfig, load_run_config
 from harness.engines.vllm_engine import VllmConfig
+from harness.engines.vllm_environment import missing_settings
 from harness.paths import CONF_DIR
 from tests.unit.claim_runs import SIZES, make_run
 
@@ -135,6 +138,17 @@ def test_the_ablation_is_balanced(jobs):
     assert len(cells) == 2 * 2 * 2 * 5
 
 
+def test_the_draft_head_drafts_as_far_as_an_answer_may_go(jobs, monkeypatch):
+    """Without it vLLM would stop at the head's own 2,048 tokens."""
+    monkeypatch.delenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", raising=False)
+    for config in jobs("experiment=mtp_fp8_speedup"):
+        draft = config.engine.args["speculative_config"]
+        settings = missing_settings(config.engine.args)
+        assert ("VLLM_ALLOW_LONG_MAX_MODEL_LEN" in settings) == (draft is not None)
+        if draft is not None:
+            assert draft["max_model_len"] == config.protocol.context_tokens
+
+
 def test_one_model_of_an_experiment_is_one_job(jobs):
     (config,) = jobs(
         "experiment=r1_math500_85",
@@ -151,10 +165,11 @@ def test_every_command_that_would_decide_composes(ledger, jobs):
     commands = {each.decide for each in judge(ledger) if each.decide}
     assert len(commands) >= 12
     for command in commands:
-        words = command.removeprefix("harness run ").split()
+        words = shlex.split(command.removeprefix("harness run "))
         if words[0].startswith("experiment=") and len(words) > 1:
             # What an experiment sweeps over takes one of its values: composed above already.
-            experiment, model = words
+            experiment, model, *needs = words
+            assert bool(needs) == ("70b" in model), command
             models = {config.model.name for config in jobs(experiment)}
             assert model.removeprefix("model=") in models, command
         else:
