@@ -54,8 +54,8 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     assert engine is not None  # build_result has seen to it
     console.print(
         f"\n[bold]{safe(manifest.config.model.name)}[/bold] on {engine.name} "
-        f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, {safe(engine.dtype)}, "
-        f"protocol {manifest.config.protocol.name}\n",
+        f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, "
+        f"{safe(engine.dtype)}, protocol {manifest.config.protocol.name}\n",
     )
     console.print(_task_table(result))
     console.print()
