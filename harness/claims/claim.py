@@ -19,7 +19,7 @@ from harness.records import Record
 Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S.*\S$|^\S$")]
 """Text without a line break, and without space around it."""
 ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-Date = Annotated[str, Field(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")]
+Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
 """As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
 
 ARTICLES = {

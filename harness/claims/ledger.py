@@ -79,7 +79,9 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
         try:
             raw = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
             record = kind.model_validate(raw)
-        except yaml.YAMLError as error:
+        except OSError as error:
+            mistakes.append(f"{name}: cannot be read: {error.strerror}")
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             mistakes.append(f"{name}: no YAML: {' '.join(str(error).split())}")
         except ValidationError as error:
             mistakes += [f"{name}: {text}" for text in _describe(error)]
@@ -89,6 +91,8 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
             elif record.id != file.stem:
                 mistakes.append(f"{name}: id={record.id} should be the file's name, {file.stem}")
             found[record.id] = record
+    if not found and not mistakes:
+        mistakes.append(f"{folder}: no file of the ledger there")
     return found
 
 

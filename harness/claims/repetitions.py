@@ -103,7 +103,7 @@ def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Settin
         others=json.dumps(
             {
                 name: value
-                for name, value in run.args.items()
+                for name, value in {**run.args, "concurrency": run.concurrency}.items()
                 if name not in (*switches, "max_num_seqs") and value is not None
             },
             sort_keys=True,

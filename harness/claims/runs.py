@@ -82,6 +82,12 @@ class ClaimRun(NamedTuple):
             value = getattr(self.manifest.config.engine, "max_batch_size", None)
         return int(str(value)) if value is not None else None
 
+    @property
+    def concurrency(self) -> int | None:
+        """Requests that a server was sent at once; None for an engine that takes all."""
+        value = getattr(self.manifest.config.engine, "concurrency", None)
+        return None if value is None else int(value)
+
     def task(self, name: str) -> TaskInfo | None:
         """How the run asked a task; None if it did not."""
         return next((task for task in self.manifest.tasks if task.name == name), None)

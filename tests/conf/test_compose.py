@@ -97,7 +97,7 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (
             ["protocol=nope"],
-            "protocol=nope: no such choice; there are deepseek_r1, greedy",
+            "protocol=nope: no such choice; there are deepseek_r1, greedy, greedy_long",
         ),
         (
             ["limits.max_eror_fraction=0.1"],

@@ -214,6 +214,11 @@ COST = "r1-training-cost-5-6m"
         (MATHS, take("figure", "last_digit"), "last_digit: one step of the last printed digit"),
         (MATHS, take("references", 0, "unit"), "value=97.3 with unit=None; give both or neither"),
         (MATHS, put("references", 0, "grade", to="X"), "references.0.grade=X: Input should be"),
+        (
+            MATHS,
+            put("references", 0, "date", to="2025-13"),
+            "references.0.date=2025-13: String sho",
+        ),
         (MATHS, put("article", to="005.txt"), "article=005.txt: Input should be"),
         (MATHS, put("figur", to=1), "figur=1: Extra inputs are not permitted"),
         (MATHS, put("paraphrase", to="one\ntwo"), "paraphrase=one\ntwo: String should match"),
@@ -296,3 +301,15 @@ def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf):
     assert str(caught.value).startswith("4 mistakes in the ledger; ")
     assert f"claim/{MATHS}.yaml: no YAML: " in str(caught.value)
     assert f"claim/{COST}.yaml: figure.unit=euro: " in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_a_line_too(conf):
+    (conf / "claim" / "a-folder.yaml").mkdir()
+    (conf / "claim" / "no-text.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
+        load_ledger(conf)
+    assert "claim/a-folder.yaml: cannot be read: Is a directory" in str(caught.value)
+    assert "claim/no-text.yaml: no YAML: " in str(caught.value)
+    shutil.rmtree(conf / "claim")
+    with pytest.raises(ConfigError, match="claim: no file of the ledger there"):
+        load_ledger(conf)
