@@ -16,8 +16,8 @@ from harness.claims.repetitions import (
     sort_out,
     value_of,
 )
-from harness.claims.runs import ClaimRun, Wanted
-from harness.claims.scores import at_most, challenge_p, not_comparable, quality
+from harness.claims.runs import MAX_TRUNCATED, ClaimRun, Wanted
+from harness.claims.scores import challenge_p, not_comparable
 from harness.claims.verdict import ALPHA, Decision, Evidence
 from harness.paired import compare_paired, pair_up
 
@@ -156,12 +156,15 @@ def _verdict(
 
 def _guard(block: Ablation, design: Design) -> list[str]:
     """What is wrong with the answers of the faster runs; nothing, if they are as good."""
-    broken = []
-    for run in design.runs():
-        if at_most("reproduced", run, block.task) != "reproduced":
-            broken.append(f"{run.run_id}: {'; '.join(quality(run, block.task))}")
-    if broken:
-        return [f"the guard cannot be read: {broken[0]}" + _and_more(broken)]
+    # Of all repetitions together: one answer of a run's 20 would be more than is allowed already.
+    for cell in _CELLS:
+        runs = [design.cells[cell][seed] for seed in design.seeds]
+        cut = sum(run.truncated_fraction(block.task) for run in runs) / len(runs)
+        if cut > MAX_TRUNCATED:
+            return [
+                f"the guard cannot be read: with {_cell_words(cell)} {100 * cut:.1f} % of the "
+                f"answers were truncated, more than {100 * MAX_TRUNCATED:g} %"
+            ]
     p_values = []
     for cell in _CELLS[1:]:
         pairs = pair_up(*_pooled(block.task, design, _CELLS[0], cell))
@@ -209,7 +212,3 @@ def _cell_words(cell: Cell) -> str:
     return ", ".join(
         f"{name} {'on' if on else 'off'}" for name, on in zip(FACTORS, cell, strict=True)
     )
-
-
-def _and_more(items: Sequence[str]) -> str:
-    return f" (and {len(items) - 1} more)" if len(items) > 1 else ""

@@ -312,7 +312,7 @@ NOISE = (0.0, 0.01, -0.01, 0.005, -0.005)
 
 
 def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a design
-    folder, draft, fp8, *, solved=None, cells=4, seeds=5, batch=1, noise=NOISE
+    folder, draft, fp8, *, solved=None, cells=4, seeds=5, batch=1, noise=NOISE, cut=()
 ):
     """Files of a design in which each factor multiplies the speed."""
     files = []
@@ -337,7 +337,8 @@ def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a d
                     model="r1_distill_llama_8b",
                     problems=20,
                     samples=1,
-                    solved=(solved or {}).get(name),
+                    solved=[1] * 19 + [0] if (name, seed) in cut else (solved or {}).get(name),
+                    truncated=int((name, seed) in cut),
                     seed=seed,
                     engine={"kind": "vllm", "dtype": "auto", "args": args},
                     figures={"output_tokens_per_s": 100 * factor * slower},
@@ -384,6 +385,16 @@ def test_worse_answers_trip_the_guard(verdict, tmp_path):
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, solved=worse))
     assert found.measured.verdict == "inconclusive"
     assert any("the guard failed" in caveat for caveat in found.caveats)
+
+
+def test_truncation_is_that_of_all_repetitions(verdict, tmp_path):
+    """One of a run's 20 answers is 5 %, one of a cell's 100 is 1 %."""
+    claim, factors = "mtp-fp8-1-8x", (1.5, 1.2)
+    found = verdict(claim, *two_by_two(tmp_path, *factors, cut=[("both", 0), ("fp8", 3)]))
+    assert found.measured.verdict == "reproduced"
+    found = verdict(claim, *two_by_two(tmp_path, *factors, cut=[("both", s) for s in range(3)]))
+    assert found.measured.verdict == "inconclusive"
+    assert any("3.0 % of the answers were truncated" in caveat for caveat in found.caveats)
 
 
 def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
