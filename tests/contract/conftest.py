@@ -32,7 +32,7 @@ VOCABULARY = 151_665
 STOP_IDS = [151_643, *range(7, VOCABULARY, 25)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
     """A Qwen2 of two layers with random weights and the real R1-distill tokenizer."""
     import torch
@@ -63,7 +63,7 @@ def tiny(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Resolve
     return ResolvedModel(name="tiny-qwen2", path=str(folder), revision=None, sha256="0" * 64)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def smollm2() -> ResolvedModel:
     """SmolLM2-135M-Instruct, from its wheel on PyPI."""
     import yaml
@@ -82,7 +82,7 @@ def open_engine(config: EngineConfig, model: ResolvedModel, context: int) -> Eng
     return build_engine(config, model, codec, monotonic, context)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def transformers_engine(tiny: ResolvedModel) -> Iterator[Engine]:
     config = TransformersConfig(
         kind="transformers", device="cpu", dtype="float32", max_batch_size=6
@@ -98,7 +98,7 @@ def vllm_config(**args: Any) -> VllmConfig:
     return VllmConfig(kind="vllm", dtype="float32", args={"enforce_eager": True, **args})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vllm_engine(tiny: ResolvedModel) -> Iterator[Engine]:
     with open_engine(vllm_config(), tiny, TINY_CONTEXT) as engine:
         yield engine
@@ -110,7 +110,7 @@ def vllm_server_config(**args: Any) -> VllmServerConfig:
     return VllmServerConfig(kind="vllm_server", dtype=knobs.dtype, args=knobs.args)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def vllm_server_engine(tiny: ResolvedModel) -> Iterator[Engine]:
     with open_engine(vllm_server_config(), tiny, TINY_CONTEXT) as engine:
         yield engine
@@ -128,7 +128,7 @@ def attached(engine: Engine, mode: Literal["tokens", "chat"]) -> OpenaiConfig:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def openai_engine(vllm_server_engine: Engine, tiny: ResolvedModel) -> Iterator[Engine]:
     with open_engine(attached(vllm_server_engine, "tokens"), tiny, TINY_CONTEXT) as engine:
         yield engine
@@ -139,7 +139,7 @@ def _needs_vllm(name: str) -> Any:
 
 
 @pytest.fixture(
-    scope="session", params=["transformers", _needs_vllm("vllm"), _needs_vllm("vllm_server")]
+    scope="package", params=["transformers", _needs_vllm("vllm"), _needs_vllm("vllm_server")]
 )
 def live(request: pytest.FixtureRequest) -> Engine:
     """Every engine that computes."""
@@ -148,7 +148,7 @@ def live(request: pytest.FixtureRequest) -> Engine:
 
 
 @pytest.fixture(
-    scope="session",
+    scope="package",
     params=["transformers", "replay", *map(_needs_vllm, ("vllm", "vllm_server", "openai"))],
 )
 def serve(
