@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from harness.arguments import build_parser
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, UserError
 from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     logging.getLogger("harness").setLevel(logging.DEBUG if debug else logging.INFO)
     # What they warn of, our one-line errors say.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it sets its level when imported
     logging.getLogger("datasets").setLevel(logging.CRITICAL)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -132,7 +132,41 @@ def _run(arguments: list[str]) -> int:
 
     from harness.compose import compose_and_run
 
-    return compose_and_run(arguments)
+    return compose_and_run(_checked_options(arguments))
+
+
+def _checked_options(arguments: list[str]) -> list[str]:
+    """The options that ``run`` has, in front: Hydra takes them anywhere else for other things.
+
+    Raises:
+        UserError: An argument is an option that ``run`` does not have.
+    """
+    options: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        match argument:
+            case "--dry-run" | "-m" | "--multirun" | "--resolve":
+                options.append(argument)
+            case "--cfg" | "--cfg=job":
+                what = next(rest, None) if argument == "--cfg" else "job"
+                if what not in {"job", "hydra", "all"}:
+                    raise UserError(f"--cfg {what or ''}".rstrip() + ": should be --cfg job")
+                options += ["--cfg", what]
+            case _ if argument.startswith("-"):
+                raise UserError(f"{argument}: no such option; {_nearest_option(argument)}")
+            case _:
+                overrides.append(argument)
+    return options + overrides
+
+
+def _nearest_option(argument: str) -> str:
+    import difflib
+
+    if (group := argument.lstrip("-")) in GROUPS:
+        return f"choose with {group}=NAME"
+    near = difflib.get_close_matches(argument, ("--dry-run", "--multirun", "--cfg"), 1)
+    return f"did you mean {near[0]}?" if near else "there are --dry-run, --cfg job and -m"
 
 
 def _groups() -> str:

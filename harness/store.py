@@ -13,6 +13,7 @@
 The files alone are enough to score a run again.
 """
 
+import difflib
 import fcntl
 import os
 import re
@@ -238,7 +239,11 @@ def find_run(name: str, results_dir: Path) -> Run:
     for folder in folders:
         if (folder / "manifest.json").is_file():
             return Run(folder.resolve())
-    raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {results_dir})")
+    where = runs_dir(results_dir)
+    known = sorted(file.parent.name for file in where.glob("*/manifest.json"))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {where}){hint}")
 
 
 class Unfinished(NamedTuple):

@@ -1,6 +1,7 @@
 """``harness run``: from a configuration to a complete run folder."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -101,15 +102,19 @@ def _complete(setup: Setup) -> int:
 
 def finish(run: Run, manifest: RunManifest) -> int:
     """Writes the result of a run that has all its verdicts, and shows it."""
+    # A run that is only graded again finished when it did.
+    is_done = manifest.status == "complete" and manifest.finished_at is not None
+    finished_at = manifest.finished_at if is_done else datetime.now(UTC)
     complete = manifest.model_copy(
-        update={"status": "complete", "finished_at": datetime.now(UTC), "error": None}
+        update={"status": "complete", "finished_at": finished_at, "error": None}
     )
     result = build_result(run, complete)
     run.write_result(result)
     run.write_manifest(complete)
     status, reasons = exit_status(result)
     print_summary(result, run.folder, reasons)
-    print(dump_json(headline(result, run.folder)))  # noqa: T201 - stdout's last line is for programs
+    if not sys.stdout.isatty():  # stdout's last line is for programs
+        print(dump_json(headline(result, run.folder)))  # noqa: T201
     return status
 
 

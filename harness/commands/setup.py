@@ -127,7 +127,10 @@ def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: boo
                 return run
         log.info("resume=auto: no unfinished run with this configuration; starting a new one")
         return None
-    run = find_run(config.resume, results_dir)
+    try:
+        run = find_run(config.resume, results_dir)
+    except StoreError as error:
+        raise StoreError(f"resume={error}") from error
     recorded = run.read_manifest().config
     differing = differing_keys(config, recorded)
     if differing and not is_bare_resume:

@@ -44,7 +44,7 @@ def print_comparison(comparison: Comparison) -> None:
         _print_marks(console, comparison, each)
         for task in each.tasks:
             console.print(f"\n[bold]{safe(task.task)}[/bold]")
-            console.print(_task_table(task, comparison))
+            console.print(_task_table(task, comparison, is_same_run=each.is_same_run))
             _print_discordant(console, task)
         console.print()
         console.print(_run_table(each.figures))
@@ -95,7 +95,7 @@ def _mismatches(differences: Iterable[ProtocolDifference]) -> list[str]:
 # --- one task ---------------------------------------------------------------------------------
 
 
-def _task_table(task: TaskComparison, comparison: Comparison) -> Table:
+def _task_table(task: TaskComparison, comparison: Comparison, *, is_same_run: bool) -> Table:
     table = _two_columns()
     table.add_row("problems paired", _counts(task))
     if task.baseline_errors or task.candidate_errors:
@@ -104,6 +104,8 @@ def _task_table(task: TaskComparison, comparison: Comparison) -> Table:
     table.add_row("baseline", _score(task.baseline_score))
     table.add_row("candidate", _score(task.candidate_score))
     table.add_row("difference", _points(task.difference_new_problems.value))
+    if is_same_run:
+        return table
     table.add_row("  on new problems, 95 %", _interval(task.difference_new_problems))
     table.add_row("  on these problems, 95 %", _interval(task.difference_fixed_benchmark))
     test = task.test
@@ -219,10 +221,11 @@ def _figure(figure: Figure) -> str:
 
 
 def _print_end(console: Console, comparison: Comparison) -> None:
-    console.print(
-        f"differences are candidate minus baseline in percentage points; p adjusted by Holm for "
-        f"{comparison.comparisons} comparison{'s' * (comparison.comparisons != 1)}"
-    )
+    if comparison.comparisons:
+        console.print(
+            f"differences are candidate minus baseline in percentage points; p adjusted by Holm "
+            f"for {comparison.comparisons} comparison{'s' * (comparison.comparisons != 1)}"
+        )
     if comparison.exit_status == NOTHING_PAIRED:
         console.print(
             "[bold red]exit status 6:[/bold red] of a task no problem has a verdict on both sides"

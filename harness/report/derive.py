@@ -39,8 +39,8 @@ def print_derivations(
     console.print(_sizes(shown, ratios or {}))
     for each in shown:
         console.print(
-            f"\n[bold]{each.title}[/bold]: the fewest devices that hold weights and cache, and the "
-            "tokens/s that their memory allows at most\n"
+            f"\n[bold]{each.title}[/bold]: the fewest devices of one machine that hold weights and "
+            "cache, and the tokens/s that their memory allows at most\n"
         )
         console.print(_machines(each))
     trainings = [training for each in shown for training in each.training.values()]

@@ -108,6 +108,10 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
             ["tasks=[math500"],
             "'tasks=[math500' cannot be read as KEY=VALUE; quote brackets and spaces",
         ),
+        (["--dryrun"], "--dryrun: no such option; did you mean --dry-run?"),
+        (["--experiment", "demo"], "--experiment: no such option; choose with experiment=NAME"),
+        (["--bogus"], "--bogus: no such option; there are --dry-run, --cfg job and -m"),
+        (["experiment=demo", "--cfg"], "--cfg: should be --cfg job"),
         (["+foo=2"], "foo=2: no such key"),
     ],
 )
