@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
@@ -191,7 +191,9 @@ def origin(model: ModelConfig) -> str:
         case LocalModel():
             return f"{model.path} (local folder)"
         case WheelModel():
-            return f"{model.package}=={model.version} (PyPI wheel)"
+            return (
+                f"{model.package}=={model.version} (PyPI wheel), {PurePosixPath(model.member).name}"
+            )
         case RemoteModel():
             return "at its server alone"
         case _:

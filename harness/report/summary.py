@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.manifest import RunResult, TaskInfo
+from harness.models import origin
 from harness.records import Estimate, VerdictStatus
 from harness.report.safe import safe
 
@@ -34,6 +35,7 @@ RUN_FIGURES: dict[str, tuple[str, ...]] = {
     "peak memory": ("peak_memory_bytes",),
 }
 BASES = ("rented", "owned", "api")
+_SHOWN_BASES = {"rented": "rented", "owned": "owned", "api": "had an API billed it"}
 HEADLINE = (
     "accuracy",
     "accuracy.fixed_benchmark",
@@ -55,7 +57,8 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     console.print(
         f"\n[bold]{safe(manifest.config.model.name)}[/bold] on {engine.name} "
         f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, "
-        f"{safe(engine.dtype)}, protocol {manifest.config.protocol.name}\n",
+        f"{safe(engine.dtype)}, protocol {manifest.config.protocol.name}\n"
+        f"weights: {safe(origin(manifest.config.model))}\n",
     )
     console.print(_task_table(result))
     console.print()
@@ -94,7 +97,7 @@ def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
     for basis in _priced(result):
         # One task's own figure; with a single task it is the run's.
         found = _find(result, f"cost_per_solved.{basis}", task.name)
-        column[f"cost per solved, {basis}"] = _value(found)
+        column[f"cost per solved, {_SHOWN_BASES[basis]}"] = _value(found)
     return column
 
 
@@ -137,15 +140,16 @@ def _run_table(result: RunResult) -> Table:
     if not _priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
     for basis in _priced(result):
-        table.add_row(f"cost, {basis}", _with_reason(_find(result, f"cost.{basis}", None)))
-        per_solved = _find(result, f"cost_per_solved.{basis}", None)
-        table.add_row(f"cost per solved task, {basis}", _with_reason(per_solved))
-    break_even = _find(result, "break_even_output_tokens_per_s", None)
-    if break_even.value is not None and result.pricing.api is not None:
-        table.add_row("rented is as cheap as the api at", _value(break_even))
         table.add_row(
-            "  the api's prices", f"{result.pricing.api.source}, {result.pricing.api.date}"
+            f"cost, {_SHOWN_BASES[basis]}", _with_reason(_find(result, f"cost.{basis}", None))
         )
+        per_solved = _find(result, f"cost_per_solved.{basis}", None)
+        table.add_row(f"cost per solved task, {_SHOWN_BASES[basis]}", _with_reason(per_solved))
+    if (api := result.pricing.api) is not None:
+        table.add_row("  the API's prices", safe(f"{api.source}, {api.date}"))
+        break_even = _find(result, "break_even_output_tokens_per_s", None)
+        if break_even.value is not None:
+            table.add_row("  renting is as cheap from", _value(break_even))
     table.add_row("energy", _energy(result))
     return table
 
