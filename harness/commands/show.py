@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from harness.errors import StoreError
+from harness.errors import StoreError, TaskError
 from harness.manifest import RunResult, result_schema
 from harness.models import ModelConfig, origin
 from harness.paths import CONF_DIR
@@ -19,14 +19,25 @@ from harness.tasks import load_spec, planned_origin, task_names
 
 
 def tasks() -> int:
-    """Lists the tasks; reads no data."""
+    """Lists the tasks; reads no data.
+
+    Raises:
+        TaskError: Definitions are wrong; the others have been listed.
+    """
+    mistakes = []
     table = Table("task", "problems", "scorer", "source now", "description", show_edge=False)
     for name in task_names():
-        spec = load_spec(name)
+        try:
+            spec = load_spec(name)
+        except TaskError as error:
+            mistakes.append(str(error))
+            continue
         where, _ = planned_origin(spec)
         count = "unknown" if spec.problems is None else f"{spec.problems:,}"
         table.add_row(f"{name}@{spec.version}", count, spec.scorer, where, spec.description)
     _print(table)
+    if mistakes:
+        raise TaskError("; ".join(mistakes))
     return 0
 
 

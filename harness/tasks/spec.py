@@ -3,14 +3,16 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from harness.errors import TaskError
 from harness.paths import TASKS_DIR
 from harness.records import Count, Record
+from harness.tasks.mistakes import describe
 
 
 class EmbeddedSource(Record):
@@ -18,6 +20,14 @@ class EmbeddedSource(Record):
 
     kind: Literal["embedded"]
     file: str
+
+    @field_validator("file")
+    @classmethod
+    def _is_there(cls, file: str, info: ValidationInfo) -> str:
+        folder: Path | None = info.context
+        if folder is not None and not (folder / file).is_file():
+            raise ValueError(f"no such file in tasks/{folder.name}")
+        return file
 
 
 class PackageSource(Record):
@@ -59,6 +69,9 @@ class Fields(Record):
     level: str | None = None
 
 
+# A word in braces that is no argument of LaTeX, as in \boxed{answer}, \frac{a}{b} or x^{n}.
+_LONE_FIELD = re.compile(r"(?<![\w\\{}^_])\{\s*\w+\s*\}(?!\})")
+
 ScorerName = Literal["math_answer", "python_tests"]
 
 
@@ -84,6 +97,23 @@ class TaskSpec(Record):
     """How many there must be; None where nobody could count them yet."""
     problems_sha256: str | None = None
     """What ``digest`` must give; None where nobody could compute it yet."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_the_folders(cls, name: str, info: ValidationInfo) -> str:
+        folder: Path | None = info.context
+        if folder is not None and name != folder.name:
+            raise ValueError(f"should be the folder's name, {folder.name}")
+        return name
+
+    @field_validator("prompt")
+    @classmethod
+    def _asks_the_question(cls, prompt: str) -> str:
+        if "{question}" in prompt:
+            return prompt
+        others = set(_LONE_FIELD.findall(prompt))
+        meant = f"; {others.pop()} should be {{question}}" if len(others) == 1 else ""
+        raise ValueError(f"should hold {{question}}, where the problem goes{meant}")
 
 
 class Selection(NamedTuple):
@@ -119,18 +149,24 @@ def parse_selection(text: str) -> Selection:
 
 
 def load_spec(name: str) -> TaskSpec:
-    """Reads ``tasks/<name>/task.yaml``; no data is touched.
+    """Reads ``tasks/<name>/task.yaml``; no data is read.
 
     Raises:
-        TaskError: The file is missing or not a valid definition.
+        TaskError: The file is missing or not a valid definition; lists every mistake.
     """
     file = TASKS_DIR / name / "task.yaml"
     if not file.is_file():
         raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
+    where = f"tasks/{name}/task.yaml"
     try:
-        return TaskSpec.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise TaskError(f"tasks/{name}/task.yaml: {' '.join(str(error).split())}") from error
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return TaskSpec.model_validate(raw, context=file.parent)
+    except OSError as error:
+        raise TaskError(f"{where}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TaskError(f"{where}: no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise TaskError(f"{where}: {describe(error, TaskSpec)}") from error
 
 
 def definition_sha256(spec: TaskSpec) -> str:

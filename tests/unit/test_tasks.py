@@ -1,11 +1,15 @@
 """Tasks: definitions, sources, digests, and the fixed stratified draw."""
 
 import json
+import shutil
 from collections import Counter
 
 import pytest
+import yaml
 
+from harness.commands import show
 from harness.errors import TaskError, UnavailableError
+from harness.paths import TASKS_DIR
 from harness.records import CodeReference, MathReference, Problem
 from harness.tasks import (
     Selection,
@@ -19,6 +23,7 @@ from harness.tasks import (
 from harness.tasks import (
     rows as task_rows,
 )
+from harness.tasks import spec as task_spec
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +73,122 @@ def test_every_task_is_described_in_full(name):
     assert "{question}" in spec.prompt
     assert spec.source
     assert spec.licence
+
+
+MINE = {
+    "name": "mine",
+    "version": 1,
+    "description": "sums",
+    "source": "written here",
+    "licence": "MIT",
+    "prompt": "{question} Answer in \\boxed{}.",
+    "scorer": "math_answer",
+    "fields": {"question": "problem", "answer": "answer"},
+    "sources": [{"kind": "embedded", "file": "problems.jsonl"}],
+}
+
+
+@pytest.fixture
+def own_tasks(monkeypatch, tmp_path):
+    """A tasks folder with math_mini and ``mine``; writes changes of mine's definition."""
+    folder = tmp_path / "tasks"
+    shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "problems.jsonl").write_text('{"problem": "1 + 1", "answer": "2"}\n')
+    monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
+    monkeypatch.setattr(task_rows, "TASKS_DIR", folder)
+
+    def write(without=(), **changes):
+        said = {key: value for key, value in {**MINE, **changes}.items() if key not in without}
+        (folder / "mine" / "task.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "{question}",
+        r"{question} Answer in \boxed{} as \frac{a}{b}, in {braces} or not.",
+    ],
+)
+def test_a_prompt_may_hold_other_braces_than_the_questions(own_tasks, prompt):
+    own_tasks(prompt=prompt)
+    assert load_task(Selection("mine", None)).spec.prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"prompt": r"Solve {problem} and answer in \boxed{answer}."},
+            r"prompt=Solve {problem} and answer in \boxed{answer}.: should hold {question}, where "
+            "the problem goes; {problem} should be {question}",
+        ),
+        (
+            {"prompt": r"Find \frac{a}{b} " + "x" * 60},
+            rf"prompt=Find \frac{{a}}{{b}} {'x' * 43}…: "
+            "should hold {question}, where the problem goes",
+        ),
+        ({"name": "sums"}, "name=sums: should be the folder's name, mine"),
+        (
+            {"sources": [{"kind": "embedded", "file": "nope.jsonl"}]},
+            "sources.0.file=nope.jsonl: no such file in tasks/mine",
+        ),
+        (
+            {"scorer": "guess", "licens": "MIT", "without": ["licence"]},
+            "licence: must be given; scorer=guess: should be 'math_answer' or 'python_tests'; "
+            "licens=MIT: no such key; did you mean licence?",
+        ),
+        (
+            {"fields": {"question": "problem", "anwser": "answer"}, "name": 7, "version": 0},
+            "name=7: should be text; put it in quotes; version=0: should be greater than or equal "
+            "to 1; fields.anwser=answer: no such key; did you mean answer?",
+        ),
+        (
+            {"sources": [{"kind": "hub", "hub_id": "a/b", "split": "test", "revison": "1"}]},
+            "sources.0.revison=1: no such key; did you mean revision?",
+        ),
+        (
+            {"sources": [{"kind": "web"}]},
+            "sources.0: kind=web should be 'embedded', 'package', 'hub'",
+        ),
+        ({"sources": [{"file": "a"}]}, "sources.0: kind must be given"),
+        ({"sources": []}, "sources: should have at least one entry"),
+    ],
+)
+def test_every_mistake_of_a_definition_is_said_on_one_line(own_tasks, changes, words):
+    own_tasks(**changes)
+    with pytest.raises(TaskError) as error:
+        load_spec("mine")
+    assert str(error.value) == f"tasks/mine/task.yaml: {words}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "should hold KEY: VALUE pairs"),
+        (b"just words", "just words: should hold KEY: VALUE pairs"),
+        (b"name: [mine", "no YAML: while parsing a flow sequence"),
+        (b"name: \xff", "no YAML: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_what_is_no_definition_at_all_is_one_line(own_tasks, text, words):
+    (task_spec.TASKS_DIR / "mine" / "task.yaml").write_bytes(text)
+    with pytest.raises(TaskError) as error:
+        load_spec("mine")
+    assert str(error.value).startswith(f"tasks/mine/task.yaml: {words}")
+    assert "\n" not in str(error.value)
+
+
+def test_one_broken_definition_hides_no_other(own_tasks, capsys):
+    own_tasks(scorer="guess")
+    with pytest.raises(
+        TaskError, match=r"^tasks/mine/task\.yaml: scorer=guess: should be "
+    ) as error:
+        show.tasks()
+    assert error.value.exit_status == 2
+    assert "math_mini@1" in capsys.readouterr().out
 
 
 def test_humaneval_comes_from_its_package_and_is_all_there():
