@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from harness.engines.build import EngineConfig, OpenaiConfig
 from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig, RemoteModel
+from harness.power import PUBLISHED_SAMPLES
 from harness.pricing import Pricing
 from harness.records import Record, Sampling
 from harness.redaction import why_secret
@@ -93,6 +94,8 @@ class PurposeConfig(Record):
     """The score to expect; null: the published one."""
     expected_correlation: Annotated[float, Field(ge=0, le=1)] | None = None
     """Of two samples of one problem, such as an earlier run's estimate; null: 0.5."""
+    published_samples: Annotated[int, Field(ge=1)] = PUBLISHED_SAMPLES
+    """Of every problem, that the published score is taken to rest on."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

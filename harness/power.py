@@ -32,6 +32,8 @@ class Plan(NamedTuple):
     """Of each problem."""
     is_greedy: bool = False
     """A problem gets the same answer each time: the run itself has no decoding noise."""
+    published_samples: int = PUBLISHED_SAMPLES
+    """Of each problem, behind the published score."""
 
 
 class Forecast(NamedTuple):
@@ -166,7 +168,7 @@ def published_difference_error(plan: Plan) -> float:
 
 def published_error(plan: Plan) -> float:
     """Standard error of a published score of the whole benchmark from its own decoding noise."""
-    of_all = plan._replace(problems=plan.benchmark_size, samples=PUBLISHED_SAMPLES)
+    of_all = plan._replace(problems=plan.benchmark_size, samples=plan.published_samples)
     return _decoding_error(of_all, plan.p)
 
 

@@ -8,7 +8,6 @@ from harness.config import ProtocolConfig, PurposeConfig
 from harness.power import (
     MOST_SAMPLES,
     POWER,
-    PUBLISHED_SAMPLES,
     Plan,
     equivalence_power,
     forecast,
@@ -59,11 +58,12 @@ def forecast_table(tasks: list[PlannedTask], protocol: ProtocolConfig) -> Table:
 
 def forecast_notes(tasks: list[PlannedTask], protocol: ProtocolConfig) -> list[str]:
     """What the table rests on, and whether the plan can decide what it is for."""
-    rho = ", ".join(sorted({f"{_correlation(task.purpose):g}" for task in tasks}))
+    rho = ", ".join(sorted({f"{_correlation(task):g}" for task in tasks}))
+    published = ", ".join(map(str, sorted({_purpose_of(t).published_samples for t in tasks})))
     lines = [
         f"assumed    two samples of one problem correlate with rho = {rho}; the other run finds "
         "the same problems hard;",
-        f"           the published score rests on {PUBLISHED_SAMPLES} samples of every problem; "
+        f"           the published score rests on {published} samples of every problem; "
         f"differences are found with about {POWER:.0%} power".replace("%", " %"),
     ]
     if protocol.temperature == 0:
@@ -115,25 +115,29 @@ def _advice(plan: Plan, margin: float) -> str:
 
 def _plans(task: PlannedTask, protocol: ProtocolConfig) -> list[Plan]:
     """One for each score to expect."""
-    purpose = task.purpose or PurposeConfig()
+    purpose = _purpose_of(task)
     expected = purpose.expected_fraction or purpose.published_fraction
     return [
         Plan(
             p=p,
-            rho=_correlation(task.purpose),
+            rho=_correlation(task),
             problems=task.problems,
             benchmark_size=task.full_size,
             samples=protocol.samples_per_problem,
             is_greedy=protocol.temperature == 0,
+            published_samples=purpose.published_samples,
         )
         for p in (ASSUMED_SCORES if expected is None else (expected,))
     ]
 
 
-def _correlation(purpose: PurposeConfig | None) -> float:
-    if purpose is None or purpose.expected_correlation is None:
-        return ASSUMED_CORRELATION
-    return purpose.expected_correlation
+def _purpose_of(task: PlannedTask) -> PurposeConfig:
+    return task.purpose or PurposeConfig()
+
+
+def _correlation(task: PlannedTask) -> float:
+    found = _purpose_of(task).expected_correlation
+    return ASSUMED_CORRELATION if found is None else found
 
 
 def _points(fraction: float | None) -> str:

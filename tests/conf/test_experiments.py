@@ -127,6 +127,13 @@ def test_an_experiment_says_what_it_needs_and_expects(jobs, experiment):
         assert config.requires.gpu_memory_bytes == 80e9
 
 
+def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(ledger, jobs):
+    (column,) = (c for c in ledger.tables["distill_table"].columns if c.name == "AIME 2024")
+    for config in jobs("experiment=distill_table"):
+        assert config.purpose is not None
+        assert config.purpose["aime24"].published_samples == column.samples_per_problem == 64
+
+
 def test_the_ablation_is_balanced(jobs):
     cells = {
         (

@@ -90,6 +90,19 @@ def test_what_is_assumed_is_what_the_purpose_says() -> None:
     assert "rho = 0.5, 0.8;" in forecast_notes(tasks, SAMPLED)[0]
 
 
+def test_a_published_score_of_many_samples_is_told_from_by_less() -> None:
+    drawn = [
+        PlannedTask("aime24", 30, 30, PurposeConfig(expected_fraction=0.5, **given))
+        for given in ({}, {"published_samples": 64})
+    ]
+    protocol = SAMPLED.model_copy(update={"samples_per_problem": 64})
+    few, many = text_of(forecast_table(drawn, protocol))[2:]
+    # 2.80 standard errors of sqrt(0.125 (1/64 + 1/4) / 30) and sqrt(0.125 (1/64 + 1/64) / 30)
+    assert few == "aime24 50 % ± 1.6 ± 12.4 3.2 9.3"
+    assert many == "aime24 50 % ± 1.6 ± 12.4 3.2 3.2"
+    assert "rests on 4, 64 samples of every problem" in forecast_notes(drawn, protocol)[1]
+
+
 # --- a run -------------------------------------------------------------------------------------
 
 
