@@ -1,9 +1,14 @@
 """``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
 
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
 from rich.console import Console
 
-from harness.config import RunConfig
-from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
+from harness.config import ProtocolConfig, RunConfig
+from harness.engines.build import EngineConfig, OpenaiConfig, ReplayConfig, resolve_auto
+from harness.engines.vllm_engine import VllmConfig
 from harness.errors import UnavailableError
 from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
 from harness.preflight import check_memory, check_requirements, memory_needed_bytes
@@ -14,12 +19,87 @@ from harness.report.summary import WIDTH_WITHOUT_TERMINAL
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
 
 
-def plan(config: RunConfig) -> int:
-    """Prints the plan to stdout.
+class PlannedRun(NamedTuple):
+    """What one run would do."""
 
-    Returns:
-        0, on a machine that could not run it too: the reason stands in the plan.
-    """
+    lines: list[str]
+    prompt: list[str]
+    """The first one, as far as it is known."""
+    requests: int | None
+    output_tokens: int | None
+    """At most."""
+    to_fetch: dict[str, int | None]
+    """Bytes of what is not here yet, by its name; None: unknown."""
+
+
+class Plans:
+    """The plans of one command: the first is printed whole, of a further one what differs."""
+
+    def __init__(self) -> None:
+        self._first: set[str] = set()
+        self._planned: list[PlannedRun] = []
+
+    def show(self, config: RunConfig) -> None:
+        """Prints the plan of a run to stdout.
+
+        On a machine that could not run it too: the reason stands in the plan.
+        """
+        planned = plan(config)
+        lines = planned.lines + planned.prompt
+        if self._planned:
+            lines = [line for line in planned.lines if _words(line) not in self._first]
+        else:
+            self._first = {_words(line) for line in lines}
+        self._planned.append(planned)
+        _print(lines)
+
+    def close(self, jobs: int) -> None:
+        """Prints what all jobs of a sweep come to, of which some may have no plan."""
+        requests = _sum([planned.requests for planned in self._planned])
+        tokens = _sum([planned.output_tokens for planned in self._planned])
+        to_fetch: dict[str, int | None] = {}
+        for planned in self._planned:
+            # A server's model is fetched without its weights, and perhaps whole by another job.
+            to_fetch |= {n: size or to_fetch.get(n) for n, size in planned.to_fetch.items()}
+        lacking = jobs - len(self._planned)
+        lack = f"; {lacking} of {jobs} jobs have no plan and are not in it" if lacking else ""
+        _print(
+            [
+                "",
+                f"total      {len(self._planned)} runs, {_count(requests)} requests, "
+                f"{_count(tokens)} output tokens at most{lack}",
+                *(f"to fetch   {_sized(*item)}" for item in to_fetch.items()),
+                *_fetched_in_all(to_fetch),
+            ]
+        )
+
+
+def _fetched_in_all(to_fetch: dict[str, int | None]) -> list[str]:
+    known = [size for size in to_fetch.values() if size is not None]
+    if not to_fetch:
+        return ["to fetch   nothing"]
+    unknown = ", without what is of unknown size" if len(known) < len(to_fetch) else ""
+    return [f"in all     about {sum(known) / 1e9:.1f} GB{unknown}"] if known else []
+
+
+def _words(line: str) -> str:
+    """A table's columns are as wide as its texts."""
+    return " ".join(line.split())
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201
+    sys.stdout.flush()  # a sweep's mistakes go to stderr between them
+
+
+def _sum(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def plan(config: RunConfig) -> PlannedRun:
+    """What a run of this configuration would do here."""
     refusals: list[str] = []
     try:
         engine, why = resolve_auto(config.engine)
@@ -32,10 +112,11 @@ def plan(config: RunConfig) -> int:
     if isinstance(config.model, LocalModel):
         # says now if it is no checkpoint
         resolve(config.model, with_digest=False, with_weights=with_weights)
-    to_fetch = []
+    to_fetch: dict[str, int | None] = {}
     if not isinstance(engine, ReplayConfig) and not is_here(config.model):
         size = config.model.parameters if with_weights else None
-        to_fetch.append(origin(config.model) + (f", about {2 * size / 1e9:.1f} GB" if size else ""))
+        to_fetch[origin(config.model)] = 2 * size if size else None
+    to_fetch |= _draft(engine)
     loaded: list[Task] = []
     counts: list[int | None] = []
     planned: list[PlannedTask] = []
@@ -45,20 +126,36 @@ def plan(config: RunConfig) -> int:
         counts.append(count)
         planned += _sizes(selection, task, count, config)
         loaded += [task] if task else []
-        to_fetch += [fetch] if fetch else []
-    lines += _amounts(config, counts)
-    lines.append(f"to fetch   {'; '.join(to_fetch) or 'nothing'}")
+        to_fetch |= {fetch: None} if fetch else {}
+    protocol = config.protocol
+    problems = _sum(counts)
+    requests = None if problems is None else problems * protocol.samples_per_problem
+    tokens = None if requests is None else requests * protocol.max_new_tokens
+    lines += _amounts(config, requests, tokens)
+    lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
     machine = collect()
     for check in (check_requirements, check_memory):
         try:
             check(config, machine)
         except UnavailableError as error:
             refusals.append(str(error))
-    lines += [f"cannot run {refusal}" for refusal in refusals]
-    print("\n".join(lines))  # noqa: T201
-    _print_forecast(planned, config)
-    print("\n".join(_first_prompt(config, loaded)))  # noqa: T201
-    return 0
+    lines += [f"cannot run {refusal}" for refusal in refusals] or [
+        "can run    yes, as far as is known"
+    ]
+    lines += _forecast(planned, protocol)
+    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
+
+
+def _draft(engine: EngineConfig) -> dict[str, int | None]:
+    """The model that drafts, which vLLM itself fetches, wherever it is in no cache of the hub."""
+    draft = engine.args.get("speculative_config") if isinstance(engine, VllmConfig) else None
+    name = draft.get("model") if isinstance(draft, dict) else None
+    if not isinstance(name, str) or Path(name).exists():
+        return {}
+    from huggingface_hub import try_to_load_from_cache
+
+    is_cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
+    return {} if is_cached else {f"{name}, unpinned (Hugging Face hub, by vLLM)": None}
 
 
 def _plan_task(
@@ -86,22 +183,19 @@ def _sizes(
     return [PlannedTask(str(selection), count, full, purpose)]
 
 
-def _print_forecast(planned: list[PlannedTask], config: RunConfig) -> None:
+def _forecast(planned: list[PlannedTask], protocol: ProtocolConfig) -> list[str]:
     if not planned:
-        return
+        return []
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
-    console.print()
-    console.print(forecast_table(planned, config.protocol))
-    print("\n" + "\n".join(forecast_notes(planned, config.protocol)) + "\n")  # noqa: T201
+    with console.capture() as table:
+        console.print(forecast_table(planned, protocol))
+    return ["", *table.get().splitlines(), "", *forecast_notes(planned, protocol), ""]
 
 
-def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
+def _amounts(config: RunConfig, requests: int | None, tokens: int | None) -> list[str]:
     protocol = config.protocol
-    known = [count for count in counts if count is not None]
-    requests = sum(known) * protocol.samples_per_problem if len(known) == len(counts) else None
-    tokens = None if requests is None else requests * protocol.max_new_tokens
     sampled = (
         "greedy"
         if protocol.temperature == 0
@@ -116,6 +210,10 @@ def _amounts(config: RunConfig, counts: list[int | None]) -> list[str]:
         "memory     "
         + ("unknown" if memory is None else f"{memory / 1e9:.1f} GB for weights and one context"),
     ]
+
+
+def _sized(name: str, size: int | None) -> str:
+    return name if size is None else f"{name}, about {size / 1e9:.1f} GB"
 
 
 def _samples(count: int) -> str:

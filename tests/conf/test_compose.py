@@ -113,6 +113,10 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["--bogus"], "--bogus: no such option; there are --dry-run, --cfg job and -m"),
         (["experiment=demo", "--cfg"], "--cfg: should be --cfg job"),
         (["+foo=2"], "foo=2: no such key"),
+        (
+            ["experiment=demo", "seed=1,2"],
+            "seed=1,2: a sweep over several values needs -m; quote a value that has commas",
+        ),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_exit_status_2(arguments, words):
@@ -134,20 +138,51 @@ def test_a_sweep_goes_on_after_a_job_that_fails():
     mistake = "tasks: no task 'nope'; there are aime24, gsm8k, humaneval, math500, math_mini"
     assert done.stderr.splitlines() == [
         "harness: job 1: seed=1 tasks=[nope]",
-        f"harness: seed=1 tasks=[nope]: {mistake}",
+        f"harness: job 1: {mistake}",
         "harness: job 2: seed=2 tasks=[nope]",
-        f"harness: seed=2 tasks=[nope]: {mistake}",
-        "harness: exit status 2: seed=1 tasks=[nope]",
-        "harness: exit status 2: seed=2 tasks=[nope]",
+        "harness: job 2: as job 1",
+        "harness: all 2 jobs ended with exit status 2",
     ]
+
+
+def test_the_plan_of_a_sweep_says_each_thing_once_and_what_all_comes_to(tmp_path, monkeypatch):
+    """Jobs without a plan are missing from the total, which says so."""
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
+    models, sizes = "r1_distill_qwen_1_5b,r1_distill_llama_8b", "100,0"
+    done = harness(
+        *("run", "-m", f"model={models}", f"protocol.max_new_tokens={sizes}", "seed=1,2"),
+        *("tasks=[math500]", "--dry-run"),
+    )
+    assert done.returncode == 2
+    plans, total = done.stdout.split("\n\ntotal ")
+    first, same, wrong, _, other, *_ = plans.removeprefix("harness: job ").split("harness: job ")
+    assert "first prompt" in first
+    assert [len(job.splitlines()) for job in (same, wrong)] == [1, 1]
+    keys = [line.split("  ")[0] for line in other.splitlines()[1:]]
+    assert [key for key in keys if " run " not in key] == ["model", "memory", "to fetch"]
+    hub = "(Hugging Face hub)"
+    assert total.splitlines() == [
+        "     4 runs, 2,000 requests, 200,000 output tokens at most; "
+        "4 of 8 jobs have no plan and are not in it",
+        f"to fetch   deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d {hub}, about 3.6 GB",
+        f"to fetch   math500 from HuggingFaceH4/MATH-500 {hub}",
+        f"to fetch   deepseek-ai/DeepSeek-R1-Distill-Llama-8B@6a6f4aa41979 {hub}, about 16.1 GB",
+        "in all     about 19.6 GB, without what is of unknown size",
+    ]
+    mistake, *again = done.stderr.splitlines()
+    assert mistake.startswith("harness: job 3: protocol.max_new_tokens=0: ")
+    assert again[:3] == [f"harness: job {number}: as job 3" for number in (4, 7, 8)]
+    statuses = [line.split(": ")[1] for line in again[3:]]
+    assert statuses == [f"exit status {status}" for status in (0, 0, 2, 2, 0, 0, 2, 2)]
 
 
 def test_an_override_takes_the_place_of_what_is_swept_over():
     """Hydra would run the same configuration once for each value that it no longer has."""
     done = harness("run", "-m", "seed=1,2", "seed=3", "tasks=[nope]")
-    assert [line for line in done.stderr.splitlines() if "job" in line] == [
-        "harness: job 1: seed=3 tasks=[nope]"
-    ]
+    job, mistake = done.stderr.splitlines()
+    assert job == "harness: job 1: seed=3 tasks=[nope]"
+    assert mistake.startswith("harness: job 1: tasks: no task 'nope'; ")
 
 
 def test_a_wrong_configuration_is_a_config_error():
