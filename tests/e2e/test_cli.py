@@ -1,6 +1,7 @@
 """The command as a user meets it: files, words, exit statuses."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.conftest import GOLDEN, last_line, records, tiny_run
+from tests.e2e.conftest import GOLDEN, command, last_line, records, tiny_run
 
 REPLAY = [
     "run",
@@ -19,12 +20,27 @@ REPLAY = [
 ]
 
 
-@pytest.fixture
-def replayed(harness):
-    """A finished run that answered from the golden recording."""
-    done = harness(*REPLAY)
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory):
+    """One run that answers from the golden recording."""
+    done = subprocess.run(
+        command(tmp_path_factory.mktemp("replay"), *REPLAY),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120"},
+    )
     assert done.returncode == 0, done.stderr
-    return done, Path(last_line(done)["path"])
+    return done
+
+
+@pytest.fixture
+def replayed(replay, tmp_path):
+    """What it said, and a copy of its folder among the test's own results."""
+    folder = Path(last_line(replay)["path"])
+    copy = tmp_path / "runs" / folder.name
+    shutil.copytree(folder, copy)
+    return replay, copy
 
 
 # --- run --------------------------------------------------------------------------------------
@@ -53,7 +69,7 @@ def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
 
 
 def test_the_table_says_what_ran_and_what_came_of_it(replayed):
-    done, folder = replayed
+    done, _ = replayed
     for words in (
         "smollm2_135m on replay",
         "humaneval:20",
@@ -65,7 +81,7 @@ def test_the_table_says_what_ran_and_what_came_of_it(replayed):
         "cost per solved task, rented",
         "peak memory",
         "energy",
-        f"files in {folder}",
+        f"files in {last_line(done)['path']}",
     ):
         assert words in done.stderr
 
@@ -263,8 +279,8 @@ def test_damage_is_found_and_named(replayed, harness, name, damage, words):
 
 
 def test_a_folder_that_is_no_run_is_one_line(harness, tmp_path):
-    for command in ("score", "validate"):
-        done = harness(command, "nope")
+    for name in ("score", "validate"):
+        done = harness(name, "nope")
         assert done.returncode == 2
         assert done.stderr.startswith("harness: nope: no run there")
 
