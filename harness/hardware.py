@@ -52,6 +52,13 @@ def peak_rss_bytes(pids: Iterable[int | str]) -> int | None:
     return sum(peaks) if peaks else None
 
 
+def engine_memory_bytes(pids: Iterable[int], *, is_cpu: bool) -> tuple[int | None, str]:
+    """Memory of an engine's processes where it computes, and where the figure comes from."""
+    if is_cpu:
+        return peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
+    return gpu_memory_bytes(pids)
+
+
 def gpu_memory_bytes(pids: Iterable[int]) -> tuple[int | None, str]:
     """Memory that processes hold on all GPUs now, and where the figure comes from.
 

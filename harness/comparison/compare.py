@@ -15,7 +15,6 @@ from harness.comparison.records import (
     TestOfDifference,
 )
 from harness.comparison.scores import (
-    as_estimate,
     benchmark_size,
     discordant,
     match,
@@ -25,6 +24,7 @@ from harness.comparison.scores import (
 )
 from harness.comparison.side import Side
 from harness.errors import UserError
+from harness.metrics.figures import from_interval
 from harness.paired import Pairs, compare_paired, difference, difference_on_benchmark, holm
 
 ALPHA = 0.05
@@ -146,10 +146,12 @@ def _compare_task(task: str, baseline: Side, candidate: Side, options: Options) 
         candidate_errors=matched.errors[1],
         baseline_score=score(task, pairs, is_candidate=False),
         candidate_score=score(task, pairs, is_candidate=True),
-        difference_new_problems=as_estimate(
-            f"{name}.new_problems", "fraction", difference(pairs), task
+        difference_new_problems=from_interval(
+            f"{name}.new_problems", difference(pairs), "fraction", task=task
         ),
-        difference_fixed_benchmark=as_estimate(f"{name}.fixed_benchmark", "fraction", fixed, task),
+        difference_fixed_benchmark=from_interval(
+            f"{name}.fixed_benchmark", fixed, "fraction", task=task
+        ),
         test=_test(pairs, options.margin_points),
         is_regression=False,
         equivalence=None if points is None else test_equivalence(task, pairs, size, points),

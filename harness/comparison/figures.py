@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 
 from harness.comparison.records import Figure
-from harness.comparison.scores import as_estimate
 from harness.comparison.side import Side, SideProblem
+from harness.metrics.figures import from_interval
 from harness.paired import ratio_of_ratios
 from harness.pricing import BASES, Basis
 from harness.statistics import Interval, ratio_interval
@@ -96,5 +96,5 @@ def _figure(
         baseline=one,
         candidate=other,
         difference=None if one is None or other is None else other - one,
-        ratio=as_estimate(f"{metric}.ratio", "ratio", ratio, task),
+        ratio=from_interval(f"{metric}.ratio", ratio, "ratio", task=task),
     )

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from harness.comparison.records import Answers, Discordant, Equivalence
 from harness.comparison.side import SideProblem, SideTask
+from harness.metrics.figures import from_interval
 from harness.paired import (
     Pairs,
     difference,
@@ -13,7 +14,7 @@ from harness.paired import (
     pair_up,
 )
 from harness.records import Estimate, VerdictStatus
-from harness.statistics import Interval, fraction_interval
+from harness.statistics import fraction_interval
 
 
 class Matched(NamedTuple):
@@ -61,7 +62,7 @@ def pairs_of(baseline: SideTask, candidate: SideTask, ids: tuple[str, ...]) -> P
 def score(task: str, values: Pairs, *, is_candidate: bool) -> Estimate:
     """One side's score over the paired problems."""
     side = values.after if is_candidate else values.before
-    return as_estimate("accuracy", "fraction", fraction_interval(side), task)
+    return from_interval("accuracy", fraction_interval(side), "fraction", task=task)
 
 
 def benchmark_size(baseline: SideTask, candidate: SideTask, paired: int) -> int:
@@ -79,22 +80,10 @@ def test_equivalence(task: str, pairs: Pairs, size: int, points: float) -> Equiv
         margin_points=points,
         new_problems=is_equivalent(new, points / 100),
         fixed_benchmark=is_equivalent(fixed, points / 100),
-        new_problems_interval=as_estimate(f"{name}.new_problems", "fraction", new, task),
-        fixed_benchmark_interval=as_estimate(f"{name}.fixed_benchmark", "fraction", fixed, task),
-    )
-
-
-def as_estimate(metric: str, unit: str, interval: Interval, task: str | None) -> Estimate:
-    """An interval under its name."""
-    return Estimate(
-        metric=metric,
-        value=interval.value,
-        unit=unit,
-        n=interval.n,
-        low=interval.low,
-        high=interval.high,
-        method=interval.method,
-        task=task,
+        new_problems_interval=from_interval(f"{name}.new_problems", new, "fraction", task=task),
+        fixed_benchmark_interval=from_interval(
+            f"{name}.fixed_benchmark", fixed, "fraction", task=task
+        ),
     )
 
 

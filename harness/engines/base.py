@@ -1,9 +1,10 @@
 """What every engine offers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from harness.prompts import Times
 from harness.records import Completion, EngineInfo, GenerationRequest
 
 
@@ -60,3 +61,29 @@ def refusal(request: GenerationRequest, max_model_len: int) -> str | None:
         f"a prompt of {len(request.prompt_token_ids)} tokens + max_new_tokens="
         f"{request.sampling.max_new_tokens} exceed the context of {max_model_len} tokens"
     )
+
+
+def refuse_unfit(
+    requests: Iterable[GenerationRequest],
+    max_model_len: int,
+    failed: Callable[[GenerationRequest, str, Times], Completion],
+    now: float,
+) -> Generator[Completion, None, list[GenerationRequest]]:
+    """Yields a failed completion for each request that cannot be served.
+
+    Args:
+        requests: All.
+        max_model_len: Tokens of prompt and output together.
+        failed: The codec's.
+        now: On the run's clock.
+
+    Returns:
+        The others, in their order.
+    """
+    fitting = []
+    for request in requests:
+        if (reason := refusal(request, max_model_len)) is not None:
+            yield failed(request, reason, Times(now, None, None, now))
+        else:
+            fitting.append(request)
+    return fitting

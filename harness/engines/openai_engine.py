@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from harness.engines.base import Clock, refusal
+from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import CONNECT_LIMIT_S, Endpoint, Link, Target, describe, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.serving_metrics import Meter
 from harness.engines.wire import TAKES_MORE
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec, Times
+from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record
 
 PROBE_RETRIES = 1
@@ -185,12 +185,9 @@ class OpenaiEngine:
         """Yields each completion as soon as it ends."""
         now = self._clock()
         limit = self._served.context_tokens
-        fitting = []
-        for request in requests:
-            if limit is not None and (reason := refusal(request, limit)) is not None:
-                yield self._codec.failed(request, reason, Times(now, None, None, now))
-            else:
-                fitting.append(request)
+        fitting = list(requests)
+        if limit is not None:
+            fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
             yield from answer_all(self._loop, fitting, answer, self._config.concurrency)

@@ -15,12 +15,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from harness import hardware
-from harness.engines.base import Clock, refusal, tokens_needed
+from harness.engines.base import Clock, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import ATTENTION, register_attention
 from harness.errors import GenerationError, UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec, Times
+from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record
 
 log = logging.getLogger(__name__)
@@ -112,13 +112,12 @@ class TransformersEngine:
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
-        waiting: deque[Row] = deque()
         # Longest first: whether memory suffices shows at once, and neighbours need little padding.
-        for request in sorted(requests, key=tokens_needed, reverse=True):
-            if (reason := refusal(request, self._max_model_len)) is not None:
-                yield self._codec.failed(request, reason, Times(now, None, None, now))
-            else:
-                waiting.append(Row(request, now))
+        longest_first = sorted(requests, key=tokens_needed, reverse=True)
+        fitting = yield from refuse_unfit(
+            longest_first, self._max_model_len, self._codec.failed, now
+        )
+        waiting = deque(Row(request, now) for request in fitting)
         batch = Batch(self._model, self._codec.pad_token_id)
         try:
             while waiting or batch.rows:

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 from pydantic import Field
 
 from harness import hardware
-from harness.engines.base import Clock, refusal
+from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
 from harness.engines.serving_metrics import Meter
@@ -165,12 +165,7 @@ class VllmEngine:
         now = self._clock()
         # vLLM's stamps are the system's monotonic clock, which all processes share.
         self._offset_s = now - time.monotonic()
-        fitting = []
-        for request in requests:
-            if (reason := refusal(request, self._max_model_len)) is not None:
-                yield self._codec.failed(request, reason, Times(now, None, None, now))
-            else:
-                fitting.append(request)
+        fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answers: Answers = queue.SimpleQueue()
         serving = self._await(self._begin(fitting, now, answers))
         try:
@@ -303,11 +298,7 @@ class VllmEngine:
         return Ended(request, times, tuple(final.outputs[0].token_ids))
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        pids = self._own_pids()
-        if is_cpu:
-            found, source = hardware.peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
-        else:
-            found, source = hardware.gpu_memory_bytes(pids)
+        found, source = hardware.engine_memory_bytes(self._own_pids(), is_cpu=is_cpu)
         # vLLM takes its memory while loading; an engine that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source

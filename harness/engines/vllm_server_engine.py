@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field
 
 from harness import hardware
-from harness.engines.base import Clock, refusal
+from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
@@ -27,7 +27,7 @@ from harness.engines.vllm_args import check_args
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.models import ResolvedModel
-from harness.prompts import Codec, Times
+from harness.prompts import Codec
 from harness.provenance import collect
 from harness.records import Completion, EngineInfo, GenerationRequest
 
@@ -170,12 +170,7 @@ class VllmServerEngine:
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
-        fitting = []
-        for request in requests:
-            if (reason := refusal(request, self._max_model_len)) is not None:
-                yield self._codec.failed(request, reason, Times(now, None, None, now))
-            else:
-                fitting.append(request)
+        fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
             yield from answer_all(self._loop, fitting, answer, self._concurrency)
@@ -205,11 +200,7 @@ class VllmServerEngine:
         return flags(given)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        pids = self.server.pids()
-        if is_cpu:
-            found, source = hardware.peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
-        else:
-            found, source = hardware.gpu_memory_bytes(pids)
+        found, source = hardware.engine_memory_bytes(self.server.pids(), is_cpu=is_cpu)
         # A server that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source

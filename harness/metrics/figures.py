@@ -16,10 +16,11 @@ def figure(
 
 
 def from_interval(
-    metric: str, interval: Interval, unit: str, what: str, task: str | None = None
+    metric: str, interval: Interval, unit: str, what: str = "", task: str | None = None
 ) -> Estimate:
-    """An Estimate with one; ``what`` says what the value is of."""
-    method = f"{what}; {interval.method}" if interval.value is not None else interval.method
+    """An Estimate with one; ``what`` says what the value is of, where the metric does not."""
+    is_told = interval.value is not None and what
+    method = f"{what}; {interval.method}" if is_told else interval.method
     return Estimate(
         metric=metric,
         value=interval.value,

@@ -6,9 +6,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.records import Estimate
 from harness.report.safe import safe
-from harness.report.summary import WIDTH_WITHOUT_TERMINAL
+from harness.report.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
 from harness.rerun.document import RerunReport
 from harness.rerun.outcome import Figures
 
@@ -19,8 +18,8 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("repeated", lambda f: f"{f.repeated} of {f.requests}"),
     ("errors this time", lambda f: str(f.errors)),
     ("texts the same", lambda f: str(f.texts_same)),
-    ("texts different", lambda f: f"{f.texts_different}: {_percent(f.texts)}"),
-    ("  95 % interval", lambda f: _interval(f.texts)),
+    ("texts different", lambda f: f"{f.texts_different}: {percent(f.texts.value)}"),
+    ("  95 % interval", lambda f: percents(f.texts)),
     ("  same until, median", lambda f: _characters(f.first_difference_median)),
     ("finish reason changed", lambda f: str(f.finish_reason_changed)),
     ("token count changed", lambda f: str(f.tokens_changed)),
@@ -29,8 +28,8 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("verdict reads otherwise", lambda f: str(f.status_changed)),
     ("  correct to not correct", lambda f: str(f.correct_to_wrong)),
     ("  not correct to correct", lambda f: str(f.wrong_to_correct)),
-    ("verdict flips", lambda f: _percent(f.flips)),
-    ("  95 % interval", lambda f: _interval(f.flips)),
+    ("verdict flips", lambda f: percent(f.flips.value)),
+    ("  95 % interval", lambda f: percents(f.flips)),
     ("noise of accuracy", lambda f: _points(f.noise.value)),
     ("  ruled out above", lambda f: _points(f.noise.high)),
 )
@@ -126,16 +125,6 @@ def _facts_table(report: RerunReport) -> Table:
             cells = map(safe, (fact.name, fact.run, fact.repetition))
             table.add_row(*cells, "differs" if fact.differs else "")
     return table
-
-
-def _percent(estimate: Estimate) -> str:
-    return "unknown" if estimate.value is None else f"{100 * estimate.value:.1f} %"
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "unknown"
-    return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
 
 
 def _characters(median: float | None) -> str:

@@ -106,9 +106,9 @@ def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
     new = _find(result, "accuracy", task.name)
     fixed = _find(result, "accuracy.fixed_benchmark", task.name)
     column = {
-        "accuracy": _percent(new.value),
-        "  95 %, all of this benchmark": _percents(fixed),
-        "  95 %, new problems like it": _percents(new),
+        "accuracy": percent(new.value),
+        "  95 %, all of this benchmark": percents(fixed),
+        "  95 %, new problems like it": percents(new),
     }
     if result.manifest.config.protocol.samples_per_problem > 1:
         rho = _find(result, "within_problem_correlation", task.name).value
@@ -121,13 +121,15 @@ def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
     return column
 
 
-def _percents(estimate: Estimate) -> str:
+def percents(estimate: Estimate) -> str:
+    """The interval of a fraction, for a cell."""
     if estimate.low is None or estimate.high is None:
         return "unknown"
     return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
+    """A fraction, for a cell."""
     return "unknown" if fraction is None else f"{100 * fraction:.1f} %"
 
 
@@ -192,7 +194,7 @@ def budget_table(result: RunResult) -> Table | None:
         row = [f"{budget:,}"]
         for task in result.manifest.tasks:
             accuracy = accuracies.get((task.name, budget))
-            row.append(_percent(None if accuracy is None else accuracy.value))
+            row.append(percent(None if accuracy is None else accuracy.value))
         for cost in point.costs[:1]:
             prices = (cost.usd, cost.usd_per_solved, cost.usd_per_further_solved)
             row += ["-" if usd is None else _number(usd) for usd in prices]
