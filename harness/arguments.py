@@ -37,7 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_on_one_run(commands)
     _add_compare(commands)
     _add_claims(commands)
+    _add_pages(commands)
+    _add_nightly(commands)
+    _add_merge(commands)
+    _add_export(commands)
     _add_grade(commands)
+    _add_doctor(commands)
     commands.add_parser("tasks", help="list the tasks")
     commands.add_parser("models", help="list the models")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
@@ -150,3 +155,65 @@ def _add_grade(commands: Commands) -> None:
         help="'-' is stdin; each line has an id with output and gold (math), or with program and "
         "perhaps time_limit_s (python)" + LOGS,
     )
+
+
+def _add_pages(commands: Commands) -> None:
+    command = _add(commands, "report", "write a page about one or more runs, and report.md")
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to (default: report/ in the run's folder, or results/reports/ for several)",
+    )
+    command.add_argument(
+        "--plots", action="store_true", help="write each plot as PNG and SVG too; needs Chromium"
+    )
+    _add_results_dir(command)
+    command = _add(commands, "leaderboard", "rank all runs, one list for each protocol")
+    for name, text in (
+        ("task", "only this task"),
+        ("model", "only this model"),
+        ("protocol", "only this protocol: its name, or the first digits of its fingerprint"),
+    ):
+        command.add_argument(
+            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
+        )
+    command.add_argument("--since", metavar="DATE", help="only runs begun on this day or later")
+    command.add_argument("--until", metavar="DATE", help="only runs begun on this day or earlier")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write the rows; '-' is stdout")
+    command.add_argument("--parquet", type=Path, metavar="FILE", help="write the rows")
+    _add_results_dir(command)
+
+
+def _add_nightly(commands: Commands) -> None:
+    command = _add(commands, "nightly", "run a suite tonight and compare it with earlier nights")
+    command.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="as for harness run (default: experiment=nightly)",
+    )
+    _add_results_dir(command)
+
+
+def _add_merge(commands: Commands) -> None:
+    command = _add(commands, "merge", "join the shards of a run, if none is missing")
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RUN)
+    _add_results_dir(command)
+
+
+def _add_export(commands: Commands) -> None:
+    command = _add(commands, "export", "write a result in another project's format")
+    command.add_argument("format", choices=("lm-eval", "model-index"))
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: stdout)")
+    _add_results_dir(command)
+
+
+def _add_doctor(commands: Commands) -> None:
+    command = _add(commands, "doctor", "say what this machine can do, and how to mend the rest")
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    _add_results_dir(command)

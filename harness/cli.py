@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from types import FrameType
 
 from harness.arguments import build_parser
@@ -82,7 +83,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise Interrupted(f"stopped by {signal.Signals(number).name}")
 
 
-def _dispatch(arguments: list[str]) -> int:  # noqa: PLR0911 - a case for each command
+def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
     options = build_parser().parse_args(arguments)
@@ -91,22 +92,6 @@ def _dispatch(arguments: list[str]) -> int:  # noqa: PLR0911 - a case for each c
             from harness.commands.score import score
 
             return score(options.run, options.results_dir)
-        case "rerun":
-            from harness.commands.rerun import rerun
-
-            return rerun(options)
-        case "compare":
-            from harness.commands.compare import compare
-
-            return compare(options)
-        case "claims":
-            from harness.commands.claims import claims
-
-            return claims(options)
-        case "derive":
-            from harness.commands.derive import derive
-
-            return derive(options)
         case "grade":
             from harness.commands.grade import grade
 
@@ -115,11 +100,14 @@ def _dispatch(arguments: list[str]) -> int:  # noqa: PLR0911 - a case for each c
             from harness.commands.show import validate
 
             return validate(options.run, options.results_dir)
-        case _:
+        case "tasks" | "models" | "schema":
             from harness.commands import show
 
             commands = {"tasks": show.tasks, "models": show.models, "schema": show.schema}
             return commands[options.command]()
+        case name:  # a module of its own, with a function of its name
+            command = getattr(import_module(f"harness.commands.{name}"), name)
+            return int(command(options))
 
 
 def _run(arguments: list[str]) -> int:
