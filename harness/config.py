@@ -6,7 +6,7 @@ OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -120,6 +120,14 @@ class RunConfig(Record):
     requires: RequiresConfig | None = None
     purpose: dict[str, PurposeConfig] | None = None
     """By task, of which not all need be run."""
+    shards: Annotated[int, Field(ge=1)] = 1
+    """Workers that share the requests."""
+    shard: Annotated[int, Field(ge=0)] | None = None
+    """Which of them this one is, from 0; None with several shards: all of them, on this machine."""
+    canary: Literal["auto", True, False] = "auto"
+    """Known problems before the run; auto: when it has more than 100 requests."""
+    offline: bool = False
+    """Nothing may be fetched; what is missing is listed."""
     results_dir: str | None
     data_dir: str | None
     resume: str | None
@@ -208,6 +216,19 @@ class RunConfig(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _is_one_of_its_shards(self) -> Self:
+        if self.shard is not None and self.shard >= self.shards:
+            raise ValueError(
+                f"shard={self.shard}: with shards={self.shards} should be 0 to {self.shards - 1}"
+            )
+        return self
+
+    @property
+    def shard_name(self) -> str | None:
+        """``3 of 8``, counted from 0; None for a whole run."""
+        return None if self.shard is None else f"{self.shard} of {self.shards}"
+
     @property
     def selections(self) -> list[Selection]:
         """The tasks, taken apart."""
@@ -220,7 +241,9 @@ class RunConfig(Record):
 
 
 # What may differ between a run and its continuation.
-NOT_IN_IDENTITY = frozenset({"resume", "results_dir", "data_dir", "requires", "purpose"})
+NOT_IN_IDENTITY = frozenset(
+    {"canary", "data_dir", "offline", "purpose", "requires", "results_dir", "resume"}
+)
 
 
 def load_run_config(composed: Mapping[str, Any]) -> RunConfig:

@@ -10,6 +10,8 @@ from typing import Any
 from harness.config import ProtocolConfig
 from harness.tasks import Task
 
+SHARD = "shard"
+
 
 def protocol_fields(
     task: Task,
@@ -17,8 +19,9 @@ def protocol_fields(
     template_sha256: str | None,
     scorer: str,
     scorer_context: dict[str, str],
+    shard: str | None = None,
 ) -> dict[str, Any]:
-    """All that a score depends on besides its subject, by name."""
+    """All that a score depends on besides its subject, by name; ``shard`` only where it is one."""
     return {
         "task": task.spec.name,
         "task_version": task.spec.version,
@@ -33,7 +36,13 @@ def protocol_fields(
         "samples_per_problem": protocol.samples_per_problem,
         "scorer": scorer,
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
+        **({} if shard is None else {SHARD: shard}),
     }
+
+
+def of_the_whole(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the run that a shard is a part of."""
+    return {key: value for key, value in fields.items() if key != SHARD}
 
 
 def fingerprint(fields: dict[str, Any]) -> str:

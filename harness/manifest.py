@@ -62,6 +62,19 @@ class Session(Record):
     """Which counters: ``NVML, 1 GPU`` or ``RAPL, package 0``; ``none: why`` without any."""
 
 
+class CanaryReport(Record):
+    """What a few known problems showed of the whole pipe before the run; in no other figure."""
+
+    problems: Count
+    solved: Count
+    faults: tuple[str, ...]
+    """Of template, stop tokens, parser, engine or scorer; one is enough to stop the run."""
+    warnings: tuple[str, ...]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    """Their own budget, the protocol's at most."""
+    wall_s: Seconds
+
+
 class RunManifest(Record):
     """What a run is. Everything that a number of it can depend on is in here."""
 
@@ -83,6 +96,10 @@ class RunManifest(Record):
     started_at: datetime
     finished_at: datetime | None
     error: str | None
+    canary: CanaryReport | None = None
+    """None where none was sent."""
+    merged_from: tuple[str, ...] = ()
+    """The runs of its shards, in their order. They lie one after another on this run's clock."""
 
     @property
     def engine(self) -> EngineInfo | None:

@@ -65,6 +65,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
             template_sha256,
             scorers[task.spec.name].name,
             scorers[task.spec.name].context(),
+            config.shard_name,
         )
         for task in tasks
     }
