@@ -185,6 +185,10 @@ def _add_pages(commands: Commands) -> None:
     command.add_argument("--html", type=Path, metavar="FILE", help="write a page")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write the rows; '-' is stdout")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="write the rows")
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    command.add_argument(
+        "--top", type=int, default=20, metavar="N", help="rows of a list to show (default: 20)"
+    )
     _add_results_dir(command)
 
 

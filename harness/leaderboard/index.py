@@ -140,9 +140,7 @@ def _state(results_dir: Path, file: str) -> State | None:
     return State(file, stat.st_size, stat.st_mtime_ns)
 
 
-def _read(
-    results_dir: Path, stale: Iterable[State]
-) -> tuple[list[dict[str, Any]], list[LeftOut]]:
+def _read(results_dir: Path, stale: Iterable[State]) -> tuple[list[dict[str, Any]], list[LeftOut]]:
     fresh, unreadable = [], []
     for state in stale:
         try:

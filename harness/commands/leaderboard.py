@@ -1,0 +1,109 @@
+"""``harness leaderboard``: all finished runs, one ranked list for each task and protocol."""
+
+import argparse
+import json
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import StoreError, UserError
+from harness.leaderboard import Contents, LeftOut, RankedList, Selection, rank, read_rows
+from harness.leaderboard.files import lines, write_csv, write_parquet
+from harness.leaderboard.selection import check_order, parse_day
+from harness.manifest import dump_json
+from harness.report.leaderboard import page, print_leaderboard
+
+log = logging.getLogger(__name__)
+
+# Left-out files that stderr names for one reason.
+_NAMED = 5
+_STDOUT = Path("-")
+
+
+def leaderboard(options: argparse.Namespace) -> int:
+    """Prints the lists, or writes them as a page, CSV or Parquet.
+
+    Returns:
+        0, whatever was left out: that is said on stderr.
+
+    Raises:
+        UserError: A day is none, or nothing has the task, model or protocol that is asked for.
+        StoreError: A file cannot be written.
+    """
+    if options.top < 1:
+        raise UserError(f"--top {options.top}: should be 1 or more")
+    contents = read_rows(options.results_dir, _selection(options))
+    lists = rank(contents.rows)
+    _tell(contents)
+    if options.html:
+        _write(options.html, page(lists, contents.left_out, options.top))
+    if options.csv == _STDOUT:
+        write_csv(lists, sys.stdout)
+    elif options.csv:
+        with _opened(options.csv) as stream:
+            write_csv(lists, stream)
+    if options.parquet:
+        write_parquet(lists, options.parquet)
+    for file in filter(None, (options.html, options.csv, options.parquet)):
+        if file != _STDOUT:
+            log.info("wrote %s", file)
+    if options.json:
+        print(dump_json(_as_json(lists, contents.left_out)))  # noqa: T201
+    elif not (options.html or options.csv or options.parquet):
+        print_leaderboard(lists, options.top)
+    return 0
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    since, until = parse_day("--since", options.since), parse_day("--until", options.until)
+    check_order(since, until)
+    return Selection(
+        tasks=tuple(options.task),
+        models=tuple(options.model),
+        protocols=tuple(options.protocol),
+        since=since,
+        until=until,
+    )
+
+
+def _tell(contents: Contents) -> None:
+    """Says what is in no list, and why: files of one reason on one line."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for each in contents.left_out:
+        by_reason[each.reason].append(each.file)
+    for reason, files in by_reason.items():
+        more = len(files) - _NAMED
+        named = ", ".join(files[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        log.warning("left out %d: %s: %s", len(files), named, reason)
+
+
+def _as_json(lists: Sequence[RankedList], left_out: Iterable[LeftOut]) -> dict[str, Any]:
+    return {
+        "lists": [
+            {
+                "task": each.task,
+                "fingerprint": each.fingerprint,
+                "protocol": each.protocol,
+                "protocol_fields": json.loads(each.standings[0].row.protocol_fields),
+                "rows": list(lines([each])),
+            }
+            for each in lists
+        ],
+        "left_out": [each.model_dump() for each in left_out],
+    }
+
+
+def _write(file: Path, pieces: Iterable[str]) -> None:
+    with _opened(file) as stream:
+        stream.writelines(pieces)
+
+
+def _opened(file: Path) -> IO[str]:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,46 @@
+"""Ranked lists as tables for other programs: CSV and Parquet, a line for each run and task."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from harness.errors import StoreError
+from harness.leaderboard.index import columns_of, connect, insert
+from harness.leaderboard.ranking import RankedList
+from harness.leaderboard.row import Row
+
+_COLUMNS = {"rank_first": "BIGINT", "rank_last": "BIGINT", **columns_of(Row)}
+del _COLUMNS["protocol_fields"]  # the fingerprint stands for them
+
+
+def lines(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
+    """The lists one after the other; a rank is one within its task and fingerprint."""
+    for each in lists:
+        for row, first, last in each.standings:
+            told = row.model_dump(mode="json", exclude={"protocol_fields"})
+            yield {"rank_first": first, "rank_last": last, **told}
+
+
+def write_csv(lists: Iterable[RankedList], stream: IO[str]) -> None:
+    """Writes CSV; what is unknown is empty."""
+    writer = csv.DictWriter(stream, list(_COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines(lists))
+
+
+def write_parquet(lists: Iterable[RankedList], file: Path) -> None:
+    """Writes Parquet; times are in UTC.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    import duckdb
+
+    with connect() as connection:
+        insert(connection, "lines", _COLUMNS, lines(lists))
+        try:
+            connection.table("lines").write_parquet(str(file), compression="zstd")
+        except duckdb.Error as error:
+            reason = str(error).splitlines()[0]
+            raise StoreError(f"--parquet {file}: cannot be written: {reason}") from error

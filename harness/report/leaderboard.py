@@ -1,0 +1,184 @@
+"""A leaderboard for people: tables in the terminal, and a page that stands alone."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.leaderboard import LeftOut, RankedList, Row, Standing
+from harness.report.page.render import stream_page
+from harness.report.safe import safe
+
+WIDTH_WITHOUT_TERMINAL = 180
+RANK_RULE = (
+    "A rank is a range: from 1 + the runs whose 95 % interval lies wholly above, to all runs less "
+    "those whose interval lies wholly below. Runs with a rank in common may be in either order; "
+    "harness compare, which pairs their problems, tells smaller differences apart. Protocols are "
+    "never ranked together."
+)
+
+
+class Column(NamedTuple):
+    """One column of both tables."""
+
+    label: str
+    cell: Callable[[Standing], str]
+    value: Callable[[Standing], float | str | None]
+    """What the page sorts by."""
+    is_number: bool = True
+
+
+def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
+    """Prints the lists to stdout, each as far as ``top``."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    if not lists:
+        console.print("no finished run is here")
+        return
+    columns = _columns([standing for each in lists for standing in each.standings])
+    for each in lists:
+        console.print(f"[bold]{safe(each.task)}[/bold]  {safe(each.protocol)}", soft_wrap=True)
+        console.print(f"fingerprint {safe(each.fingerprint)}, {_runs(each)}", soft_wrap=True)
+        console.print(_table(each.standings[:top], columns))
+        if (rest := len(each.standings) - top) > 0:
+            console.print(f"… and {rest:,} more; --top {len(each.standings)} shows all")
+        console.print()
+    console.print(RANK_RULE)
+
+
+def page(lists: Sequence[RankedList], left_out: Sequence[LeftOut], top: int) -> Iterator[str]:
+    """The page, in pieces."""
+    shown = [standing for each in lists for standing in each.standings[:top]]
+    return stream_page(
+        "leaderboard.html.j2",
+        scripts=["leaderboard.js"],
+        title="Leaderboard",
+        lists=lists,
+        columns=_columns(shown),
+        subject=_subject,
+        origin=_origin,
+        runs_in=_runs,
+        top=top,
+        run_count=len({standing.row.run_id for each in lists for standing in each.standings}),
+        left_out=left_out,
+        rank_rule=RANK_RULE,
+    )
+
+
+def _table(standings: Sequence[Standing], columns: Sequence[Column]) -> Table:
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(
+            column.label, justify="right" if column.is_number else "left", no_wrap=True
+        )
+    table.add_column("run")
+    for standing in standings:
+        row = standing.row
+        subject = f"[bold]{safe(row.model)}[/bold], {safe(_subject(row))}\n{safe(row.run_id)}"
+        table.add_row(*(safe(column.cell(standing)) for column in columns), subject)
+    return table
+
+
+def _runs(each: RankedList) -> str:
+    count = len(each.standings)
+    return "1 run" if count == 1 else f"{count:,} runs"
+
+
+def _subject(row: Row) -> str:
+    """What was run, beside the model: all in which two rows may differ."""
+    weights = [row.weights or row.revision] if row.weights or row.revision else []
+    name = f"{row.engine} {row.engine_version}"
+    machine = f"{row.device_count} x {row.device_name}"
+    settings = [row.settings] if row.settings else []
+    return ", ".join([name, row.dtype, *settings, machine, *weights, f"seed {row.seed}"])
+
+
+def _origin(row: Row) -> str:
+    """Which code made it."""
+    commit = "" if row.git_commit is None else f", {row.git_commit[:9]}"
+    return f"{row.harness_version}{commit}{' with changes' if row.git_dirty else ''}"
+
+
+# --- columns ----------------------------------------------------------------------------------
+
+_COSTS: dict[str, Callable[[Row], float | None]] = {
+    "USD/solved,\nrented": lambda row: row.usd_per_solved_rented,
+    "USD/solved,\nowned": lambda row: row.usd_per_solved_owned,
+    "USD/solved,\nby an API": lambda row: row.usd_per_solved_api,
+    "J/solved": lambda row: row.joules_per_solved,
+}
+
+
+def _columns(standings: Sequence[Standing]) -> list[Column]:
+    """Those of all lists; a price that no row has takes no column."""
+    costs = [
+        Column(label, _number_of(of), _value_of(of))
+        for label, of in _COSTS.items()
+        if any(of(standing.row) is not None for standing in standings)
+    ]
+    return [
+        Column("rank", lambda standing: standing.shown, lambda standing: standing.first),
+        Column("accuracy", _accuracy, lambda standing: standing.row.accuracy),
+        Column("95 %", _interval, lambda standing: standing.row.accuracy_low),
+        Column("problems", lambda standing: f"{standing.row.n:,}", lambda standing: standing.row.n),
+        Column("truncated", _truncated, _truncated_share),
+        Column("errors", _errors, lambda standing: standing.row.errors),
+        Column(
+            "tokens/\nanswer",
+            _number_of(lambda row: row.tokens_per_answer),
+            _value_of(lambda row: row.tokens_per_answer),
+        ),
+        Column(
+            "tokens/s",
+            _number_of(lambda row: row.output_tokens_per_s),
+            _value_of(lambda row: row.output_tokens_per_s),
+        ),
+        *costs,
+        Column(
+            "begun",
+            lambda standing: f"{standing.row.started_at:%Y-%m-%d}",
+            lambda standing: standing.row.started_at.isoformat(),
+            is_number=False,
+        ),
+    ]
+
+
+def _number_of(of: Callable[[Row], float | None]) -> Callable[[Standing], str]:
+    def shown(standing: Standing) -> str:
+        value = of(standing.row)
+        if value is None:
+            return "-"
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+
+    return shown
+
+
+def _value_of(of: Callable[[Row], float | None]) -> Callable[[Standing], float | None]:
+    return lambda standing: of(standing.row)
+
+
+def _accuracy(standing: Standing) -> str:
+    value = standing.row.accuracy
+    return "unknown" if value is None else f"{100 * value:.1f} %"
+
+
+def _interval(standing: Standing) -> str:
+    low, high = standing.row.accuracy_low, standing.row.accuracy_high
+    return "unknown" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _truncated(standing: Standing) -> str:
+    share = _truncated_share(standing)
+    return "unknown" if share is None else f"{100 * share:.1f} %"
+
+
+def _truncated_share(standing: Standing) -> float | None:
+    row = standing.row
+    return None if row.truncated is None or not row.samples else row.truncated / row.samples
+
+
+def _errors(standing: Standing) -> str:
+    errors = standing.row.errors
+    return "unknown" if errors is None else f"{errors:,}"
