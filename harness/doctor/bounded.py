@@ -1,0 +1,77 @@
+"""Looks that may break or hang, all at once, each with its own limit."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from harness.doctor.finding import Finding
+from harness.redaction import redact
+
+log = logging.getLogger(__name__)
+
+Look = Callable[[], Sequence[Finding]]
+_SHOWN_CHARACTERS = 200
+
+
+class Check(NamedTuple):
+    """One look."""
+
+    group: str
+    name: str
+    """Of what is said to have failed."""
+    limit_s: float
+    look: Look
+
+
+def run_checks(checks: Sequence[Check]) -> list[Finding]:
+    """Runs all of them at once; what broke or did not end in time is a finding too.
+
+    Returns:
+        Their findings, in the order of the checks.
+    """
+    began = time.monotonic()
+    answers = [_start(check) for check in checks]
+    found: list[Finding] = []
+    for check, answer in zip(checks, answers, strict=True):
+        left = check.limit_s - (time.monotonic() - began)
+        try:
+            found += answer.get(timeout=max(left, 0.0))
+        except Empty:
+            found.append(
+                Finding(
+                    group=check.group,
+                    name=check.name,
+                    status="timed out",
+                    value=f"no answer within {check.limit_s:g} s",
+                )
+            )
+    return found
+
+
+def _start(check: Check) -> SimpleQueue[Sequence[Finding]]:
+    answer: SimpleQueue[Sequence[Finding]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            answer.put(check.look())
+        except Exception as error:  # becomes a finding that says so
+            log.debug("doctor: %s", check.name, exc_info=True)
+            words = " ".join(redact(f"{type(error).__name__}: {error}").split())
+            answer.put(
+                [
+                    Finding(
+                        group=check.group,
+                        name=check.name,
+                        status="failed",
+                        value=f"the check itself broke: {words[:_SHOWN_CHARACTERS]}",
+                        remedy="harness --debug doctor shows where",
+                    )
+                ]
+            )
+
+    # A daemon: the interpreter does not wait for one that hangs.
+    threading.Thread(target=work, daemon=True, name=f"doctor: {check.name}").start()
+    return answer

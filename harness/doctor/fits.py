@@ -1,0 +1,95 @@
+"""Which models fit into this machine's memory, and at which context."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from harness import hardware
+from harness.models import ModelConfig, ModelShape
+from harness.provenance import GpuInfo
+from harness.records import Count, Record
+
+USABLE_FRACTION = 0.9
+"""Of the memory, for weights and cache: activations, graphs and the engine itself need room."""
+LONG_CONTEXT = 32_768
+"""Tokens that DeepSeek lets the R1 distills generate."""
+_BFLOAT16, _FLOAT32 = 2, 4
+
+
+class Place(NamedTuple):
+    """Memory that a model could be loaded into."""
+
+    name: str
+    devices: int
+    memory_bytes: int
+    """Of all devices together."""
+    bytes_per_value: int = _BFLOAT16
+
+
+class Fit(Record):
+    """One model in one place, unquantised."""
+
+    model: str
+    place: str
+    devices: Count
+    """Of those there, as many as the model's heads can be spread over."""
+    weights_bytes: Count
+    kv_bytes_per_token: Count
+    """On all devices together."""
+    memory_bytes: Count
+    """That weights and cache may use."""
+    context_tokens: Count | None
+    """The longest that fits, at most the model's own; None where the weights do not fit."""
+    long_contexts: Count
+    """Contexts of 32,768 tokens that fit at once."""
+
+
+def places(gpus: Sequence[GpuInfo], memory_bytes: int) -> list[Place]:
+    """One GPU, all GPUs, the processor; a GPU without memory of its own is none of them."""
+    own = [gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None]
+    found = []
+    if own:
+        found.append(Place(f"1 x {gpus[0].name}", 1, own[0]))
+    if len(own) > 1:
+        # Weights are spread evenly, so the smallest decides.
+        found.append(Place(f"{len(own)} GPUs", len(own), len(own) * min(own)))
+    width = _BFLOAT16 if hardware.cpu_has_bfloat16() else _FLOAT32
+    return [*found, Place("CPU", 1, memory_bytes, width)]
+
+
+def fits(models: Iterable[ModelConfig], where: Sequence[Place]) -> list[Fit]:
+    """Each model of known size in each place."""
+    return [found for model in models for place in where if (found := fit(model, place))]
+
+
+def fit(model: ModelConfig, place: Place) -> Fit | None:
+    """How a model fits into a place; None where its sizes are not known."""
+    shape, parameters = model.shape, model.parameters
+    if shape is None or parameters is None:
+        return None
+    devices = _spread(shape, place.devices)
+    weights = parameters * place.bytes_per_value
+    # More devices than key-value heads: each keeps a copy of one.
+    copies = max(1, devices // shape.kv_heads)
+    per_token = shape.kv_bytes_per_token(place.bytes_per_value) * copies
+    memory = int(USABLE_FRACTION * place.memory_bytes * devices / place.devices)
+    tokens = (memory - weights) // per_token
+    most = tokens if model.context_tokens is None else min(tokens, model.context_tokens)
+    return Fit(
+        model=model.name,
+        place=place.name,
+        devices=devices,
+        weights_bytes=weights,
+        kv_bytes_per_token=per_token,
+        memory_bytes=memory,
+        context_tokens=most if tokens > 0 else None,
+        long_contexts=max(0, tokens // LONG_CONTEXT),
+    )
+
+
+def _spread(shape: ModelShape, devices: int) -> int:
+    """The most devices that divide the query heads, and the key-value heads or their copies."""
+    return next(
+        n
+        for n in range(devices, 0, -1)
+        if shape.attention_heads % n == 0 and (shape.kv_heads % n == 0 or n % shape.kv_heads == 0)
+    )
