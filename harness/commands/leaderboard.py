@@ -33,6 +33,8 @@ def leaderboard(options: argparse.Namespace) -> int:
         UserError: A day is none, or nothing has the task, model or protocol that is asked for.
         StoreError: A file cannot be written.
     """
+    if options.json and options.csv == _STDOUT:
+        raise UserError("--csv -: stdout cannot have --json too; name a file")
     if options.top < 1:
         raise UserError(f"--top {options.top}: should be 1 or more")
     contents = read_rows(options.results_dir, _selection(options))
@@ -40,21 +42,28 @@ def leaderboard(options: argparse.Namespace) -> int:
     _tell(contents)
     if options.html:
         _write(options.html, page(lists, contents.left_out, options.top))
-    if options.csv == _STDOUT:
-        write_csv(lists, sys.stdout)
-    elif options.csv:
-        with _opened(options.csv) as stream:
-            write_csv(lists, stream)
     if options.parquet:
         write_parquet(lists, options.parquet)
-    for file in filter(None, (options.html, options.csv, options.parquet)):
+    if options.csv and options.csv != _STDOUT:
+        with _opened(options.csv) as stream:
+            write_csv(lists, stream)
+    for file in filter(None, (options.html, options.parquet, options.csv)):
         if file != _STDOUT:
             log.info("wrote %s", file)
-    if options.json:
-        print(dump_json(_as_json(lists, contents.left_out)))  # noqa: T201
-    elif not (options.html or options.csv or options.parquet):
-        print_leaderboard(lists, options.top)
+    _print(options, lists, contents.left_out)
     return 0
+
+
+def _print(
+    options: argparse.Namespace, lists: Sequence[RankedList], left_out: Iterable[LeftOut]
+) -> None:
+    """What goes to stdout: one thing, and nothing where files were asked for alone."""
+    if options.csv == _STDOUT:
+        write_csv(lists, sys.stdout)
+    elif options.json:
+        print(dump_json(_as_json(lists, left_out)))  # noqa: T201
+    elif not (options.html or options.parquet or options.csv):
+        print_leaderboard(lists, options.top)
 
 
 def _selection(options: argparse.Namespace) -> Selection:

@@ -88,11 +88,11 @@ def _runs(each: RankedList) -> str:
 
 def _subject(row: Row) -> str:
     """What was run, beside the model: all in which two rows may differ."""
-    weights = [row.weights or row.revision] if row.weights or row.revision else []
     name = f"{row.engine} {row.engine_version}"
     machine = f"{row.device_count} x {row.device_name}"
-    settings = [row.settings] if row.settings else []
-    return ", ".join([name, row.dtype, *settings, machine, *weights, f"seed {row.seed}"])
+    weights = row.weights or row.revision
+    parts = [name, row.dtype, row.settings, machine, weights, f"seed {row.seed}"]
+    return ", ".join(filter(None, parts))
 
 
 def _origin(row: Row) -> str:
