@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_grade(commands)
     _add_doctor(commands)
+    _add_completion(commands, parser)
     commands.add_parser("tasks", help="list the tasks")
     commands.add_parser("models", help="list the models")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
@@ -198,7 +199,36 @@ def _add_nightly(commands: Commands) -> None:
         "overrides",
         metavar="KEY=VALUE",
         nargs="*",
-        help="as for harness run (default: experiment=nightly)",
+        help="as for harness run; several values, as in model=a,b, are run one after the other "
+        "(default: experiment=nightly)",
+    )
+    command.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help=f"{RESULT} that accuracy is compared with, one for each model (default: one of "
+        "results/baselines with the same model and protocol, if there is any)",
+    )
+    for name, kind, default, metavar, text in (
+        ("nights", int, 7, "N", "compare with the median of so many nights"),
+        ("margin", float, 2.0, "POINTS", "percentage points by which a share may be worse"),
+        ("speed-tolerance", float, 10.0, "PERCENT", "by which speed, tokens and cost may be worse"),
+        ("keep", int, 30, "N", "nights whose runs are kept whole; of older ones the result stays"),
+        ("max-hours", float, 12.0, "HOURS", "after which one model's run is stopped"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default,
+            metavar=metavar,
+            help=f"{text} (default: {default:g})",
+        )
+    command.add_argument(
+        "--date", metavar="YYYY-MM-DD", help="the night that this counts as (default: today)"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, load nothing"
     )
     _add_results_dir(command)
 
@@ -221,3 +251,18 @@ def _add_doctor(commands: Commands) -> None:
     command = _add(commands, "doctor", "say what this machine can do, and how to mend the rest")
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     _add_results_dir(command)
+
+
+def _add_completion(commands: Commands, parser: Parser) -> None:
+    command = commands.add_parser(
+        "completion",
+        help="print a shell's completion script",
+        description='Prints what a shell loads: eval "$(harness completion bash)", likewise zsh; '
+        "harness completion fish | source.",
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish", "words"))
+    # For the scripts alone: the line up to the cursor, and the marks that readline splits at; each
+    # behind a plus, so that it is no option of ours.
+    command.add_argument("line", nargs="?", help=argparse.SUPPRESS)
+    command.add_argument("--breaks", default="", help=argparse.SUPPRESS)
+    command.set_defaults(parser=parser)

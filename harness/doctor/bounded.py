@@ -1,6 +1,7 @@
 """Looks that may break or hang, all at once, each with its own limit."""
 
 import logging
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -40,14 +41,7 @@ def run_checks(checks: Sequence[Check]) -> list[Finding]:
         try:
             found += answer.get(timeout=max(left, 0.0))
         except Empty:
-            found.append(
-                Finding(
-                    group=check.group,
-                    name=check.name,
-                    status="timed out",
-                    value=f"no answer within {check.limit_s:g} s",
-                )
-            )
+            found += _timed_out(check)
     return found
 
 
@@ -57,21 +51,30 @@ def _start(check: Check) -> SimpleQueue[Sequence[Finding]]:
     def work() -> None:
         try:
             answer.put(check.look())
+        except subprocess.TimeoutExpired:
+            answer.put(_timed_out(check))
         except Exception as error:  # becomes a finding that says so
             log.debug("doctor: %s", check.name, exc_info=True)
-            words = " ".join(redact(f"{type(error).__name__}: {error}").split())
-            answer.put(
-                [
-                    Finding(
-                        group=check.group,
-                        name=check.name,
-                        status="failed",
-                        value=f"the check itself broke: {words[:_SHOWN_CHARACTERS]}",
-                        remedy="harness --debug doctor shows where",
-                    )
-                ]
-            )
+            answer.put(_broken(check, error))
 
     # A daemon: the interpreter does not wait for one that hangs.
     threading.Thread(target=work, daemon=True, name=f"doctor: {check.name}").start()
     return answer
+
+
+def _timed_out(check: Check) -> list[Finding]:
+    value = f"no answer within {check.limit_s:g} s"
+    return [Finding(group=check.group, name=check.name, status="timed out", value=value)]
+
+
+def _broken(check: Check, error: Exception) -> list[Finding]:
+    words = " ".join(redact(f"{type(error).__name__}: {error}").split())
+    return [
+        Finding(
+            group=check.group,
+            name=check.name,
+            status="failed",
+            value=f"the check itself broke: {words[:_SHOWN_CHARACTERS]}",
+            remedy="harness --debug doctor shows where",
+        )
+    ]

@@ -1,0 +1,311 @@
+"""What the doctor says of this machine, of others, and of looks that break or hang."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from harness.doctor import engines, machine, packages
+from harness.doctor.bounded import Check, run_checks
+from harness.doctor.cached import has_all_weights
+from harness.doctor.counters import look_at_energy
+from harness.doctor.diagnosis import conclude, described_models
+from harness.doctor.finding import Finding
+from harness.doctor.fits import Fit, Place, fit, places
+from harness.doctor.storage import look_at_folder
+from harness.preflight import LEAST_FREE_BYTES
+from harness.provenance import GpuInfo
+from harness.report.doctor import print_diagnosis
+
+H200 = GpuInfo(name="NVIDIA H200", memory_bytes=150_754_820_096, driver="1")
+MODELS = described_models()
+
+
+def finding(group: str, name: str, status: str = "ok", remedy: str | None = None) -> Finding:
+    return Finding(group=group, name=name, status=status, value="as it is", remedy=remedy)
+
+
+RUNNABLE = [
+    finding("engines", "transformers"),
+    finding("sandbox", "level", "warn", "allow more"),
+    finding("models", "on this disk"),
+    finding("hub", "access", "missing"),
+    finding("disk", "results"),
+]
+
+
+# --- looks that break or hang -------------------------------------------------------------------
+
+
+def test_a_look_that_breaks_or_hangs_is_shown_and_stops_no_other() -> None:
+    never = threading.Event()
+
+    def breaks() -> list[Finding]:
+        raise KeyError("no such thing")
+
+    def hangs() -> list[Finding]:
+        never.wait()
+        return []
+
+    found = run_checks(
+        [
+            Check("a", "hangs", 0.05, hangs),
+            Check("b", "breaks", 60, breaks),
+            Check("c", "fine", 60, lambda: [finding("c", "one"), finding("c", "two")]),
+        ]
+    )
+    never.set()
+    assert [(each.group, each.name, each.status) for each in found] == [
+        ("a", "hangs", "timed out"),
+        ("b", "breaks", "failed"),
+        ("c", "one", "ok"),
+        ("c", "two", "ok"),
+    ]
+    assert found[0].value == "no answer within 0.05 s"
+    assert found[1].value == "the check itself broke: KeyError: 'no such thing'"
+
+
+def test_what_a_broken_look_says_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnop")
+
+    def breaks() -> list[Finding]:
+        raise RuntimeError("refused hf_abcdefghijklmnop")
+
+    (found,) = run_checks([Check("hub", "access", 60, breaks)])
+    assert found.value == "the check itself broke: RuntimeError: refused ***"
+
+
+# --- the conclusion -----------------------------------------------------------------------------
+
+
+def test_an_engine_a_sandbox_a_model_and_room_are_enough() -> None:
+    found = conclude(RUNNABLE, [])
+    assert found.can_run
+    assert found.engines == ("transformers",)
+    assert found.blocked == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [
+        ("transformers", "missing", "no engine starts"),
+        ("transformers", "timed out", "no engine starts"),
+        ("level", "missing", "model-written code cannot be confined as sandbox.min_level asks"),
+        ("level", "failed", "model-written code cannot be confined as sandbox.min_level asks"),
+        ("on this disk", "missing", "no model is on this disk and none can be fetched"),
+        ("results", "missing", "results cannot be written"),
+    ],
+)
+def test_without_one_of_them_nothing_can_be_run(
+    name: str, status: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = [
+        each.model_copy(update={"status": status}) if each.name == name else each
+        for each in RUNNABLE
+    ]
+    found = conclude(changed, [])
+    assert not found.can_run
+    assert found.blocked == (reason,)
+    print_diagnosis(found)
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1] == f"cannot run here: {reason} (exit status 3)"
+    assert status in shown
+
+
+def test_a_hub_in_reach_stands_for_a_model() -> None:
+    found = [
+        each.model_copy(update={"status": "ok" if each.group == "hub" else "missing"})
+        if each.group in {"hub", "models"}
+        else each
+        for each in RUNNABLE
+    ]
+    too_large = [*found, finding("models", "too large", "warn")]
+    assert conclude(too_large, []).can_run
+    out_of_reach = [each for each in too_large if each.group != "hub"]
+    assert conclude(out_of_reach, []).blocked == (
+        "no model is on this disk and none can be fetched",
+    )
+
+
+# --- which models fit ---------------------------------------------------------------------------
+
+
+def test_one_model_on_one_gpu_by_hand() -> None:
+    gpu = places([H200], 10**9)[0]
+    found = fit(MODELS["r1_distill_qwen_32b"], gpu)
+    # 32.76 B parameters of 2 bytes; 64 layers x 8 heads x 128 values, keys and values, 2 bytes
+    assert found == Fit(
+        model="r1_distill_qwen_32b",
+        place="1 x NVIDIA H200",
+        devices=1,
+        weights_bytes=65_527_752_704,
+        kv_bytes_per_token=262_144,
+        memory_bytes=135_679_338_086,
+        context_tokens=131_072,
+        long_contexts=8,
+    )
+
+
+def test_what_does_not_fit_has_no_context() -> None:
+    found = fit(MODELS["r1_distill_llama_70b"], places([H200], 10**9)[0])
+    assert (found.context_tokens, found.long_contexts) == (None, 0)
+    pair = fit(MODELS["r1_distill_llama_70b"], places([H200] * 2, 10**9)[1])
+    assert (pair.devices, pair.context_tokens, pair.long_contexts) == (2, 131_072, 12)
+
+
+def test_heads_decide_how_many_gpus_can_share_a_model() -> None:
+    eight = Place("8 GPUs", 8, 8 * 150_000_000_000)
+    qwen = fit(MODELS["r1_distill_qwen_1_5b"], eight)
+    # 12 query heads and 2 of keys and values: 8 divides neither, 6 gives each three of a copy
+    assert (qwen.devices, qwen.memory_bytes) == (6, int(0.9 * 6 * 150e9))
+    assert qwen.kv_bytes_per_token == 3 * 28_672
+    llama = fit(MODELS["r1_distill_llama_8b"], eight)
+    assert (llama.devices, llama.kv_bytes_per_token) == (8, 131_072)
+
+
+def test_unlike_gpus_count_as_the_smallest_and_shared_memory_as_none() -> None:
+    small = GpuInfo(name="small", memory_bytes=24 * 10**9, driver="1")
+    shared = GpuInfo(name="shared", memory_bytes=None, driver="1")
+    assert [place[:3] for place in places([H200, small, shared], 10**9)] == [
+        ("1 x NVIDIA H200", 1, 150_754_820_096),
+        ("2 GPUs", 2, 48 * 10**9),
+        ("CPU", 1, 10**9),
+    ]
+
+
+def test_a_table_says_no_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("r1_distill_llama_70b", "r1_distill_qwen_7b")
+    where = places([H200], 10**9)[:1]
+    print_diagnosis(conclude(RUNNABLE, [fit(MODELS[name], where[0]) for name in names]))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["r1_distill_llama_70b", "141.1", "GB", "no"] in lines
+    at_once = (135_679_338_086 - 2 * 7_615_616_512) // (57_344 * 32_768)
+    assert f"r1_distill_qwen_7b 15.2 GB 131,072 tokens, {at_once} at once".split() in lines
+    assert lines[-1] == ["can", "run", "here:", "transformers"]
+
+
+# --- single looks -------------------------------------------------------------------------------
+
+
+def test_a_container_may_have_less_memory_than_its_machine(tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text("1000000\n")
+    assert machine.memory_bytes(limit) == 1_000_000
+    limit.write_text("max\n")
+    assert machine.memory_bytes(limit) == machine.memory_bytes(tmp_path / "none") > 10**8
+
+
+def test_packages_are_held_against_what_is_demanded() -> None:
+    demanded = {each.name for each in packages.demands()}
+    assert {"torch", "transformers", "pydantic"} <= demanded
+    assert [str(each) for each in packages.demands("vllm")] == ["vllm==0.32.0"]
+    found = {each.name: each for each in packages.look_at_packages()}
+    assert demanded <= found.keys()
+    assert found["antlr4-python3-runtime"].value.startswith("4.9.")
+    assert {each.status for each in found.values()} == {"ok"}
+
+
+def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch) -> None:
+    wrong = [packages.Requirement(text) for text in ("pytest<1", "no-such-thing>=2")]
+    monkeypatch.setattr(packages, "demands", lambda: wrong)
+    pytest_found, absent = packages.look_at_packages()[1:3]
+    assert pytest_found.status == "warn"
+    assert pytest_found.value.endswith(", wanted <1")
+    assert (absent.status, absent.value) == ("missing", "not installed")
+    assert absent.remedy == "pip install 'no-such-thing>=2'"
+
+
+@pytest.mark.parametrize(
+    ("torch", "status", "words"),
+    [
+        ({"cuda": None}, "warn", "though a GPU is here"),
+        ({"cuda": "13.0", "error": "too old a driver"}, "warn", "too old a driver"),
+        ({"cuda": "13.0", "works": True}, "ok", "built for CUDA 13.0"),
+    ],
+)
+def test_a_gpu_that_torch_cannot_use_is_said(torch, status, words) -> None:
+    found = engines._torch(
+        {"torch": "2.13.0", "works": False, "error": None, **torch}, has_gpu=True
+    )
+    assert found.status == status
+    assert words in found.value
+    assert (found.remedy is None) == (status == "ok")
+
+
+@pytest.mark.parametrize(
+    ("device", "version", "has_gpu", "status"),
+    [
+        ("cpu", "0.32.0", False, "ok"),
+        ("cuda", "0.32.0", True, "ok"),
+        ("cpu", "0.32.0", True, "warn"),
+        ("cuda", "0.31.0", True, "warn"),
+        ("", "0.32.0", False, "missing"),
+    ],
+)
+def test_a_build_of_vllm_must_be_for_this_machine(device, version, has_gpu, status) -> None:
+    found = engines._vllm("vllm", version, device, has_gpu=has_gpu)
+    assert found.status == status
+    assert (found.remedy is None) == (status == "ok")
+
+
+def test_a_shard_that_is_missing_makes_a_model_incomplete(tmp_path: Path) -> None:
+    assert not has_all_weights(tmp_path)
+    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    (tmp_path / shards[0]).touch()
+    assert not has_all_weights(tmp_path)
+    (tmp_path / shards[1]).symlink_to(tmp_path / "blob")
+    assert not has_all_weights(tmp_path)
+    (tmp_path / "blob").touch()
+    assert has_all_weights(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    found = look_at_folder("results", Path("/proc/results"), "elsewhere")
+    assert (found.status, found.remedy) == ("missing", "elsewhere")
+    assert found.value.startswith("/proc/results cannot be written: ")
+    here = look_at_folder("results", tmp_path / "not" / "yet", "elsewhere")
+    assert here.usable
+    assert list(tmp_path.iterdir()) == []
+    assert LEAST_FREE_BYTES < 20e9
+
+
+def test_a_machine_without_counters_says_which(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (found,) = look_at_energy(tmp_path)
+    assert (found.status, found.value) == ("missing", f"no RAPL in {tmp_path}")
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def test_this_machine(tmp_path: Path) -> None:
+    """All looks for real, without the network."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "doctor", "--json", "--results-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_TOKEN": "hf_abcdefghijklmnop"},
+    )
+    found = json.loads(done.stdout)
+    assert done.returncode == (0 if found["can_run"] else 3), done.stderr
+    by_name = {(each["group"], each["name"]): each for each in found["findings"]}
+    assert [each for each in by_name.values() if each["status"] in {"failed", "timed out"}] == []
+    assert by_name["engines", "torch"]["status"] in {"ok", "warn"}
+    assert by_name["engines", "transformers"]["status"] == "ok"
+    assert "transformers" in found["engines"]
+    assert by_name["hub", "access"]["value"] == "off, as HF_HUB_OFFLINE says"
+    assert by_name["hub", "token"]["value"] == "present"
+    assert "hf_abc" not in done.stdout + done.stderr
+    assert "math_mini" in by_name["tasks", "on this disk"]["value"]
+    assert str(tmp_path) in by_name["disk", "results"]["value"]
+    assert {each["group"] for each in found["findings"]} == {
+        *("machine", "packages", "engines", "sandbox", "models", "tasks", "hub", "disk", "extras")
+    }
+    assert len({each["model"] for each in found["fits"]}) == 6
