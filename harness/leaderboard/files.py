@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import StoreError
-from harness.leaderboard.index import columns_of, connect, insert
 from harness.leaderboard.ranking import RankedList
 from harness.leaderboard.row import Row
+from harness.leaderboard.table import columns_of, connect, insert
 
 _COLUMNS = {"rank_first": "BIGINT", "rank_last": "BIGINT", **columns_of(Row)}
 del _COLUMNS["protocol_fields"]  # the fingerprint stands for them
@@ -18,8 +18,9 @@ def lines(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
     """The lists one after the other; a rank is one within its task and fingerprint."""
     for each in lists:
         for row, first, last in each.standings:
-            told = row.model_dump(mode="json", exclude={"protocol_fields"})
-            yield {"rank_first": first, "rank_last": last, **told}
+            told = {"rank_first": first, "rank_last": last, **row.as_json()}
+            del told["protocol_fields"]
+            yield told
 
 
 def write_csv(lists: Iterable[RankedList], stream: IO[str]) -> None:

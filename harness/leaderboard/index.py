@@ -9,18 +9,16 @@ cache cannot be written the index is not kept.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import datetime
+from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import StoreError
 from harness.leaderboard.row import Row, UnreadableError, rows_of
 from harness.leaderboard.selection import Selection, check_known
-from harness.manifest import dump_json
+from harness.leaderboard.table import columns_of, connect, insert
 from harness.paths import cache_dir
 from harness.records import Record
 from harness.store import runs_dir
@@ -32,15 +30,6 @@ log = logging.getLogger(__name__)
 
 # Rises whenever a column gets another meaning: an index of another version is not looked at.
 _VERSION = 1
-_SQL_TYPES = {
-    str: "VARCHAR",
-    int: "BIGINT",
-    float: "DOUBLE",
-    bool: "BOOLEAN",
-    datetime: "TIMESTAMP",
-}
-# What is inserted at once, which bounds the memory that its JSON takes.
-_BATCH = 2_000
 
 
 class State(NamedTuple):
@@ -91,10 +80,8 @@ def read_rows(results_dir: Path, selection: Selection | None = None) -> Contents
             _keep(connection, kept)
         asked = selection or Selection()
         _check(connection, asked)
-        condition, values = asked.sql()
-        rows = tuple(_select(connection, condition, values))
-        copies = _copies(connection)
-    return Contents(rows, (*left_out, *unreadable, *copies), len(stale))
+        rows, copies = _select(connection, asked)
+    return Contents(tuple(rows), (*left_out, *unreadable, *copies), len(stale))
 
 
 def index_file(results_dir: Path) -> Path:
@@ -151,65 +138,14 @@ def _read(results_dir: Path, stale: Iterable[State]) -> tuple[list[dict[str, Any
         except UnreadableError as error:
             unreadable.append(LeftOut(file=state.file, reason=str(error)))
         else:
-            fresh += [{**row.model_dump(mode="json"), **state._asdict()} for row in rows]
+            fresh += [{**row.as_json(), **state._asdict()} for row in rows]
     return fresh, unreadable
 
 
 # --- DuckDB -----------------------------------------------------------------------------------
 
 
-def columns_of(record: type[Record]) -> dict[str, str]:
-    """The SQL type of each field of a flat record."""
-    columns = {}
-    for name, field in record.model_fields.items():
-        kinds = get_args(field.annotation) or (field.annotation,)
-        plain = (getattr(kind, "__origin__", kind) for kind in kinds)  # without Annotated
-        columns[name] = next(_SQL_TYPES[kind] for kind in plain if kind in _SQL_TYPES)
-    return columns
-
-
-_COLUMNS = {**columns_of(Row), "size_bytes": "BIGINT", "mtime_ns": "BIGINT"}
-# A run is listed once: a baseline is often a copy of a run that is still there.
-_ORIGINALS = f"""
-    SELECT *, first_value(file) OVER (
-        PARTITION BY {", ".join(name for name in Row.model_fields if name != "file")}
-        ORDER BY file DESC
-    ) AS original FROM rows
-"""  # noqa: S608 - here and below: what is put into SQL is ours, values are passed apart
-
-
-@contextmanager
-def connect() -> Iterator["DuckDBPyConnection"]:
-    """A DuckDB in memory that touches neither the network nor a disk of its own accord."""
-    import duckdb
-
-    offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-    connection = duckdb.connect(":memory:", config={**offline, "temp_directory": ""})
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def insert(
-    connection: "DuckDBPyConnection",
-    table: str,
-    columns: dict[str, str],
-    rows: Iterable[dict[str, Any]],
-) -> None:
-    """Adds rows to a table of these columns, made if there is none.
-
-    As JSON text: DuckDB's own way to take many rows from Python one by one is 100 times slower.
-    """
-    names = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({names})")
-    shape = dump_json([columns])
-    todo = iter(rows)
-    while batch := list(islice(todo, _BATCH)):
-        connection.execute(
-            f"INSERT INTO {table} SELECT unnest(from_json(?, '{shape}'), recursive := true)",
-            [dump_json(batch)],
-        )
+_COLUMNS = {**columns_of(Row), **columns_of(State)}
 
 
 def _load(connection: "DuckDBPyConnection", kept: Path) -> None:
@@ -249,27 +185,21 @@ def _keep(connection: "DuckDBPyConnection", kept: Path) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def _select(
-    connection: "DuckDBPyConnection", condition: str, values: list[object]
-) -> Iterator[Row]:
-    names = list(Row.model_fields)
-    found = connection.execute(
-        f"SELECT {', '.join(names)} FROM ({_ORIGINALS}) WHERE file = original AND {condition}",  # noqa: S608
-        values,
-    )
-    while lines := found.fetchmany(_BATCH):
-        for line in lines:
-            yield Row.model_validate(dict(zip(names, line, strict=True)))
-
-
-def _copies(connection: "DuckDBPyConnection") -> list[LeftOut]:
-    found = connection.execute(
-        f"SELECT file, any_value(original) FROM ({_ORIGINALS}) WHERE file <> original "  # noqa: S608
-        "GROUP BY file ORDER BY file"
-    )
-    return [
-        LeftOut(file=file, reason=f"is a copy of {original}") for file, original in found.fetchall()
-    ]
+def _select(connection: "DuckDBPyConnection", asked: Selection) -> tuple[list[Row], list[LeftOut]]:
+    """The rows asked for, each run once: a baseline is often a copy of a run that is there too."""
+    condition, values = asked.sql()
+    # The words are ours; values are passed apart.
+    names = ", ".join(Row._fields)
+    query = f"SELECT {names} FROM rows WHERE {condition} ORDER BY file DESC"  # noqa: S608
+    seen: dict[tuple[Any, ...], Row] = {}
+    copies = {}
+    for line in connection.execute(query, values).fetchall():
+        row = Row._make(line)
+        first = seen.setdefault(row._replace(file=""), row)
+        if first is not row:
+            reason = f"is a copy of {first.file}"
+            copies[row.file] = LeftOut(file=row.file, reason=reason)
+    return list(seen.values()), list(copies.values())
 
 
 def _check(connection: "DuckDBPyConnection", asked: Selection) -> None:

@@ -8,30 +8,15 @@ much for DuckDB's ``read_json`` on two cores.
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from harness.engines.build import EngineConfig
 from harness.manifest import SCHEMA_VERSION, RunStatus, dump_json
-from harness.records import Count, Record
 
 
-def _in_utc(moment: datetime) -> datetime:
-    # DuckDB's TIMESTAMP has no zone; all of ours are UTC.
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-Utc = Annotated[datetime, AfterValidator(_in_utc)]
-
-
-class Row(Record):
+class Row(NamedTuple):
     """One run on one task. What is unknown is None."""
 
     task: str
@@ -57,20 +42,20 @@ class Row(Record):
     device_name: str
     device_count: int
     seed: int
-    problems: Count
-    full_size: Count
+    problems: int
+    full_size: int
     """How many problems the whole task has."""
-    samples: Count
+    samples: int
     """Requests, errors included."""
     accuracy: float | None
     accuracy_low: float | None
     """This and the next: the 95 % interval for new problems like these."""
     accuracy_high: float | None
-    n: Count
+    n: int
     """Problems that the accuracy rests on."""
-    truncated: Count | None
+    truncated: int | None
     """Answers that were cut off."""
-    errors: Count | None
+    errors: int | None
     """Requests that ended in errors: in no denominator."""
     tokens_per_answer: float | None
     """Mean of the completion, thinking included."""
@@ -84,13 +69,18 @@ class Row(Record):
     """Of the whole run."""
     joules_per_solved: float | None
     """Of this task."""
-    started_at: Utc
+    started_at: datetime
+    """In UTC, without a zone, as DuckDB's TIMESTAMP."""
     run_id: str
     harness_version: str
     git_commit: str | None
     git_dirty: bool | None
     file: str
     """Below the results folder."""
+
+    def as_json(self) -> dict[str, Any]:
+        """By name, with the time as ISO text."""
+        return {**self._asdict(), "started_at": f"{self.started_at.isoformat()}Z"}
 
 
 class UnreadableError(ValueError):
@@ -191,7 +181,7 @@ class _Manifest(_Part):
     protocol_fields: dict[str, dict[str, Any]]
     sessions: tuple[_Session, ...]
     provenance: _Provenance
-    started_at: datetime
+    started_at: AwareDatetime
 
 
 class _Estimate(_Part):
@@ -229,7 +219,7 @@ def _rows(result: _Result, file: str) -> Iterator[Row]:
             "seed": manifest.config.seed,
             "output_tokens_per_s": _value(found, "output_tokens_per_s", None),
             "energy_joules": _value(found, "energy_joules", None),
-            "started_at": manifest.started_at,
+            "started_at": manifest.started_at.astimezone(UTC).replace(tzinfo=None),
             "run_id": manifest.run_id,
             "file": file,
             **manifest.provenance.model_dump(),

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.leaderboard import LeftOut, RankedList, Row, Standing
-from harness.report.page.render import stream_page
 from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
@@ -50,6 +49,8 @@ def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
 
 def page(lists: Sequence[RankedList], left_out: Sequence[LeftOut], top: int) -> Iterator[str]:
     """The page, in pieces."""
+    from harness.report.page.render import stream_page
+
     shown = [standing for each in lists for standing in each.standings[:top]]
     return stream_page(
         "leaderboard.html.j2",
