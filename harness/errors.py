@@ -8,6 +8,7 @@
     │   ├── TaskError        2  a task's definition, data or subset
     │   └── StoreError       2  a run directory or one of its files
     ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
+    ├── CanaryError          4  known problems showed a fault that would spoil the whole run
     ├── NotComparableError   6  two results were not made under one protocol
     └── GenerationError      1  the engine died; everything generated before it is kept
     Interrupted            130  a signal ended the run; it can be resumed
@@ -47,6 +48,12 @@ class UnavailableError(HarnessError):
     """Something that the run needs is not to be had on this machine."""
 
     exit_status = 3
+
+
+class CanaryError(HarnessError):
+    """Known problems showed that template, stop tokens, parser or scorer do not work here."""
+
+    exit_status = 4
 
 
 class NotComparableError(HarnessError):

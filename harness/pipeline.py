@@ -214,7 +214,7 @@ def generate(
         try:
             with open_engine() as engine:
                 for raw in _with_one_retry(engine, list(left.values())):
-                    completion = _without_secrets(raw)
+                    completion = without_secrets(raw)
                     run.completions.append(completion)
                     del left[completion.request_id]
                     observer.on_completion(completion)
@@ -231,7 +231,7 @@ def generate(
                 raise GenerationError(f"the engine never answered {len(left)} requests ({missing})")
 
 
-def _without_secrets(completion: Completion) -> Completion:
+def without_secrets(completion: Completion) -> Completion:
     """The model's text is its own; what an engine says of a failure may hold a token."""
     if completion.error is None:
         return completion

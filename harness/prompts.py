@@ -118,9 +118,7 @@ class Codec:
                     "protocol.chat=true: this model has no chat template; "
                     "protocol.chat=false sends the bare text"
                 )
-            text = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
-            )
+            text = self._rendered(text)
         if force_think and not text.rstrip().endswith(OPEN):
             text += f"{OPEN}\n"
         return Prompt(
@@ -130,6 +128,19 @@ class Codec:
             opened_think=text.rstrip().endswith(OPEN),
             user_text=user_text,
         )
+
+    def _rendered(self, user_text: str) -> str:
+        from jinja2 import TemplateError
+
+        turn = {"role": "user", "content": user_text}
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                [turn], add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ConfigError(f"model: its chat template cannot be rendered: {reason}") from error
+        return text
 
     def _encode(self, text: str) -> tuple[int, ...]:
         # The template has written BOS itself where it wants one; a tokenizer that adds its own
@@ -142,6 +153,22 @@ class Codec:
             if ids[:2] == [bos, bos]:
                 raise ConfigError("model: its chat template writes two BOS tokens")
         return tuple(ids)
+
+    def words(self, token_ids: Sequence[int]) -> str:
+        """Ids as text, special tokens spelled out; empty where the tokenizer is not here."""
+        text: str = self._tokenizer.decode(
+            list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    @property
+    def special_tokens(self) -> frozenset[str]:
+        """What the tokenizer writes between texts; none of it belongs into an answer."""
+        return frozenset(self._tokenizer.all_special_tokens) - {OPEN, CLOSE}
+
+    def is_token(self, text: str) -> bool:
+        """Whether a text is one token by itself, as template markup should be."""
+        return text in self._tokenizer.get_vocab()
 
     def completion(
         self, request: GenerationRequest, token_ids: Sequence[int], times: Times
@@ -219,6 +246,15 @@ class ServersCodec(Codec):
     def template_sha256(self) -> str | None:
         """The server's template is unknown."""
         return None
+
+    @property
+    def special_tokens(self) -> frozenset[str]:
+        """Unknown."""
+        return frozenset()
+
+    def words(self, token_ids: Sequence[int]) -> str:  # noqa: ARG002 - there are none
+        """Unknown."""
+        return ""
 
     def prompt(
         self,

@@ -32,6 +32,10 @@ class Engine(Protocol):
         """What was loaded, and onto what. Peak memory is the highest seen so far."""
         ...
 
+    def restart_counters(self) -> None:
+        """Counts from here on what ``info().serving`` tells; what came before is in no figure."""
+        ...
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields exactly one completion per request, each as soon as it ends, in any order.
 

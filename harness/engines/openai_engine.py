@@ -181,6 +181,10 @@ class OpenaiEngine:
             serving=self._meter.stats(),
         )
 
+    def restart_counters(self) -> None:
+        """Counts from here on."""
+        self._meter = Meter(self._metrics)
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()

@@ -97,6 +97,9 @@ class ReplayEngine:
             update={"name": "replay", "version": f"recording of {was}", "load_s": self._load_s}
         )
 
+    def restart_counters(self) -> None:
+        """It counts nothing."""
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields the recorded completions in the order of the requests.
 

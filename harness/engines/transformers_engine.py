@@ -109,6 +109,9 @@ class TransformersEngine:
             ),
         )
 
+    def restart_counters(self) -> None:
+        """It counts nothing."""
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()

@@ -1,0 +1,214 @@
+"""Sends known problems through scorers alone, then through template, engine and scorers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.answers.thinking import CLOSE
+from harness.canary.faults import MARKUP, CanaryAnswer, find_faults
+from harness.canary.problems import chosen, known_problems
+from harness.config import RunConfig
+from harness.engines.base import Engine
+from harness.errors import CanaryError
+from harness.jsonl import JsonlWriter
+from harness.manifest import CanaryReport
+from harness.pipeline import Question, build_requests, judge, problem_id_of, without_secrets
+from harness.prompts import Codec
+from harness.records import Completion, MathReference, Problem, Prompt, VerdictStatus
+from harness.scorers.base import Scorer
+from harness.tasks import Task, TaskSpec
+
+LONG_RUN = 100
+"""With more requests than this, ``canary=auto`` sends known problems first."""
+MAX_NEW_TOKENS = 2048
+"""Enough for a distill to think about an easy problem, some 20 s on a GPU."""
+ANYWAY = "canary=false runs anyway"
+_SHOWN = 80
+"""Characters of a prompt."""
+
+
+def is_wanted(config: RunConfig, requests: int) -> bool:
+    """Whether a run of so many requests begins with known problems."""
+    return requests > LONG_RUN if config.canary == "auto" else config.canary
+
+
+def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
+    """Has right and wrong answers graded: takes seconds, and no accelerator.
+
+    Args:
+        tasks: Of the run. Of each maths task the first problem's own answer is graded too.
+        scorers: By task.
+
+    Raises:
+        CanaryError: A right answer is not called correct, or a wrong one is.
+    """
+    by_scorer = {task.spec.scorer: scorers[task.spec.name] for task in tasks}
+    for name, scorer in by_scorer.items():
+        for known in known_problems(name):
+            _expect(scorer, known.problem, known.right, "correct")
+            _expect(scorer, known.problem, known.wrong, "incorrect")
+    for task in tasks:
+        first = task.problems[0]
+        if isinstance(first.reference, MathReference):
+            answer = f"$\\boxed{{{first.reference.answer}}}$"
+            _expect(scorers[task.spec.name], first, answer, "correct")
+
+
+def _expect(scorer: Scorer, problem: Problem, answer: str, wanted: VerdictStatus) -> None:
+    completion = Completion(
+        request_id=f"{problem.problem_id}#0",
+        text=f"Let me think.\n{CLOSE}\n\n{answer}",
+        finish_reason="stop",
+        prompt_tokens=0,
+        completion_tokens=0,
+        reasoning_tokens=None,
+    )
+    verdict = judge(Question(problem, True, scorer), completion)
+    if verdict.status != wanted:
+        right = "right" if wanted == "correct" else "wrong"
+        raise CanaryError(
+            f"canary: {scorer.name} calls a {right} answer to {problem.problem_id} "
+            f"{verdict.status.replace('_', ' ')} ({verdict.detail}): it does not work on this "
+            f"machine, or with these settings; {ANYWAY}"
+        )
+
+
+class Canary:
+    """The known problems of one run, rendered with its template and protocol."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        specs: Sequence[TaskSpec],
+        scorers: Mapping[str, Scorer],
+        codec: Codec,
+    ) -> None:
+        """Renders them.
+
+        Args:
+            config: The run's.
+            specs: Its tasks.
+            scorers: By task.
+            codec: The model's.
+
+        Raises:
+            CanaryError: The chat template loses the question.
+        """
+        self._config = config
+        self._codec = codec
+        first = {spec.scorer: spec for spec in reversed(specs)}
+        self._questions: dict[str, Question] = {}
+        self._prompts: dict[str, Prompt] = {}
+        for name, problem in chosen(list(first)):
+            prompt = codec.prompt(
+                problem,
+                first[name].prompt,
+                chat=config.protocol.chat,
+                force_think=config.protocol.force_think,
+            )
+            _check_rendered(prompt, problem, codec)
+            self._prompts[problem.problem_id] = prompt
+            self._questions[problem.problem_id] = Question(
+                problem, prompt.opened_think, scorers[first[name].name]
+            )
+
+    def fly(self, engine: Engine, folder: Path) -> CanaryReport:
+        """Sends them and reads what comes back.
+
+        Args:
+            engine: Loaded; its counters start anew after this.
+            folder: Of the run, where ``canary.jsonl`` goes.
+        """
+        began = time.monotonic()
+        answers = self._answers(engine)
+        _keep(answers, folder)
+        engine.restart_counters()
+        found = find_faults(answers, self._codec.special_tokens)
+        return CanaryReport(
+            problems=len(answers),
+            solved=sum(each.verdict.status == "correct" for each in answers),
+            faults=found.faults,
+            warnings=(*self._unknown_markup(), *found.warnings),
+            max_new_tokens=self._budget,
+            wall_s=time.monotonic() - began,
+        )
+
+    def _answers(self, engine: Engine) -> list[CanaryAnswer]:
+        sampling = self._config.protocol.sampling.model_copy(
+            update={"max_new_tokens": self._budget}
+        )
+        prompts = list(self._prompts.values())
+        requests = build_requests(prompts, sampling, 1, self._config.seed)
+        answers = []
+        for raw in engine.generate(requests):
+            completion = without_secrets(raw)
+            problem_id = problem_id_of(completion.request_id)
+            verdict = judge(self._questions[problem_id], completion)
+            answers.append(
+                CanaryAnswer(
+                    prompt=self._prompts[problem_id], completion=completion, verdict=verdict
+                )
+            )
+        return answers
+
+    @property
+    def _budget(self) -> int:
+        return min(self._config.protocol.max_new_tokens, MAX_NEW_TOKENS)
+
+    def _unknown_markup(self) -> list[str]:
+        """What looks like a template's token and is spelled out in letters."""
+        text = next(iter(self._prompts.values())).text
+        if not self._config.protocol.chat or not self._codec.special_tokens:
+            return []
+        unknown = sorted({mark for mark in MARKUP.findall(text) if not self._codec.is_token(mark)})
+        if not unknown:
+            return []
+        return [
+            f"the chat template writes {', '.join(unknown)}, for which this tokenizer has no "
+            "token: is it another model's template?"
+        ]
+
+
+def _check_rendered(prompt: Prompt, problem: Problem, codec: Codec) -> None:
+    """The question must have come through the template and the tokenizer."""
+    if not prompt.token_ids:
+        return  # the server renders
+    for where, text in (
+        ("chat template", prompt.text),
+        ("tokenizer", codec.words(prompt.token_ids)),
+    ):
+        if _bare(problem.question) not in _bare(text):
+            raise CanaryError(
+                f"canary: the {where} loses the question: of {problem.problem_id} it leaves "
+                f"'{_short(text)}'; {ANYWAY}"
+            )
+
+
+def _bare(text: str) -> str:
+    """Without white space, which some tokenizers write otherwise."""
+    return "".join(text.split())
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}…"
+
+
+def _keep(answers: Sequence[CanaryAnswer], folder: Path) -> None:
+    writer = JsonlWriter(folder / "canary.jsonl")
+    for answer in answers:
+        writer.append(answer)
+    writer.close()
+
+
+def refuse_faults(report: CanaryReport) -> None:
+    """Stops a run whose known problems showed a fault.
+
+    Raises:
+        CanaryError: Names what was seen and what it may mean.
+    """
+    if report.faults:
+        raise CanaryError(
+            f"canary: {'; '.join(report.faults)}; canary.jsonl in the run's folder has the "
+            f"answers, {ANYWAY}"
+        )
