@@ -1,0 +1,206 @@
+"""The figures on top of a page: each with its interval, or with why it is unknown."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.manifest import Outcome
+from harness.records import ERROR_STATUSES, Estimate
+from harness.report.page.runs import ReportRun
+from harness.report.summary import percent, percents
+from harness.statistics import fraction_interval
+
+Tone = Literal["", "warn", "loud"]
+MUCH_TRUNCATED = 0.02
+"""Above it a score depends on the token limit (the claims' own bound)."""
+_BASES = {
+    "rented": "machine rented",
+    "owned": "machine owned",
+    "api": "had an API billed it",
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of one run."""
+
+    key: str
+    """What makes it the same figure of another run."""
+    label: str
+    value: str
+    notes: tuple[str, ...] = ()
+    unit: str = ""
+    tone: Tone = ""
+
+
+def headline(run: ReportRun) -> list[Figure]:
+    """What is said first of a run."""
+    return [
+        *_accuracies(run),
+        *_costs(run),
+        _throughput(run),
+        _latency(run),
+        _truncated(run),
+        _errors(run),
+    ]
+
+
+def _accuracies(run: ReportRun) -> Iterator[Figure]:
+    for task in run.tasks:
+        new = run.estimate("accuracy", task.name)
+        fixed = run.estimate("accuracy.fixed_benchmark", task.name)
+        value, _, unit = percent(new.value).partition(" ")
+        size = f"{task.problems:,}"
+        if task.problems < task.full_size:
+            size += f" of {task.full_size:,}"
+        yield Figure(
+            f"accuracy/{task.name}",
+            f"Accuracy, {task.selection}",
+            value,
+            (
+                f"{percents(new)} for new problems like these",
+                f"{_fixed(run, fixed)} for this benchmark itself",
+                f"95 % intervals; {size} problems, {_samples(run)}",
+            ),
+            unit,
+        )
+
+
+def _fixed(run: ReportRun, fixed: Estimate) -> str:
+    if fixed.value is None or fixed.low is not None:
+        return percents(fixed)
+    greedy = run.result.manifest.config.protocol.temperature == 0
+    return "unknown (greedy, asked once)" if greedy else "unknown (needs 2 samples)"
+
+
+def _samples(run: ReportRun) -> str:
+    samples = run.result.manifest.config.protocol.samples_per_problem
+    return f"{samples} sample{'s' * (samples != 1)} of each"
+
+
+def _costs(run: ReportRun) -> Iterator[Figure]:
+    for basis in run.result.pricing.bases():
+        found = run.estimate(f"cost_per_solved.{basis}")
+        total = run.estimate(f"cost.{basis}")
+        notes = [f"95 %: {_usd(found.low)} to {_usd(found.high)}"] if found.low is not None else []
+        if found.value is None:
+            notes.append(found.method.removeprefix("undefined: ").split(";")[0])
+        if total.value is not None:
+            notes.append(f"{_usd(total.value)} USD in all, failed attempts too")
+        key, label = f"cost/{basis}", f"Cost per solved task, {_BASES[basis]}"
+        value = _usd(found.value)
+        yield Figure(key, label, value, tuple(notes), "USD" if found.value is not None else "")
+    if not run.result.pricing.bases():
+        why = "no price list is for this device (see conf/pricing)"
+        yield Figure("cost/rented", "Cost per solved task", "unknown", (why,))
+
+
+def _usd(value: float | None) -> str:
+    if value is None:
+        return "unbounded"
+    return f"{value:,.2f}" if value >= 1 else f"{value:.3g}"
+
+
+def _throughput(run: ReportRun) -> Figure:
+    rate = run.estimate("output_tokens_per_s")
+    tokens, seconds = run.estimate("completion_tokens.total"), run.estimate("generation_s")
+    notes = []
+    if tokens.value is not None and seconds.value is not None:
+        notes.append(f"{tokens.value:,.0f} tokens in {duration(seconds.value)}, thinking included")
+    saturated = run.estimate("output_tokens_per_s.saturated")
+    if saturated.value is not None:
+        notes.append(f"{saturated.value:,.0f} while requests were waiting")
+    notes.append("no interval: one measurement")
+    return _number("tokens_per_s", "Output", rate, "tokens/s", notes)
+
+
+def _latency(run: ReportRun) -> Figure:
+    median, slowest = run.estimate("end_to_end_s.p50"), run.estimate("end_to_end_s.p99")
+    first = run.estimate("ttft_s.p50")
+    notes = []
+    if slowest.value is not None:
+        notes.append(f"99 % within {duration(slowest.value)}")
+    if first.value is not None:
+        notes.append(f"first token after {duration(first.value)} (median)")
+    value = "unknown" if median.value is None else duration(median.value)
+    return Figure("latency", "Request from queue to end, median", value, tuple(notes))
+
+
+def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]) -> Figure:
+    if found.value is None:
+        why = found.method.removeprefix("undefined: ").split(";")[0]
+        return Figure(key, label, "unknown", (why,))
+    digits = f"{found.value:,.0f}" if found.value >= 100 else f"{found.value:.3g}"  # noqa: PLR2004
+    return Figure(key, label, digits, tuple(notes), unit)
+
+
+def _truncated(run: ReportRun) -> Figure:
+    every = run.outcomes()
+    count = sum(outcome.status == "truncated" for outcome in every)
+    found = fraction_interval([sum(f) / len(f) for f in _flags(every)])
+    value, _, unit = percent(count / len(every)).partition(" ")
+    notes = [f"{count:,} of {len(every):,} answers; not solved"]
+    if found.low is not None and found.high is not None:
+        notes.append(f"95 %: {100 * found.low:.1f} to {100 * found.high:.1f} %")
+    is_much = count / len(every) > MUCH_TRUNCATED
+    if is_much:
+        limit = run.result.manifest.config.protocol.max_new_tokens
+        notes.append(f"accuracy depends on the limit of {limit:,} tokens")
+    tone: Tone = "warn" if is_much else ""
+    return Figure("truncated", "Truncated", value, tuple(notes), unit, tone)
+
+
+def _flags(outcomes: Sequence[Outcome]) -> list[list[bool]]:
+    by_problem: dict[str, list[bool]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.status not in ERROR_STATUSES:
+            name = outcome.request_id.rpartition("#")[0]
+            by_problem[name].append(outcome.status == "truncated")
+    return list(by_problem.values())
+
+
+def _errors(run: ReportRun) -> Figure:
+    every = run.outcomes()
+    generation = sum(outcome.status == "generation_error" for outcome in every)
+    scorer = sum(outcome.status == "scorer_error" for outcome in every)
+    if not generation + scorer:
+        return Figure("errors", "Errors", "0", (f"of {len(every):,} requests",))
+    notes = [f"of {len(every):,} requests; in no denominator"]
+    notes += [f"{generation:,} of the engine"] * bool(generation)
+    notes += [f"{scorer:,} of a scorer"] * bool(scorer)
+    return Figure("errors", "Errors", f"⚠ {generation + scorer:,}", tuple(notes), tone="loud")
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 120:  # noqa: PLR2004
+        return f"{seconds:.3g} s"
+    if seconds < 7200:  # noqa: PLR2004
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One figure of several runs, side by side."""
+
+    label: str
+    cells: tuple[Figure | None, ...]
+
+
+def side_by_side(runs: Sequence[ReportRun]) -> list[FigureRow]:
+    """The headlines of runs as rows; None where a run has no such figure."""
+    columns = [{figure.key: figure for figure in headline(run)} for run in runs]
+    labels: dict[str, str] = {}
+    for column in columns:
+        for figure in column.values():
+            label = figure.label
+            if figure.key.startswith("accuracy/"):  # subsets of one task differ by run
+                label = f"Accuracy, {figure.key.partition('/')[2]}"
+            labels.setdefault(figure.key, label)
+    order = ("accuracy", "cost", "tokens_per_s", "latency", "truncated", "errors")
+    keys = sorted(labels, key=lambda key: order.index(key.partition("/")[0]))
+    return [FigureRow(labels[key], tuple(c.get(key) for c in columns)) for key in keys]

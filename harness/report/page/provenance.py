@@ -1,0 +1,79 @@
+"""Where the figures of a page come from: what ran, on what, under which protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.models import origin
+from harness.report.page.runs import ReportRun
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the table: what each run says."""
+
+    label: str
+    values: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether the runs say different things."""
+        return len(set(self.values)) > 1
+
+
+def provenance(runs: Sequence[ReportRun]) -> list[Fact]:
+    """The facts that a reader needs to make the runs again."""
+    columns = [_facts(run) for run in runs]
+    labels = list(dict.fromkeys(label for column in columns for label in column))
+    return [Fact(label, tuple(column.get(label, "-") for column in columns)) for label in labels]
+
+
+def _facts(run: ReportRun) -> dict[str, str]:
+    manifest, source = run.result.manifest, run.result.manifest.provenance
+    protocol = manifest.config.protocol
+    facts = {
+        "run": run.run_id,
+        "status": manifest.status,
+        "started": f"{manifest.started_at:%Y-%m-%d %H:%M} UTC",
+        "model": manifest.model.name,
+        "weights": origin(manifest.config.model),
+        "weights sha256": _known(manifest.model.sha256),
+        **_engine(run),
+        "processor": f"{source.cpu}, {source.cpu_count} cores, {source.memory_bytes / 1e9:.0f} GB",
+        "GPU": "; ".join(f"{g.name}, driver {g.driver}" for g in source.gpus) or "none",
+        "protocol": f"{protocol.name}: temperature {protocol.temperature:g}, top_p "
+        f"{protocol.top_p:g}, {protocol.max_new_tokens:,} new tokens, "
+        f"{protocol.samples_per_problem} per problem",
+        "seed": str(manifest.config.seed),
+        "chat template sha256": _known(manifest.template_sha256),
+    }
+    for task in manifest.tasks:
+        name = task.name
+        facts[f"{name}, selection"] = f"{task.selection} ({task.origin}), version {task.version}"
+        facts[f"{name}, scorer"] = task.scorer
+        facts[f"{name}, problems sha256"] = task.problems_sha256
+        facts[f"{name}, fingerprint"] = manifest.protocol_fingerprints.get(name, "unknown")
+    prices = [getattr(run.result.pricing, basis) for basis in run.result.pricing.bases()]
+    facts["prices"] = "; ".join(price.citation() for price in prices) or "none"
+    facts["energy"] = manifest.energy.source
+    commit = _known(source.git_commit) + (" with uncommitted changes" if source.git_dirty else "")
+    facts["harness"] = f"{source.harness_version}, commit {commit}"
+    facts["python"] = source.python
+    facts["platform"] = source.platform
+    facts["packages"] = ", ".join(f"{name} {version}" for name, version in source.packages.items())
+    return facts
+
+
+def _engine(run: ReportRun) -> dict[str, str]:
+    engine = run.result.manifest.engine
+    if engine is None:
+        return {"engine": "none on record"}
+    return {
+        "engine": f"{engine.name} {engine.version}",
+        "device": f"{engine.device_count} x {engine.device_name} ({engine.device})",
+        "dtype": engine.dtype,
+        "sessions": str(len(run.result.manifest.sessions)),
+    }
+
+
+def _known(value: str | None) -> str:
+    return "unknown" if value is None else value

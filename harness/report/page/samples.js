@@ -1,0 +1,92 @@
+// The samples: an index that is unpacked at once, and chunks of texts that are when looked at.
+"use strict";
+const Samples = { index: null, kept: new Map(), waiting: new Map() };
+Samples.MOST_KEPT = 12; // chunks of about 1 MB
+
+Samples.open = async () => {
+  const index = JSON.parse(await Page.inflate(document.getElementById("index").textContent));
+  for (const run of index.runs) {
+    run.rows = run.problem.length;
+    run.at = new Map(run.problem.map((problem, row) => [`${problem}#${run.sample[row]}`, row]));
+    run.hay = new Array(run.rows);
+  }
+  for (const problem of index.problems) {
+    problem.hay = [problem.id, problem.question, problem.gold, problem.subject].join("\n").toLowerCase();
+  }
+  Samples.index = index;
+};
+
+Samples.beside = (run, row, other) => other.at.get(`${run.problem[row]}#${run.sample[row]}`);
+
+// --- texts ---------------------------------------------------------------------------------
+
+Samples.chunk = async (number) => {
+  const known = Samples.kept.get(number);
+  Samples.kept.delete(number);
+  const chunk = known ?? Samples.load(number);
+  Samples.kept.set(number, chunk); // now the latest used
+  if (Samples.kept.size > Samples.MOST_KEPT) Samples.kept.delete(Samples.kept.keys().next().value);
+  try {
+    return await chunk;
+  } catch (error) {
+    Samples.kept.delete(number);
+    throw error;
+  }
+};
+
+Samples.load = async (number) => {
+  const inPage = document.getElementById(`chunk-${number}`);
+  const packed = inPage ? inPage.textContent : await Samples.fromBeside(number);
+  return JSON.parse(await Page.inflate(packed));
+};
+
+// A page from a disk may not fetch a file, but may run one: the file calls Samples.arrived.
+Samples.fromBeside = (number) => new Promise((resolve, reject) => {
+  const name = `report_files/${String(number).padStart(4, "0")}.js`;
+  const script = document.createElement("script");
+  Samples.waiting.set(number, resolve);
+  script.onerror = () => reject(new Error(`${name} is missing: it belongs beside this page`));
+  script.onload = () => script.remove();
+  script.src = name;
+  document.head.append(script);
+});
+
+Samples.arrived = (number, packed) => {
+  Samples.waiting.get(number)?.(packed);
+  Samples.waiting.delete(number);
+};
+
+Samples.texts = async (run, row) => {
+  if (run.chunk[row] === null) return null;
+  return (await Samples.chunk(run.chunk[row]))[run.place[row]];
+};
+
+// --- search --------------------------------------------------------------------------------
+
+Samples.matches = (run, row, term) => {
+  run.hay[row] ??= [run.extracted[row], run.end[row], run.detail[row]].join("\n").toLowerCase();
+  return run.hay[row].includes(term) || Samples.index.problems[run.problem[row]].hay.includes(term);
+};
+
+// Rows of a run whose whole text holds the term. Asks after each chunk whether to go on.
+Samples.search = async (run, term, goOn) => {
+  const rows = new Map();
+  run.chunk.forEach((chunk, row) => {
+    if (chunk === null) return;
+    if (!rows.has(chunk)) rows.set(chunk, []);
+    rows.get(chunk).push(row);
+  });
+  const found = new Set();
+  let done = 0;
+  for (const [number, members] of [...rows].sort(([one], [other]) => one - other)) {
+    // Not by Samples.chunk: a search through all would put out what is being read.
+    const texts = await (Samples.kept.get(number) ?? Samples.load(number));
+    for (const row of members) {
+      const { r, a, x, d } = texts[run.place[row]];
+      if ([r, a, x, d].some((text) => text && text.toLowerCase().includes(term))) found.add(row);
+    }
+    done += 1;
+    if (!goOn(done / rows.size)) return null;
+  }
+  return found;
+};
