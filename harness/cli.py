@@ -118,6 +118,11 @@ def _run(arguments: list[str]) -> int:
     # other where the machine is shared: asleep they lose little alone and win twofold in company.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+    if arguments == ["--composed"]:  # by another process of the harness, on stdin
+        from harness.commands.job import job
+
+        return job()
+
     from harness.compose import compose_and_run
 
     return compose_and_run(_checked_options(arguments))

@@ -246,25 +246,34 @@ def find_run(name: str, results_dir: Path) -> Run:
     raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {where}){hint}")
 
 
-class Unfinished(NamedTuple):
-    """A run that can be continued."""
+class Found(NamedTuple):
+    """A run and what it is."""
 
     run: Run
     manifest: RunManifest
 
 
-def unfinished_runs(results_dir: Path) -> list[Unfinished]:
+def unfinished_runs(results_dir: Path) -> list[Found]:
     """Those that are not complete and that nobody writes, the newest first."""
-    found = []
+    return [
+        found
+        for found in _all_runs(results_dir)
+        if found.manifest.status != "complete" and not found.run.is_being_written()
+    ]
+
+
+def complete_runs(results_dir: Path) -> list[Found]:
+    """Those that are complete, the newest first."""
+    return [found for found in _all_runs(results_dir) if found.manifest.status == "complete"]
+
+
+def _all_runs(results_dir: Path) -> Iterator[Found]:
     for file in sorted(runs_dir(results_dir).glob("*/manifest.json"), reverse=True):
         run = Run(file.parent)
         try:
-            manifest = run.read_manifest()
+            yield Found(run, run.read_manifest())
         except StoreError:
             continue  # another version's, or damaged: not ours to continue
-        if manifest.status != "complete" and not run.is_being_written():
-            found.append(Unfinished(run, manifest))
-    return found
 
 
 def read_result(folder: Path) -> RunResult:

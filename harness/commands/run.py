@@ -2,13 +2,17 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
+from harness.canary import Canary, is_wanted, refuse_faults
 from harness.commands.setup import (
     Setup,
+    find_finished_shard,
     find_unfinished,
     questions_of,
     reopen,
@@ -20,8 +24,8 @@ from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine, resolve_auto
-from harness.errors import Interrupted, StoreError
-from harness.manifest import RunManifest, Session, dump_json
+from harness.errors import CanaryError, Interrupted, StoreError
+from harness.manifest import CanaryReport, RunManifest, RunResult, Session, dump_json
 from harness.models import ResolvedModel, resolve
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.progress import RunProgress
@@ -30,27 +34,43 @@ from harness.provenance import collect
 from harness.records import EngineInfo
 from harness.report.summary import headline, print_summary
 from harness.result import build_result, choose_pricing, exit_status, scoring_workers, usd_per_s
+from harness.shards import of_shard
 from harness.store import Run, find_run
+from harness.tasks import load_spec
 
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, *, is_bare_resume: bool = False) -> int:
+def run(
+    config: RunConfig,
+    *,
+    is_bare_resume: bool = False,
+    began: Callable[[Path], None] = lambda _: None,
+) -> int:
     """Runs or continues a benchmark.
 
     Args:
         config: The composed configuration.
         is_bare_resume: Nothing but ``resume=…`` was asked for, so the recorded configuration
             holds; otherwise it must agree with ``config``.
+        began: Is told the run's folder.
 
     Returns:
         0, or 4 when there were more errors or truncation than allowed.
     """
+    if config.shards > 1 and config.shard is None and config.resume in {None, "auto"}:
+        from harness.commands.workers import run_workers
+
+        return run_workers(config, began)
     results_dir = results_dir_of(config)
     engine, why = resolve_auto(config.engine)
     if isinstance(engine, ReplayConfig):
         engine = engine.model_copy(update={"run": str(find_run(engine.run, results_dir).folder)})
     config = config.model_copy(update={"engine": engine})
+    if (finished := find_finished_shard(config, results_dir)) is not None:
+        log.info("shard %s is done already: run %s", config.shard_name, finished.folder)
+        began(finished.folder)
+        return 0
     with ExitStack() as stack:
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
         if found is None:
@@ -59,6 +79,7 @@ def run(config: RunConfig, *, is_bare_resume: bool = False) -> int:
         else:
             setup = reopen(found, stack)
         log.info("run %s", setup.run.folder)
+        began(setup.run.folder)
         try:
             return _complete(setup)
         except (Exception, Interrupted) as error:
@@ -76,6 +97,8 @@ def _complete(setup: Setup) -> int:
         config.protocol.samples_per_problem,
         config.seed,
     )
+    mine = of_shard((request.request_id for request in requests), config)
+    requests = [request for request in requests if request.request_id in mine]
     done, clock_start_s = _recorded(run)
     missing = [request for request in requests if request.request_id not in done]
     if done:
@@ -85,15 +108,15 @@ def _complete(setup: Setup) -> int:
     questions = questions_of(setup.problems, setup.prompts, setup.scorers)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
-    sessions = list(manifest.sessions)
+    life = _Life(list(manifest.sessions), manifest.canary)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
-            open_engine = partial(_opened, setup, run_clock(clock_start_s), sessions, progress)
+            open_engine = partial(_opened, setup, run_clock(clock_start_s), life, progress)
             generate(run, missing, open_engine, scoring, progress)
         scoring.wait()
         score_missing(run, scoring)
-    manifest = manifest.model_copy(update={"sessions": tuple(sessions)})
+    manifest = life.onto(manifest)
     if setup.regrade:
         run.keep_new_verdicts()
         manifest = with_scorers(manifest, setup.scorers)
@@ -108,14 +131,44 @@ def finish(run: Run, manifest: RunManifest) -> int:
     complete = manifest.model_copy(
         update={"status": "complete", "finished_at": finished_at, "error": None}
     )
+    if complete.config.shard is not None:
+        return _finish_shard(run, complete)
+    return show_result(write_result(run, complete), run.folder)
+
+
+def write_result(run: Run, complete: RunManifest) -> RunResult:
+    """Writes what comes of a run that is complete: the result first, then that it is complete."""
     result = build_result(run, complete)
     run.write_result(result)
     run.write_manifest(complete)
+    return result
+
+
+def show_result(result: RunResult, folder: Path) -> int:
+    """Prints what came of a run; returns 0, or 4 with more errors or truncation than allowed."""
     status, reasons = exit_status(result)
-    print_summary(result, run.folder, reasons)
+    print_summary(result, folder, reasons)
     if not sys.stdout.isatty():  # stdout's last line is for programs
-        print(dump_json(headline(result, run.folder)))  # noqa: T201
+        print(dump_json(headline(result, folder)))  # noqa: T201
     return status
+
+
+def _finish_shard(run: Run, complete: RunManifest) -> int:
+    """A part of a run has no result: no number of it could be defended."""
+    run.write_manifest(complete)
+    config = complete.config
+    asked = sum(task.problems for task in complete.tasks) * config.protocol.samples_per_problem
+    mine = len(run.read_verdicts())
+    log.info(
+        "shard %s is done: %d of %d requests; harness merge joins them",
+        config.shard_name,
+        mine,
+        asked,
+    )
+    if not sys.stdout.isatty():
+        facts = {"run_id": run.run_id, "path": str(run.folder), "shard": config.shard}
+        print(dump_json({**facts, "shards": config.shards, "requests": mine}))  # noqa: T201
+    return 0
 
 
 def _recorded(run: Run) -> tuple[set[str], float]:
@@ -127,15 +180,25 @@ def _recorded(run: Run) -> tuple[set[str], float]:
     return done, last_s
 
 
+@dataclass
+class _Life:
+    """What a run's manifest learns while it is generated."""
+
+    sessions: list[Session]
+    canary: CanaryReport | None
+
+    def onto(self, manifest: RunManifest) -> RunManifest:
+        """The manifest with it."""
+        return manifest.model_copy(update={"sessions": tuple(self.sessions), "canary": self.canary})
+
+
 @contextmanager
-def _opened(
-    setup: Setup, clock: Clock, sessions: list[Session], progress: RunProgress
-) -> Iterator[Engine]:
+def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> Iterator[Engine]:
     """The engine, with its session on record before it generates."""
-    config = setup.manifest.config
+    config, sessions = setup.manifest.config, life.sessions
     if isinstance(config.engine, ReplayConfig):
         with _replaying(config, setup.manifest.model, sessions) as replay:
-            _write_sessions(setup, sessions)
+            _write_life(setup, life)
             yield replay
         return
     started_at = datetime.now(UTC)
@@ -143,10 +206,13 @@ def _opened(
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
     codec = Codec.load(model)
+    canary = _canary(setup, life, codec)
     engine = build_engine(
         config.engine, model, codec, clock, config.protocol.context_tokens, setup.run.folder
     )
     with engine:
+        if canary is not None:
+            _send_canary(canary, engine, setup, life)
         # Loading took time in which nothing was generated; the session starts after it.
         opened = Session(
             started_at=started_at,
@@ -157,7 +223,7 @@ def _opened(
         )
         _check_same_machine(setup, sessions, opened.engine)
         sessions.append(opened)
-        _write_sessions(setup, sessions)
+        _write_life(setup, life)
         pricing = choose_pricing(config.pricing, opened.engine)
         progress.generation_starts(usd_per_s(pricing, opened.engine))
         meter = EnergyMeter(opened.engine.device)
@@ -174,7 +240,28 @@ def _opened(
                     "energy_source": energy.source,
                 }
             )
-            _write_sessions(setup, sessions)
+            _write_life(setup, life)
+
+
+def _canary(setup: Setup, life: _Life, codec: Codec) -> Canary | None:
+    """The known problems of a long run that has not begun."""
+    config = setup.manifest.config
+    requests = len(setup.prompts) * config.protocol.samples_per_problem
+    if life.sessions or life.canary is not None or not is_wanted(config, requests):
+        return None
+    specs = [load_spec(task.name) for task in setup.manifest.tasks]
+    return Canary(config, specs, setup.scorers, codec)
+
+
+def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: _Life) -> None:
+    log.info("canary: a few known problems first (canary=false leaves them out)")
+    report = canary.fly(engine, setup.run.folder)
+    _write_life(setup, _Life(life.sessions, report))
+    for warning in report.warnings:
+        log.warning("canary: %s", warning)
+    refuse_faults(report)
+    life.canary = report
+    log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
 
 
 @contextmanager
@@ -221,9 +308,9 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
         log.warning("the engine's version changed from %s to %s", was.version, now.version)
 
 
-def _write_sessions(setup: Setup, sessions: list[Session]) -> None:
+def _write_life(setup: Setup, life: _Life) -> None:
     with suppress(StoreError):  # a full disk is reported by whoever loses something through it
-        setup.run.write_manifest(setup.manifest.model_copy(update={"sessions": tuple(sessions)}))
+        setup.run.write_manifest(life.onto(setup.manifest))
 
 
 def _record_end(setup: Setup, error: BaseException) -> None:
@@ -234,4 +321,6 @@ def _record_end(setup: Setup, error: BaseException) -> None:
             update={"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
         )
         setup.run.write_manifest(manifest)
+    if isinstance(error, CanaryError):
+        return  # going on would meet the same fault
     log.warning("everything up to here is kept; go on with: harness run resume=%s", setup.run.shown)

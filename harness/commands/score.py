@@ -11,6 +11,7 @@ from harness.pipeline import Scoring, score_missing
 from harness.progress import RunProgress
 from harness.records import Verdict
 from harness.result import scoring_workers
+from harness.shards import asked_ids
 from harness.store import Run, find_run
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,7 @@ def score(name: str, results_dir: Path) -> int:
         before = _old_verdicts(run)
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
         scorers = start_scorers(manifest.config, names, stack)
-        expected = sum(task.problems for task in manifest.tasks)
-        expected *= manifest.config.protocol.samples_per_problem
+        expected = len(asked_ids(run.read_prompts(), manifest.config))
         recorded = sum(1 for _ in run.read_completions())
         if recorded != expected:
             raise StoreError(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.canary import check_scorers, is_wanted
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
@@ -22,7 +23,7 @@ from harness.records import Problem, Prompt
 from harness.result import scoring_workers
 from harness.scorers.base import Scorer
 from harness.scorers.build import build_scorer
-from harness.store import Run, create_run, find_run, unfinished_runs
+from harness.store import Run, complete_runs, create_run, find_run, unfinished_runs
 from harness.tasks import ScorerName, Task, definition_sha256, load_task
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,9 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     check_disk(results_dir)
     tasks = [load_task(selection, config.data_path) for selection in config.selections]
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
+    problems_asked = sum(len(task.problems) for task in tasks)
+    if is_wanted(config, problems_asked * config.protocol.samples_per_problem):
+        check_scorers(tasks, scorers)
     model, prompts, template_sha256 = _prompts(config, tasks)
     run = create_run(results_dir, config.model.name, config.engine.kind)
     stack.enter_context(run)
@@ -141,6 +145,18 @@ def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: boo
             "new run"
         )
     return run
+
+
+def find_finished_shard(config: RunConfig, results_dir: Path) -> Run | None:
+    """With ``resume=auto``: this shard, if it is done and no run was merged from it yet."""
+    if config.shard is None or config.resume != "auto":
+        return None
+    done = complete_runs(results_dir)
+    merged = {run_id for _, manifest in done for run_id in manifest.merged_from}
+    for run, manifest in done:
+        if run.run_id not in merged and not differing_keys(config, manifest.config):
+            return run
+    return None
 
 
 def start_scorers(

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.errors import StoreError, TaskError
-from harness.manifest import RunResult, result_schema
+from harness.manifest import RunManifest, result_schema
 from harness.models import ModelConfig, origin
 from harness.paths import CONF_DIR
 from harness.result import outcome_of
+from harness.shards import asked_ids
 from harness.store import Run, find_run, read_result
 from harness.tasks import load_spec, planned_origin, task_names
 
@@ -94,11 +95,7 @@ def check_run(run: Run) -> str:
     problems, prompts = run.read_problems(), run.read_prompts()
     if problems.keys() != prompts.keys():
         raise StoreError(f"{run.folder}: problems.jsonl and prompts.jsonl are of other problems")
-    asked = {
-        f"{problem_id}#{sample}"
-        for problem_id in problems
-        for sample in range(manifest.config.protocol.samples_per_problem)
-    }
+    asked = asked_ids(problems, manifest.config)
     done = {completion.request_id for completion in run.read_completions()}
     graded = run.read_verdicts().keys()
     for what, ids in (("completions", done), ("verdicts", graded)):
@@ -111,18 +108,20 @@ def check_run(run: Run) -> str:
                     f"{run.folder}: complete, but {what}.jsonl lacks {len(missing)} of "
                     f"{len(asked)} requests, {missing[0]} among them"
                 )
-        result = read_result(run.folder)
-        if result.manifest != manifest:
-            raise StoreError(f"{run.folder}: result.json is of another manifest.json")
-        _check_outcomes(run, result)
+        if manifest.config.shard is None:
+            _check_result(run, manifest)
+    shard = "" if manifest.config.shard is None else f"shard {manifest.config.shard_name}, "
     return (
-        f"{manifest.status}, {len(problems)} problems, {len(done)} of {len(asked)} completions, "
-        f"{len(graded)} verdicts"
+        f"{shard}{manifest.status}, {len(problems)} problems, "
+        f"{len(done)} of {len(asked)} completions, {len(graded)} verdicts"
     )
 
 
-def _check_outcomes(run: Run, result: RunResult) -> None:
-    """Each outcome of the result is what verdict and completion say."""
+def _check_result(run: Run, manifest: RunManifest) -> None:
+    """The result is this run's, and each of its outcomes is what verdict and completion say."""
+    result = read_result(run.folder)
+    if result.manifest != manifest:
+        raise StoreError(f"{run.folder}: result.json is of another manifest.json")
     said = {outcome.request_id: outcome for outcome in result.outcomes}
     verdicts = run.read_verdicts()
     found = {

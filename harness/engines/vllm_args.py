@@ -45,6 +45,31 @@ def check_args(args: Mapping[str, Any]) -> None:
         raise ConfigError("; ".join(mistakes))
 
 
+def world_size(args: Mapping[str, Any]) -> int:
+    """Devices that vLLM takes: so many for one copy of the model, times the copies.
+
+    Raises:
+        ConfigError: One of the sizes is no whole number from 1.
+    """
+    return replica_size(args) * _size(args, "data_parallel_size")
+
+
+def replica_size(args: Mapping[str, Any]) -> int:
+    """Devices that one copy of the model lies on.
+
+    Raises:
+        ConfigError: One of the sizes is no whole number from 1.
+    """
+    return _size(args, "tensor_parallel_size") * _size(args, "pipeline_parallel_size")
+
+
+def _size(args: Mapping[str, Any], name: str) -> int:
+    value = args.get(name, 1)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
+    return value
+
+
 @cache
 def argument_names() -> frozenset[str]:
     """Every field of vLLM's ``AsyncEngineArgs``, read from its source: importing takes seconds."""

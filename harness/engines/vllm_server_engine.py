@@ -5,7 +5,6 @@ token ids and is sent token ids, so an answer is the in-process engine's.
 """
 
 import contextlib
-import math
 import os
 import re
 import tempfile
@@ -23,7 +22,7 @@ from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
-from harness.engines.vllm_args import check_args
+from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.models import ResolvedModel
@@ -156,7 +155,7 @@ class VllmServerEngine:
             version=self._loaded.version,
             device=self._loaded.device,
             device_name=hardware.cpu_name() if is_cpu else next(iter(names), "unknown"),
-            device_count=len(hardware.usable_cores()) if is_cpu else self._world_size,
+            device_count=len(hardware.usable_cores()) if is_cpu else world_size(self._config.args),
             dtype=self._loaded.dtype,
             model_path=self._source.path,
             weights_revision=self._source.revision,
@@ -166,6 +165,10 @@ class VllmServerEngine:
             peak_memory_source=source,
             serving=self._meter.stats(),
         )
+
+    def restart_counters(self) -> None:
+        """Counts from here on."""
+        self._meter = Meter(partial(self.server.get, "/metrics"))
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
@@ -178,11 +181,6 @@ class VllmServerEngine:
     @property
     def _concurrency(self) -> int:
         return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
-
-    @property
-    def _world_size(self) -> int:
-        names = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-        return math.prod(int(self._config.args.get(name) or 1) for name in names)
 
     def _arguments(self) -> list[str]:
         given: dict[str, Any] = {
