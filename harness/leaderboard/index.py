@@ -9,6 +9,7 @@ cache cannot be written the index is not kept.
 
 import logging
 import os
+import secrets
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
@@ -174,7 +175,7 @@ def _keep(connection: "DuckDBPyConnection", kept: Path) -> None:
     """Replaces the index as a whole."""
     import duckdb
 
-    scratch = kept.with_name(f".{kept.name}.{os.getpid()}.new")
+    scratch = kept.with_name(f".{kept.name}.{secrets.token_hex(4)}.new")
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         connection.table("rows").write_parquet(str(scratch), compression="zstd")

@@ -1,0 +1,102 @@
+"""The leaderboard's page in a real browser: sorted, filtered, alone, and no name is an order."""
+
+import shutil
+
+import pytest
+
+from harness.cli import main
+from tests.unit.leaderboard_results import write_result
+
+pytestmark = pytest.mark.browser
+
+EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("leaderboard")
+    results = folder / "results"
+    write_result(results, "run_a", 150, model="alpha", begun="2026-01-02T00:00:00Z")
+    write_result(results, "run_b", 90, model="beta", begun="2026-01-03T00:00:00Z")
+    write_result(results, "run_c", 20, model=EVIL, begun="2026-01-01T00:00:00Z")
+    write_result(results, "run_d", 60, model="alpha", limit_tokens=500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARNESS_CACHE_DIR", str(folder / "cache"))
+        file = folder / "page.html"
+        assert main(["leaderboard", "--results-dir", str(results), "--html", str(file)]) == 0
+    return file
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
+def page(browser, page_file, request):
+    """The page as it was opened; what it complained of or asked the network for fails the test."""
+    opened = browser.new_page(viewport={"width": request.param, "height": 900})
+    complaints, requests = [], []
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda asked: requests.append(asked.url))
+    opened.goto(page_file.as_uri())
+    yield opened
+    opened.close()
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
+
+
+def runs(page, number=0):
+    """The runs of a list as it stands, top down."""
+    rows = page.locator("section.list").nth(number).locator("tbody tr:visible td.run code")
+    return rows.all_inner_texts()
+
+
+def test_columns_sort_by_click_and_by_key(page):
+    assert runs(page) == ["run_a", "run_b", "run_c"]
+    table = page.locator("table").first
+    rank, begun = (table.get_by_role("columnheader", name=name) for name in ("rank", "begun"))
+    assert rank.get_attribute("aria-sort") == "ascending"
+    begun.get_by_role("button").click()
+    assert runs(page) == ["run_c", "run_a", "run_b"]
+    assert (begun.get_attribute("aria-sort"), rank.get_attribute("aria-sort")) == (
+        "ascending",
+        None,
+    )
+    page.keyboard.press("Enter")
+    assert runs(page) == ["run_b", "run_a", "run_c"]
+    assert begun.get_attribute("aria-sort") == "descending"
+    assert runs(page, 1) == ["run_d"]
+
+
+def test_the_filter_takes_all_words_and_hides_empty_lists(page):
+    box, count = page.get_by_role("searchbox"), page.locator("#count")
+    assert count.inner_text() == "4 of 4 rows"
+    box.fill("ALPHA vllm")
+    assert (runs(page), runs(page, 1)) == (["run_a"], ["run_d"])
+    assert count.inner_text() == "2 of 4 rows"
+    box.fill("beta")
+    assert runs(page) == ["run_b"]
+    assert not page.locator("section.list").nth(1).is_visible()
+    box.fill("no such thing")
+    assert count.inner_text() == "0 of 4 rows"
+    box.fill("")
+    assert len(runs(page)) == 3
+
+
+def test_markup_in_a_name_stays_text(page):
+    assert page.title() == "Leaderboard"
+    assert page.locator("td.run strong", has_text="onerror").inner_text() == EVIL
+    assert page.locator("main img, main script").count() == 0
+
+
+def test_the_page_itself_never_scrolls_sideways(page):
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
