@@ -38,7 +38,8 @@ function __harness_completion
     set -l words (commandline -po)
     $words[1] completion words "+"(commandline -cp | string collect) 2>/dev/null | string trim -r
 end
-complete -c harness -a '(__harness_completion)'
+complete -c harness -f -a '(__harness_completion)'
+complete -c harness -F -n '__fish_seen_subcommand_from compare grade claims report leaderboard'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 
