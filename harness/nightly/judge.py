@@ -1,0 +1,160 @@
+"""Is tonight worse than before? Rules that miss little and do not cry wolf."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from harness.comparison import Options, Side, compare_sides, read_side
+from harness.errors import UserError
+from harness.nightly import record
+from harness.nightly.record import Finding, Night, NightFigure
+
+ALPHA = 0.01
+"""Of the paired test of one night against one run: one false alarm in a hundred nights at most."""
+SPREADS = 4.0
+"""How many robust standard deviations beyond the median still are ordinary."""
+FEWEST = 3
+"""Nights that make a median; with fewer nothing is said."""
+_PERCENT = 100.0
+# The median absolute deviation of a normal distribution times this is its standard deviation.
+_MAD_TO_SD = 1.4826
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What counts as worse; points are percentage points."""
+
+    nights: int = 7
+    margin_points: float = 2.0
+    tolerance_percent: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuses what is no rule.
+
+        Raises:
+            UserError: Names the argument.
+        """
+        if self.nights < FEWEST:
+            raise UserError(f"--nights {self.nights}: at least {FEWEST}; fewer make no median")
+        for name, value in (
+            ("--margin", self.margin_points),
+            ("--speed-tolerance", self.tolerance_percent),
+        ):
+            if not 0 <= value < _PERCENT:
+                unit = "percentage points" if name == "--margin" else "percent"
+                raise UserError(f"{name} {value:g}: {unit} from 0 to below 100")
+
+
+def judge(
+    tonight: Night, result_file: Path, before: Sequence[Night], rules: Rules, results_dir: Path
+) -> list[Finding]:
+    """Compares tonight with the last nights of its series.
+
+    Accuracy is compared problem by problem with the middle one of those nights, everything else
+    with their median.
+
+    Args:
+        tonight: The night, with its figures.
+        result_file: Its ``result.json``.
+        before: The last nights of the series, the oldest first.
+        rules: What counts as worse.
+        results_dir: Where the runs of those nights are.
+    """
+    nights = before[-rules.nights :]
+    if len(nights) < FEWEST:
+        return []
+    found = []
+    middle = _middle(nights, results_dir)
+    if middle is not None:
+        night, file = middle
+        label = f"middle night {night.night}"
+        found += paired(read_side(str(file), results_dir), label, result_file, rules)
+    for figure in tonight.figures:
+        if (finding := _against_median(figure, nights, rules)) is not None:
+            found.append(finding)
+    return found
+
+
+# --- accuracy: problem by problem -------------------------------------------------------------
+
+
+def paired(reference: Side, label: str, result_file: Path, rules: Rules) -> list[Finding]:
+    """Accuracy of each task against another run's, by the paired test of ``comparison``.
+
+    Raises:
+        NotComparableError: The protocols differ.
+    """
+    tonight = read_side(str(result_file), result_file.parent)
+    comparison = compare_sides(reference, [tonight], Options(margin_points=rules.margin_points))
+    found = []
+    for task in comparison.candidates[0].tasks:
+        was, now = task.baseline_score.value, task.candidate_score.value
+        if was is None or now is None:
+            continue
+        p = task.test.p_worse_holm
+        found.append(
+            Finding(
+                figure=f"{task.task}/{record.ACCURACY}",
+                against=label,
+                value=now,
+                reference=was,
+                limit=None,
+                p=p,
+                is_regression=p is not None and p < ALPHA,
+            )
+        )
+    return found
+
+
+def _middle(nights: Sequence[Night], results_dir: Path) -> tuple[Night, Path] | None:
+    """The night whose accuracy is the median of those whose result is still there.
+
+    A real night, because a test by problems needs one; not the last, nor the best, which would be
+    lucky more often than not.
+    """
+    known = [
+        (night, file)
+        for night in nights
+        if night.run_id and (file := results_dir / "runs" / night.run_id / "result.json").is_file()
+    ]
+    if not known:
+        return None
+    known.sort(key=lambda each: _mean_accuracy(each[0]))
+    return known[(len(known) - 1) // 2]
+
+
+def _mean_accuracy(night: Night) -> float:
+    values = [f.value for f in night.figures if f.metric == record.ACCURACY and f.value is not None]
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+# --- everything else: against the median ------------------------------------------------------
+
+
+def _against_median(figure: NightFigure, nights: Sequence[Night], rules: Rules) -> Finding | None:
+    """Worse means beyond the tolerance and beyond what nights differ by anyway."""
+    values = [value for night in nights if (value := night.value(figure.key)) is not None]
+    if figure.value is None or len(values) < FEWEST or figure.metric == record.ACCURACY:
+        return None
+    centre = median(values)
+    spread = _MAD_TO_SD * median(abs(value - centre) for value in values)
+    if figure.metric in {record.TRUNCATED, record.ERRORS}:
+        tolerance = rules.margin_points / _PERCENT
+        # Shares of few answers vary by chance even where the last nights happened to agree.
+        spread = max(spread, math.sqrt(centre * (1 - centre) / figure.n) if figure.n else 0.0)
+    else:
+        tolerance = rules.tolerance_percent / _PERCENT * centre
+    allowed = max(tolerance, SPREADS * spread)
+    is_loss = figure.metric == record.SPEED
+    limit = centre - allowed if is_loss else centre + allowed
+    return Finding(
+        figure=figure.key,
+        against=f"median of {len(values)} nights",
+        value=figure.value,
+        reference=centre,
+        limit=limit,
+        p=None,
+        is_regression=figure.value < limit if is_loss else figure.value > limit,
+    )
