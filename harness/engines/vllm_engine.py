@@ -160,6 +160,10 @@ class VllmEngine:
             serving=self._meter.stats(),
         )
 
+    def restart_counters(self) -> None:
+        """Counts from here on."""
+        self._meter = Meter(_own_metrics)
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
@@ -200,6 +204,7 @@ class VllmEngine:
 
     async def _start(self) -> Any:
         from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         given = {
@@ -216,7 +221,10 @@ class VllmEngine:
                 trust_remote_code=self._source.trust_remote_code,
                 generation_config="vllm",  # reads no generation_config.json
                 **given,
-            )
+            ),
+            # The batch sizes of offline work: by default this class takes those of no known use,
+            # 128 requests at once where LLM takes 256, or 1,024 on a large GPU.
+            usage_context=UsageContext.LLM_CLASS,
         )
 
     async def _begin(
