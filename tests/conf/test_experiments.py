@@ -90,7 +90,11 @@ def pretend(folder, number: int, config: RunConfig) -> str:
 
 
 def test_every_experiment_is_known_here():
-    assert {file.stem for file in (CONF_DIR / "experiment").glob("*.yaml")} == {*JOBS, "demo"}
+    assert {file.stem for file in (CONF_DIR / "experiment").glob("*.yaml")} == {
+        *JOBS,
+        "demo",
+        "nightly",
+    }
 
 
 @pytest.mark.parametrize("experiment", JOBS)
