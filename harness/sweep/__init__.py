@@ -1,0 +1,7 @@
+"""One command, many runs: a process for each, on this machine or by a launcher, and the table."""
+
+from harness.sweep.jobs import Jobs
+from harness.sweep.launchers import launcher_of, sweep_folder, with_launcher
+from harness.sweep.words import words
+
+__all__ = ["Jobs", "launcher_of", "sweep_folder", "with_launcher", "words"]

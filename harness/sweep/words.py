@@ -1,0 +1,54 @@
+"""Hydra's configurations without Hydra, and its mistakes in our words."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from harness.config import did_you_mean
+from harness.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Hydra has no class of its own for this mistake.
+_AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'\s+1\.", re.DOTALL)
+
+
+def plain(composed: "DictConfig") -> Any:
+    """The configuration without OmegaConf.
+
+    Raises:
+        ConfigError: A value is missing or refers to nothing.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(words(error)) from error
+
+
+def words(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in our words: the key, and what would be right."""
+    from hydra.errors import MissingConfigException, OverrideParseException
+
+    cause = error.__cause__ or error
+    key = getattr(cause, "full_key", None) or getattr(error, "full_key", None)
+    match error:
+        case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
+            group, _, choice = missing.rpartition("/")
+            near = ", ".join(sorted(options))
+            return f"{group}={choice}: no such choice; there are {near}"
+        case OverrideParseException(override=override):
+            return f"'{override}' cannot be read as KEY=VALUE; quote brackets and spaces"
+        case _ if ambiguous := _AMBIGUOUS.search(str(error)):
+            return (
+                f"{ambiguous[1]}: a sweep over several values needs -m; "
+                "quote a value that has commas"
+            )
+        case _ if type(cause).__name__ == "MissingMandatoryValue":
+            return f"{key}: must be given, as {key}=VALUE"
+        case _ if key and "is not in struct" in str(cause):
+            return f"{key}: no such key{did_you_mean(str(key).split('.'))}"
+        case _:
+            return " ".join(str(error).split())
