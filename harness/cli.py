@@ -17,7 +17,7 @@ from harness.errors import HarnessError, Interrupted, UserError
 from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
 
-GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite")
+GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite", "tracker")
 RUN_HELP = """\
 usage: harness run [--dry-run] [--cfg job] [-m] [KEY=VALUE ...]
 

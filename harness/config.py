@@ -104,6 +104,34 @@ class PurposeConfig(Record):
         return self
 
 
+class NoTracker(Record):
+    """Results go nowhere but into the run's folder."""
+
+    kind: Literal["none"] = "none"
+
+
+class MlflowTracker(Record):
+    """Results go to MLflow too."""
+
+    kind: Literal["mlflow"]
+    uri: str | None = None
+    """Of its store; null: ``MLFLOW_TRACKING_URI``, else ``mlruns/`` in the results folder."""
+    experiment: Annotated[str, Field(min_length=1)] = "gegenprobe"
+
+
+class WandbTracker(Record):
+    """Results go to Weights & Biases too."""
+
+    kind: Literal["wandb"]
+    mode: Literal["offline", "online"] = "offline"
+    """offline writes files in the run's folder and asks no network."""
+    project: Annotated[str, Field(min_length=1)] = "gegenprobe"
+    entity: str | None = None
+
+
+TrackerConfig = Annotated[NoTracker | MlflowTracker | WandbTracker, Field(discriminator="kind")]
+
+
 class RunConfig(Record):
     """Everything that decides what a run does."""
 
@@ -128,6 +156,7 @@ class RunConfig(Record):
     """Known problems before the run; auto: when it has more than 100 requests."""
     offline: bool = False
     """Nothing may be fetched; what is missing is listed."""
+    tracker: TrackerConfig = NoTracker()
     results_dir: str | None
     data_dir: str | None
     resume: str | None
@@ -242,7 +271,7 @@ class RunConfig(Record):
 
 # What may differ between a run and its continuation.
 NOT_IN_IDENTITY = frozenset(
-    {"canary", "data_dir", "offline", "purpose", "requires", "results_dir", "resume"}
+    {"canary", "data_dir", "offline", "purpose", "requires", "results_dir", "resume", "tracker"}
 )
 
 
@@ -292,7 +321,7 @@ def _describe(error: ValidationError) -> str:
         # A union's branch ("hub", "vllm") is in the location, but no key of the file.
         kind = problem.get("ctx", {}).get("discriminator")
         place = [str(part) for part in problem["loc"]]
-        if len(place) > 1 and place[0] in {"model", "engine"} and not kind:
+        if len(place) > 1 and place[0] in {"model", "engine", "tracker"} and not kind:
             del place[1]
         key = ".".join(place)
         text = problem["msg"].removeprefix("Value error, ")
