@@ -171,7 +171,7 @@ class Job:
             return report.model_copy(
                 update={"status": JobReport().status, "error": f"ended by {name}{why}"}
             )
-        if code and report.error is None and report.status != code:
+        if code and report.error is None and (report.status, code) != (4, 4):
             return report.model_copy(update={"status": code, "error": f"exit status {code}"})
         return report
 

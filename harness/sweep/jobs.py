@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Overrides that say where and what to continue, not what to run.
-_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=")
+_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=", "offline=")
 
 
 class Jobs:
@@ -61,7 +61,7 @@ class Jobs:
         overrides = [str(override) for override in hydra_config.overrides.task]
         is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
         if hydra_config.mode == RunMode.MULTIRUN:
-            self._sweep(composed, hydra_config.job.num + 1, " ".join(overrides), is_bare=is_bare)
+            self._sweep(composed, hydra_config.job.num + 1, overrides, is_bare=is_bare)
             return
         try:
             config = load_run_config(plain(composed))
@@ -73,13 +73,15 @@ class Jobs:
         except (Exception, Interrupted) as error:  # noqa: BLE001 - raised when Hydra is done
             self._failure = error
 
-    def _sweep(self, composed: "DictConfig", number: int, name: str, *, is_bare: bool) -> None:
-        job = SweptJob(number=number, overrides=name)
+    def _sweep(
+        self, composed: "DictConfig", number: int, overrides: list[str], *, is_bare: bool
+    ) -> None:
+        job = SweptJob(number=number, overrides=tuple(overrides))
         claim = self._claim(composed, job)
         if claim is None:
             return  # an override took the place of what an experiment sweeps over
         file, is_again = claim
-        self._say(f"job {number}: {name}")
+        self._say(f"job {number}: {' '.join(overrides)}")
         try:
             config = load_run_config(plain(composed))
             if is_again and config.resume is None:

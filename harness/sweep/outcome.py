@@ -27,7 +27,7 @@ class SweptJob(Record):
 
     number: int
     """From 1, in the order in which Hydra made them."""
-    overrides: str
+    overrides: tuple[str, ...]
     report: JobReport | None = None
     """None until it has ended."""
 
@@ -64,7 +64,7 @@ def conclude(jobs: Sequence[SweptJob]) -> int:
             log.error("all %d jobs ended with exit status %d", len(jobs), highest)
         else:
             for job in jobs:
-                log.error("exit status %d: %s", job.status, job.overrides)
+                log.error("exit status %d: %s", job.status, " ".join(job.overrides))
     return highest
 
 
@@ -75,17 +75,24 @@ def _print_table(jobs: Sequence[SweptJob]) -> None:
     table.add_column("exit", justify="right")
     table.add_column("accuracy", overflow="fold")
     table.add_column("run", overflow="fold")
+    # What all have in common tells none of them apart.
+    common = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs[1:]))
+    if len(jobs) == 1:
+        common = set()
     for job in jobs:
-        run = "none" if job.folder is None else safe(Run(job.folder).shown)
+        run = "none" if job.folder is None else safe(job.folder.name)
+        own = " ".join(each for each in job.overrides if each not in common)
         status = "unknown" if job.report is None else str(job.status)
         shown = f"[bold red]{status}[/bold red]" if job.status else status
-        table.add_row(str(job.number), safe(job.overrides), shown, _accuracy(job), run)
+        table.add_row(str(job.number), safe(own), shown, _accuracy(job), run)
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        console.width = 2 * WIDTH_WITHOUT_TERMINAL  # a file has no width; folders are long
+        console.width = WIDTH_WITHOUT_TERMINAL
     sys.stdout.flush()
     console.print()
     console.print(table)
+    for place in sorted({str(job.folder.parent) for job in jobs if job.folder is not None}):
+        console.print(f"runs in {safe(place)}", soft_wrap=True)
 
 
 def _accuracy(job: SweptJob) -> str:
