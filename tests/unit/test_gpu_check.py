@@ -1,0 +1,213 @@
+"""The check of a GPU machine: it refuses others, goes on after a failure, and invents nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "gpu-check"
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MACHINE = {
+    "git_commit": "0123456789",
+    "git_dirty": False,
+    "python": "3.11.7",
+    "packages": {"torch": "2.13.0", "transformers": "5.19.0", "vllm": "0.32.0"},
+    "gpus": [{"name": "NVIDIA H200", "memory_bytes": 150_754_820_096, "driver": "580.1"}],
+}
+OVERHEAD = {
+    "target": 0.97,
+    "engines": {"harness": {"device": "cuda"}},
+    "median": {
+        "raw": {"tokens_per_s": 10_000.0},
+        "harness": {"tokens_per_s": 9_800.0},
+        "ratio": 0.98,
+    },
+}
+TESTS = {"passed": 30, "failed": 0, "skipped": 2}
+
+
+@pytest.fixture(scope="module")
+def check() -> ModuleType:
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # nothing is left beside the script
+    loader = SourceFileLoader("gpu_check", str(SCRIPT))
+    module = module_from_spec(spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    sys.dont_write_bytecode = before
+    return module
+
+
+def a_run(engine: str, joules: float | None) -> dict:
+    """The result of a real run, as it would be with a counter."""
+    file = ROOT / "results" / "baselines" / f"smollm2_135m_standard_{engine}.json"
+    result = json.loads(file.read_text(encoding="utf-8"))
+    session = result["manifest"]["sessions"][-1]
+    session["energy_joules"] = joules
+    session["energy_source"] = "none: no NVML" if joules is None else "NVML, 1 GPU"
+    return result
+
+
+def done(*names: str) -> list[dict]:
+    return [{"name": name, "status": "done", "seconds": 1.0, "reason": None} for name in names]
+
+
+def a_report(check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.98) -> dict:
+    given = {
+        "machine": MACHINE,
+        "tests": TESTS,
+        "run transformers": a_run("transformers", joules),
+        "run vllm": a_run("vllm", joules),
+        "overhead transformers": OVERHEAD,
+        "overhead vllm": {**OVERHEAD, "median": {**OVERHEAD["median"], "ratio": ratio}},
+    }
+    return check.build_report(given, done("machine", "tests"), now=NOW)
+
+
+def test_without_a_gpu_it_refuses_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'no devices were found'\nexit 6\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    for path in (str(tmp_path), "/nonexistent"):
+        found = subprocess.run(
+            [sys.executable, str(SCRIPT), "--output", str(tmp_path / "out")],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PATH": path},
+        )
+        assert (found.returncode, found.stdout) == (3, "")
+        assert found.stderr == (
+            "gpu-check: no NVIDIA GPU answers here (nvidia-smi -L); nothing was checked "
+            "or written\n"
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_holds_what_the_stages_measured(check: ModuleType) -> None:
+    report = a_report(check)
+    vllm = report["engines"]["vllm"]
+    run = a_run("vllm", 5551.5)
+    tokens = 55_515.0
+    assert vllm["output_tokens"] == tokens
+    assert vllm["joules_per_output_token"] == 5551.5 / tokens
+    assert vllm["energy_source"] == "NVML, 1 GPU"
+    (rate,) = [e["value"] for e in run["estimates"] if e["metric"] == "output_tokens_per_s"]
+    assert vllm["output_tokens_per_s"] == rate
+    assert vllm["peak_memory_bytes"] == 4_263_038_976
+    assert (vllm["overhead_ratio"], vllm["overhead_target"]) == (0.98, 0.97)
+    assert report["gpus"][0]["driver"] == "580.1"
+    assert report["not_measured"] == {}
+    assert check.exit_status(report) == 0
+    assert check.file_name(report) == "gpu_nvidia_h200_2026-11-22"
+    text = check.markdown(report)
+    assert "| overhead_ratio | 0.98 | 0.98 |" in text
+    assert "- NVIDIA H200, 150.8 GB, driver 580.1" in text
+    assert "not measured" not in text.lower()
+
+
+def test_a_number_that_was_not_measured_is_null_with_its_reason(check: ModuleType) -> None:
+    failed = [
+        {"name": "overhead vllm", "status": "failed", "seconds": 3.0, "reason": "exit status 1: x"},
+        {"name": "run vllm", "status": "skipped", "seconds": None, "reason": "no vllm"},
+    ]
+    given = {"machine": MACHINE, "run transformers": a_run("transformers", None)}
+    report = check.build_report(given, [*done("tests"), *failed], now=NOW)
+    reasons = report["not_measured"]
+    assert report["engines"]["vllm"]["output_tokens_per_s"] is None
+    assert reasons["engines.vllm.output_tokens_per_s"] == "run vllm: no vllm"
+    assert reasons["engines.vllm.overhead_ratio"] == "overhead vllm: exit status 1: x"
+    assert reasons["engines.transformers.overhead_ratio"] == "overhead transformers gave none"
+    assert reasons["engines.transformers.energy_joules"] == "none: no NVML"
+    assert reasons["engines.transformers.joules_per_output_token"] == "none: no NVML"
+    assert reasons["tests"] == "tests gave none"
+    assert {key for key, value in check.flat(report).items() if value is None} == reasons.keys()
+    assert "- `engines.vllm.overhead_ratio`: overhead vllm: exit status 1: x" in check.markdown(
+        report
+    )
+
+
+def test_what_failed_decides_the_exit_status(check: ModuleType) -> None:
+    fine = a_report(check)
+    assert check.exit_status(a_report(check, ratio=0.96)) == 4
+    assert check.exit_status({**fine, "tests": {**TESTS, "failed": 1}}) == 4
+    assert check.exit_status({**fine, "tests": {**TESTS, "passed": 0}}) == 4
+    broken = {"name": "run vllm", "status": "failed", "seconds": 1.0, "reason": "x"}
+    assert check.exit_status({**fine, "stages": [broken]}) == 1
+    skipped = {**broken, "status": "skipped"}
+    assert check.exit_status({**fine, "stages": [skipped]}) == 0
+
+
+def test_a_stage_that_fails_or_hangs_stops_no_other(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Real processes in the place of the real stages; one breaks, one hangs."""
+    junit = '<testsuites><testsuite tests="5" failures="1" errors="1" skipped="2"/></testsuites>'
+    result = json.dumps(a_run("transformers", 7.0))
+
+    def shell(script: str, *arguments: object) -> list[str]:
+        return ["sh", "-c", script, "sh", *map(str, arguments)]
+
+    def run_command(python: Path, engine: str, folder: Path) -> list[str]:
+        if engine == "vllm":
+            return shell("echo first; echo 'out of memory' >&2; exit 1")
+        (tmp_path / "result").write_text(result)
+        return shell(
+            'mkdir -p "$1/runs/a" && cp "$2" "$1/runs/a/result.json"', folder, tmp_path / "result"
+        )
+
+    def tests_command(python: Path, scratch: Path) -> list[str]:
+        return shell('echo "$1" > "$2"; exit 1', junit, scratch / "tests.xml")
+
+    monkeypatch.setattr(check, "run_command", run_command)
+    monkeypatch.setattr(check, "tests_command", tests_command)
+    monkeypatch.setattr(check, "overhead_command", lambda *_: ["sleep", "600"])
+    monkeypatch.setattr(check, "HAS_VLLM", "")
+    monkeypatch.setattr(check, "PROVENANCE", f"print({json.dumps(json.dumps(MACHINE))})")
+    really = check.stage
+
+    def stage(name: str, command: list[str], scratch: Path, **named) -> dict:
+        monkeypatch.setattr(check, "STAGE_LIMIT_S", 0.2 if command[0] == "sleep" else 60)
+        return really(name, command, scratch, **named)
+
+    monkeypatch.setattr(check, "stage", stage)
+    given, stages = check.carry_out(Path(sys.executable), tmp_path)
+    assert [(each["name"], each["status"]) for each in stages] == [
+        ("machine", "done"),
+        ("tests", "done"),
+        ("run transformers", "done"),
+        ("overhead transformers", "failed"),
+        ("run vllm", "failed"),
+        ("overhead vllm", "failed"),
+    ]
+    assert stages[3]["reason"] == "not done after 0.2 s"
+    assert stages[4]["reason"] == "exit status 1: out of memory"
+    report = check.build_report(given, stages, now=NOW)
+    assert report["tests"] == {"passed": 1, "failed": 2, "skipped": 2}
+    assert report["engines"]["transformers"]["energy_joules"] == 7.0
+    assert check.exit_status(report) == 1
+
+
+def test_the_commands_are_those_of_this_harness(check: ModuleType, tmp_path: Path) -> None:
+    """What the stages ask for is understood: the plan of a run, the options of the benchmark."""
+    python = Path(sys.executable)
+    for engine in check.ENGINES:
+        command = check.run_command(python, engine, tmp_path)
+        planned = subprocess.run(
+            [*command, "--cfg", "job"], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert planned.returncode == 0, planned.stderr
+        assert f"kind: {engine}" in planned.stdout
+        overhead = check.overhead_command(python, engine, tmp_path / "x.json")
+        helped = subprocess.run(
+            [*overhead, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert helped.returncode == 0, helped.stderr
+        options = {word for word in overhead[2:] if word.startswith("--")}
+        assert all(option in helped.stdout for option in options)
