@@ -42,6 +42,45 @@ def cuda_devices() -> int:
     return min(nodes, len(wanted))
 
 
+def available_memory_bytes() -> int:
+    """Main memory that this process could still take, its control group's limit minded."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit = int((group / "memory.max").read_text(encoding="ascii"))
+        used = int((group / "memory.current").read_text(encoding="ascii"))
+        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):  # no control group of version 2, or one without a limit
+        return free
+    # The kernel gives up its copies of files when a program wants the room.
+    files = sum(
+        int(line.split()[1])
+        for line in lines
+        if line.startswith(("inactive_file ", "active_file "))
+    )
+    return max(0, min(free, limit - used + files))
+
+
+def gpu_free_bytes() -> tuple[int, ...] | None:
+    """Memory of each visible GPU that no process holds now; None where NVML does not tell."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except (ImportError, OSError):
+        return None
+    except pynvml.NVMLError:
+        return None
+    try:
+        return tuple(pynvml.nvmlDeviceGetMemoryInfo(gpu).free for gpu in visible_gpus(pynvml))
+    except pynvml.NVMLError:  # memory shared with the CPU
+        return None
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def peak_rss_bytes(pids: Iterable[int | str]) -> int | None:
     """Sum of the highest resident memory of each process so far, None where none can be read.
 

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 # What a checkpoint needs; everything else in a repository (pickles, other formats) stays there.
 WEIGHTS = "*.safetensors"
+_INDEX = ".index.json"
+# One of these is enough.
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 HUB_FILES = ("*.json", WEIGHTS, "*.jinja", "*.model", "*.txt", "*.py")
 
 
@@ -165,22 +168,43 @@ def _revision(model: ModelConfig) -> str | None:
             assert_never(model)
 
 
-def is_here(model: ModelConfig) -> bool:
+def is_here(model: ModelConfig, *, with_weights: bool = True) -> bool:
     """Whether ``resolve`` would fetch nothing."""
     match model:
         case HubModel():
-            from huggingface_hub import try_to_load_from_cache
-
-            found = try_to_load_from_cache(model.hub_id, "config.json", revision=model.revision)
-            return isinstance(found, str)
+            return not missing_hub_files(model, with_weights=with_weights)
         case LocalModel():
             return Path(model.path).expanduser().is_dir()
         case WheelModel():
-            return (_wheel_folder(model) / "config.json").is_file()
+            return (wheel_folder(model) / "config.json").is_file()
         case RemoteModel():
             return True
         case _:
             assert_never(model)
+
+
+def missing_hub_files(model: HubModel, *, with_weights: bool = True) -> list[str]:
+    """What of a checkpoint is not in the hub's cache at the pinned revision; asks no network.
+
+    Returns:
+        File names, or a pattern where nothing tells the name.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    def cached(name: str) -> Path | None:
+        found = try_to_load_from_cache(model.hub_id, name, revision=model.revision)
+        return Path(found) if isinstance(found, str) else None
+
+    absent = [] if cached("config.json") else ["config.json"]
+    if not any(cached(name) for name in TOKENIZER_FILES):
+        absent.append(TOKENIZER_FILES[0])
+    if not with_weights or cached("model.safetensors"):
+        return absent
+    index = cached(f"model.safetensors{_INDEX}")
+    if index is None:
+        return [*absent, WEIGHTS]
+    shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return [*absent, *sorted(name for name in shards if not cached(name))]
 
 
 def origin(model: ModelConfig) -> str:
@@ -233,6 +257,10 @@ def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
 
     where = f"model={model.name}: {model.hub_id}@{model.revision[:12]}"
     wanted = [pattern for pattern in HUB_FILES if with_weights or pattern != WEIGHTS]
+    if not is_here(model, with_weights=with_weights):
+        size = model.parameters if with_weights else None
+        about = f", about {2 * size / 1e9:.1f} GB" if size else ""
+        log.info("fetching %s from the Hugging Face hub%s", model.hub_id, about)
     try:
         return Path(
             huggingface_hub.snapshot_download(
@@ -278,12 +306,13 @@ def _check_local(model: LocalModel, *, with_weights: bool) -> Path:
     return folder.resolve()
 
 
-def _wheel_folder(model: WheelModel) -> Path:
+def wheel_folder(model: WheelModel) -> Path:
+    """Where its conversion lies, or will."""
     return cache_dir() / "models" / f"{model.package}-{model.version}-{model.member_sha256[:12]}"
 
 
 def _convert_wheel(model: WheelModel) -> Path:
-    folder = _wheel_folder(model)
+    folder = wheel_folder(model)
     if (folder / "config.json").is_file():
         return folder
     try:

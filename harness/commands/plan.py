@@ -1,19 +1,32 @@
 """``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
 
 import sys
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
 from rich.console import Console
 
+from harness.canary import is_wanted
+from harness.commands.setup import results_dir_of
 from harness.config import ProtocolConfig, RunConfig
-from harness.engines.build import EngineConfig, OpenaiConfig, ReplayConfig, resolve_auto
-from harness.engines.vllm_engine import VllmConfig
-from harness.errors import UnavailableError
+from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
+from harness.errors import StoreError, UnavailableError
 from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
-from harness.preflight import check_memory, check_requirements, memory_needed_bytes
+from harness.preflight import (
+    check_disk,
+    check_memory,
+    check_requirements,
+    disk_note,
+    draft_to_fetch,
+    is_offline,
+    memory_needed_bytes,
+    memory_notes,
+    plan_memory,
+    refuse_missing,
+    written_bytes,
+)
 from harness.prompts import Codec
-from harness.provenance import collect
+from harness.provenance import Provenance, collect
 from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.report.summary import WIDTH_WITHOUT_TERMINAL
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
@@ -113,10 +126,13 @@ def plan(config: RunConfig) -> PlannedRun:
         # says now if it is no checkpoint
         resolve(config.model, with_digest=False, with_weights=with_weights)
     to_fetch: dict[str, int | None] = {}
-    if not isinstance(engine, ReplayConfig) and not is_here(config.model):
+    if not isinstance(engine, ReplayConfig) and not is_here(
+        config.model, with_weights=with_weights
+    ):
         size = config.model.parameters if with_weights else None
         to_fetch[origin(config.model)] = 2 * size if size else None
-    to_fetch |= _draft(engine)
+    if (draft := draft_to_fetch(engine)) is not None:
+        to_fetch[f"{draft}, unpinned (Hugging Face hub, by vLLM)"] = None
     loaded: list[Task] = []
     counts: list[int | None] = []
     planned: list[PlannedTask] = []
@@ -134,28 +150,53 @@ def plan(config: RunConfig) -> PlannedRun:
     lines += _amounts(config, requests, tokens)
     lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
     machine = collect()
-    for check in (check_requirements, check_memory):
-        try:
-            check(config, machine)
-        except UnavailableError as error:
-            refusals.append(str(error))
-    lines += [f"cannot run {refusal}" for refusal in refusals] or [
+    refusals += _refusals(config, machine, requests)
+    lines += _notes(config, machine, requests)
+    lines += [f"cannot run {line}" for refusal in refusals for line in refusal.split("\n")] or [
         "can run    yes, as far as is known"
     ]
     lines += _forecast(planned, protocol)
     return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
 
 
-def _draft(engine: EngineConfig) -> dict[str, int | None]:
-    """The model that drafts, which vLLM itself fetches, wherever it is in no cache of the hub."""
-    draft = engine.args.get("speculative_config") if isinstance(engine, VllmConfig) else None
-    name = draft.get("model") if isinstance(draft, dict) else None
-    if not isinstance(name, str) or Path(name).exists():
-        return {}
-    from huggingface_hub import try_to_load_from_cache
+def _refusals(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:
+    """Why this machine could not run it."""
+    at_most = None if requests is None else written_bytes(config.protocol, requests)
+    checks = (
+        partial(check_requirements, config, machine),
+        partial(check_memory, config, machine),
+        partial(check_disk, results_dir_of(config), at_most),
+        *([partial(refuse_missing, config)] if is_offline(config) else []),
+    )
+    refusals = []
+    for check in checks:
+        try:
+            check()
+        except (UnavailableError, StoreError) as error:
+            refusals.append(str(error))
+    return refusals
 
-    is_cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
-    return {} if is_cached else {f"{name}, unpinned (Hugging Face hub, by vLLM)": None}
+
+def _notes(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:
+    """What of memory and disk is worth knowing of a run that can be."""
+    lines: list[str] = []
+    notes: list[str | None] = []
+    memory = plan_memory(config, machine)
+    if memory is not None and memory.contexts is not None:
+        served = min(each for each in (memory.at_once, requests) if each is not None)
+        contexts = "1 full context" if memory.contexts == 1 else f"{memory.contexts} full contexts"
+        lines.append(
+            f"at once    {_count(served)} requests; beside the weights is room for {contexts} of "
+            f"{memory.context_bytes / 1e9:.2f} GB"
+        )
+        notes += memory_notes(memory, config, requests) if memory.contexts else []
+    if requests is not None:
+        at_most = written_bytes(config.protocol, requests)
+        lines.append(f"disk       {at_most / 1e6:,.0f} MB at most")
+        notes.append(disk_note(results_dir_of(config), at_most))
+        sends = "3 known problems first" if is_wanted(config, requests) else "none"
+        lines.append(f"canary     {sends}")
+    return lines + [f"mind       {note}" for note in notes if note is not None]
 
 
 def _plan_task(

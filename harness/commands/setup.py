@@ -16,9 +16,19 @@ from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
 from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
 from harness.pipeline import Question
-from harness.preflight import check_disk, check_memory, check_requirements
+from harness.preflight import (
+    check_disk,
+    check_memory,
+    check_requirements,
+    disk_note,
+    is_offline,
+    memory_notes,
+    plan_memory,
+    refuse_missing,
+    written_bytes,
+)
 from harness.prompts import Codec
-from harness.provenance import collect
+from harness.provenance import Provenance, collect
 from harness.records import Problem, Prompt
 from harness.result import scoring_workers
 from harness.scorers.base import Scorer
@@ -53,11 +63,15 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     machine = collect()
     check_requirements(config, machine)
     check_memory(config, machine)
+    if is_offline(config):
+        refuse_missing(config)
     check_disk(results_dir)
     tasks = [load_task(selection, config.data_path) for selection in config.selections]
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
     problems_asked = sum(len(task.problems) for task in tasks)
-    if is_wanted(config, problems_asked * config.protocol.samples_per_problem):
+    requests = problems_asked * config.protocol.samples_per_problem
+    _check_amounts(config, machine, results_dir, requests)
+    if is_wanted(config, requests):
         check_scorers(tasks, scorers)
     model, prompts, template_sha256 = _prompts(config, tasks)
     run = create_run(results_dir, config.model.name, config.engine.kind)
@@ -95,6 +109,19 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     run.write_prompts(list(prompts.values()))
     run.write_manifest(manifest)
     return Setup(run, manifest, problems, prompts, scorers)
+
+
+def _check_amounts(
+    config: RunConfig, machine: Provenance, results_dir: Path, requests: int
+) -> None:
+    """Warns of what will be slow, or full in the end; refuses what cannot be."""
+    at_most_bytes = written_bytes(config.protocol, requests)
+    check_disk(results_dir, at_most_bytes)
+    memory = plan_memory(config, machine)
+    notes = [] if memory is None else memory_notes(memory, config, requests)
+    for note in (*notes, disk_note(results_dir, at_most_bytes)):
+        if note is not None:
+            log.warning("%s", note)
 
 
 def reopen(run: Run, stack: ExitStack) -> Setup:

@@ -1,5 +1,6 @@
 """Where a task's data lies, and its rows as they are there; all of it through ``datasets``."""
 
+import logging
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -9,6 +10,8 @@ from typing import Any, assert_never
 from harness.errors import TaskError, UnavailableError
 from harness.paths import TASKS_DIR, cache_dir
 from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec
+
+log = logging.getLogger(__name__)
 
 DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
 
@@ -111,6 +114,8 @@ def _read_hub(source: HubSource) -> list[Mapping[str, Any]]:
     import datasets
 
     datasets.disable_progress_bars()
+    if not datasets.config.HF_HUB_OFFLINE:
+        log.info("asking the Hugging Face hub for %s", source.hub_id)
     return list(
         datasets.load_dataset(
             source.hub_id, source.config, split=source.split, revision=source.revision

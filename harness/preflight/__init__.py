@@ -1,0 +1,46 @@
+"""What can be known to fail, or to go badly, before anything is loaded.
+
+``memory`` sets the plan against what the device has free, ``disk`` against what the folder has,
+``missing`` against what lies on this machine.
+"""
+
+from harness.preflight.disk import LEAST_FREE_BYTES, check_disk, disk_note, written_bytes
+from harness.preflight.memory import (
+    FreeMemory,
+    MemoryPlan,
+    check_memory,
+    check_requirements,
+    free_memory,
+    memory_needed_bytes,
+    memory_notes,
+    plan_memory,
+)
+from harness.preflight.missing import (
+    Missing,
+    draft_to_fetch,
+    is_offline,
+    missing,
+    no_network,
+    refuse_missing,
+)
+
+__all__ = [
+    "LEAST_FREE_BYTES",
+    "FreeMemory",
+    "MemoryPlan",
+    "Missing",
+    "check_disk",
+    "check_memory",
+    "check_requirements",
+    "disk_note",
+    "draft_to_fetch",
+    "free_memory",
+    "is_offline",
+    "memory_needed_bytes",
+    "memory_notes",
+    "missing",
+    "no_network",
+    "plan_memory",
+    "refuse_missing",
+    "written_bytes",
+]

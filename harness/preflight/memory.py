@@ -1,0 +1,291 @@
+"""The device's memory against weights, keys and values of the plan."""
+
+import os
+from typing import NamedTuple
+
+from harness import hardware
+from harness.config import RunConfig
+from harness.engines.build import EngineConfig, TransformersConfig
+from harness.engines.vllm_engine import VllmKnobs
+from harness.engines.vllm_environment import missing_settings
+from harness.errors import ConfigError, UnavailableError
+from harness.models import ModelConfig
+from harness.provenance import Provenance
+
+_BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
+VLLM_GPU_FRACTION = 0.92
+"""``gpu_memory_utilization`` of vLLM 0.32, where nobody sets it."""
+VLLM_MAX_NUM_SEQS = 256
+"""The least that vLLM 0.32 takes by itself; on a large GPU 1,024."""
+
+
+class FreeMemory(NamedTuple):
+    """What nobody holds at this moment."""
+
+    cpu_bytes: int
+    gpu_bytes: tuple[int, ...] | None
+    """Of each GPU that this process may use; None where the driver does not tell."""
+
+
+class MemoryPlan(NamedTuple):
+    """What a run wants of its device, and what the device has."""
+
+    weights_bytes: int
+    context_bytes: int
+    """Keys and values of one full context; 0 where the model's shape is unknown."""
+    device: str
+    total_bytes: int
+    free_bytes: int
+    """Of the total, at this moment."""
+    cache_bytes: int
+    """What is left for keys and values; below 0: the weights do not even fit."""
+    at_once: int
+    """Requests that the engine serves at once, if their answers are short."""
+
+    @property
+    def contexts(self) -> int | None:
+        """Full contexts that fit at once; None where the model's shape is unknown."""
+        return None if not self.context_bytes else max(0, self.cache_bytes // self.context_bytes)
+
+
+def check_requirements(config: RunConfig, machine: Provenance) -> None:
+    """Compares the machine with what the experiment is meant for.
+
+    Raises:
+        UnavailableError: It lacks GPUs, or they lack memory; says what is needed and what is here.
+    """
+    wanted = config.requires
+    if wanted is None:
+        return
+    least = wanted.gpu_memory_bytes or 0
+    fitting = [gpu for gpu in machine.gpus if gpu.memory_bytes is None or gpu.memory_bytes >= least]
+    if len(fitting) >= wanted.gpus:
+        return
+    each = f" with {least / 1e9:.0f} GB each" if least else ""
+    here = ", ".join(
+        gpu.name + ("" if gpu.memory_bytes is None else f" ({gpu.memory_bytes / 1e9:.0f} GB)")
+        for gpu in machine.gpus
+    )
+    raise UnavailableError(
+        f"requires.gpus={wanted.gpus}: this experiment needs {wanted.gpus} NVIDIA GPU(s){each}, "
+        f"this machine has {here or 'none'}; --dry-run shows its plan, requires=null lifts this"
+    )
+
+
+def memory_needed_bytes(
+    model: ModelConfig, engine: EngineConfig, context_tokens: int, concurrent: int = 1
+) -> int | None:
+    """Weights plus the keys and values of full contexts; None where it cannot be told.
+
+    Args:
+        model: With its parameters and, for keys and values, its shape.
+        engine: Its dtype and quantisation count.
+        context_tokens: Of one request, prompt and output.
+        concurrent: How many such contexts are there at once.
+    """
+    weights = _weights_bytes(model, engine)
+    if weights is None:
+        return None
+    return weights + concurrent * _context_bytes(model, engine, context_tokens)
+
+
+def free_memory() -> FreeMemory:
+    """Reads it now."""
+    return FreeMemory(hardware.available_memory_bytes(), hardware.gpu_free_bytes())
+
+
+def plan_memory(
+    config: RunConfig, machine: Provenance, free: FreeMemory | None = None
+) -> MemoryPlan | None:
+    """The plan's memory; None where sizes are unknown, or the model is somebody else's.
+
+    Args:
+        config: The run's.
+        machine: What it has in all.
+        free: What of it is free; None: read now.
+    """
+    engine = config.engine
+    weights = _weights_bytes(config.model, engine)
+    if weights is None:
+        return None
+    context = _context_bytes(config.model, engine, config.protocol.context_tokens)
+    found = free or free_memory()
+    if not machine.gpus or getattr(engine, "device", "auto") == "cpu":
+        return _cpu_plan(config, machine, weights, context, found.cpu_bytes)
+    shards = gpu_count(engine)
+    sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
+    if None in sizes:
+        return None  # memory that the driver shares with the CPU has no size of its own
+    total = sum(size for size in sizes if size is not None)
+    unused = total if found.gpu_bytes is None else sum(found.gpu_bytes[:shards])
+    usable = unused
+    if isinstance(engine, VllmKnobs):
+        usable = min(unused, int(total * _gpu_fraction(engine)))
+    device = f"{shards} x {machine.gpus[0].name}"
+    at_once = _at_once(config)
+    return MemoryPlan(weights, context, device, total, unused, usable - weights, at_once)
+
+
+def _cpu_plan(
+    config: RunConfig, machine: Provenance, weights: int, context: int, free: int
+) -> MemoryPlan:
+    free = min(free, machine.memory_bytes)
+    cache = free - weights
+    if isinstance(config.engine, VllmKnobs):
+        cache = min(cache, _cpu_cache_bytes(config.engine))
+    device = f"this machine ({machine.cpu})"
+    return MemoryPlan(weights, context, device, machine.memory_bytes, free, cache, _at_once(config))
+
+
+def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None = None) -> None:
+    """Compares weights and one full context with the memory there is, and is free.
+
+    Says nothing where it cannot know: unknown sizes, unknown quantisation, a replayed run.
+
+    Raises:
+        UnavailableError: The device is too small; says by how much and what would be right.
+    """
+    plan = plan_memory(config, machine, free)
+    if plan is None:
+        return
+    needed = plan.weights_bytes + plan.context_bytes
+    tokens = config.protocol.context_tokens
+    what = (
+        f"model={config.model.name} needs about {needed / 1e9:.0f} GB for its weights and one "
+        f"context of {tokens} tokens, {plan.device} has {plan.total_bytes / 1e9:.0f} GB"
+    )
+    if needed > plan.total_bytes:
+        raise UnavailableError(
+            f"{what}; use a smaller model, +engine.args.quantization=… or "
+            "+engine.args.tensor_parallel_size=…"
+        )
+    if needed > plan.free_bytes:
+        raise UnavailableError(
+            f"{what}, of which {plan.free_bytes / 1e9:.1f} GB are free now; end what holds the rest"
+        )
+    if plan.cache_bytes < plan.context_bytes:
+        raise UnavailableError(_too_small_a_cache(config, plan))
+    if isinstance(config.engine, VllmKnobs) and plan.device.partition(" ")[0].isdigit():
+        _check_gpu_fraction(config.engine, plan)
+
+
+def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
+    tokens, one = config.protocol.context_tokens, plan.context_bytes
+    what = f"one context of {tokens} tokens takes {one / 1e9:.1f} GB of keys and values"
+    if plan.device.startswith("this machine"):
+        return (
+            f"VLLM_CPU_KVCACHE_SPACE={_cpu_cache_bytes(config.engine) >> 30}: {what}; set this "
+            f"environment variable to {-(-one // (1 << 30))} (GiB) or more"
+        )
+    return (
+        f"engine.args.gpu_memory_utilization={_gpu_fraction(config.engine):g}: {what}, "
+        f"{max(0, plan.cache_bytes) / 1e9:.1f} GB are left for them beside the weights; raise it, "
+        "or lower protocol.max_new_tokens"
+    )
+
+
+def _check_gpu_fraction(engine: EngineConfig, plan: MemoryPlan) -> None:
+    """Refuses a share that is not free: vLLM would not start."""
+    fraction = _gpu_fraction(engine)
+    if plan.free_bytes >= plan.total_bytes * fraction:
+        return
+    fitting = int(100 * plan.free_bytes / plan.total_bytes) / 100
+    raise UnavailableError(
+        f"engine.args.gpu_memory_utilization={fraction:g}: vllm would take "
+        f"{plan.total_bytes * fraction / 1e9:.0f} GB of {plan.device}, where "
+        f"{plan.free_bytes / 1e9:.0f} GB are free now; end what holds the rest, or "
+        f"+engine.args.gpu_memory_utilization={fitting:g}"
+    )
+
+
+def memory_notes(plan: MemoryPlan, config: RunConfig, requests: int | None = None) -> list[str]:
+    """What will run, and slower than one might think.
+
+    Args:
+        plan: Of one that is not refused.
+        config: The run's.
+        requests: In all; None: unknown.
+    """
+    if plan.contexts is None or requests == 1:
+        return []
+    tokens = config.protocol.context_tokens
+    if plan.contexts <= 1:
+        return [
+            f"only one context of {tokens} tokens fits beside the weights: requests with long "
+            "answers run one at a time"
+        ]
+    batch = min(plan.at_once, requests or plan.at_once)
+    if isinstance(config.engine, TransformersConfig) and plan.contexts < batch:
+        return [
+            f"a batch of {batch} full contexts does not fit, {plan.contexts} do: it is halved when "
+            f"memory runs out; engine.max_batch_size={plan.contexts} spares that"
+        ]
+    return []
+
+
+def gpu_count(engine: EngineConfig) -> int:
+    """GPUs over which one copy of the model is spread."""
+    if not isinstance(engine, VllmKnobs):
+        return 1
+    return _count(engine, "tensor_parallel_size") * _count(engine, "pipeline_parallel_size")
+
+
+def _count(engine: VllmKnobs, name: str, default: int = 1) -> int:
+    value = engine.args.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or value < 1:
+        raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
+    return value
+
+
+def _gpu_fraction(engine: EngineConfig) -> float:
+    value = engine.args.get("gpu_memory_utilization") if isinstance(engine, VllmKnobs) else None
+    if value is None:
+        return VLLM_GPU_FRACTION
+    if not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ConfigError(
+            f"engine.args.gpu_memory_utilization={value}: should be above 0 and up to 1"
+        )
+    return float(value)
+
+
+def _cpu_cache_bytes(engine: EngineConfig) -> int:
+    """What vLLM sets aside on a CPU."""
+    args = engine.args if isinstance(engine, VllmKnobs) else {}
+    name = "VLLM_CPU_KVCACHE_SPACE"
+    text = os.environ.get(name) or missing_settings(args).get(name, "2")
+    return int(text) << 30 if text.isdigit() else 0
+
+
+def _at_once(config: RunConfig) -> int:
+    engine = config.engine
+    if isinstance(engine, TransformersConfig):
+        by_tokens = engine.batch_tokens // config.protocol.context_tokens
+        return max(1, min(engine.max_batch_size, by_tokens))
+    if isinstance(engine, VllmKnobs):
+        return _count(engine, "max_num_seqs", VLLM_MAX_NUM_SEQS)
+    return 1
+
+
+def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:
+    if engine.kind in {"replay", "openai"} or model.parameters is None:
+        return None
+    args = engine.args if isinstance(engine, VllmKnobs) else {}
+    quantization = args.get("quantization")
+    if args.get("cpu_offload_gb") or quantization not in (None, "fp8"):
+        return None
+    width = 1 if quantization == "fp8" else _width(engine)
+    return model.parameters * width
+
+
+def _context_bytes(model: ModelConfig, engine: EngineConfig, context_tokens: int) -> int:
+    if model.shape is None:
+        return 0
+    args = engine.args if isinstance(engine, VllmKnobs) else {}
+    is_small = str(args.get("kv_cache_dtype", "auto")).startswith("fp8")
+    return model.shape.kv_bytes_per_token(1 if is_small else _width(engine)) * context_tokens
+
+
+def _width(engine: EngineConfig) -> int:
+    return _BYTES_PER_VALUE.get(str(getattr(engine, "dtype", "auto")), 2)
