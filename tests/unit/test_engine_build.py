@@ -50,6 +50,7 @@ def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
     assert why == "engine=auto: transformers, because no NVIDIA GPU is visible"
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(hardware.cuda_devices() == 0, reason="needs an NVIDIA GPU")
 def test_auto_with_a_gpu_is_vllm_where_it_is_installed() -> None:
     chosen, why = resolve_auto(AutoConfig(kind="auto"))
