@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +30,10 @@ def compose_and_run(arguments: list[str]) -> int:
     is_dry_run = DRY_RUN in arguments
     given = [argument for argument in arguments if argument != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
-        jobs = Jobs(folder, is_dry_run=is_dry_run)
         arguments = with_launcher(given, folder, is_dry_run=is_dry_run)
-        if launcher_of(arguments) is None:
+        is_elsewhere = launcher_of(arguments) is not None
+        jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
+        if not is_elsewhere:
             _compose(jobs, arguments)
             return jobs.close()
         lost = _launch(jobs, arguments, folder)
@@ -61,7 +63,9 @@ def _compose(jobs: Jobs, arguments: list[str]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-    with _arguments(arguments):
+    with _arguments(arguments), warnings.catch_warnings():
+        # Ours has the name of the plugin's, and the keys that it asks for.
+        warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
         try:
             main(jobs.run)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -18,6 +18,16 @@ from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Ve
 from harness.store import Run
 
 AUTO = "auto"
+_OF_WORKERS = (
+    "generation_s",
+    "load_s",
+    "output_tokens_per_s",
+    "output_tokens_per_s.saturated",
+    "prefill_tokens_per_s",
+    "mean_concurrency",
+    "solved_per_hour",
+)
+"""What a merged run has of one worker at a time."""
 
 
 class ExitStatus(NamedTuple):
@@ -45,6 +55,8 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         energy=manifest.energy,
         benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
     )
+    if manifest.merged_from:
+        estimates = [_of_workers(each, len(manifest.merged_from)) for each in estimates]
     return RunResult(
         schema_version=SCHEMA_VERSION,
         manifest=manifest,
@@ -53,6 +65,16 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
         outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
     )
+
+
+def _of_workers(estimate: Estimate, count: int) -> Estimate:
+    """Says of a time or a rate whose it is: the workers' clocks lie one after another."""
+    if estimate.value is None or estimate.metric not in _OF_WORKERS:
+        return estimate
+    whose = (
+        f"machine time of {count} workers" if estimate.unit == "s" else f"of 1 of {count} workers"
+    )
+    return estimate.model_copy(update={"method": f"{estimate.method}; {whose}"})
 
 
 def _budget_curve(

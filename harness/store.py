@@ -135,6 +135,19 @@ class Run:
         """
         return read_json(self.folder / "manifest.json", RunManifest)
 
+    def refuse_shard(self) -> None:
+        """Refuses a part of a run, which has no result.
+
+        Raises:
+            StoreError: It is one; names the command that joins them.
+        """
+        shard = self.read_manifest().config.shard_name
+        if shard is not None:
+            raise StoreError(
+                f"run {self.run_id} is shard {shard}, and no number of a part can be defended; "
+                "harness merge RUN… joins all shards to a run"
+            )
+
     def read_problems(self) -> dict[str, Problem]:
         """The problems by id."""
         problems = read_jsonl(self.folder / "problems.jsonl", Problem)

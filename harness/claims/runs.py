@@ -184,6 +184,7 @@ def _read_run(given: str, results_dir: Path) -> ClaimRun:
             result = read_json(file, RunResult)
             return ClaimRun(result.manifest.run_id, result.manifest, result)
     run = find_run(given, results_dir)
+    run.refuse_shard()
     return ClaimRun(run.run_id, run.read_manifest(), None)
 
 

@@ -117,6 +117,7 @@ class Job:
         cores: Sequence[int] | None = None,
         environment: Mapping[str, str] | None = None,
         prefix: str | None = None,
+        is_elsewhere: bool = False,
     ) -> None:
         """Starts it.
 
@@ -127,6 +128,7 @@ class Job:
             environment: What it has besides this process's.
             prefix: Stands before each line of its stderr, and its stdout is left out; None: both
                 are this process's.
+            is_elsewhere: Its stdout goes to stderr.
         """
         read, write = os.pipe()
         self._answer = read
@@ -136,7 +138,7 @@ class Job:
         self._process: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-m", "harness", "run", "--composed", *debug],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL if is_apart else None,
+            stdout=subprocess.DEVNULL if is_apart else 2 if is_elsewhere else None,
             stderr=subprocess.PIPE if is_apart else None,
             env={**os.environ, **_import_path(), **(environment or {})},
             pass_fds=[write],

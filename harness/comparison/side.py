@@ -85,6 +85,7 @@ def read_side(given: str, results_dir: Path) -> Side:
         if (folder / "result.json").is_file():
             return _of_result(read_json(folder / "result.json", RunResult), folder / "result.json")
     run = find_run(given, results_dir)
+    run.refuse_shard()
     raise StoreError(
         f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
         f"or harness run resume={run.shown} if it was never finished"

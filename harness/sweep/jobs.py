@@ -34,13 +34,15 @@ _NOT_CONTENT = ("resume=", "results_dir=", "data_dir=", "offline=")
 class Jobs:
     """What Hydra calls: once, or for each job of a sweep, here or on another machine."""
 
-    def __init__(self, folder: Path, *, is_dry_run: bool) -> None:
+    def __init__(self, folder: Path, *, is_dry_run: bool, is_elsewhere: bool) -> None:
         """Has nothing to do yet.
 
         Args:
             folder: The sweep's own; jobs on other machines see it too.
             is_dry_run: Only plan.
+            is_elsewhere: A launcher runs the jobs; then their stdout is not this command's.
         """
+        self._is_elsewhere = is_elsewhere
         self._folder = folder
         self._plans = Plans() if is_dry_run else None
         self._failed: dict[str, int] = {}
@@ -105,7 +107,11 @@ class Jobs:
             return JobReport(status=0)
         is_resume = is_bare and config.resume is not None
         with Aftermath():
-            job = Job(config.model_dump(mode="json"), is_bare_resume=is_resume)
+            job = Job(
+                config.model_dump(mode="json"),
+                is_bare_resume=is_resume,
+                is_elsewhere=self._is_elsewhere,
+            )
             return wait_for([job])[0]
 
     def _claim(self, composed: "DictConfig", job: SweptJob) -> tuple[Path, bool] | None:
@@ -141,7 +147,7 @@ class Jobs:
         if self._plans is not None and len(jobs) > 1:
             self._plans.close(len(jobs))
         if jobs:
-            status = conclude(jobs)
+            status = conclude(jobs, is_elsewhere=self._is_elsewhere)
         if self._failure is not None:
             raise self._failure
         return status

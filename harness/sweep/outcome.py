@@ -13,10 +13,10 @@ from harness.commands.job import JobReport
 from harness.commands.merge import merge_runs
 from harness.commands.setup import results_dir_of
 from harness.errors import HarnessError
-from harness.manifest import RunManifest
+from harness.manifest import RunManifest, dump_json
 from harness.records import Record
 from harness.report.safe import safe
-from harness.report.summary import WIDTH_WITHOUT_TERMINAL
+from harness.report.summary import WIDTH_WITHOUT_TERMINAL, headline
 from harness.store import Run, read_result
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class SweptJob(Record):
             return None
 
 
-def conclude(jobs: Sequence[SweptJob]) -> int:
+def conclude(jobs: Sequence[SweptJob], *, is_elsewhere: bool) -> int:
     """Says what the jobs came to; returns the highest exit status.
 
     Shards that are all there are merged, and the exit status is then the merged run's too.
@@ -58,6 +58,8 @@ def conclude(jobs: Sequence[SweptJob]) -> int:
     highest = max(job.status for job in jobs)
     if any(job.folder is not None for job in jobs):
         _print_table(jobs)
+        if is_elsewhere and not sys.stdout.isatty():
+            _print_headlines(jobs)
         return max(highest, _merge_shards(jobs))
     if len(jobs) > 1 and highest:
         if {job.status for job in jobs} == {highest}:
@@ -93,6 +95,13 @@ def _print_table(jobs: Sequence[SweptJob]) -> None:
     console.print(table)
     for place in sorted({str(job.folder.parent) for job in jobs if job.folder is not None}):
         console.print(f"runs in {safe(place)}", soft_wrap=True)
+
+
+def _print_headlines(jobs: Sequence[SweptJob]) -> None:
+    """A line of JSON for each result, which a job that runs here prints itself."""
+    for job in jobs:
+        if job.folder is not None and (job.folder / "result.json").is_file():
+            print(dump_json(headline(read_result(job.folder), job.folder)))  # noqa: T201
 
 
 def _accuracy(job: SweptJob) -> str:
