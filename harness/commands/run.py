@@ -28,6 +28,7 @@ from harness.errors import CanaryError, Interrupted, StoreError
 from harness.manifest import CanaryReport, RunManifest, RunResult, Session, dump_json
 from harness.models import ResolvedModel, resolve
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
+from harness.preflight import is_offline, no_network
 from harness.progress import RunProgress
 from harness.prompts import Codec
 from harness.provenance import collect
@@ -37,6 +38,7 @@ from harness.result import build_result, choose_pricing, exit_status, scoring_wo
 from harness.shards import of_shard
 from harness.store import Run, find_run
 from harness.tasks import load_spec
+from harness.trackers import check_tracker, track
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,20 @@ def run(
     Returns:
         0, or 4 when there were more errors or truncation than allowed.
     """
+    check_tracker(config.tracker)
+    folders: list[Path] = []
+
+    def note(folder: Path) -> None:
+        folders.append(folder)
+        began(folder)
+
+    status = _run(config, is_bare_resume=is_bare_resume, began=note)
+    for folder in folders[-1:]:
+        track(config.tracker, folder)
+    return status
+
+
+def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], None]) -> int:
     if config.shards > 1 and config.shard is None and config.resume in {None, "auto"}:
         from harness.commands.workers import run_workers
 
@@ -72,6 +88,8 @@ def run(
         began(finished.folder)
         return 0
     with ExitStack() as stack:
+        if is_offline(config):
+            stack.enter_context(no_network())
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
         if found is None:
             log.info("%s", why)

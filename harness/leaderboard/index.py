@@ -104,7 +104,7 @@ def _look(results_dir: Path) -> tuple[set[State], list[LeftOut]]:
         if (state := _state(results_dir, file)) is not None:
             states.add(state)
         elif os.path.isdir(f"{runs}/{name}"):  # noqa: PTH112 - 10,000 Paths take their time
-            reason = "has no result.json: not finished"
+            reason = "has no result.json: not finished, or a shard"
             unfinished.append(LeftOut(file=f"{runs.name}/{name}", reason=reason))
     for name in _names(results_dir / "baselines"):
         if name.endswith(".json") and (state := _state(results_dir, f"baselines/{name}")):
