@@ -37,9 +37,9 @@ def print_night(nights: Sequence[Night], history: Sequence[Night], page: Path) -
     table.add_column(no_wrap=True)
     table.add_column()
     for night in nights:
-        lines = [*([headline(night)] if night.figures else []), *reasons(night)]
+        lines = [headline(night)] if night.figures else []
         lines += [f"changed here: {line}" for line in changed(step_of(night, history))]
-        table.add_row(safe(night.label), verdict(night), safe("\n".join(lines)))
+        table.add_row(safe(night.label), verdict(night), "\n".join(map(safe, lines)))
     console.print(table)
     console.print()
     status = status_of(nights)

@@ -10,7 +10,16 @@ from harness.nightly import record
 from harness.nightly.change_points import change_points
 from harness.nightly.history import Step, by_label, steps
 from harness.nightly.record import Night, NightFigure
-from harness.report.nightly_words import NAMES, amount, changed, name, reasons, verdict
+from harness.report.nightly_words import (
+    NAMES,
+    amount,
+    changed,
+    name,
+    number,
+    reasons,
+    unit,
+    verdict,
+)
 from harness.report.page.render import plot_div, render_page
 
 BAD = "#b3261e"
@@ -33,7 +42,7 @@ class Mark(NamedTuple):
 
 
 NO_RESULT = Mark("#9a1270", "✕", "dot", 0)
-LEVEL = Mark("#9a1270", "◆", "dash", 1)
+LEVEL = Mark("#9a1270", "◆", "dash", 0.92)
 SERIES = Mark("#0a58a8", "S", "solid", 1)
 VERSION = Mark("#565f69", "v", "dot", 1)
 
@@ -76,15 +85,25 @@ class Column(NamedTuple):
         """Its name."""
         return name(self.figure)
 
+    @property
+    def heading(self) -> str:
+        """Its name with its unit, in two lines."""
+        words = name(self.figure).removeprefix(f"{self.figure.task} ")
+        words = words if self.figure.unit in words.split() else f"{words}, {unit(self.figure)}"
+        return f"{self.figure.task or 'whole run'}\n{words}"
+
     def cell(self, night: Night) -> str:
         """Its value that night; nothing for a night without result."""
-        return amount(night.value(self.key), self.figure) if night.figures else ""
+        value = night.value(self.key)
+        if value is None:
+            return "unknown" if night.figures else ""
+        return number(value, self.figure)
 
 
 def render_history(nights: Sequence[Night], results_dir: Path) -> str:
     """The page as text."""
     parts = []
-    for number, (label, of_label) in enumerate(by_label(nights).items()):
+    for place, (label, of_label) in enumerate(by_label(nights).items()):
         shown = of_label[-SHOWN_NIGHTS:]
         rows = [Row(*each) for each in zip(of_label, steps(of_label), strict=True)][-SHOWN_NIGHTS:]
         columns = _columns(shown)
@@ -94,8 +113,8 @@ def render_history(nights: Sequence[Night], results_dir: Path) -> str:
                 "rows": rows[::-1],
                 "columns": columns,
                 "plots": [
-                    plot_div(figure, f"plot-{number}-{place}", caption)
-                    for place, (figure, caption) in enumerate(_plots(rows, columns))
+                    plot_div(figure, f"plot-{place}-{order}", caption)
+                    for order, (figure, caption) in enumerate(_plots(rows, columns))
                 ],
             }
         )
@@ -150,14 +169,13 @@ def _plot(words: str, kind: str, rows: Sequence[Row], columns: Sequence[Column])
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    unit = columns[0].figure.unit
     found = []
     for place, column in enumerate(columns):
         _add_line(figure, rows, column, place)
         found += _add_levels(figure, rows, column)
         _add_regressions(figure, rows, column)
     _mark_nights(figure, rows)
-    is_share = unit == "fraction"
+    is_share = columns[0].figure.unit == "fraction"
     dates = [row.night.night.isoformat() for row in rows]
     figure.update_layout(
         title=f"{words[0].upper()}{words[1:]}",
@@ -166,7 +184,7 @@ def _plot(words: str, kind: str, rows: Sequence[Row], columns: Sequence[Column])
         legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
         margin={"t": 22},
         xaxis={"type": "date", "tickformat": "%d %b", "hoverformat": "%Y-%m-%d", "nticks": 8},
-        yaxis={"title": "%" if is_share else unit, "rangemode": "tozero" if is_share else "normal"},
+        yaxis={"title": unit(columns[0].figure), "rangemode": "tozero" if is_share else "normal"},
     )
     if len(set(dates)) == 1:  # a plot of one day would be labelled by the hour
         figure.update_xaxes(tickvals=dates[:1])
@@ -197,7 +215,7 @@ def _xy(rows: Sequence[Row], column: Column) -> tuple[list[str], list[float]]:
 def _add_line(figure: Any, rows: Sequence[Row], column: Column, place: int) -> None:
     """A line for each series, broken at nights without a value, with its interval."""
     colour = TASK_COLOURS[place % len(TASK_COLOURS)]
-    for number, segment in enumerate(_segments(rows)):
+    for order, segment in enumerate(_segments(rows)):
         if column.figure.metric == record.ACCURACY:
             _add_band(figure, segment, column, colour)
         inside = [row for row in rows if _is_within(row, segment)]
@@ -209,7 +227,7 @@ def _add_line(figure: Any, rows: Sequence[Row], column: Column, place: int) -> N
             mode="lines+markers",
             name=escape(column.figure.task or column.title),
             legendgroup=column.key,
-            showlegend=number == 0,
+            showlegend=order == 0,
             line={"color": colour, "width": 2},
             marker={"color": colour, "symbol": _MARKERS[place % len(_MARKERS)], "size": 7},
             text=[amount(value, column.figure) for value in values],

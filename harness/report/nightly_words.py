@@ -29,10 +29,19 @@ def amount(value: float | None, figure: NightFigure) -> str:
     """A value with its unit."""
     if value is None:
         return "unknown"
+    return f"{number(value, figure)} {unit(figure)}"
+
+
+def number(value: float, figure: NightFigure) -> str:
+    """A value in ``unit``."""
     if figure.unit == "fraction":
-        return f"{100 * value:.1f} %"
-    text = f"{value:,.0f}" if abs(value) >= _MANY else f"{value:.3g}"
-    return f"{text} {figure.unit}"
+        return f"{100 * value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= _MANY else f"{value:.3g}"
+
+
+def unit(figure: NightFigure) -> str:
+    """That people read it in."""
+    return "%" if figure.unit == "fraction" else figure.unit
 
 
 def verdict(night: Night) -> str:
