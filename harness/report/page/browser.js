@@ -72,7 +72,8 @@ Browser.row = (row, place) => {
   const { a: run, b: other } = Browser;
   const problem = Samples.index.problems[run.problem[row]];
   const id = problem.id.slice(problem.task.length + 1);
-  const name = Sample.element("td", "name", Sample.element("span", "", id), Sample.element("span", "muted", ` #${run.sample[row]}`));
+  const words = Sample.element("div", "name", Sample.element("span", "", id), Sample.element("span", "muted", `#${run.sample[row]}`));
+  const name = Sample.element("td", "", words);
   name.title = `${problem.id}#${run.sample[row]}`;
   const made = Sample.element("tr", "", name, Sample.element("td", "", Browser.short(run.status[row])));
   const beside = other && Samples.beside(run, row, other);
@@ -86,7 +87,8 @@ Browser.row = (row, place) => {
 
 Browser.short = (status) => {
   const [sign, tone, words] = Sample.SIGNS[status];
-  return Sample.element("span", tone, `${sign} ${words.replace("generation error", "error").replace("scorer error", "scorer")}`);
+  const word = Sample.element("span", "word", words.replace(/ error$/, ""));
+  return Sample.element("span", tone, `${sign} `, word);
 };
 
 // --- choosing --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The figures on top of a page: each with its interval, or with why it is unknown."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,9 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
 def _usd(value: float | None) -> str:
     if value is None:
         return "unbounded"
-    return f"{value:,.2f}" if value >= 1 else f"{value:.3g}"
+    if value == 0 or value >= 1:
+        return f"{value:,.2f}"
+    return f"{value:.{2 - math.floor(math.log10(value))}f}"  # three digits, no exponent
 
 
 def _throughput(run: ReportRun) -> Figure:

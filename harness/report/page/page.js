@@ -5,7 +5,9 @@ const Page = {};
 // --- compressed blocks ---------------------------------------------------------------------
 
 Page.inflate = async (base64) => {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const letters = atob(base64.trim());
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 };
@@ -35,6 +37,9 @@ Page.startTheme = () => {
     try { localStorage.setItem("gegenprobe-theme", kept); } catch { /* no storage here */ }
     Page.setTheme(kept);
   });
+  // Paper is white.
+  addEventListener("beforeprint", () => Page.setTheme("light"));
+  addEventListener("afterprint", () => Page.setTheme(kept));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", Page.drawPlots);
   Page.setTheme(kept);
 };
@@ -72,7 +77,9 @@ Page.drawPlots = () => {
       margin: { l: 8, r: 12, t: 12, b: 8, ...layout.margin },
     };
     for (const key of Object.keys(layout)) {
-      if (/^[xy]axis\d*$/.test(key)) themed[key] = { ...axis, ...layout[key] };
+      if (!/^[xy]axis\d*$/.test(key)) continue;
+      const title = { ...layout[key].title, font: { size: 12.5 }, standoff: 8 };
+      themed[key] = { ...axis, ...layout[key], title };
     }
     const named = (value) => {
       if (Page.NAMES[value]) return Page.colour(Page.NAMES[value]);

@@ -68,7 +68,8 @@ def _figure(title: str, x: str, y: str, **layout: Any) -> Any:
 
 
 def _label(run: ReportRun) -> str:
-    return escape(f"{run.letter}  {run.name}")
+    """By which the page's head explains it; long names would leave no room for the plot."""
+    return f"Run {run.letter}"
 
 
 def _colour(run: ReportRun) -> str:
@@ -201,9 +202,10 @@ def _tradeoff(
             x=[xs[run.letter]], y=[y], mode="markers+text", name=_label(run),
             text=[run.letter], textposition="top right", marker=_marker(run, 11),
             error_y={"array": [plus], "arrayminus": [minus], "color": _colour(run), "width": 4},
-            hovertemplate="%{x:.4g}, %{y:.1f} %",
+            hovertemplate=f"{escape(run.name)}<br>%{{x:.4g}}, %{{y:.1f}} %",
+            showlegend=False,
         )  # fmt: skip
-    figure.update_xaxes(type="log")
+    figure.update_xaxes(type="log", tickformat=".3~r", nticks=5)
     figure.update_yaxes(rangemode="tozero")
     caption = "Line: the Pareto front, the runs that no other beats in both."
     if len(groups) > 1:
@@ -280,7 +282,7 @@ def _budget_costs(runs: Sequence[ReportRun]) -> Iterator[Plot]:
                     showlegend=len(runs) > 1,
                 )  # fmt: skip
         _log_budget(figure, runs)
-        figure.update_yaxes(rangemode="tozero")
+        figure.update_yaxes(rangemode="tozero", tickformat=".3~r")
         if figure.data:
             yield Plot(f"budget-cost-{basis}", figure, "All tasks of a run; all attempts are paid.")
             return
@@ -328,7 +330,7 @@ def _latency(runs: Sequence[ReportRun]) -> Plot | None:
         (run, [v for o in run.outcomes() if (v := _since_queued(o, o.finished_s)) is not None])
         for run in runs
     ]
-    return _distribution(("latency", "Request from queue to end", "s"), values)
+    return _distribution(("latency", "Request from queue to end", "seconds"), values)
 
 
 def _first_token(runs: Sequence[ReportRun]) -> Plot | None:
@@ -336,7 +338,7 @@ def _first_token(runs: Sequence[ReportRun]) -> Plot | None:
         (run, [v for o in run.outcomes() if (v := _since_queued(o, o.first_token_s)) is not None])
         for run in runs
     ]
-    found = _distribution(("first-token", "Time to first token", "s"), values)
+    found = _distribution(("first-token", "Time to first token", "seconds"), values)
     return found and Plot(found.name, found.figure, "How many requests had a first token by then.")
 
 
@@ -393,30 +395,37 @@ def _shares(outcomes: Sequence[Outcome], width: int, whole: int) -> dict[int, fl
 
 def _thinking(runs: Sequence[ReportRun]) -> Plot | None:
     figure = _figure("Thinking against answer", "tokens of thinking", "tokens of answer")
-    thinned = False
+    step = 1
     for run in runs:
         known = [o for o in run.outcomes() if o.reasoning_tokens]
-        step = max(1, math.ceil(len(known) / MOST_POINTS))
-        thinned = thinned or step > 1
-        for place, (word, colour) in enumerate(STATUS_COLOURS.items()):
-            mine = [o for o in known[::step] if status_word(o.status) == word]
-            if not mine:
-                continue
-            alone = len(runs) == 1
+        step = max(step, math.ceil(len(known) / MOST_POINTS))
+    for run in runs:
+        for name, marker, mine in _thinkers(run, alone=len(runs) == 1):
             figure.add_scatter(
-                x=[o.reasoning_tokens for o in mine],
-                y=[o.completion_tokens - (o.reasoning_tokens or 0) for o in mine],
-                mode="markers", name=word if alone else f"{_label(run)}: {word}",
-                marker={
-                    "color": colour if alone else _colour(run), "size": 6,
-                    "symbol": _MARKERS[place], "opacity": 0.65,
-                },
-                text=[escape(o.request_id) for o in mine],
+                x=[o.reasoning_tokens for o in mine[::step]],
+                y=[o.completion_tokens - (o.reasoning_tokens or 0) for o in mine[::step]],
+                mode="markers", name=name, marker={**marker, "size": 6, "opacity": 0.65},
+                text=[escape(f"{o.request_id}, {status_word(o.status)}") for o in mine[::step]],
                 hovertemplate="%{text}<br>%{x:,} thinking, %{y:,} answer",
             )  # fmt: skip
     if not figure.data:
         return None
     figure.update_xaxes(rangemode="tozero")
     figure.update_yaxes(rangemode="tozero")
-    caption = f"Up to {MOST_POINTS:,} evenly chosen answers of each run." if thinned else ""
-    return Plot("thinking", figure, caption or "One mark for each answer that thought.")
+    which = "each answer" if step == 1 else f"one of {step} answers, evenly chosen,"
+    return Plot("thinking", figure, f"A mark for {which} that thought.")
+
+
+def _thinkers(
+    run: ReportRun, *, alone: bool
+) -> Iterator[tuple[str, dict[str, Any], list[Outcome]]]:
+    """Answers with thinking: of a run that is alone by outcome, else together."""
+    known = [o for o in run.outcomes() if o.reasoning_tokens]
+    if not alone:
+        if known:
+            yield _label(run), _marker(run), known
+        return
+    for place, (word, colour) in enumerate(STATUS_COLOURS.items()):
+        mine = [o for o in known if status_word(o.status) == word]
+        if mine:
+            yield word, {"color": colour, "symbol": _MARKERS[place]}, mine

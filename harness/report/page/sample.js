@@ -135,7 +135,7 @@ Sample.side = (run, row, texts, problem, term) => {
 Sample.measures = (run, row) => {
   const parts = [`sample ${run.sample[row]}`, `${run.tokens[row].toLocaleString("en")} tokens`];
   if (run.thinking[row]) parts.push(`${run.thinking[row].toLocaleString("en")} of them thinking`);
-  if (run.seconds[row] !== null) parts.push(`${run.seconds[row].toLocaleString("en")} s`);
+  if (run.seconds[row] !== null) parts.push(`${run.seconds[row].toLocaleString("en", { maximumSignificantDigits: 3 })} s`);
   return parts.join(" · ");
 };
 
@@ -158,6 +158,6 @@ Sample.answer = (run, row, { r, a }, term) => {
   }
   parts.push(a === null
     ? Sample.element("p", "muted", "The reasoning never ended: there is no answer.")
-    : Sample.block("Answer", a, term, r ? "after the reasoning" : null));
+    : Sample.block("Answer", a.replace(/^\n+/, ""), term, r ? "after the reasoning" : null));
   return parts;
 };

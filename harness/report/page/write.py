@@ -14,6 +14,7 @@ from markupsafe import Markup
 from harness.claims.verdict import Judgement
 from harness.errors import StoreError
 from harness.jsonl import unwritable
+from harness.report.claims import tally
 from harness.report.page.headline import headline, side_by_side
 from harness.report.page.outcomes import SIGNS, Group, outcome_groups
 from harness.report.page.plots import Plot, all_plots
@@ -58,7 +59,12 @@ def make_report(runs: Sequence[ReportRun], judgements: Iterable[Judgement]) -> R
     """
     groups = {task: outcome_groups(runs, task) for task in task_names(runs)}
     decided = [each for each in judgements if each.stands_on != "documentary"]
+    decided.sort(key=_is_said_by_runs, reverse=True)
     return Report(list(runs), groups, all_plots(runs, groups), decided)
+
+
+def _is_said_by_runs(each: Judgement) -> bool:
+    return each.stands_on == "measured" and each.verdict != "untested"
 
 
 def write_page(report: Report, folder: Path) -> Written:
@@ -109,6 +115,7 @@ def _context(report: Report, samples: Samples) -> dict[str, Any]:
         "signs": SIGNS,
         "section_plots": report.plots,
         "judgements": report.judgements,
+        "tally": tally(each for each in report.judgements if each.article is not None),
         "facts": provenance(runs),
         "configs": [(run, run.result.manifest.config.model_dump_json(indent=2)) for run in runs],
         "index": Markup(samples.index),  # noqa: S704 - base64
