@@ -1,16 +1,12 @@
 """Which models and problems are on this disk, so that a run needs no network for them."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from harness.doctor.finding import Finding
 from harness.errors import TaskError, UnavailableError
 from harness.models import (
-    HUB_FILES,
-    WEIGHTS,
     HubModel,
     LocalModel,
     ModelConfig,
@@ -33,7 +29,7 @@ def look_at_models(models: Mapping[str, ModelConfig], memory_bytes: int) -> list
         memory_bytes: Of the largest place there is.
     """
     named = {n: m for n, m in models.items() if not isinstance(m, LocalModel | RemoteModel)}
-    here = [name for name, model in named.items() if is_whole(model)]
+    here = [name for name, model in named.items() if is_here(model)]
     large = [name for name in here if 2 * (named[name].parameters or 0) > memory_bytes]
     small = [name for name in here if name not in large]
     found = [
@@ -71,34 +67,6 @@ def look_at_models(models: Mapping[str, ModelConfig], memory_bytes: int) -> list
             )
         )
     return found
-
-
-def is_whole(model: ModelConfig) -> bool:
-    """Whether nothing of a model's pinned revision is missing on this disk."""
-    if not isinstance(model, HubModel):
-        return is_here(model)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    try:
-        folder = snapshot_download(
-            model.hub_id,
-            revision=model.revision,
-            allow_patterns=list(HUB_FILES),
-            local_files_only=True,
-        )
-    except LocalEntryNotFoundError:
-        return False
-    return has_all_weights(Path(folder))
-
-
-def has_all_weights(folder: Path) -> bool:
-    """Whether a checkpoint's folder has every file of weights that its index names."""
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        return any(file.exists() for file in folder.glob(WEIGHTS))
-    named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    return all((folder / name).exists() for name in set(named))
 
 
 def look_at_tasks() -> list[Finding]:

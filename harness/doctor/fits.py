@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 from harness import hardware
 from harness.models import ModelConfig, ModelShape
+from harness.preflight import VLLM_GPU_FRACTION
 from harness.provenance import GpuInfo
 from harness.records import Count, Record
 
-USABLE_FRACTION = 0.9
-"""Of the memory, for weights and cache: activations, graphs and the engine itself need room."""
+USABLE_FRACTION = VLLM_GPU_FRACTION
+"""Of the memory, for weights and cache. It is vLLM's of a GPU, which takes its activations from it
+too; a processor's engine needs about as much for itself."""
 LONG_CONTEXT = 32_768
 """Tokens that DeepSeek lets the R1 distills generate."""
 _BFLOAT16, _FLOAT32 = 2, 4

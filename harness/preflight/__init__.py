@@ -1,11 +1,13 @@
 """What can be known to fail, or to go badly, before anything is loaded.
 
-``memory`` sets the plan against what the device has free, ``disk`` against what the folder has,
+``devices`` counts the GPUs, ``memory`` sets the plan against what the device has free, ``disk`` against what the folder has,
 ``missing`` against what lies on this machine.
 """
 
+from harness.preflight.devices import check_devices
 from harness.preflight.disk import LEAST_FREE_BYTES, check_disk, disk_note, written_bytes
 from harness.preflight.memory import (
+    VLLM_GPU_FRACTION,
     FreeMemory,
     MemoryPlan,
     check_memory,
@@ -26,9 +28,11 @@ from harness.preflight.missing import (
 
 __all__ = [
     "LEAST_FREE_BYTES",
+    "VLLM_GPU_FRACTION",
     "FreeMemory",
     "MemoryPlan",
     "Missing",
+    "check_devices",
     "check_disk",
     "check_memory",
     "check_requirements",

@@ -11,7 +11,6 @@ import pytest
 
 from harness.doctor import engines, machine, packages
 from harness.doctor.bounded import Check, run_checks
-from harness.doctor.cached import has_all_weights
 from harness.doctor.counters import look_at_energy
 from harness.doctor.diagnosis import conclude, described_models
 from harness.doctor.finding import Finding
@@ -144,7 +143,7 @@ def test_one_model_on_one_gpu_by_hand() -> None:
         devices=1,
         weights_bytes=65_527_752_704,
         kv_bytes_per_token=262_144,
-        memory_bytes=135_679_338_086,
+        memory_bytes=138_694_434_488,
         context_tokens=131_072,
         long_contexts=8,
     )
@@ -161,7 +160,7 @@ def test_heads_decide_how_many_gpus_can_share_a_model() -> None:
     eight = Place("8 GPUs", 8, 8 * 150_000_000_000)
     qwen = fit(MODELS["r1_distill_qwen_1_5b"], eight)
     # 12 query heads and 2 of keys and values: 8 divides neither, 6 gives each three of a copy
-    assert (qwen.devices, qwen.memory_bytes) == (6, int(0.9 * 6 * 150e9))
+    assert (qwen.devices, qwen.memory_bytes) == (6, int(0.92 * 6 * 150e9))
     assert qwen.kv_bytes_per_token == 3 * 28_672
     llama = fit(MODELS["r1_distill_llama_8b"], eight)
     assert (llama.devices, llama.kv_bytes_per_token) == (8, 131_072)
@@ -183,7 +182,7 @@ def test_a_table_says_no_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     print_diagnosis(conclude(RUNNABLE, [fit(MODELS[name], where[0]) for name in names]))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["r1_distill_llama_70b", "141.1", "GB", "no"] in lines
-    at_once = (135_679_338_086 - 2 * 7_615_616_512) // (57_344 * 32_768)
+    at_once = (138_694_434_488 - 2 * 7_615_616_512) // (57_344 * 32_768)
     assert f"r1_distill_qwen_7b 15.2 GB 131,072 tokens, {at_once} at once".split() in lines
     assert lines[-1] == ["can", "run", "here:", "transformers"]
 
@@ -250,19 +249,6 @@ def test_a_build_of_vllm_must_be_for_this_machine(device, version, has_gpu, stat
     found = engines._vllm("vllm", version, device, has_gpu=has_gpu)
     assert found.status == status
     assert (found.remedy is None) == (status == "ok")
-
-
-def test_a_shard_that_is_missing_makes_a_model_incomplete(tmp_path: Path) -> None:
-    assert not has_all_weights(tmp_path)
-    shards = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
-    index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
-    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    (tmp_path / shards[0]).touch()
-    assert not has_all_weights(tmp_path)
-    (tmp_path / shards[1]).symlink_to(tmp_path / "blob")
-    assert not has_all_weights(tmp_path)
-    (tmp_path / "blob").touch()
-    assert has_all_weights(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
