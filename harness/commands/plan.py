@@ -1,18 +1,22 @@
 """``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from rich.console import Console
 
+from harness import hardware
 from harness.canary import is_wanted
 from harness.commands.setup import results_dir_of
+from harness.commands.workers import share_out
 from harness.config import ProtocolConfig, RunConfig
 from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
 from harness.errors import StoreError, UnavailableError
 from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
 from harness.preflight import (
+    check_devices,
     check_disk,
     check_memory,
     check_requirements,
@@ -146,6 +150,10 @@ def plan(config: RunConfig) -> PlannedRun:
     protocol = config.protocol
     problems = _sum(counts)
     requests = None if problems is None else problems * protocol.samples_per_problem
+    if config.shards > 1:
+        which = "all at once on this machine" if config.shard is None else f"this is {config.shard}"
+        lines.append(f"shards     {config.shards}, {which}")
+    requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
     lines += _amounts(config, requests, tokens)
     lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
@@ -164,6 +172,7 @@ def _refusals(config: RunConfig, machine: Provenance, requests: int | None) -> l
     at_most = None if requests is None else written_bytes(config.protocol, requests)
     checks = (
         partial(check_requirements, config, machine),
+        _check_workers(config),
         partial(check_memory, config, machine),
         partial(check_disk, results_dir_of(config), at_most),
         *([partial(refuse_missing, config)] if is_offline(config) else []),
@@ -175,6 +184,20 @@ def _refusals(config: RunConfig, machine: Provenance, requests: int | None) -> l
         except (UnavailableError, StoreError) as error:
             refusals.append(str(error))
     return refusals
+
+
+def _check_workers(config: RunConfig) -> Callable[[], object]:
+    """The devices of one worker, or of all that would start on this machine."""
+    if config.shards > 1 and config.shard is None:
+        return partial(share_out, config.engine, config.shards)
+    return partial(check_devices, config.engine, hardware.cuda_devices())
+
+
+def _of_shard(config: RunConfig, requests: int | None) -> int | None:
+    """So many of all requests are this worker's."""
+    if config.shard is None or requests is None:
+        return requests
+    return len(range(config.shard, requests, config.shards))
 
 
 def _notes(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from harness import hardware
 from harness.canary import check_scorers, is_wanted
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import OpenaiConfig, ReplayConfig
@@ -17,6 +18,7 @@ from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
 from harness.pipeline import Question
 from harness.preflight import (
+    check_devices,
     check_disk,
     check_memory,
     check_requirements,
@@ -62,6 +64,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     """Makes a new run; fails on what can fail cheaply before it fetches or loads anything large."""
     machine = collect()
     check_requirements(config, machine)
+    check_devices(config.engine, hardware.cuda_devices())
     check_memory(config, machine)
     if is_offline(config):
         refuse_missing(config)
@@ -74,6 +77,11 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     if is_wanted(config, requests):
         check_scorers(tasks, scorers)
     model, prompts, template_sha256 = _prompts(config, tasks)
+    requests = len(prompts) * config.protocol.samples_per_problem
+    if config.shards > requests:
+        raise ConfigError(
+            f"shards={config.shards}: the run has {requests} requests; give so many or fewer"
+        )
     run = create_run(results_dir, config.model.name, config.engine.kind)
     stack.enter_context(run)
     fields = {

@@ -1,7 +1,7 @@
 """What can be known to fail, or to go badly, before anything is loaded.
 
-``devices`` counts the GPUs, ``memory`` sets the plan against what the device has free, ``disk`` against what the folder has,
-``missing`` against what lies on this machine.
+``devices`` counts the GPUs, ``memory`` sets the plan against what the device has free, ``disk``
+against what the folder has, ``missing`` against what lies on this machine.
 """
 
 from harness.preflight.devices import check_devices
