@@ -126,7 +126,7 @@ def arguments_of(results, request):
             stands_for["/data/.*"] = str(request.getfixturevalue("shared_data"))
         for pattern, real in stands_for.items():
             words = [re.sub(pattern, real, word) for word in words]
-        is_plan = words[0] == "run" and not {"--cfg", "--help"} & set(words)
+        is_plan = words[0] in {"run", "nightly"} and not {"--cfg", "--help"} & set(words)
         return [*words, "--dry-run"] if is_plan else words
 
     return arguments
