@@ -170,7 +170,7 @@ def plan(config: RunConfig) -> PlannedRun:
 def _refusals(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:
     """Why this machine could not run it."""
     at_most = None if requests is None else written_bytes(config.protocol, requests)
-    checks = (
+    checks: tuple[Callable[[], object], ...] = (
         partial(check_requirements, config, machine),
         _check_workers(config),
         partial(check_memory, config, machine),

@@ -35,7 +35,7 @@ from harness.provenance import collect
 from harness.records import EngineInfo
 from harness.report.summary import headline, print_summary
 from harness.result import build_result, choose_pricing, exit_status, scoring_workers, usd_per_s
-from harness.shards import of_shard
+from harness.shards import asked_ids, of_shard
 from harness.store import Run, find_run
 from harness.tasks import load_spec
 from harness.trackers import check_tracker, track
@@ -264,7 +264,7 @@ def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> I
 def _canary(setup: Setup, life: _Life, codec: Codec) -> Canary | None:
     """The known problems of a long run that has not begun."""
     config = setup.manifest.config
-    requests = len(setup.prompts) * config.protocol.samples_per_problem
+    requests = len(asked_ids(setup.prompts, config))
     if life.sessions or life.canary is not None or not is_wanted(config, requests):
         return None
     specs = [load_spec(task.name) for task in setup.manifest.tasks]

@@ -33,7 +33,7 @@ class Shard(NamedTuple):
     manifest: RunManifest
 
     @property
-    def index(self) -> int:
+    def number(self) -> int:
         """Which it is, from 0."""
         assert self.manifest.config.shard is not None
         return self.manifest.config.shard
@@ -58,7 +58,7 @@ def read_shards(runs: Sequence[Run]) -> list[Shard]:
                 f"{shard.run.shown}: a whole run and no shard; harness merge joins runs that were "
                 "made with shards=COUNT shard=NUMBER"
             )
-    shards.sort(key=lambda shard: shard.index)
+    shards.sort(key=lambda shard: shard.number)
     for other in shards[1:]:
         _check_same_run(shards[0], other)
     _check_all_there(shards)
@@ -112,12 +112,12 @@ def _unsharded(config: RunConfig) -> RunConfig:
 def _check_all_there(shards: Sequence[Shard]) -> None:
     count = shards[0].manifest.config.shards
     for one, other in combinations(shards, 2):
-        if one.index == other.index:
+        if one.number == other.number:
             raise StoreError(
                 f"shard {one.manifest.config.shard_name} is there twice: "
                 f"{one.run.shown} and {other.run.shown}"
             )
-    missing = sorted(set(range(count)) - {shard.index for shard in shards})
+    missing = sorted(set(range(count)) - {shard.number for shard in shards})
     if missing:
         names = ", ".join(map(str, missing))
         verb = "shard {} of {} is" if len(missing) == 1 else "shards {} of {} are"
