@@ -43,7 +43,7 @@ def entry_of(result: RunResult, folder: Path) -> Entry:
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     match value:
-        case None | {} | []:
+        case None:
             return
         case Mapping():
             for name, inner in value.items():
