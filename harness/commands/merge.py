@@ -12,6 +12,7 @@ from harness.errors import StoreError
 from harness.jsonl import unwritable
 from harness.shards import Shard, copy_into, read_shards
 from harness.store import Run, create_run, find_run, runs_dir
+from harness.trackers import track
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,14 @@ def merge(options: argparse.Namespace) -> int:
         NotComparableError: They are not of one run.
     """
     runs = [find_run(name, options.results_dir) for name in options.runs]
-    return merge_runs(runs, options.results_dir)[0]
+    return merge_and_track(runs, options.results_dir)
+
+
+def merge_and_track(runs: Sequence[Run], results_dir: Path) -> int:
+    """Joins shards, and sends the result where their configuration says; returns 0 or 4."""
+    status, folder = merge_runs(runs, results_dir)
+    track(Run(folder).read_manifest().config.tracker, folder)
+    return status
 
 
 def merge_runs(runs: Sequence[Run], results_dir: Path) -> tuple[int, Path]:

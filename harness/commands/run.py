@@ -68,7 +68,7 @@ def run(
         began(folder)
 
     status = _run(config, is_bare_resume=is_bare_resume, began=note)
-    for folder in folders[-1:]:
+    for folder in folders[-1:] if config.shard is None else []:
         track(config.tracker, folder)
     return status
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.commands.job import JobReport
-from harness.commands.merge import merge_runs
+from harness.commands.merge import merge_and_track
 from harness.commands.setup import results_dir_of
 from harness.errors import HarnessError
 from harness.manifest import RunManifest, dump_json
@@ -145,7 +145,7 @@ def _merge_shards(jobs: Sequence[SweptJob]) -> int:
                     count,
                 )
                 continue
-            highest = max(highest, merge_runs(groups[key], places[key])[0])
+            highest = max(highest, merge_and_track(groups[key], places[key]))
         except HarnessError as error:
             log.error("%s", error)
             highest = max(highest, error.exit_status)
