@@ -12,7 +12,7 @@ GROUP, LEVEL = "sandbox", "level"
 _REMEDY = (
     "unprivileged user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns=0, "
     "user.max_user_namespaces above 0), or Linux 5.13 with Landlock; in Docker --security-opt "
-    "seccomp=unconfined --security-opt systempaths=unconfined (docs/troubleshooting.md)"
+    "seccomp=unconfined --security-opt apparmor=unconfined (docs/troubleshooting.md)"
 )
 
 

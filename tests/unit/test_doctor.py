@@ -1,7 +1,9 @@
 """What the doctor says of this machine, of others, and of looks that break or hang."""
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import errors
 from harness.doctor import engines, machine, packages
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
@@ -20,6 +23,7 @@ from harness.preflight import LEAST_FREE_BYTES
 from harness.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 H200 = GpuInfo(name="NVIDIA H200", memory_bytes=150_754_820_096, driver="1")
 MODELS = described_models()
 
@@ -295,3 +299,45 @@ def test_this_machine(tmp_path: Path) -> None:
         *("machine", "packages", "engines", "sandbox", "models", "tasks", "hub", "disk", "extras")
     }
     assert len({each["model"] for each in found["fits"]}) == 6
+
+
+# --- docs/troubleshooting.md ----------------------------------------------------------------------
+
+
+def words_of_the_harness() -> list[str]:
+    """Every literal text in its source, f-strings without what they fill in."""
+    texts: list[str] = []
+    for file in (REPOSITORY / "harness").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                # What the logger fills in stands for something too.
+                texts += re.split(r"%(?:s|d|\.\df)", node.value)
+    return texts
+
+
+def are_of(words: str, known: list[str], pieces: int = 3) -> bool:
+    """Whether words are one text of the source, or a few that it puts together."""
+    if not words:
+        return True
+    end = next((n for n in range(len(words), 2, -1) if any(words[:n] in text for text in known)), 0)
+    return pieces > 0 and end > 0 and are_of(words[end:], known, pieces - 1)
+
+
+def test_every_quoted_line_is_one_of_the_harness() -> None:
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```text\n(.*?)^```", page, re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) > 30
+    known = words_of_the_harness()
+    parts = {part for line in lines for part in line.removeprefix("harness: ").split("…")}
+    worded = {part for part in parts if re.search(r"\w\w", part)}
+    assert {part for part in worded if not are_of(part, known)} == set()
+    assert not are_of("something that no part of it would ever say", known)
+
+
+def test_every_exit_status_is_on_the_page() -> None:
+    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    shown = {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.M)}
+    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    raised = {each.exit_status for each in classes if hasattr(each, "exit_status")}
+    assert shown == raised | {0, 4, 5}
