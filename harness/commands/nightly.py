@@ -136,10 +136,13 @@ def _dry_run(jobs: Sequence[Job], results_dir: Path) -> int:
     """What each run would do, said by ``harness run`` itself."""
     statuses = []
     for job in jobs:
-        print(f"harness: {job.label}", flush=True)  # noqa: T201
+        print(f"harness: {job.label}")  # noqa: T201
         command = [sys.executable, "-m", "harness", "run", "--dry-run", *job.overrides]
         command += ["hydra.mode=RUN", f"results_dir='{results_dir}'"]
-        statuses.append(subprocess.run(command, check=False).returncode)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        print(done.stdout, end="", flush=True)  # noqa: T201
+        print(done.stderr, end="", file=sys.stderr)  # noqa: T201
+        statuses.append(done.returncode)
     return max(statuses)
 
 

@@ -27,7 +27,7 @@ TASK_COLOURS = ("#1f6fc4", "#c2570c", "#0d7f75", "#7b3fc2", "#a3144d", "#5f6b14"
 _MARKERS = ("circle", "square", "diamond", "triangle-up", "star", "hexagon")
 _SIGNS = {"fine": "✓", "REGRESSION": "▼", "ERRORS": "!", "CRASHED": "✕", "STOPPED": "✕"}
 _KINDS = {"fine": "good", "REGRESSION": "bad", "ERRORS": "warn", "CRASHED": "loud"}
-SHOWN_NIGHTS = 400
+SHOWN_NIGHTS = 180
 """In plots and table; the history has all."""
 
 

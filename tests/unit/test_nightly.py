@@ -1,0 +1,302 @@
+"""What is kept of nights, when one is worse, what is cleared up, and the examples."""
+
+import configparser
+import random
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness import cli
+from harness.errors import StoreError
+from harness.nightly.change_points import change_points
+from harness.nightly.history import History, series, steps
+from harness.nightly.jobs import jobs_of
+from harness.nightly.judge import Rules, judge
+from harness.nightly.retention import prune
+from tests.conftest import REPOSITORY
+from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
+
+EXAMPLES = REPOSITORY / "examples" / "nightly"
+GOLDEN = REPOSITORY / "tests" / "golden" / "runs" / "smollm2_demo"
+
+
+# --- the history ------------------------------------------------------------------------------
+
+
+def test_a_line_that_a_power_cut_tore_is_no_night_and_swallows_none(tmp_path):
+    history = History(tmp_path / "history.jsonl")
+    assert history.read() == []
+    nights = [made_up_night(0), crashed_night(1), made_up_night(2)]
+    for night in nights[:2]:
+        history.append(night)
+    with history.file.open("ab") as stream:
+        stream.write(nights[2].model_dump_json().encode()[:200])
+    assert history.read() == nights[:2]
+    history.append(nights[2])
+    assert history.read() == nights
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    history = History(tmp_path / "history.jsonl")
+    history.append(made_up_night(0))
+    with history.file.open("a") as stream:
+        stream.write('{"night": "yesterday"}\n')
+    with pytest.raises(StoreError, match=r"history.jsonl:2: not a night: night: .*remove the line"):
+        history.read()
+
+
+def test_only_nights_of_one_setting_are_compared():
+    other = {**SETTING, "engine.version": "0.31.0"}
+    before = [made_up_night(n, setting=other if n == 3 else SETTING) for n in range(9)]
+    before += [crashed_night(9), made_up_night(10, label="another")]
+    tonight = made_up_night(11)
+    assert [night.night.day for night in series(before, tonight, 4)] == [6, 7, 8, 9]
+    assert series(before, made_up_night(11, setting={}), 4) == []
+    assert series(before, made_up_night(1), 4) == [before[0], before[1]], "later nights count"
+
+
+def test_what_changed_is_told_against_the_last_night_with_a_result():
+    newer = {**VERSIONS, "driver": "575.51"}
+    nights = [
+        made_up_night(0),
+        crashed_night(1),
+        made_up_night(2, versions=newer),
+        made_up_night(3, versions=newer, setting={**SETTING, "weights": "def"}),
+    ]
+    told = [[str(each) for each in (*step.setting, *step.versions)] for step in steps(nights)]
+    assert told == [[], [], ["driver 570.86 -> 575.51"], ["weights abc -> def"]]
+
+
+# --- worse or not -----------------------------------------------------------------------------
+
+
+def worse(tonight, before, tmp_path, **rules) -> dict[str, bool]:
+    found = judge(tonight, tmp_path / "none", before, Rules(**rules), tmp_path)
+    return {finding.figure: finding.is_regression for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("figure", "change", "is_worse"),
+    [
+        ("output_tokens_per_s", {"speed": 2750.0}, False),
+        ("output_tokens_per_s", {"speed": 2650.0}, True),
+        ("output_tokens_per_s", {"speed": 9000.0}, False),
+        ("cost_per_solved.rented", {"cost": 0.0021}, False),
+        ("cost_per_solved.rented", {"cost": 0.0023}, True),
+        ("math500/completion_tokens.mean", {"tokens": 3900.0}, True),
+        ("math500/share.truncated", {"truncated": 0.08}, False),  # 100 answers: chance
+        ("math500/share.truncated", {"truncated": 0.12}, True),
+        ("math500/share.errors", {"errors": 0.02}, False),
+        ("math500/share.errors", {"errors": 0.03}, True),
+    ],
+)
+def test_beyond_tolerance_and_chance_is_worse(tmp_path, figure, change, is_worse):
+    before = [made_up_night(n) for n in range(7)]
+    found = worse(made_up_night(7, **change), before, tmp_path)
+    assert found.pop(figure) is is_worse
+    assert not any(found.values())
+
+
+def test_where_nights_differ_much_more_must_happen(tmp_path):
+    speeds = [3000.0, 2500.0, 3500.0, 2700.0, 3300.0, 3000.0, 3100.0]
+    before = [made_up_night(n, speed=speed) for n, speed in enumerate(speeds)]
+    assert not worse(made_up_night(7, speed=2000.0), before, tmp_path)["output_tokens_per_s"]
+    assert worse(made_up_night(7, speed=1000.0), before, tmp_path)["output_tokens_per_s"]
+
+
+def test_two_nights_are_no_median_and_an_unknown_figure_is_not_compared(tmp_path):
+    before = [made_up_night(n) for n in range(7)]
+    assert worse(made_up_night(7, speed=1.0), before[:2], tmp_path) == {}
+    assert "cost_per_solved.rented" not in worse(made_up_night(7, cost=None), before, tmp_path)
+
+
+def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path):
+    """Speed with a standard deviation of 3 %: docs/nightly.md says 0.1 % of nights."""
+    chance = random.Random(11)
+    speeds = [3000 * chance.gauss(1, 0.03) for _ in range(1500)]
+    nights = [made_up_night(0, speed=speed) for speed in speeds]
+    alarms = sum(
+        worse(nights[n], nights[n - 7 : n], tmp_path)["output_tokens_per_s"] for n in range(7, 1500)
+    )
+    assert alarms <= 5
+
+
+def test_a_regression_outranks_errors():
+    found = (regression("output_tokens_per_s", 2000.0, 3000.0),)
+    assert made_up_night(0).called_for == 0
+    assert made_up_night(0, exit_status=4, error="12 of 40 answers were truncated").called_for == 4
+    assert crashed_night(0).called_for == 4
+    assert made_up_night(0, findings=found, exit_status=4, error="and so on").called_for == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--nights", "2"], "--nights 2: at least 3; fewer make no median"),
+        (["--margin", "-1"], "--margin -1: percentage points from 0 to below 100"),
+        (["--speed-tolerance", "nan"], "--speed-tolerance nan: percent from 0 to below 100"),
+        (["--keep", "0"], "--keep 0: nights whose runs are kept whole, at least 1"),
+        (["--max-hours", "0"], "--max-hours 0: hours above 0"),
+        (["--date", "today"], "--date today: a date such as 2026-11-22"),
+        (["model=nobody"], "model=nobody: no such choice; there are "),
+        (["results_dir=/x"], "results_dir=/x: give --results-dir"),
+        (["resume=auto"], "resume=auto: a night begins new runs"),
+        (["protocol.no=1"], "Could not override 'protocol.no'"),
+        (["protocol.top_p=2"], "protocol.top_p=2: "),
+        (["model=r1_distill_qwen_7b,r1_distill_qwen_7b"], "stands for two of the night's runs"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(tmp_path, capsys, arguments, words):
+    assert cli.main(["nightly", "--results-dir", str(tmp_path), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- where a level changed --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [6, 15, 24])
+def test_a_level_that_changed_is_found_where_it_changed(place):
+    chance = random.Random(place)
+    values = [chance.gauss(3000 if n < place else 2500, 60) for n in range(30)]
+    assert change_points(values) == [place]
+
+
+def test_two_changes_are_two():
+    values = [10.0, 11.0] * 5 + [20.0, 21.0] * 5 + [10.0, 11.0] * 5
+    assert change_points(values) == [10, 20]
+
+
+def test_an_odd_night_two_of_them_or_a_week_are_no_new_level():
+    assert change_points([5.0, 5.1] * 8 + [0.1] + [5.0, 5.1] * 8) == []
+    assert change_points([5.0, 5.1] * 8 + [0.1, 0.2] + [5.0, 5.1] * 8) == []
+    assert change_points([5.0, 5.1, 5.0, 4.9, 1.0, 1.1, 1.0]) == []
+    assert change_points([5.0] * 40) == []
+    assert change_points([]) == []
+
+
+def test_without_a_change_hardly_any_series_is_split():
+    chance = random.Random(5)
+    split = sum(bool(change_points([chance.gauss(0, 1) for _ in range(20)])) for _ in range(200))
+    assert split <= 6  # 1 % of 200 are 2; more than 6 happens once in 200 times
+
+
+# --- what a night runs ------------------------------------------------------------------------
+
+
+def test_the_experiment_says_which_models_and_the_command_line_which_of_them():
+    both = jobs_of([])
+    assert [job.label for job in both] == ["r1_distill_qwen_1_5b", "r1_distill_qwen_7b"]
+    (one,) = jobs_of(["model=r1_distill_qwen_7b", "seed=3"])
+    assert (one.label, one.config.seed) == ("r1_distill_qwen_7b", 3)
+    assert one.config.requires is not None
+    others = jobs_of(["experiment=demo", "model=smollm2_135m", "seed=1,2"])
+    assert [job.label for job in others] == [
+        "smollm2_135m (demo, seed=1)",
+        "smollm2_135m (demo, seed=2)",
+    ]
+    assert [job.config.seed for job in others] == [1, 2]
+
+
+# --- clearing up ------------------------------------------------------------------------------
+
+
+def make_folder(results: Path, run_id: str, *, is_finished: bool = True) -> Path:
+    folder = results / "runs" / run_id
+    shutil.copytree(GOLDEN, folder)
+    file = folder / "manifest.json"
+    file.write_text(
+        re.sub(r'"run_id": ?"[^"]*"', f'"run_id": "{run_id}"', file.read_text(), count=1)
+    )
+    (folder / "report").mkdir()
+    (folder / "report" / "report.html").touch()
+    if is_finished:
+        (folder / "result.json").write_text("{}")
+    return folder
+
+
+def test_old_nights_keep_their_result_and_nobody_elses_run_is_touched(tmp_path):
+    (tmp_path / "nightly" / "logs").mkdir(parents=True)
+    old, crashed, spared, new = (
+        made_up_night(0, run_id="old", log="old.log"),
+        crashed_night(1, run_id="crashed"),
+        made_up_night(1, run_id="spared"),
+        made_up_night(3, run_id="new", log="new.log"),
+    )
+    foreign = made_up_night(0, run_id="../elsewhere", log="../../keep.log")
+    renamed = made_up_night(0, run_id="renamed")
+    for name in ("old", "spared", "new", "users"):
+        make_folder(tmp_path, name)
+    make_folder(tmp_path, "crashed", is_finished=False)
+    shutil.move(make_folder(tmp_path, "another"), tmp_path / "runs" / "renamed")
+    shutil.copytree(tmp_path / "runs" / "users", tmp_path / "elsewhere")
+    for name in ("nightly/logs/old.log", "nightly/logs/new.log", "keep.log"):
+        (tmp_path / name).touch()
+    nights = [old, foreign, renamed, crashed, spared, new]
+    assert prune(nights, 3, tmp_path, ()) == [], "there are three nights"
+    assert prune(nights, 1, tmp_path, {"spared"}) == ["old", "crashed"]
+    left = {path.name: {f.name for f in path.iterdir()} for path in (tmp_path / "runs").iterdir()}
+    whole = {"report", "result.json", *(file.name for file in GOLDEN.iterdir())}
+    assert left.pop("old") == {"result.json", "manifest.json"}
+    assert left.keys() == {"spared", "new", "users", "renamed"}
+    assert all(whole <= files for files in left.values())
+    assert (tmp_path / "elsewhere" / "completions.jsonl").is_file()
+    assert not (tmp_path / "nightly" / "logs" / "old.log").exists()
+    assert (tmp_path / "nightly" / "logs" / "new.log").is_file()
+    assert (tmp_path / "keep.log").is_file()
+    assert prune(nights, 1, tmp_path, {"spared"}) == []
+
+
+# --- the examples -----------------------------------------------------------------------------
+
+
+def test_the_crontab_has_lines_that_cron_takes():
+    lines = (EXAMPLES / "crontab").read_text().splitlines()
+    jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line[:12]]
+    assert len(jobs) == 1
+    *when, command = jobs[0].split(maxsplit=5)
+    assert when == ["0", "2", "*", "*", "*"]
+    assert command.endswith("scripts/nightly")
+    for line in lines:  # a percent sign ends a command in a crontab
+        assert not re.search(r"(?<!\\)%", line)
+
+
+def test_systemd_takes_the_units(tmp_path):
+    units = [EXAMPLES / f"gegenprobe-nightly.{kind}" for kind in ("service", "timer")]
+    for unit in units:
+        parsed = configparser.ConfigParser(strict=False, interpolation=None)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read(unit)
+        assert "Unit" in parsed
+    if shutil.which("systemd-analyze"):
+        done = subprocess.run(
+            ["systemd-analyze", "verify", *map(str, units)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path)},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bash_takes_the_scripts():
+    for script in (EXAMPLES / "nightly.sbatch", REPOSITORY / "scripts" / "nightly"):
+        subprocess.run(["bash", "-n", str(script)], check=True)
+    text = (EXAMPLES / "nightly.sbatch").read_text()
+    first_command = text.index("set -euo")
+    assert text.rindex("#SBATCH") < first_command, "sbatch reads no options behind a command"
+
+
+def test_the_workflow_runs_on_a_runner_with_a_gpu_and_never_twice_at_once():
+    workflow = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
+    assert workflow[True]["schedule"] == [{"cron": "0 2 * * *"}]  # YAML 1.1 reads `on` as true
+    (job,) = workflow["jobs"].values()
+    assert job["runs-on"] == ["self-hosted", "gpu"]
+    assert workflow["concurrency"]["cancel-in-progress"] is False
+    assert any(step.get("run") == "scripts/nightly" for step in job["steps"])
+    assert (job["steps"][0]["with"]["clean"]) is False, "the history would be swept away"
