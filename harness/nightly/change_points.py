@@ -25,7 +25,7 @@ def change_points(values: Sequence[float]) -> list[int]:
     these very values, since series are short and ties the rule; the same values give the same
     answer. Where a level begins is then put where the distances from the medians inside and
     outside are least. Each part is searched again, until nothing is significant at ``ALPHA``.
-    Fewer than 12 nights can show nothing; after 30 nights of one level, 4 of another are enough.
+    Fewer than 12 nights can show nothing; after 30 of one level, 6 of another are enough.
     """
     return sorted(_split(np.asarray(values, dtype=np.float64), 0))
 
