@@ -30,7 +30,10 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
 
 
 def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
-    """Output tokens per second: one measurement of each run, so the ratio has no interval."""
+    """Output tokens per second: one measurement of each run, so the ratio has no interval.
+
+    With speculative decoding also the share of drafted tokens that were accepted.
+    """
     metric = "output_tokens_per_s"
     one, other = (_run_figure(side, metric) for side in (baseline, candidate))
     if one is None or other is None or one == 0:
@@ -40,7 +43,12 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
     else:
         why = "one measurement of each run, over all its requests; no interval"
         ratio = Interval(other / one, None, None, 1, why)
-    return [_figure(metric, "tokens/s", (one, other), ratio, None)]
+    figures = [_figure(metric, "tokens/s", (one, other), ratio, None)]
+    accepted = (baseline.draft_acceptance_fraction, candidate.draft_acceptance_fraction)
+    if accepted != (None, None):
+        none = Interval(None, None, None, 0, "undefined: a share of other drafts is no ratio")
+        figures.append(_figure("draft_acceptance_fraction", "fraction", accepted, none, None))
+    return figures
 
 
 def _run_figure(side: Side, metric: str) -> float | None:

@@ -56,6 +56,8 @@ class Side:
     estimates: tuple[Estimate, ...] = ()
     prices: dict[Basis, str] = field(default_factory=dict)
     """By basis, whose prices they are."""
+    draft_acceptance_fraction: float | None = None
+    """Of the tokens that speculative decoding proposed; None without it, or where it is unknown."""
 
     @property
     def is_foreign(self) -> bool:
@@ -125,7 +127,16 @@ def _of_result(result: RunResult, file: Path) -> Side:
         run_id=manifest.run_id,
         estimates=result.estimates,
         prices={basis: _price(getattr(result.pricing, basis)) for basis in result.pricing.bases()},
+        draft_acceptance_fraction=_acceptance(manifest),
     )
+
+
+def _acceptance(manifest: RunManifest) -> float | None:
+    """Over all sessions, each counting from its own start."""
+    counted = [session.engine.serving for session in manifest.sessions]
+    drafted = sum(each.draft_tokens or 0 for each in counted if each)
+    accepted = sum(each.accepted_draft_tokens or 0 for each in counted if each)
+    return accepted / drafted if drafted else None
 
 
 def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:

@@ -30,6 +30,7 @@ _FIGURES = {
     "output_tokens_per_s": "output",
     "completion_tokens.mean": "tokens per answer",
     "end_to_end_s.mean": "request from queue to end, mean",
+    "draft_acceptance_fraction": "drafted tokens accepted",
 }
 
 
@@ -205,6 +206,9 @@ def _name(figure: Figure) -> str:
 
 
 def _figure(figure: Figure) -> str:
+    if figure.metric == "draft_acceptance_fraction":
+        sides = (figure.baseline, figure.candidate)
+        return " -> ".join("none" if side is None else f"{100 * side:.1f} %" for side in sides)
     if figure.baseline is None or figure.candidate is None:
         return "unknown"
     text = f"{figure.baseline:,.4g} -> {figure.candidate:,.4g} {figure.unit}"
