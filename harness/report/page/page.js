@@ -37,8 +37,11 @@ Page.startTheme = () => {
     try { localStorage.setItem("gegenprobe-theme", kept); } catch { /* no storage here */ }
     Page.setTheme(kept);
   });
-  // Paper is white.
-  addEventListener("beforeprint", () => Page.setTheme("light"));
+  // Paper is white, and shows what never came into sight.
+  addEventListener("beforeprint", () => {
+    Page.setTheme("light");
+    document.querySelectorAll(".plot").forEach(Page.drawPlot);
+  });
   addEventListener("afterprint", () => Page.setTheme(kept));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", Page.drawPlots);
   Page.setTheme(kept);
@@ -62,36 +65,50 @@ Page.NAMES = {
   "#0d7f75": "run-2", "#7b3fc2": "run-3", "#a3144d": "run-4", "#5f6b14": "run-5",
 };
 
+// A plot is drawn when it comes into sight, and anew when the colours have changed since.
 Page.drawPlots = () => {
-  if (!window.Plotly) return;
-  const ink = Page.colour("ink"), muted = Page.colour("muted"), line = Page.colour("line");
-  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true };
   for (const figure of document.querySelectorAll(".plot")) {
-    const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
-    const themed = {
-      ...layout,
-      autosize: true,
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: muted },
-      hoverlabel: { bgcolor: Page.colour("raised"), bordercolor: line, font: { color: ink } },
-      margin: { l: 8, r: 12, t: 12, b: 8, ...layout.margin },
-    };
-    for (const key of Object.keys(layout)) {
-      if (!/^[xy]axis\d*$/.test(key)) continue;
-      const title = { ...layout[key].title, font: { size: 12.5 }, standoff: 8 };
-      themed[key] = { ...axis, ...layout[key], title };
-    }
-    const named = (value) => {
-      if (Page.NAMES[value]) return Page.colour(Page.NAMES[value]);
-      if (Array.isArray(value)) return value.map(named);
-      if (value && typeof value === "object" && value.constructor === Object) {
-        return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, named(inner)]));
-      }
-      return value;
-    };
-    Plotly.react(figure.querySelector(".plot-area"), named(data), named(themed), { responsive: true, displayModeBar: false });
+    delete figure.dataset.drawn;
+    Page.sight.unobserve(figure); // observing it anew reports again whether it is in sight
+    Page.sight.observe(figure);
   }
-  document.documentElement.dataset.plots = "drawn";
+};
+
+Page.sight = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) Page.drawPlot(entry.target);
+}, { rootMargin: "300px" });
+
+Page.drawPlot = (figure) => {
+  if (!window.Plotly || "drawn" in figure.dataset) return;
+  const muted = Page.colour("muted"), line = Page.colour("line");
+  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true };
+  const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
+  const themed = {
+    ...layout,
+    autosize: true,
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: muted },
+    hoverlabel: { bgcolor: Page.colour("raised"), bordercolor: line, font: { color: Page.colour("ink") } },
+    margin: { l: 8, r: 12, t: 12, b: 8, ...layout.margin },
+  };
+  for (const key of Object.keys(layout)) {
+    if (!/^[xy]axis\d*$/.test(key)) continue;
+    const title = { ...layout[key].title, font: { size: 12.5 }, standoff: 8 };
+    themed[key] = { ...axis, ...layout[key], title };
+  }
+  const area = figure.querySelector(".plot-area");
+  Plotly.react(area, Page.named(data), Page.named(themed), { responsive: true, displayModeBar: false });
+  figure.dataset.drawn = "";
+};
+
+// A figure's colours as those of the page.
+Page.named = (value) => {
+  if (Page.NAMES[value]) return Page.colour(Page.NAMES[value]);
+  if (Array.isArray(value)) return value.map(Page.named);
+  if (value && typeof value === "object" && value.constructor === Object) {
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, Page.named(inner)]));
+  }
+  return value;
 };
 
 Page.startPlots = async () => {
@@ -102,6 +119,7 @@ Page.startPlots = async () => {
   block.remove();
   document.head.append(script);
   Page.drawPlots();
+  document.documentElement.dataset.plots = "ready";
 };
 
 // --- tables --------------------------------------------------------------------------------
