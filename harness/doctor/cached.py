@@ -80,7 +80,10 @@ def look_at_tasks() -> list[Finding]:
         except (TaskError, UnavailableError) as error:
             found.append(Finding(group=TASKS, name=name, status="missing", value=str(error)))
             continue
-        (absent if needs_network else here).append(f"{name} ({where})")
+        if needs_network:
+            absent.append(name)
+        else:
+            here.append(f"{name} ({where})")
     if absent:
         found.insert(
             0,

@@ -213,6 +213,14 @@ def test_packages_are_held_against_what_is_demanded() -> None:
     assert {each.status for each in found.values()} == {"ok"}
 
 
+def test_an_installed_harness_knows_its_demands_from_its_metadata(monkeypatch) -> None:
+    recorded = ["numpy>=2", 'vllm==0.32.0; extra == "vllm"', 'pytest>=9; extra == "dev"']
+    monkeypatch.setattr(packages, "checkout_dir", lambda: None)
+    monkeypatch.setattr(packages.metadata, "requires", lambda _: recorded)
+    assert [each.name for each in packages.demands()] == ["numpy"]
+    assert [each.name for each in packages.demands("vllm")] == ["vllm"]
+
+
 def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch) -> None:
     wrong = [packages.Requirement(text) for text in ("pytest<1", "no-such-thing>=2")]
     monkeypatch.setattr(packages, "demands", lambda: wrong)
