@@ -24,7 +24,7 @@ from harness.paths import CONF_DIR
 from harness.records import Record
 
 DISTILLS = "r1_distill_"
-_QUICK_S, _NETWORK_S, _SANDBOX_S = 60.0, 30.0, 120.0
+_QUICK_S, _NETWORK_S, _SANDBOX_S = 90.0, 90.0, 180.0
 
 
 class Diagnosis(Record):

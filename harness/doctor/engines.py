@@ -12,7 +12,7 @@ from harness.doctor.finding import Finding
 from harness.doctor.packages import demands, installed
 
 GROUP = "engines"
-LIMIT_S = 120.0
+LIMIT_S = 180.0
 """A cold start from a network disk takes most of it."""
 _PROCESS_LIMIT_S = LIMIT_S - 5
 """Ends a process that hangs while there is still somebody to end it."""
