@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -103,8 +103,15 @@ def write_atomically(file: Path, text: str) -> None:
         raise unwritable(file, error) from error
 
 
-def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
+def read_jsonl(
+    file: Path, kind: type[R], shorten: Callable[[bytes], bytes] | None = None
+) -> Iterator[R]:
     """Reads records one at a time. A missing file has none.
+
+    Args:
+        file: One record a line.
+        kind: What they are.
+        shorten: Makes of a line the part of it that is wanted.
 
     Raises:
         StoreError: It cannot be read, or a line is not such a record; names file and line.
@@ -114,7 +121,7 @@ def read_jsonl(file: Path, kind: type[R]) -> Iterator[R]:
     with _opened(file) as stream:
         for number, line in enumerate(stream, start=1):
             try:
-                yield kind.model_validate_json(line)
+                yield kind.model_validate_json(shorten(line) if shorten else line)
             except ValidationError as error:
                 first = error.errors()[0]
                 reason = first["msg"]

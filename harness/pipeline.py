@@ -6,6 +6,7 @@ can be done again from the files alone.
 
 import hashlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,9 +33,14 @@ from harness.store import Run
 
 log = logging.getLogger(__name__)
 
-# Completions that wait for their grade in memory. Those beyond are graded from the file, after
+# Texts that wait for their grade in memory. Those beyond are graded from the file, after
 # generation: scoring never holds generation up, and memory stays flat.
-MAX_WAITING = 1000
+MAX_WAITING_BYTES = 64 << 20
+RECORD_BYTES = 3000
+"""Of a waiting completion besides its text, about."""
+MAX_EXTRACTED = 10_000
+"""Characters of an answer that a verdict holds: a model that repeats itself can box 100,000."""
+MAX_DETAIL = 1000
 
 
 class Observer(Protocol):
@@ -94,7 +100,7 @@ def judge(question: Question, completion: Completion) -> Verdict:
         return Verdict(
             request_id=completion.request_id,
             status="generation_error",
-            detail=completion.error or "",
+            detail=(completion.error or "")[:MAX_DETAIL],
             scorer=scorer.name,
             wall_s=0.0,
         )
@@ -111,11 +117,19 @@ def judge(question: Question, completion: Completion) -> Verdict:
     return Verdict(
         request_id=completion.request_id,
         status="truncated" if cut_off and is_cut else grade.status,
-        extracted=grade.extracted,
-        detail=grade.detail,
+        extracted=_bounded(grade.extracted),
+        detail=grade.detail[:MAX_DETAIL],
         scorer=scorer.name,
         wall_s=grade.wall_s,
     )
+
+
+def _bounded(extracted: str | None) -> str | None:
+    """An answer as a verdict keeps it; two long ones stay as different as they were."""
+    if extracted is None or len(extracted) <= MAX_EXTRACTED:
+        return extracted
+    digest = hashlib.sha256(extracted.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{extracted[:MAX_EXTRACTED]} … ({len(extracted)} characters, sha256 {digest})"
 
 
 def _grade(scorer: Scorer, problem: Problem, answer: str) -> Grade:
@@ -136,7 +150,9 @@ class Scoring:
         self._questions = questions
         self._observer = observer
         self._stopping = threading.Event()
-        self._waiting: set[Future[None]] = set()
+        self._room = threading.Condition()
+        self._waiting: dict[Future[None], int] = {}
+        self._waiting_bytes = 0
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="scoring")
         self._failures: list[BaseException] = []
 
@@ -160,17 +176,29 @@ class Scoring:
     @property
     def is_full(self) -> bool:
         """Enough is waiting."""
-        return len(self._waiting) >= MAX_WAITING
+        return self._waiting_bytes >= MAX_WAITING_BYTES
 
     def submit(self, completion: Completion) -> None:
         """Grades it soon."""
+        size = sys.getsizeof(completion.text) + RECORD_BYTES
         future = self._threads.submit(self._work, completion)
-        self._waiting.add(future)
+        with self._room:
+            self._waiting[future] = size
+            self._waiting_bytes += size
         future.add_done_callback(self._done)
+
+    def wait_for_room(self) -> None:
+        """Returns when something more may be submitted."""
+        with self._room:
+            self._room.wait_for(lambda: not self.is_full)
+        if self._failures:
+            raise self._failures[0]
 
     def wait(self) -> None:
         """Returns when everything submitted is graded."""
-        for future in list(self._waiting):
+        with self._room:
+            waiting = list(self._waiting)
+        for future in waiting:
             future.result()
 
     def _work(self, completion: Completion) -> None:
@@ -183,9 +211,11 @@ class Scoring:
             self._observer.on_verdict(verdict)
 
     def _done(self, future: Future[None]) -> None:
-        self._waiting.discard(future)
         if not future.cancelled() and (error := future.exception()) is not None:
             self._failures.append(error)
+        with self._room:
+            self._waiting_bytes -= self._waiting.pop(future)
+            self._room.notify_all()
 
 
 def problem_id_of(request_id: str) -> str:
@@ -253,16 +283,15 @@ def _with_one_retry(engine: Engine, requests: list[GenerationRequest]) -> Iterat
 
 def score_missing(run: Run, scoring: Scoring) -> int:
     """Grades every recorded completion that has no verdict yet; returns how many that were."""
-    graded = set(run.read_verdicts())
-    count = 0
-    for completion in run.read_completions():
-        if completion.request_id not in graded:
-            if scoring.is_full:
-                scoring.wait()
-            scoring.submit(completion)
-            count += 1
-    scoring.wait()
-    return count
+    recorded = {completion.request_id for completion in run.read_completions(with_text=False)}
+    missing = recorded - run.read_verdicts().keys()
+    if missing:
+        for completion in run.read_completions():
+            if completion.request_id in missing:
+                scoring.wait_for_room()
+                scoring.submit(completion)
+        scoring.wait()
+    return len(missing)
 
 
 def run_clock(start_s: float) -> Clock:

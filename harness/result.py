@@ -95,13 +95,13 @@ def _budget_curve(
 def _join(run: Run) -> Iterator[tuple[Completion, Verdict]]:
     """Completions, without their texts, with their verdicts."""
     verdicts = run.read_verdicts()
-    for completion in run.read_completions():
+    for completion in run.read_completions(with_text=False):
         if completion.request_id not in verdicts:
             raise StoreError(
                 f"run {run.run_id}: {completion.request_id} has no verdict; "
                 f"harness score {run.shown} makes it"
             )
-        yield completion.model_copy(update={"text": ""}), verdicts[completion.request_id]
+        yield completion, verdicts[completion.request_id]
 
 
 def _sample(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:

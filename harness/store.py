@@ -158,9 +158,16 @@ class Run:
         prompts = read_jsonl(self.folder / "prompts.jsonl", Prompt)
         return {prompt.problem_id: prompt for prompt in prompts}
 
-    def read_completions(self) -> Iterator[Completion]:
-        """One at a time: a large run does not fit into memory."""
-        yield from _unique(read_jsonl(self.folder / "completions.jsonl", Completion), self.folder)
+    def read_completions(self, *, with_text: bool = True) -> Iterator[Completion]:
+        """One at a time: a large run does not fit into memory.
+
+        Args:
+            with_text: False leaves every ``text`` empty, unread and unchecked: a pass over
+                gigabytes then takes a fifth of the time.
+        """
+        shorten = None if with_text else _without_text
+        file = self.folder / "completions.jsonl"
+        yield from _unique(read_jsonl(file, Completion, shorten), self.folder)
 
     def read_verdicts(self) -> dict[str, Verdict]:
         """The verdicts by request id; while a run is scored anew, the new ones."""
@@ -201,6 +208,19 @@ class Run:
         self.verdicts.close()
         self._new_verdicts.replace(self.folder / "verdicts.jsonl")
         self.verdicts = JsonlWriter(self.folder / "verdicts.jsonl")
+
+
+def _without_text(line: bytes) -> bytes:
+    """A completion's line with an empty text; a line that we did not write stays as it is.
+
+    A quote inside of a string has a backslash before it, so in a line of JSON neither pattern can
+    be found within a string.
+    """
+    start = line.find(b'"text":"')
+    end = line.rfind(b'","finish_reason":"')
+    if start < 0 or end < start:
+        return line
+    return line[: start + len(b'"text":"')] + line[end:]
 
 
 def _set_aside(file: Path, data_end: int, torn: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from harness.commands.run import finish
 from harness.commands.setup import questions_of, scorer_name_of, start_scorers, with_scorers
 from harness.errors import StoreError
+from harness.hardware import usable_cores
 from harness.pipeline import Scoring, score_missing
 from harness.progress import RunProgress
-from harness.records import Verdict
-from harness.result import scoring_workers
+from harness.records import VerdictStatus
 from harness.shards import asked_ids
 from harness.store import Run, find_run
 
@@ -30,11 +30,15 @@ def score(name: str, results_dir: Path) -> int:
     with ExitStack() as stack:
         stack.enter_context(run)
         manifest = run.read_manifest()
-        before = _old_verdicts(run)
+        before = _old_statuses(run)
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
-        scorers = start_scorers(manifest.config, names, stack)
+        # Nothing generates now, so scoring may have every core that it is not told to leave.
+        workers = manifest.config.scoring.workers or len(usable_cores())
+        scoring_config = manifest.config.scoring.model_copy(update={"workers": workers})
+        config = manifest.config.model_copy(update={"scoring": scoring_config})
+        scorers = start_scorers(config, names, stack)
         expected = len(asked_ids(run.read_prompts(), manifest.config))
-        recorded = sum(1 for _ in run.read_completions())
+        recorded = sum(1 for _ in run.read_completions(with_text=False))
         if recorded != expected:
             raise StoreError(
                 f"run {run.run_id} has {recorded} of {expected} completions; finish it first with "
@@ -43,23 +47,20 @@ def score(name: str, results_dir: Path) -> int:
         questions = questions_of(run.read_problems(), run.read_prompts(), scorers)
         run.start_new_verdicts()
         progress = RunProgress(total=recorded, done=recorded)
-        with (
-            progress,
-            Scoring(run, questions, progress, scoring_workers(manifest.config)) as scoring,
-        ):
+        with progress, Scoring(run, questions, progress, workers) as scoring:
             score_missing(run, scoring)
         # From here to the end the folder's files are of two scorings, and the manifest says so.
         run.write_manifest(manifest.model_copy(update={"status": "running"}))
         run.keep_new_verdicts()
         after = run.read_verdicts()
-        moved = sum(before[key].status != after[key].status for key in after if key in before)
+        moved = sum(before[key] != after[key].status for key in after if key in before)
         log.info("%d of %d verdicts changed", moved, len(after))
         return finish(run, with_scorers(manifest, scorers))
 
 
-def _old_verdicts(run: Run) -> dict[str, Verdict]:
+def _old_statuses(run: Run) -> dict[str, VerdictStatus]:
     try:
-        return run.read_verdicts()
+        return {key: verdict.status for key, verdict in run.read_verdicts().items()}
     except StoreError as error:  # they are replaced in any case
         log.warning("the old verdicts cannot be compared: %s", error)
         return {}

@@ -126,7 +126,7 @@ def _check_result(run: Run, manifest: RunManifest) -> None:
     verdicts = run.read_verdicts()
     found = {
         completion.request_id: outcome_of(completion, verdicts[completion.request_id])
-        for completion in run.read_completions()
+        for completion in run.read_completions(with_text=False)
     }
     if wrong := sorted(
         key for key in said.keys() | found.keys() if said.get(key) != found.get(key)

@@ -1,5 +1,6 @@
 """The door: all Estimates of a run from its samples."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
@@ -44,6 +45,7 @@ def estimate_all(
     Raises:
         ValueError: A sample occurs twice.
     """
+    _import_evaluate()
     ordered = sorted(samples, key=lambda s: (s.task, s.problem_id, s.index))
     _refuse_duplicates(ordered)
     tasks: dict[str, list[Sample]] = defaultdict(list)
@@ -69,6 +71,21 @@ def estimate_all(
         estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
         estimates += estimate_energy(ordered, usage, seed)
     return estimates
+
+
+def _import_evaluate() -> None:
+    """Imports `evaluate` without transformers, where nothing has imported that yet.
+
+    `evaluate` has pipelines for models that nobody here uses, and with them it imports torch:
+    300 MB and seconds of every scoring. It does without when transformers is not to be had.
+    """
+    if "evaluate" in sys.modules or "transformers" in sys.modules:
+        return
+    sys.modules["transformers"] = None  # type: ignore[assignment]  # documented: "not to be had"
+    try:
+        import evaluate  # noqa: F401
+    finally:
+        del sys.modules["transformers"]
 
 
 def _refuse_duplicates(samples: Iterable[Sample]) -> None:
@@ -102,7 +119,9 @@ def _task_figures(
         figures |= PassAtK(**where).compute(**graded, k=_powers_up_to(most))
         if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
             # One spelling is one vote: \dfrac12 votes with \frac{1}{2}.
-            answers = [canonical(s.verdict.extracted or "") for s in samples]
+            # Samples of a problem mostly agree, so most spellings are met before.
+            spelling = {a: canonical(a) for a in {s.verdict.extracted or "" for s in samples}}
+            answers = [spelling[s.verdict.extracted or ""] for s in samples]
             figures |= ConsAtK(**where).compute(**graded, answers=answers)
     return {**figures, **_token_figures(samples, seed, scratch)}
 

@@ -1,29 +1,30 @@
 """What the metrics are computed from: one generated and judged sample."""
 
-from typing import Self
+from dataclasses import dataclass
 
-from pydantic import model_validator
-
-from harness.records import Completion, Count, Record, Verdict
+from harness.records import Completion, Verdict
 
 
-class Sample(Record):
-    """One sample of one problem, with what the engine and the scorer recorded of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sample of one problem, with what the engine and the scorer recorded of it.
+
+    Raises:
+        ValueError: The completion and the verdict are of different requests.
+    """
 
     task: str
     problem_id: str
-    index: Count
+    index: int
     """Which sample of its problem, from 0."""
-    session: Count = 0
+    session: int = 0
     """Which process lifetime of a resumed run made it: idle time between two does not count."""
     completion: Completion
     verdict: Verdict
 
-    @model_validator(mode="after")
-    def _is_one_request(self) -> Self:
+    def __post_init__(self) -> None:
         if self.completion.request_id != self.verdict.request_id:
             raise ValueError(
                 f"the completion is of {self.completion.request_id!r}, "
                 f"the verdict of {self.verdict.request_id!r}"
             )
-        return self

@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -635,7 +636,7 @@ def test_names_of_problems_change_nothing() -> None:
     renamed = []
     for sample in samples:
         task, _, number = sample.problem_id.partition("/")
-        renamed.append(sample.model_copy(update={"problem_id": f"{task}/x{names[int(number)]}"}))
+        renamed.append(replace(sample, problem_id=f"{task}/x{names[int(number)]}"))
     for old, new in zip(_all(samples, ALL_PRICES), _all(renamed, ALL_PRICES), strict=True):
         assert (old.metric, old.task, old.n) == (new.metric, new.task, new.n)
         for before, after in ((old.value, new.value), (old.low, new.low), (old.high, new.high)):
