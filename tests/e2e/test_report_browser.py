@@ -195,7 +195,8 @@ def test_a_script_that_did_get_in_would_not_run(browser, pages):
     page.goto(pages.two.as_uri())
     refused = page.evaluate(
         """() => new Promise((resolve) => {
-            addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+            const refused = (event) => resolve(event.effectiveDirective);
+            addEventListener("securitypolicyviolation", refused);
             const script = document.createElement("script");
             script.textContent = "document.title = 'taken'";
             document.body.append(script);

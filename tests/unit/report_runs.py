@@ -19,7 +19,7 @@ def problem_id(number: int) -> str:
     return f"math_mini/mini/{number:03}"
 
 
-def make_run(
+def make_run(  # noqa: PLR0913 - all but the folder by name
     folder: Path,
     *,
     run_id: str = "run_a",

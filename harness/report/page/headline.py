@@ -90,7 +90,7 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
         if total.value is not None:
             notes.append(f"{_usd(total.value)} USD in all, failed attempts too")
         key, label = f"cost/{basis}", f"Cost per solved task, {_BASES[basis]}"
-        value = _usd(found.value)
+        value = "unknown" if found.value is None else _usd(found.value)
         yield Figure(key, label, value, tuple(notes), "USD" if found.value is not None else "")
     if not run.result.pricing.bases():
         why = "no price list is for this device (see conf/pricing)"
