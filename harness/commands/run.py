@@ -192,7 +192,7 @@ def _finish_shard(run: Run, complete: RunManifest) -> int:
 def _recorded(run: Run) -> tuple[set[str], float]:
     """The requests that are done, and where the run's clock goes on."""
     done, last_s = set(), 0.0
-    for completion in run.read_completions():
+    for completion in run.read_completions(with_text=False):
         done.add(completion.request_id)
         last_s = max(last_s, completion.finished_s or 0.0)
     return done, last_s
