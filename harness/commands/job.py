@@ -46,6 +46,8 @@ class JobSpec(Record):
     """The parent says what went wrong."""
     answer: int
     """The descriptor that its report goes to."""
+    parent: int
+    """The process that started it."""
 
 
 class JobReport(Record):
@@ -64,6 +66,9 @@ def job() -> int:
 
     Returns:
         Its exit status.
+
+    Raises:
+        Interrupted: The parent is gone already.
     """
     spec = JobSpec.model_validate_json(sys.stdin.buffer.read())
     os.set_inheritable(spec.answer, False)
@@ -72,6 +77,8 @@ def job() -> int:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGTERM)
         if spec.cores:
             os.sched_setaffinity(0, spec.cores)
+    if os.getppid() != spec.parent:
+        raise Interrupted("the process that started this run is gone")
     report = JobReport()
 
     def began(folder: Path) -> None:
@@ -151,6 +158,7 @@ class Job:
             cores=None if cores is None else tuple(cores),
             is_quiet=not is_apart,
             answer=write,
+            parent=os.getpid(),
         )
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:

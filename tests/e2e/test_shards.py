@@ -1,0 +1,174 @@
+"""One run over two processes, a sweep over several, and what becomes of them when one is killed."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.e2e.conftest import GOLDEN, last_line, manifest, records, start, stop
+
+REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
+LONGEST_S = 120.0
+
+
+def wait_until(come: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    while not come():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def jobs_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The runs that it has started, each a process of its own."""
+    found = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found += [child] if "--composed" in child.cmdline() else []
+    return found
+
+
+def runs(results: Path) -> list[Path]:
+    return sorted(file.parent for file in results.glob("runs/*/manifest.json"))
+
+
+def said(folder: Path) -> dict[str, tuple[str, str | None]]:
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return {each["request_id"]: (each["status"], each["extracted"]) for each in result["outcomes"]}
+
+
+def test_a_killed_shard_is_resumed_and_the_merged_run_is_the_one_that_was_never_cut(
+    tmp_path, harness
+):
+    """Shard 1 alone, killed at its first answer; then both at once with ``resume=auto``."""
+    process = start(tmp_path, *REPLAY, "shards=2", "shard=1")
+    wait_until(lambda: bool(list(tmp_path.glob("runs/*/completions.jsonl"))), process)
+    code, err = stop(process, signal.SIGKILL)
+    assert code == -signal.SIGKILL, err
+    (killed,) = runs(tmp_path)
+    kept = {each["request_id"] for each in whole_lines(killed / "completions.jsonl")}
+
+    done = harness(*REPLAY, "shards=2", "resume=auto")
+    assert done.returncode == 0, done.stderr
+    folder = Path(last_line(done)["path"])
+    assert len(done.stdout.splitlines()) == 1, "a shard has no line for programs"
+    shards = [each for each in runs(tmp_path) if each != folder]
+    assert killed in shards
+    assert len(shards) == 2
+    assert kept <= {each["request_id"] for each in records(killed, "completions")}
+    assert sorted(manifest(each)["config"]["shard"] for each in shards) == [0, 1]
+    assert not any((shard / "result.json").exists() for shard in shards)
+    assert [len(records(shard, "completions")) for shard in shards] == [20, 20]
+    assert set(manifest(folder)["merged_from"]) == {shard.name for shard in shards}
+
+    golden = {each["request_id"]: each for each in records(GOLDEN, "completions")}
+    assert {each["request_id"]: each for each in records(folder, "completions")} == golden
+    expected = {each["request_id"]: each["status"] for each in records(GOLDEN, "verdicts")}
+    assert {name: status for name, (status, _) in said(folder).items()} == expected
+    for each in (folder, *shards):
+        valid = harness("validate", each.name)
+        assert valid.returncode == 0, valid.stderr
+    refused = harness("compare", str(folder), str(shards[0]))
+    assert refused.returncode == 2
+    assert "and no number of a part can be defended; harness merge" in refused.stderr
+
+
+def whole_lines(file: Path) -> list[dict]:
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(tmp_path):
+    process = start(tmp_path, *REPLAY, "shards=2")
+    wait_until(lambda: len(jobs_of(process)) == 2, process)
+    victim = next(each for each in jobs_of(process))
+    victim.kill()
+    _, err = process.communicate()
+    assert process.returncode == 1, err
+    *_, lost, how = err.splitlines()
+    assert lost.startswith("harness: shard 0 of 2: ended by SIGKILL")
+    assert how == (
+        "harness: 1 of 2 shards are done; the same command with resume=auto finishes the others "
+        "and merges all"
+    )
+    assert [manifest(each)["status"] for each in runs(tmp_path) if shard(each) == 1] == ["complete"]
+
+
+def shard(folder: Path) -> int | None:
+    return manifest(folder)["config"]["shard"]
+
+
+def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path):
+    tasks = "tasks=[humaneval:20],[math_mini:20]"
+    process = start(tmp_path, "run", "-m", *REPLAY[1:], tasks)
+    wait_until(lambda: bool(jobs_of(process)), process)
+    jobs_of(process)[0].kill()
+    out, err = process.communicate()
+    assert process.returncode == 1, err
+    assert "harness: job 1: ended by SIGKILL (out of memory?)" in err.splitlines()
+    (folder,) = runs(tmp_path)
+    assert json.loads(out.splitlines()[-1])["path"] == str(folder)
+    table = err[err.rindex("job  overrides") :].splitlines()
+    assert [line.split()[0] for line in table[:3]] == ["job", "1", "2"]
+    assert table[1].split()[1:] == ["tasks=[humaneval\\:20]", "1", "none"]
+    assert table[2].split()[1:] == [
+        "tasks=[math_mini\\:20]",
+        "0",
+        "math_mini",
+        "0.0",
+        "%",
+        folder.name,
+    ]
+
+
+def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(tmp_path):
+    process = start(tmp_path, "run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]")
+    wait_until(lambda: bool(jobs_of(process)), process)
+    started = jobs_of(process)
+    code, err = stop(process, signal.SIGTERM)
+    assert code == 130, err
+    assert err.splitlines()[-1] == "harness: stopped by SIGTERM"
+    assert "job 2:" not in err
+    assert not any(each.is_running() for each in started)
+
+
+def test_a_job_ends_when_the_sweep_is_killed(tmp_path):
+    """It is told so by the kernel, and stops as at Ctrl-C."""
+    process = start(tmp_path, "run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]")
+    wait_until(lambda: bool(jobs_of(process)), process)
+    (job,) = jobs_of(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    job.wait(LONGEST_S)
+    assert not job.is_running()
+    assert not list(tmp_path.glob("runs/*/result.json")), "it went on to its end"
+
+
+def test_merge_names_what_is_missing(tmp_path, harness):
+    done = harness(*REPLAY, "shards=20", "shard=1", "tasks=[math_mini:20]")
+    assert done.returncode == 0, done.stderr
+    facts = last_line(done)
+    assert (facts["shard"], facts["shards"], facts["requests"]) == (1, 20, 1)
+    assert (
+        "harness: shard 1 of 20 is done: 1 of 20 requests; harness merge joins them" in done.stderr
+    )
+    scored = harness("score", facts["run_id"])
+    assert scored.returncode == 0, scored.stderr
+    alone = harness("merge", facts["path"])
+    assert alone.returncode == 2
+    assert alone.stderr.startswith("harness: shards 0, 2, 3, 4, ")
+    assert alone.stderr.endswith(", 19 of 20 are missing\n")
+
+
+def test_more_shards_than_requests_is_one_line(harness):
+    done = harness(*REPLAY, "shards=41", "shard=40")
+    assert done.returncode == 2
+    words = "shards=41: the run has 40 requests; give so many or fewer"
+    assert done.stderr.splitlines()[-1] == f"harness: {words}"
