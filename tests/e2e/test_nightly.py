@@ -26,7 +26,7 @@ from harness import cli
 from harness.nightly.history import History
 from harness.nightly.record import Night
 from tests.e2e.conftest import GOLDEN, records
-from tests.e2e.pages import PLOTTED, opened
+from tests.e2e.pages import opened, plot_named, traces
 
 LONGEST_S = 120.0
 MODEL = "smollm2_135m"
@@ -219,12 +219,12 @@ def test_the_page_of_the_week_shows_it(week, browser, width):
         verdicts = [text.split()[-1] for text in rows.locator(".badge").all_inner_texts()]
         assert verdicts == [*["fine", "fine", "regression", "crashed", "fine", "fine", "fine"]]
         assert page.locator("#model-1 .latest .badge").inner_text() == "✕ crashed"
-        accuracy = page.locator("#model-0 .plot", has=page.get_by_role("heading", name="Accuracy"))
+        accuracy = plot_named(page, "Accuracy", "#model-0")
         assert accuracy.locator(".annotation-text", has_text="✕").count() == 1
-        traces = page.evaluate(PLOTTED, accuracy.get_attribute("id"))
-        line = next(each for each in traces if each["mode"] == "lines+markers")
+        held = traces(accuracy)
+        line = next(each for each in held if each["mode"] == "lines+markers")
         assert line["y"] == [90, 90, 90, None, 30, 90, 90]
-        (ring,) = [each for each in traces if each["name"] == "regression"]
+        (ring,) = [each for each in held if each.get("name") == "regression"]
         assert (ring["x"], ring["y"]) == (["2026-11-05"], [30])
         link = rows.nth(0).get_by_role("link")
         assert (results / "nightly" / link.get_attribute("href")).is_file()

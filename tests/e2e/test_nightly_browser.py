@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.report.nightly import write_history_page
-from tests.e2e.pages import PLOTTED, opened
+from tests.e2e.pages import opened, plot_named, traces
 from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
 
 pytestmark = pytest.mark.browser
@@ -39,27 +39,27 @@ def page_file(tmp_path_factory) -> Path:
     return write_history_page(nights, results)
 
 
-def signs(page, plot) -> list[str]:
-    return plot.locator(".annotation-text").all_inner_texts()
+def signs(plot) -> list[str]:
+    return plot.locator(".annotation-text").all_text_contents()
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_trends_show_what_changed_and_when(browser, page_file, width):
     with opened(browser, page_file, width) as page:
-        plot = page.locator("#model-0 .plot", has=page.get_by_role("heading", name="Output"))
-        assert sorted(signs(page, plot)) == sorted(["✕", "◆", "v", "S"])
+        plot = plot_named(page, "Output", "#model-0")
+        assert sorted(signs(plot)) == sorted(["✕", "◆", "v", "S"])
         assert "New level from 2026-11-21." in plot.locator("figcaption").inner_text()
-        traces = page.evaluate(PLOTTED, plot.get_attribute("id"))
-        lines = [each for each in traces if each["mode"] == "lines+markers"]
+        held = traces(plot)
+        lines = [each for each in held if each["mode"] == "lines+markers"]
         assert [len(line["x"]) for line in lines] == [34, 6], "a new series is a new line"
         assert lines[0]["y"][8] is None, "a night without a result is a gap"
         assert all(value > 2000 for line in lines for value in line["y"] if value is not None)
-        (ring,) = [each for each in traces if each["name"] == "regression"]
+        (ring,) = [each for each in held if each.get("name") == "regression"]
         assert ring["x"] == ["2026-11-21"]
-        accuracy = page.locator("#model-0 .plot", has=page.get_by_role("heading", name="Accuracy"))
-        bands = [t for t in page.evaluate(PLOTTED, accuracy.get_attribute("id")) if t.get("fill")]
+        accuracy = plot_named(page, "Accuracy", "#model-0")
+        bands = [each for each in traces(accuracy) if each.get("fill")]
         assert len(bands) == 2
-        assert "◆" not in signs(page, accuracy)
+        assert "◆" not in signs(accuracy)
         body_width = page.evaluate("document.documentElement.scrollWidth")
         assert body_width <= width, "only tables scroll sideways"
 
