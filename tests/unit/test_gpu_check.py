@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,6 +194,33 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     assert report["tests"] == {"passed": 1, "failed": 2, "skipped": 2}
     assert report["engines"]["transformers"]["energy_joules"] == 7.0
     assert check.exit_status(report) == 1
+
+
+def test_whoever_ends_it_ends_what_it_started(tmp_path: Path) -> None:
+    """The stages run in groups of their own, which nothing else would end."""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200'\n")
+    # takes the place of the interpreter that the stages are run with
+    (tmp_path / "python").write_text(
+        f"#!/bin/sh\necho $$ >{tmp_path}/pid.new\n"
+        f"mv {tmp_path}/pid.new {tmp_path}/pid\nexec sleep 600\n"
+    )
+    for name in ("nvidia-smi", "python"):
+        (tmp_path / name).chmod(0o755)
+    command = [sys.executable, str(SCRIPT), "--python", str(tmp_path / "python")]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    with subprocess.Popen(
+        [*command, "--output", str(tmp_path / "out")],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PATH": path},
+    ) as started:
+        while not (tmp_path / "pid").is_file():
+            assert started.poll() is None
+            time.sleep(0.02)
+        stage = psutil.Process(int((tmp_path / "pid").read_text()))
+        started.terminate()
+        assert started.wait() == 143
+    assert not stage.is_running()
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_commands_are_those_of_this_harness(check: ModuleType, tmp_path: Path) -> None:
