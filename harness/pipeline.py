@@ -283,6 +283,7 @@ def _with_one_retry(engine: Engine, requests: list[GenerationRequest]) -> Iterat
 
 def score_missing(run: Run, scoring: Scoring) -> int:
     """Grades every recorded completion that has no verdict yet; returns how many that were."""
+    scoring.wait()  # or what is being graded now would be graded twice
     recorded = {completion.request_id for completion in run.read_completions(with_text=False)}
     missing = recorded - run.read_verdicts().keys()
     if missing:

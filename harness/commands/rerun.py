@@ -41,6 +41,7 @@ from harness.pipeline import (
     judge,
     problem_id_of,
     run_clock,
+    score_missing,
 )
 from harness.preflight import check_memory
 from harness.progress import RunProgress
@@ -227,7 +228,7 @@ def _generated(
         progress = RunProgress(total=len(requests), done=0)
         with run, progress, Scoring(run, questions, progress, workers) as scoring:
             generate(run, requests, open_engine, scoring, progress)
-            scoring.wait()
+            score_missing(run, scoring)
         verdicts = run.read_verdicts()
         return {
             completion.request_id: Answer(completion, verdicts[completion.request_id])
