@@ -7,9 +7,9 @@ Here a row that ends leaves at once, and another takes its place.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from harness.engines.kv_cache import new_cache
+from harness.engines.kv_cache import gather, new_cache
 from harness.engines.sampling import draw
 from harness.prompts import Times
 from harness.records import GenerationRequest
@@ -55,6 +55,16 @@ class Row:
         return Times(self.queued_s, self.started_s, self.first_token_s, finished_s)
 
 
+class Reading(NamedTuple):
+    """Prompts that the model has read."""
+
+    places: dict[tuple[int, ...], int]
+    """By token ids, the row."""
+    cache: Any
+    logits: Any
+    """After the last token, (rows, vocabulary)."""
+
+
 class Batch:
     """Rows with a common cache. Every row has one more token after ``admit`` and after ``step``.
 
@@ -67,25 +77,51 @@ class Batch:
         self._model = model
         self._pad = pad_token_id
         self._cache = new_cache()
+        self._latest: Reading | None = None
+        """The prompt of the latest newcomer: the next one's is often the same."""
 
     def admit(self, newcomers: Sequence[Row]) -> None:
-        """Reads the rows' prompts, left-padded to the longest, and draws a token for each."""
+        """Puts rows in and draws a token for each. A prompt that several have is read once."""
         import torch
 
-        known = [row.known_ids for row in newcomers]
-        width = max(len(ids) for ids in known)
-        pads = [width - len(ids) for ids in known]
-        ids = [[self._pad] * pad + list(ids) for pad, ids in zip(pads, known, strict=True)]
+        known = {row: row.known_ids for row in newcomers}
+        prompts = list(dict.fromkeys(known.values()))
+        readings = [] if self._latest is None else [self._latest]
+        with torch.inference_mode():
+            unread = [ids for ids in prompts if not any(ids in each.places for each in readings)]
+            if unread:
+                readings.append(self._read(unread))
+            rows, logits = [], []
+            parts: list[tuple[Any, Sequence[int]]] = [(self._cache, range(len(self.rows)))]
+            for reading in readings:
+                mine = [row for row in newcomers if known[row] in reading.places]
+                places = [reading.places[known[row]] for row in mine]
+                rows += mine
+                logits.append(reading.logits[places])
+                parts.append((reading.cache, places))
+            if len(unread) == len(newcomers) and not self.rows:
+                self._cache = readings[-1].cache
+            else:
+                width = max(*map(len, prompts), self._width)
+                self._cache = gather(self._cache, [part for part in parts if part[1]], width)
+            self.rows.extend(rows)
+            self._remember(known[rows[-1]], logits[-1][-1:])
+            _append(rows, torch.cat(logits))
+
+    def _remember(self, ids: tuple[int, ...], logits: Any) -> None:
+        """Keeps what was read for the last row."""
+        cache = gather(new_cache(), [(self._cache, [len(self.rows) - 1])], len(ids))
+        self._latest = Reading({ids: 0}, cache, logits)
+
+    def _read(self, prompts: Sequence[tuple[int, ...]]) -> Reading:
+        """Reads prompts, left-padded to the longest."""
+        width = max(map(len, prompts))
+        pads = [width - len(ids) for ids in prompts]
+        ids = [[self._pad] * pad + list(ids) for pad, ids in zip(pads, prompts, strict=True)]
         positions = [[max(0, column - pad) for column in range(width)] for pad in pads]
         cache = new_cache()
-        with torch.inference_mode():
-            logits = self._forward(cache, ids, positions, pads)
-            if self.rows:
-                self._rebuild(range(len(self.rows)), cache, max(width, self._width))
-            else:
-                self._cache = cache
-            self.rows.extend(newcomers)
-            _append(newcomers, logits)
+        logits = self._forward(cache, ids, positions, pads)
+        return Reading({ids: place for place, ids in enumerate(prompts)}, cache, logits)
 
     def step(self) -> None:
         """Draws the next token of every row."""
@@ -103,18 +139,19 @@ class Batch:
 
         kept = [place for place, row in enumerate(self.rows) if row not in ended]
         if not kept:
-            self.clear()
+            self.rows, self._cache = [], new_cache()
             return
         rows = [self.rows[place] for place in kept]
         with torch.inference_mode():
-            self._rebuild(kept, None, max(row.cached_tokens for row in rows))
+            width = max(row.cached_tokens for row in rows)
+            self._cache = gather(self._cache, [(self._cache, kept)], width)
         # Only now: when memory runs out above, clear still hands out the rows that ended.
         self.rows = rows
 
     def clear(self) -> list[Row]:
         """Takes all rows out and frees the cache."""
         rows, self.rows = self.rows, []
-        self._cache = new_cache()
+        self._cache, self._latest = new_cache(), None
         return rows
 
     @property
@@ -139,10 +176,6 @@ class Batch:
             logits_to_keep=1,
         )
         return output.logits[:, -1].float()
-
-    def _rebuild(self, kept: Sequence[int], newcomers: Any, width: int) -> None:
-        for place, layer in enumerate(self._cache.layers):
-            layer.rebuild(kept, newcomers.layers[place] if newcomers else None, width)
 
 
 def _append(rows: Sequence[Row], logits: Any) -> None:

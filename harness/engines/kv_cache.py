@@ -55,25 +55,29 @@ class KeyValues:
             new[:, :, : self.length] = old[:, :, : self.length]
         return new
 
-    def rebuild(self, rows: Sequence[int], newcomers: "KeyValues | None", width: int) -> None:
-        """Keeps some rows, appends those of another cache, pads or trims on the left to width."""
-        parts = [(self._keys[list(rows)], self._values[list(rows)], self.length)] if rows else []
-        if newcomers is not None:
-            parts.append((newcomers._keys, newcomers._values, newcomers.length))
+    def gather(self, parts: "Sequence[tuple[KeyValues, Sequence[int]]]", width: int) -> None:
+        """Becomes rows of some caches, its own perhaps, padded or trimmed on the left to width.
+
+        Args:
+            parts: Caches with the places of the rows that are wanted; one may be wanted twice.
+            width: Columns; a row must not need more.
+        """
+        like_keys, like_values = parts[0][0]._keys, parts[0][0]._values
         room = width + max(MIN_GROWTH, width // 4)
-        count = sum(len(keys) for keys, _, _ in parts)
-        first_keys, first_values, _ = parts[0]
-        keys = first_keys.new_empty(count, first_keys.shape[1], room, first_keys.shape[3])
-        values = first_values.new_empty(count, first_values.shape[1], room, first_values.shape[3])
+        count = sum(len(rows) for _, rows in parts)
+        keys = like_keys.new_empty(count, like_keys.shape[1], room, like_keys.shape[3])
+        values = like_values.new_empty(count, like_values.shape[1], room, like_values.shape[3])
         start = 0
-        for old_keys, old_values, length in parts:
-            used = min(length, width)
-            place = slice(start, start + len(old_keys))
-            for new, old in ((keys, old_keys), (values, old_values)):
+        for layer, rows in parts:
+            used = min(layer.length, width)
+            place = slice(start, start + len(rows))
+            for new, old in ((keys, layer._keys), (values, layer._values)):
                 # Masked columns must be finite: 0 times NaN is NaN.
                 new[place, :, : width - used] = 0
-                new[place, :, width - used : width] = old[:, :, length - used : length]
-            start += len(old_keys)
+                wanted = old[:, :, layer.length - used : layer.length]
+                is_all = list(rows) == list(range(len(old)))
+                new[place, :, width - used : width] = wanted if is_all else wanted[list(rows)]
+            start += len(rows)
         self._keys, self._values, self.length = keys, values, width
 
     def lazy_initialization(self, *_: Any) -> None:
@@ -97,6 +101,21 @@ def new_cache() -> Any:
     from transformers.cache_utils import Cache
 
     return Cache(layer_class_to_replicate=_layer_class())
+
+
+def gather(into: Any, parts: Sequence[tuple[Any, Sequence[int]]], width: int) -> Any:
+    """A cache of rows of others, made layer by layer, so that little is held twice.
+
+    Args:
+        into: Is changed into that, and may be one of the others.
+        parts: As in ``KeyValues.gather``, for whole caches.
+        width: As there.
+    """
+    if not into.layers:
+        into.layers.extend(_layer_class()() for _ in parts[0][0].layers)
+    for place, layer in enumerate(into.layers):
+        layer.gather([(cache.layers[place], rows) for cache, rows in parts], width)
+    return into
 
 
 @cache

@@ -116,7 +116,10 @@ class TransformersEngine:
         """Yields each completion as soon as it ends."""
         now = self._clock()
         # Longest first: whether memory suffices shows at once, and neighbours need little padding.
-        longest_first = sorted(requests, key=tokens_needed, reverse=True)
+        # Samples of one prompt side by side: it is read once for those that follow each other.
+        longest_first = sorted(
+            requests, key=lambda each: (tokens_needed(each), each.prompt_token_ids), reverse=True
+        )
         fitting = yield from refuse_unfit(
             longest_first, self._max_model_len, self._codec.failed, now
         )

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from harness.engines import batch
 from harness.engines.batch import Batch
+from harness.engines.kv_cache import gather
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
 from harness.errors import UnavailableError
 from harness.models import ResolvedModel
@@ -84,6 +86,37 @@ def test_no_batching_changes_a_text(model, knobs, temperature) -> None:
     assert len(expected) == 14
 
 
+@pytest.mark.parametrize("limit", [1, 3, 8])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
+    model, monkeypatch, temperature, limit
+) -> None:
+    prompts = [request(n, 20 - 6 * (n // 2), 4 + 9 * n, temperature) for n in range(4)]
+    samples = [
+        each.model_copy(update={"request_id": f"{each.problem_id}#{sample}", "seed": 10 + sample})
+        for sample in range(5)
+        for each in prompts
+    ]
+    read: list[tuple[int, ...]] = []
+    whole = Batch._read
+
+    def noted(self, prompts):
+        read.extend(prompts)
+        return whole(self, prompts)
+
+    monkeypatch.setattr(Batch, "_read", noted)
+    with engine(model, max_batch_size=1) as alone, engine(model, max_batch_size=limit) as together:
+        expected = {}
+        for each in samples:  # one call each: nothing is known of the others
+            expected |= texts(list(alone.generate([each])))
+        assert len(read) == 2 + len(samples)  # with the two warm-ups
+        read.clear()
+        assert texts(list(together.generate(samples))) == expected
+    assert sorted(read) == sorted(each.prompt_token_ids for each in prompts)
+    different = {expected[f"p3#{sample}"] for sample in range(5)}
+    assert len(different) == (1 if temperature == 0 else 5)
+
+
 def test_a_place_is_taken_as_soon_as_it_is_free(model) -> None:
     requests = [request(n, 10, new) for n, new in enumerate([40, 4, 4, 4, 4, 4])]
     with engine(model, max_batch_size=2) as two:
@@ -144,14 +177,14 @@ def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
     requests = [request(n, 5 + 3 * n, 2 + 4 * n) for n in range(6)]
     with engine(model, max_batch_size=1) as alone:
         expected = texts(list(alone.generate(requests)))
-    rebuild, errors = Batch._rebuild, [error]
+    errors = [error]
 
-    def rebuild_or_run_out(self, kept, newcomers, width) -> None:
-        if newcomers is None and errors:
+    def gather_or_run_out(into, parts, width):
+        if parts[0][0] is into and len(parts) == 1 and errors:
             raise errors.pop()
-        rebuild(self, kept, newcomers, width)
+        return gather(into, parts, width)
 
-    monkeypatch.setattr(Batch, "_rebuild", rebuild_or_run_out)
+    monkeypatch.setattr(batch, "gather", gather_or_run_out)
     with engine(model) as together:
         found = list(together.generate(requests))
     assert errors == []
