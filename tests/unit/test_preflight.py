@@ -3,12 +3,23 @@
 import pytest
 
 from harness.errors import StoreError, UnavailableError
+from harness.models import missing_hub_files
 from harness.preflight import (
+    FreeMemory,
     check_disk,
     check_memory,
     check_requirements,
+    disk_note,
+    free_memory,
+    is_offline,
     memory_needed_bytes,
+    memory_notes,
+    no_network,
+    plan_memory,
+    refuse_missing,
+    written_bytes,
 )
+from harness.preflight.missing import OFFLINE_VARIABLES
 from harness.provenance import GpuInfo, collect
 from tests.conf.test_compose import compose
 
@@ -99,3 +110,222 @@ def test_an_experiment_refuses_a_machine_that_it_is_not_meant_for(gpus, here):
         "requires.gpus=1: this experiment needs 1 NVIDIA GPU(s) with 80 GB each, this machine has "
         f"{here}; --dry-run shows its plan, requires=null lifts this"
     )
+
+
+# --- how much fits at once ----------------------------------------------------------------------
+
+GB = 10**9
+
+
+def free(cpu_gb=24.0, gpus_gb=None):
+    gpus = None if gpus_gb is None else tuple(int(gb * GB) for gb in gpus_gb)
+    return FreeMemory(int(cpu_gb * GB), gpus)
+
+
+def test_more_contexts_take_more_memory():
+    config = compose("model=r1_distill_qwen_1_5b")
+    one = memory_needed_bytes(config.model, config.engine, 34_816)
+    two = memory_needed_bytes(config.model, config.engine, 34_816, concurrent=2)
+    assert two - one == 34_816 * 28_672
+
+
+def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
+    config = compose("model=r1_distill_qwen_7b", "engine=vllm")
+    plan = plan_memory(config, machine(gpus=[80]), free(gpus_gb=[79]))
+    context = 34_816 * 2 * 28 * 4 * 128 * 2
+    left = int(80e9 * 0.92) - 2 * 7_615_616_512
+    assert (plan.context_bytes, plan.cache_bytes) == (context, left)
+    assert plan.contexts == left // context
+    assert plan.at_once == 256
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpus", "now", "words"),
+    [
+        (
+            ["model=r1_distill_qwen_7b", "engine=vllm"],
+            [80],
+            free(gpus_gb=[10]),
+            "model=r1_distill_qwen_7b needs about 17 GB for its weights and one context of 34816 "
+            "tokens, 1 x NVIDIA H200 has 80 GB, of which 10.0 GB are free now; end what holds the "
+            "rest",
+        ),
+        (
+            ["model=r1_distill_qwen_7b", "engine=vllm"],
+            [80],
+            free(gpus_gb=[60.5]),
+            "engine.args.gpu_memory_utilization=0.92: vllm would take 74 GB of 1 x NVIDIA H200, "
+            "where 60 GB are free now; end what holds the rest, or "
+            "+engine.args.gpu_memory_utilization=0.75",
+        ),
+        (
+            ["model=r1_distill_qwen_7b", "engine=vllm", "+engine.args.gpu_memory_utilization=0.2"],
+            [80],
+            free(gpus_gb=[79]),
+            "engine.args.gpu_memory_utilization=0.2: one context of 34816 tokens takes 2.0 GB of "
+            "keys and values, 0.8 GB are left for them beside the weights; raise it, or lower "
+            "protocol.max_new_tokens",
+        ),
+        (
+            ["model=r1_distill_qwen_7b", "engine=vllm_server", "engine.dtype=float32"],
+            [],
+            free(cpu_gb=24),
+            "model=r1_distill_qwen_7b needs about 34 GB for its weights and one context of 34816 "
+            "tokens, this machine (Some CPU) has 24 GB; use a smaller model, "
+            "+engine.args.quantization=… or +engine.args.tensor_parallel_size=…",
+        ),
+        (
+            ["model=r1_distill_qwen_1_5b", "engine=vllm", "engine.dtype=float32"],
+            [],
+            free(cpu_gb=20),
+            "VLLM_CPU_KVCACHE_SPACE=1: one context of 34816 tokens takes 2.0 GB of keys and "
+            "values; set this environment variable to 2 (GiB) or more",
+        ),
+    ],
+)
+def test_what_is_not_free_is_refused_with_what_would_be_right(
+    overrides, gpus, now, words, monkeypatch
+):
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    with pytest.raises(UnavailableError) as caught:
+        check_memory(compose(*overrides), machine(gpus=gpus), now)
+    assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cpu_gb", "requests", "note"),
+    [
+        (["engine=transformers"], 24, 40, None),
+        (["engine=transformers"], 5.0, 1, None),
+        (["engine=transformers"], 5.0, 40, "only one context of 34816 tokens fits beside the weig"),
+        (
+            ["engine=transformers", "engine.batch_tokens=1000000"],
+            10,
+            40,
+            "a batch of 28 full contexts does not fit, 6 do: it is halved when memory runs out; "
+            "engine.max_batch_size=6 spares that",
+        ),
+    ],
+)
+def test_what_will_be_slow_is_said(overrides, cpu_gb, requests, note):
+    config = compose("model=r1_distill_qwen_1_5b", *overrides)
+    plan = plan_memory(config, machine(), free(cpu_gb=cpu_gb))
+    notes = memory_notes(plan, config, requests)
+    assert len(notes) == (note is not None)
+    assert note is None or notes[0].startswith(note)
+
+
+def test_what_is_free_here_is_read():
+    found = free_memory()
+    assert 0 < found.cpu_bytes < collect().memory_bytes
+
+
+# --- the disk in the worst case -------------------------------------------------------------------
+
+
+def test_a_long_run_is_weighed_against_the_disk(monkeypatch, tmp_path):
+    import shutil
+
+    at_most = written_bytes(compose("protocol=deepseek_r1").protocol, 500 * 64)
+    assert at_most == 32_000 * (32_768 * 4.5 + 2_000)  # 4.8 GB
+    sizes = iter([10 * GB, GB, GB, 80_000_000])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, next(sizes)))
+    assert disk_note(tmp_path, at_most) is None
+    assert disk_note(tmp_path, at_most) == (
+        f"results_dir={tmp_path}: 1.0 GB free there, this run writes 4.8 GB if every answer takes "
+        "its whole budget"
+    )
+    check_disk(tmp_path, at_most)
+    with pytest.raises(StoreError, match=r"80 MB free there, this run writes up to 4\.8 GB; give"):
+        check_disk(tmp_path, at_most)
+
+
+# --- without the network --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub_cache(monkeypatch, tmp_path):
+    """An empty cache of the hub, and no mirror of any task."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
+    return tmp_path
+
+
+def cached(cache, hub_id, revision, **files):
+    """Puts files where ``huggingface_hub`` keeps those of a commit."""
+    folder = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots" / revision
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name.replace("__", ".")).write_text(text)
+
+
+def test_everything_missing_is_listed_at_once(hub_cache):
+    config = compose(
+        "offline=true",
+        "model=r1_distill_qwen_7b",
+        "engine=vllm",
+        "+engine.args.speculative_config={method: eagle3, model: some/head}",
+        "tasks=[humaneval,math500]",
+    )
+    cached(
+        hub_cache,
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
+        config.model.revision,
+        config__json="{}",
+        tokenizer__json="{}",
+        model__safetensors__index__json='{"weight_map": {"a": "one.safetensors", '
+        '"b": "two.safetensors"}}',
+        one__safetensors="",
+    )
+    with pytest.raises(UnavailableError) as caught:
+        refuse_missing(config)
+    first, model, draft, task = str(caught.value).split("\n")
+    assert first == "offline=true: 3 things are not on this machine"
+    assert model == (
+        "  model r1_distill_qwen_7b: two.safetensors; hf download "
+        f"deepseek-ai/DeepSeek-R1-Distill-Qwen-7B --revision {config.model.revision}"
+    )
+    assert draft == (
+        "  some/head, which drafts (engine.args.speculative_config); hf download some/head"
+    )
+    assert task.startswith("  task math500: HuggingFaceH4/MATH-500 (Hugging Face hub); python -c")
+    assert task.endswith("or put math500.jsonl into HARNESS_DATA_DIR")
+
+
+@pytest.mark.parametrize(
+    ("files", "lacks"),
+    [
+        ({}, ["config.json", "tokenizer.json", "*.safetensors"]),
+        ({"config__json": "{}", "vocab__json": "{}"}, ["*.safetensors"]),
+        ({"config__json": "{}", "tokenizer__json": "{}", "model__safetensors": ""}, []),
+    ],
+)
+def test_a_checkpoint_is_here_when_all_of_it_is(hub_cache, files, lacks):
+    model = compose("model=r1_distill_qwen_1_5b").model
+    cached(hub_cache, model.hub_id, model.revision, **files)
+    assert missing_hub_files(model) == lacks
+    assert missing_hub_files(model, with_weights=False) == lacks[: 2 if len(lacks) == 3 else 0]
+
+
+def test_offline_asks_no_network_and_leaves_everything_as_it_was(hub_cache, monkeypatch):
+    import os
+
+    import huggingface_hub
+
+    for name in OFFLINE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    with no_network():
+        assert huggingface_hub.constants.is_offline_mode()
+        assert os.environ["HF_HUB_OFFLINE"] == "1"
+        with pytest.raises(huggingface_hub.errors.OfflineModeIsEnabled):
+            huggingface_hub.HfApi().model_info("some/model")
+    assert before == huggingface_hub.constants.HF_HUB_OFFLINE
+    assert "HF_HUB_OFFLINE" not in os.environ
+
+
+def test_the_hubs_own_variable_counts(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert is_offline(compose())

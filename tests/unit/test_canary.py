@@ -1,0 +1,256 @@
+"""What known problems say of the pipe they came through; the pipe itself is in e2e/test_canary."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+
+from harness.canary import Canary, CanaryAnswer, check_scorers, find_faults, is_wanted
+from harness.errors import CanaryError, ConfigError
+from harness.prompts import Codec
+from harness.records import Completion, MathReference, Problem, Prompt, Verdict
+from harness.scorers.build import build_scorer
+from harness.tasks import load_spec, load_task, parse_selection
+from tests.conf.test_compose import compose
+
+RIGHT = r"It is \boxed{5}."
+
+
+def answer(text=RIGHT, *, end="stop", status="correct", thinks=False, more_tokens=0, error=None):
+    return CanaryAnswer(
+        prompt=Prompt(problem_id="canary/sum", text="?", token_ids=(1, 2), opened_think=thinks),
+        completion=Completion(
+            request_id="canary/sum#0",
+            text=text,
+            finish_reason=end,
+            prompt_tokens=2 + more_tokens,
+            completion_tokens=400,
+            reasoning_tokens=None,
+            error=error,
+        ),
+        verdict=Verdict(
+            request_id="canary/sum#0",
+            status=status,
+            detail="the sandbox is gone" if status == "scorer_error" else "",
+            scorer="math_answer@1",
+            wall_s=0,
+        ),
+    )
+
+
+OVER = f"{RIGHT}<|im_end|>\n<|im_start|>user\nAnd 3 + 4?"
+LOOP = "The answer is the answer. " * 60
+
+
+@pytest.mark.parametrize(
+    ("answers", "fault"),
+    [
+        ([answer("", end="error", error="no CUDA")] * 3, "all 3 requests failed in the engine: no"),
+        ([answer(OVER), answer(OVER), answer()], "2 of 3 answers hold <|im_end|>, markup of a"),
+        (
+            [answer(f"{RIGHT}<\uff5cAssistant\uff5c>") for _ in range(3)],
+            "all 3 answers hold <\uff5cAssistant",
+        ),
+        ([answer(f"{RIGHT}<eot_here>") for _ in range(3)], "all 3 answers hold <eot_here>, markup"),
+        (
+            [answer(thinks=True, status="no_answer")] * 2 + [answer(thinks=True, end="length")],
+            "the prompt opens <think> and all 2 answers that ended never wrote </think>",
+        ),
+        ([answer(" ", status="no_answer")] * 3, "all 3 answers are empty: the chat template"),
+        (
+            [answer(), answer(), answer(status="scorer_error")],
+            "math_answer@1 cannot grade an answer: the sandbox is gone",
+        ),
+        (
+            [answer(more_tokens=1)] * 3,
+            "the server counts one prompt token more than it was sent: it adds a second BOS",
+        ),
+    ],
+)
+def test_what_spoils_every_answer_is_a_fault(answers, fault):
+    found = find_faults(answers, ["<eot_here>"])
+    assert len(found.faults) == 1
+    assert found.faults[0].startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("answers", "warnings"),
+    [
+        ([answer()] * 3, []),
+        ([answer("<think>\nWell.\n</think>\n" + RIGHT, thinks=True)] * 3, []),
+        (
+            [answer(status="incorrect"), answer(status="incorrect"), answer(status="no_answer")],
+            ["none of 3 problems as easy as 2 + 3 was solved (2 incorrect, 1 no answer)"],
+        ),
+        (
+            [answer(LOOP, end="length", status="truncated")] * 3,
+            ["no answer ended within 400 tokens, all 3 say the same again", "none of 3 problems"],
+        ),
+        ([answer(OVER), answer(), answer()], ["1 of 3 answers hold <|im_end|>, which is markup"]),
+        ([answer(""), answer(), answer()], ["1 of 3 answers are empty"]),
+        (
+            [answer("", end="error", error="too long"), answer(), answer()],
+            ["1 of 3 requests failed in the engine: too long"],
+        ),
+        # a thought that the budget cut says nothing of the parser
+        (
+            [answer("Hm.", thinks=True, end="length", status="truncated")] * 3,
+            ["no answer ended within 400 tokens:", "none of 3 problems"],
+        ),
+    ],
+)
+def test_weakness_is_said_and_stops_nothing(answers, warnings):
+    found = find_faults(answers)
+    assert found.faults == ()
+    assert len(found.warnings) == len(warnings)
+    for said, expected in zip(found.warnings, warnings, strict=True):
+        assert said.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("override", "requests", "wanted"),
+    [
+        ("canary=auto", 100, False),
+        ("canary=auto", 101, True),
+        ("canary=true", 1, True),
+        ("canary=false", 9999, False),
+    ],
+)
+def test_a_long_run_begins_with_known_problems(override, requests, wanted):
+    assert is_wanted(compose(override), requests) is wanted
+
+
+def test_another_value_is_refused():
+    with pytest.raises(ConfigError, match=r"^canary=maybe: Input should be 'auto', True or False$"):
+        compose("canary=maybe")
+
+
+# --- scorers ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return [load_task(parse_selection(name)) for name in ("humaneval:2", "math_mini:2")]
+
+
+def started(config, stack):
+    """The two scorers, by task."""
+    return {
+        task: stack.enter_context(
+            build_scorer(name, workers=1, math_limit_s=8, sandbox=config.sandbox)
+        )
+        for task, name in (("humaneval", "python_tests"), ("math_mini", "math_answer"))
+    }
+
+
+def test_scorers_that_work_here_pass(tasks):
+    with ExitStack() as stack:
+        check_scorers(tasks, started(compose(), stack))
+
+
+def test_a_sandbox_that_fails_right_answers_is_found(tasks):
+    with ExitStack() as stack:
+        scorers = started(compose("sandbox.time_limit_s=0.0001"), stack)
+        with pytest.raises(CanaryError) as caught:
+            check_scorers(tasks, scorers)
+    assert str(caught.value).startswith(
+        "canary: python_tests@1 calls a right answer to canary/double incorrect (timeout"
+    )
+    assert str(caught.value).endswith("with these settings; canary=false runs anyway")
+
+
+def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
+    broken = Problem(
+        problem_id="math_mini/x", question="?", reference=MathReference(answer="\\frac{1}{")
+    )
+    maths = [tasks[1].model_copy(update={"problems": (broken,)})]
+    with ExitStack() as stack, pytest.raises(CanaryError, match="a right answer to math_mini/x"):
+        check_scorers(maths, started(compose(), stack))
+
+
+# --- prompts ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def r1_tokenizer(shared_data):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(str(shared_data / "r1-distill-qwen-tokenizer"))
+
+
+@pytest.fixture
+def tokenizer(r1_tokenizer):
+    """With its own template, whatever the test before gave it."""
+    own = r1_tokenizer.chat_template
+    yield r1_tokenizer
+    r1_tokenizer.chat_template = own
+
+
+SPECS = [load_spec("math_mini"), load_spec("humaneval")]
+
+
+def test_a_template_that_loses_the_question_is_found_before_anything_is_loaded(tokenizer):
+    tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['role'] }}<\uff5cAssistant\uff5c>"
+    with pytest.raises(CanaryError, match="the chat template loses the question: of canary/sum"):
+        Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
+
+
+def test_a_template_that_cannot_be_rendered_is_one_line(tokenizer):
+    tokenizer.chat_template = "{% for message in messages %}"
+    with pytest.raises(
+        ConfigError, match=r"^model: its chat template cannot be rendered: Template"
+    ):
+        Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
+
+
+class OneAnswer:
+    """An engine that says the same to everybody and remembers what it was sent."""
+
+    def __init__(self, text):
+        self.text = text
+        self.requests = []
+        self.restarts = 0
+
+    def restart_counters(self):
+        self.restarts += 1
+
+    def generate(self, requests):
+        self.requests += requests
+        for request in requests:
+            yield Completion(
+                request_id=request.request_id,
+                text=self.text,
+                finish_reason="stop",
+                prompt_tokens=len(request.prompt_token_ids),
+                completion_tokens=9,
+                reasoning_tokens=None,
+            )
+
+
+def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(tokenizer, tmp_path):
+    config = compose("protocol=deepseek_r1")
+    engine = OneAnswer("2 and 3 make 5.\n</think>\n\n" + RIGHT)
+    with ExitStack() as stack:
+        canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
+        report = canary.fly(engine, tmp_path)
+    kept = [json.loads(line) for line in (tmp_path / "canary.jsonl").read_text().splitlines()]
+    assert [line["prompt"]["problem_id"] for line in kept] == [
+        "canary/sum",
+        "canary/is_even",
+        "canary/half",
+    ]
+    assert all(line["prompt"]["text"].endswith("<think>\n") for line in kept)
+    assert [line["verdict"]["status"] for line in kept] == ["correct", "incorrect", "incorrect"]
+    assert {request.sampling.temperature for request in engine.requests} == {0.6}
+    assert {request.sampling.max_new_tokens for request in engine.requests} == {2048}
+    assert (report.problems, report.solved, report.faults) == (3, 1, ())
+    assert engine.restarts == 1
+
+
+def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
+    tokenizer.chat_template = "<|start_header|>{{ messages[0]['content'] }}<|im_end|>"
+    config = compose("protocol=greedy")
+    with ExitStack() as stack:
+        canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
+        report = canary.fly(OneAnswer(RIGHT), tmp_path)
+    assert report.warnings[0].startswith("the chat template writes <|im_end|>, <|start_header|>, ")
