@@ -14,6 +14,7 @@ from harness.leaderboard import Contents, LeftOut, RankedList, Selection, rank, 
 from harness.leaderboard.files import lines, write_csv, write_parquet
 from harness.leaderboard.selection import check_order, parse_day
 from harness.manifest import dump_json
+from harness.printable import printable
 from harness.report.leaderboard import page, print_leaderboard
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def leaderboard(options: argparse.Namespace) -> int:
             write_csv(lists, stream)
     for file in filter(None, (options.html, options.parquet, options.csv)):
         if file != _STDOUT:
-            log.info("wrote %s", file)
+            print(f"harness: wrote {printable(str(file))}", file=sys.stderr)  # noqa: T201
     _print(options, lists, contents.left_out)
     return 0
 
