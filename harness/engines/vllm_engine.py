@@ -207,21 +207,8 @@ class VllmEngine:
         from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        given = {
-            "max_model_len": self._max_model_len,
-            "load_format": "safetensors",
-            "skip_tokenizer_init": True,
-            "use_tqdm_on_load": False,
-            **self._config.args,
-        }
         return AsyncLLM.from_engine_args(
-            AsyncEngineArgs(
-                model=self._source.path,
-                dtype=self._config.dtype,
-                trust_remote_code=self._source.trust_remote_code,
-                generation_config="vllm",  # reads no generation_config.json
-                **given,
-            ),
+            AsyncEngineArgs(**engine_arguments(self._config, self._source, self._max_model_len)),
             # The batch sizes of offline work: by default this class takes those of no known use,
             # 128 requests at once where LLM takes 256, or 1,024 on a large GPU.
             usage_context=UsageContext.LLM_CLASS,
@@ -316,6 +303,23 @@ class VllmEngine:
         logging.getLogger("vllm").setLevel(logging.CRITICAL)
         self._engine.shutdown(timeout=SHUTDOWN_LIMIT_S)
         self._engine = None
+
+
+def engine_arguments(
+    config: VllmConfig, model: ResolvedModel, max_model_len: int
+) -> dict[str, Any]:
+    """What vLLM's ``AsyncEngineArgs`` are made of: the user's own over ours."""
+    return {
+        "max_model_len": max_model_len,
+        "load_format": "safetensors",
+        "skip_tokenizer_init": True,
+        "use_tqdm_on_load": False,
+        **config.args,
+        "model": model.path,
+        "dtype": config.dtype,
+        "trust_remote_code": model.trust_remote_code,
+        "generation_config": "vllm",  # reads no generation_config.json
+    }
 
 
 @contextlib.contextmanager

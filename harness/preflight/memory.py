@@ -6,6 +6,7 @@ from typing import NamedTuple
 from harness import hardware
 from harness.config import RunConfig
 from harness.engines.build import EngineConfig, TransformersConfig
+from harness.engines.vllm_args import world_size
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, UnavailableError
@@ -225,18 +226,7 @@ def memory_notes(plan: MemoryPlan, config: RunConfig, requests: int | None = Non
 
 def gpu_count(engine: EngineConfig) -> int:
     """GPUs over which one copy of the model is spread."""
-    if not isinstance(engine, VllmKnobs):
-        return 1
-    return _count(engine, "tensor_parallel_size") * _count(engine, "pipeline_parallel_size")
-
-
-def _count(engine: VllmKnobs, name: str, default: int = 1) -> int:
-    value = engine.args.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, int) or value < 1:
-        raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
-    return value
+    return world_size(engine.args) if isinstance(engine, VllmKnobs) else 1
 
 
 def _gpu_fraction(engine: EngineConfig) -> float:
@@ -264,7 +254,10 @@ def _at_once(config: RunConfig) -> int:
         by_tokens = engine.batch_tokens // config.protocol.context_tokens
         return max(1, min(engine.max_batch_size, by_tokens))
     if isinstance(engine, VllmKnobs):
-        return _count(engine, "max_num_seqs", VLLM_MAX_NUM_SEQS)
+        value = engine.args.get("max_num_seqs") or VLLM_MAX_NUM_SEQS
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"engine.args.max_num_seqs={value}: should be a whole number from 1")
+        return value
     return 1
 
 
