@@ -139,7 +139,9 @@ def _dry_run(jobs: Sequence[Job], results_dir: Path) -> int:
         print(f"harness: {job.label}")  # noqa: T201
         command = [sys.executable, "-m", "harness", "run", "--dry-run", *job.overrides]
         command += ["hydra.mode=RUN", f"results_dir='{results_dir}'"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
         print(done.stdout, end="", flush=True)  # noqa: T201
         print(done.stderr, end="", file=sys.stderr)  # noqa: T201
         statuses.append(done.returncode)
