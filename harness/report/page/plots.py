@@ -201,6 +201,7 @@ def _tradeoff(
         figure.add_scatter(
             x=[xs[run.letter]], y=[y], mode="markers+text", name=_label(run),
             text=[run.letter], textposition="top right", marker=_marker(run, 11),
+            cliponaxis=False,
             error_y={"array": [plus], "arrayminus": [minus], "color": _colour(run), "width": 4},
             hovertemplate=f"{escape(run.name)}<br>%{{x:.4g}}, %{{y:.1f}} %",
             showlegend=False,

@@ -106,7 +106,10 @@ Sample.siblings = (run, row) => {
 
 Sample.question = (problem, run, row, term) => {
   const parts = [];
-  if (problem.question !== undefined) parts.push(Sample.block("Problem", problem.question, term));
+  if (problem.question !== undefined) {
+    parts.push(Sample.block("Problem", problem.question, term));
+    parts[0].classList.add("short");
+  }
   const prompt = run.prompts[run.problem[row]];
   if (prompt !== undefined) parts.push(Sample.folded("Prompt as the model saw it", prompt, ""));
   if (problem.test !== undefined) parts.push(Sample.folded("Tests", problem.test, ""));

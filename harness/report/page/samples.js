@@ -44,7 +44,8 @@ Samples.load = async (number) => {
 Samples.fromBeside = (number) => new Promise((resolve, reject) => {
   const name = `report_files/${String(number).padStart(4, "0")}.js`;
   const script = document.createElement("script");
-  Samples.waiting.set(number, resolve);
+  // A search and a reader may want one chunk at once: both get it.
+  Samples.waiting.set(number, [...(Samples.waiting.get(number) ?? []), resolve]);
   script.onerror = () => reject(new Error(`${name} is missing: it belongs beside this page`));
   script.onload = () => script.remove();
   script.src = name;
@@ -52,7 +53,7 @@ Samples.fromBeside = (number) => new Promise((resolve, reject) => {
 });
 
 Samples.arrived = (number, packed) => {
-  Samples.waiting.get(number)?.(packed);
+  for (const resolve of Samples.waiting.get(number) ?? []) resolve(packed);
   Samples.waiting.delete(number);
 };
 

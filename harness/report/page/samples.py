@@ -11,6 +11,7 @@ character of what a model wrote can mean anything to the page.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,9 +61,10 @@ def collect_samples(runs: Sequence[ReportRun], folder: Path) -> Samples:
     problems: dict[str, int] = {}
     known: dict[str, Problem] = {}
     listed = []
+    names = {o.request_id.rpartition("#")[0] for run in runs for o in run.result.outcomes}
+    for name in sorted(names, key=_by_number):
+        problems[name] = len(problems)
     for run in runs:
-        for outcome in run.result.outcomes:
-            problems.setdefault(outcome.request_id.rpartition("#")[0], len(problems))
         known = {**run.problems, **known}
     for run in runs:
         places = _write_chunks(run, folder, samples)
@@ -77,6 +79,11 @@ def collect_samples(runs: Sequence[ReportRun], folder: Path) -> Samples:
         )
     )
     return samples
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """For sorting as people do: 9 before 10."""
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in re.split(r"(\d+)", name)]
 
 
 def _json(value: Any) -> str:
