@@ -1,11 +1,16 @@
 """Launchers: what is handed to Hydra, and the words for one that is not installed."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from harness.commands.job import JobReport
+from harness import hardware
+from harness.commands import job
+from harness.commands.job import Aftermath, JobReport
 from harness.errors import UnavailableError
 from harness.sweep import launcher_of, launchers, sweep_folder, with_launcher
 from harness.sweep.outcome import SweptJob, conclude
@@ -60,3 +65,43 @@ def test_a_job_whose_end_is_unknown_has_failed(caplog):
         "exit status 0: seed=1",
         "exit status 1: seed=2",
     ]
+
+
+# Its child starts a sleeper and ends at once: nobody is left that could end the sleeper.
+LEAVES_ONE = """
+import subprocess, sys
+none = subprocess.DEVNULL
+sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+print(subprocess.Popen(sleeper, stdout=none, stderr=none).pid)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux hands orphans on")
+def test_what_a_job_leaves_behind_is_killed_and_said(monkeypatch, caplog):
+    monkeypatch.setattr(job, "GRACE_S", 0.2)
+    mine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        with Aftermath():
+            done = subprocess.run(
+                [sys.executable, "-c", LEAVES_ONE], capture_output=True, text=True, check=True
+            )
+            left = psutil.Process(int(done.stdout))
+        assert not left.is_running()
+        assert mine.poll() is None, "what was there before is none of the job's"
+    finally:
+        mine.kill()
+        mine.wait()
+    assert "1 processes that a job had left behind were killed" in caplog.text
+
+
+@pytest.mark.parametrize(("then", "is_said"), [((9_000_000_000,), True), ((9e9, 1e9), False)])
+def test_gpu_memory_that_does_not_come_back_is_said(monkeypatch, caplog, then, is_said):
+    """Where NVML tells of any; a job's memory may take a moment to come back."""
+    monkeypatch.setattr(job, "MEMORY_LIMIT_S", 0.5)
+    told = iter((1_000_000_000, *then))
+    last = then[-1]
+    monkeypatch.setattr(hardware, "gpu_memory_bytes", lambda _: (next(told, last), "NVML"))
+    with Aftermath():
+        pass
+    words = "GPU memory in use is 9.0 GB, before the job it was 1.0 GB"
+    assert (words in caplog.text) == is_said
