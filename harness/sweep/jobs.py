@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Overrides that say where and what to continue, not what to run.
-_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=", "offline=")
+_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=", "offline=", "tracker")
 
 
 class Jobs:
