@@ -1,0 +1,108 @@
+"""Real faults, put into copies of real models, are found before a run begins."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness.models import resolve
+from tests.conf.test_compose import compose
+from tests.e2e.conftest import GOLDEN, last_line, manifest, records
+
+LOSES_THE_QUESTION = "{{ bos_token }}{% for message in messages %}{{ message.role }}{% endfor %}"
+
+
+def copy_of(model: Path, folder: Path) -> Path:
+    """A model that can be damaged: its weights are only linked."""
+    folder.mkdir()
+    for file in model.iterdir():
+        if file.suffix == ".safetensors":
+            (folder / file.name).symlink_to(file.resolve())
+        else:
+            shutil.copy(file, folder)
+    return folder
+
+
+def run_of(model: Path, *more: str) -> list[str]:
+    """One problem of each kind, greedy, after the known ones."""
+    return [
+        *("run", "model=local", f"model.path={model}", "engine=transformers", "protocol=greedy"),
+        *("protocol.max_new_tokens=128", "tasks=[humaneval:1,math_mini:1]", "canary=true"),
+        *("limits.max_truncated_fraction=1", *more),
+    ]
+
+
+def only_run(results: Path) -> Path:
+    """The folder of the only run."""
+    (folder,) = (results / "runs").iterdir()
+    return folder
+
+
+def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
+    done = harness(
+        "run",
+        "experiment=demo",
+        "engine=replay",
+        f"engine.run={GOLDEN}",
+        "canary=true",
+        "sandbox.time_limit_s=0.0001",
+    )
+    assert done.returncode == 4
+    assert done.stderr.splitlines()[-1].startswith(
+        "harness: canary: python_tests@1 calls a right answer to canary/double incorrect (timeout"
+    )
+
+
+def test_a_template_that_loses_the_question_stops_a_run(harness, tiny_model, tmp_path):
+    model = copy_of(tiny_model, tmp_path / "model")
+    (model / "chat_template.jinja").write_text(LOSES_THE_QUESTION)
+    done = harness(*run_of(model))
+    assert done.returncode == 4
+    assert "harness: canary: the chat template loses the question: of canary/" in done.stderr
+    assert "go on with" not in done.stderr
+    assert manifest(only_run(tmp_path))["status"] == "failed"
+
+
+@pytest.fixture(scope="module")
+def smollm2() -> Path:
+    return Path(resolve(compose("experiment=demo").model, with_digest=False).path)
+
+
+@pytest.mark.model
+def test_a_stop_token_that_stops_nothing_stops_a_run(harness, smollm2, tmp_path):
+    model = copy_of(smollm2, tmp_path / "model")
+    for name, key in (("generation_config", "eos_token_id"), ("tokenizer_config", "eos_token")):
+        file = model / f"{name}.json"
+        settings = json.loads(file.read_text())
+        del settings[key]
+        if name == "tokenizer_config":
+            settings["eos_token"] = "<|endoftext|>"
+        file.write_text(json.dumps(settings))
+    done = harness(*run_of(model))
+    assert done.returncode == 4
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("harness: canary: ")
+    assert " answers hold <|im_end|>, markup of a chat template: generation_config.json" in line
+    folder = only_run(tmp_path)
+    found = manifest(folder)
+    assert (found["status"], found["sessions"]) == ("failed", [])
+    assert found["canary"]["faults"][0] in line
+    assert len(records(folder, "canary")) == 3
+    assert not (folder / "completions.jsonl").exists()
+
+
+@pytest.mark.model
+def test_a_weak_model_that_works_runs_and_pays_for_no_canary(harness, smollm2, tmp_path):
+    done = harness(*run_of(smollm2))
+    assert done.returncode == 0, done.stderr
+    folder = Path(last_line(done)["path"])
+    found = manifest(folder)
+    assert found["canary"]["problems"] == 3
+    assert found["canary"]["faults"] == []
+    # the session, and with it every rate and cost, begins when the known problems are done
+    assert found["sessions"][0]["clock_start_s"] > found["canary"]["wall_s"]
+    assert {line["request_id"].partition("/")[0] for line in records(folder, "completions")} == {
+        "humaneval",
+        "math_mini",
+    }
