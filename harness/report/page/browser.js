@@ -72,7 +72,7 @@ Browser.row = (row, place) => {
   const { a: run, b: other } = Browser;
   const problem = Samples.index.problems[run.problem[row]];
   const id = problem.id.slice(problem.task.length + 1);
-  const words = Sample.element("div", "name", Sample.element("span", "", id), Sample.element("span", "muted", `#${run.sample[row]}`));
+  const words = Sample.element("div", "name", Sample.element("span", "", id), run.several ? Sample.element("span", "muted", `#${run.sample[row]}`) : null);
   const name = Sample.element("td", "", words);
   name.title = `${problem.id}#${run.sample[row]}`;
   const made = Sample.element("tr", "", name, Sample.element("td", "", Browser.short(run.status[row])));

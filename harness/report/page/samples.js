@@ -9,6 +9,7 @@ Samples.open = async () => {
     run.rows = run.problem.length;
     run.at = new Map(run.problem.map((problem, row) => [`${problem}#${run.sample[row]}`, row]));
     run.hay = new Array(run.rows);
+    run.several = run.sample.some((sample) => sample > 0);
   }
   for (const problem of index.problems) {
     problem.hay = [problem.id, problem.question, problem.gold, problem.subject].join("\n").toLowerCase();
