@@ -16,12 +16,14 @@ from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
 from harness.errors import StoreError, UnavailableError
 from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
 from harness.preflight import (
+    FreeMemory,
     check_devices,
     check_disk,
     check_memory,
     check_requirements,
     disk_note,
     draft_to_fetch,
+    free_memory,
     is_offline,
     memory_needed_bytes,
     memory_notes,
@@ -55,13 +57,15 @@ class Plans:
     def __init__(self) -> None:
         self._first: set[str] = set()
         self._planned: list[PlannedRun] = []
+        # read once, so that all jobs of a sweep are planned on the same machine
+        self._free = free_memory()
 
     def show(self, config: RunConfig) -> None:
         """Prints the plan of a run to stdout.
 
         On a machine that could not run it too: the reason stands in the plan.
         """
-        planned = plan(config)
+        planned = plan(config, self._free)
         lines = planned.lines + planned.prompt
         if self._planned:
             lines = [line for line in planned.lines if _words(line) not in self._first]
@@ -115,8 +119,8 @@ def _sum(values: list[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def plan(config: RunConfig) -> PlannedRun:
-    """What a run of this configuration would do here."""
+def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
+    """What a run of this configuration would do here, with so much memory free."""
     refusals: list[str] = []
     try:
         engine, why = resolve_auto(config.engine)
@@ -158,8 +162,8 @@ def plan(config: RunConfig) -> PlannedRun:
     lines += _amounts(config, requests, tokens)
     lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
     machine = collect()
-    refusals += _refusals(config, machine, requests)
-    lines += _notes(config, machine, requests)
+    refusals += _refusals(config, machine, free, requests)
+    lines += _notes(config, machine, free, requests)
     lines += [f"cannot run {line}" for refusal in refusals for line in refusal.split("\n")] or [
         "can run    yes, as far as is known"
     ]
@@ -167,13 +171,15 @@ def plan(config: RunConfig) -> PlannedRun:
     return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
 
 
-def _refusals(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:
+def _refusals(
+    config: RunConfig, machine: Provenance, free: FreeMemory, requests: int | None
+) -> list[str]:
     """Why this machine could not run it."""
     at_most = None if requests is None else written_bytes(config.protocol, requests)
     checks: tuple[Callable[[], object], ...] = (
         partial(check_requirements, config, machine),
         _check_workers(config),
-        partial(check_memory, config, machine),
+        partial(check_memory, config, machine, free),
         partial(check_disk, results_dir_of(config), at_most),
         *([partial(refuse_missing, config)] if is_offline(config) else []),
     )
@@ -200,11 +206,13 @@ def _of_shard(config: RunConfig, requests: int | None) -> int | None:
     return len(range(config.shard, requests, config.shards))
 
 
-def _notes(config: RunConfig, machine: Provenance, requests: int | None) -> list[str]:
+def _notes(
+    config: RunConfig, machine: Provenance, free: FreeMemory, requests: int | None
+) -> list[str]:
     """What of memory and disk is worth knowing of a run that can be."""
     lines: list[str] = []
     notes: list[str | None] = []
-    memory = plan_memory(config, machine)
+    memory = plan_memory(config, machine, free)
     if memory is not None and memory.contexts is not None:
         served = min(each for each in (memory.at_once, requests) if each is not None)
         contexts = "1 full context" if memory.contexts == 1 else f"{memory.contexts} full contexts"
