@@ -102,6 +102,11 @@ class RunManifest(Record):
     """The runs of its shards, in their order. They lie one after another on this run's clock."""
 
     @property
+    def is_refused(self) -> bool:
+        """Whether its canary stopped it: there is nothing in it to go on with."""
+        return self.canary is not None and bool(self.canary.faults)
+
+    @property
     def engine(self) -> EngineInfo | None:
         """The engine of all sessions together: loaded each time, its memory at the highest."""
         if not self.sessions:

@@ -214,11 +214,11 @@ def _without_text(line: bytes) -> bytes:
     """A completion's line with an empty text; a line that we did not write stays as it is.
 
     A quote inside of a string has a backslash before it, so in a line of JSON neither pattern can
-    be found within a string.
+    be found within a string; a second text is of another line, glued to one that was cut off.
     """
     start = line.find(b'"text":"')
     end = line.rfind(b'","finish_reason":"')
-    if start < 0 or end < start:
+    if start < 0 or end < start or line.rfind(b'"text":"') != start:
         return line
     return line[: start + len(b'"text":"')] + line[end:]
 
@@ -287,12 +287,8 @@ class Found(NamedTuple):
 
 
 def unfinished_runs(results_dir: Path) -> list[Found]:
-    """Those that are not complete and that nobody writes, the newest first."""
-    return [
-        found
-        for found in _all_runs(results_dir)
-        if found.manifest.status != "complete" and not found.run.is_being_written()
-    ]
+    """Those that are not complete, the newest first; some may be written at this moment."""
+    return [found for found in _all_runs(results_dir) if found.manifest.status != "complete"]
 
 
 def complete_runs(results_dir: Path) -> list[Found]:

@@ -115,7 +115,8 @@ def _open_thought(answers: Answers, _: frozenset[str]) -> _Finding | None:
         for each in answers
         if each.prompt.opened_think and each.completion.finish_reason == "stop"
     ]
-    if not ended or any(CLOSE in each.completion.text for each in ended):
+    # One that was cut off after its thought shows too that the model ends thoughts.
+    if not ended or any(CLOSE in each.completion.text for each in answers):
         return None
     return _Finding(
         True,

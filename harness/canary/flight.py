@@ -9,6 +9,7 @@ from harness.canary.faults import MARKUP, CanaryAnswer, find_faults
 from harness.canary.problems import chosen, known_problems
 from harness.config import RunConfig
 from harness.engines.base import Engine
+from harness.engines.build import OpenaiConfig
 from harness.errors import CanaryError
 from harness.jsonl import JsonlWriter
 from harness.manifest import CanaryReport
@@ -106,6 +107,8 @@ class Canary:
                 chat=config.protocol.chat,
                 force_think=config.protocol.force_think,
             )
+            if isinstance(config.engine, OpenaiConfig) and config.engine.mode == "chat":
+                prompt = prompt.model_copy(update={"token_ids": ()})  # the server renders its own
             _check_rendered(prompt, problem, codec)
             self._prompts[problem.problem_id] = prompt
             self._questions[problem.problem_id] = Question(

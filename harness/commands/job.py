@@ -33,6 +33,8 @@ GRACE_S = 20.0
 MEMORY_LIMIT_S = 30.0
 MEMORY_SLACK_BYTES = 256 << 20
 LOOK_S = 0.2
+MAX_ERROR = 2000
+"""Characters of an error in a report: nobody reads the pipe before the child's end."""
 
 
 class JobSpec(Record):
@@ -105,7 +107,8 @@ def job() -> int:
 def _line(error: BaseException) -> str:
     text = redact(" ".join(str(error).split()))
     is_ours = isinstance(error, HarnessError | Interrupted)
-    return text if is_ours else f"unexpected {type(error).__name__}: {text}"
+    said = text if is_ours else f"unexpected {type(error).__name__}: {text}"
+    return said if len(said) <= MAX_ERROR else f"{said[:MAX_ERROR]}…"
 
 
 def _answer(descriptor: int, report: JobReport) -> None:
@@ -138,7 +141,8 @@ class Job:
             is_elsewhere: Its stdout goes to stderr.
         """
         read, write = os.pipe()
-        self._answer = read
+        self._answer: IO[bytes] = open(read, "rb", buffering=0)  # noqa: PTH123 - a descriptor
+        self._report = JobReport()
         self._pump: threading.Thread | None = None
         is_apart = prefix is not None
         debug = ["--debug"] if logging.getLogger("harness").level == logging.DEBUG else []
@@ -191,13 +195,15 @@ class Job:
             self._process.send_signal(signal.SIGTERM)
 
     def _last_report(self) -> JobReport:
-        os.set_blocking(self._answer, False)
-        with open(self._answer, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
-            lines = (stream.read() or b"").splitlines()
-        for line in reversed(lines):
-            with contextlib.suppress(ValidationError):
-                return JobReport.model_validate_json(line)
-        return JobReport()
+        """May be asked again: a signal can end ``wait_for`` after some have ended."""
+        if not self._answer.closed:
+            os.set_blocking(self._answer.fileno(), False)
+            with self._answer as stream:
+                lines = (stream.read() or b"").splitlines()
+            for line in lines:
+                with contextlib.suppress(ValidationError):
+                    self._report = JobReport.model_validate_json(line)
+        return self._report
 
 
 def wait_for(jobs: Sequence[Job]) -> list[JobReport]:

@@ -54,14 +54,14 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> tuple[int, Path]:
         names = ", ".join(shard.run.run_id for shard in shards)
         log.info("merging %d shards: %s", len(shards), names)
         scratch = stack.enter_context(_scratch(results_dir, shards[0]))
-        with scratch:
-            result = write_result(scratch, copy_into(scratch, shards))
         folder = runs_dir(results_dir) / scratch.run_id
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            scratch.folder.rename(folder)
-        except OSError as error:
-            raise unwritable(folder, error) from error
+        with scratch:  # until it has left, or another merge would take it for one that was killed
+            result = write_result(scratch, copy_into(scratch, shards))
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                scratch.folder.rename(folder)
+            except OSError as error:
+                raise unwritable(folder, error) from error
     return show_result(result, folder), folder
 
 

@@ -335,10 +335,23 @@ def _record_end(setup: Setup, error: BaseException) -> None:
     """Says in the manifest how the run ended, and to the user how to go on."""
     ended = "interrupted" if isinstance(error, Interrupted) else "failed"
     with suppress(StoreError):
-        manifest = setup.run.read_manifest().model_copy(
-            update={"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
-        )
-        setup.run.write_manifest(manifest)
+        update = {"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
+        manifest = setup.run.read_manifest()
+        if isinstance(error, CanaryError) and not manifest.is_refused:
+            update["canary"] = _unsent_canary(manifest, str(error))
+        setup.run.write_manifest(manifest.model_copy(update=update))
     if isinstance(error, CanaryError):
         return  # going on would meet the same fault
     log.warning("everything up to here is kept; go on with: harness run resume=%s", setup.run.shown)
+
+
+def _unsent_canary(manifest: RunManifest, fault: str) -> CanaryReport:
+    """Of known problems that were not even worth sending: the prompts of this run are no better."""
+    return CanaryReport(
+        problems=0,
+        solved=0,
+        faults=(fault,),
+        warnings=(),
+        max_new_tokens=manifest.config.protocol.max_new_tokens,
+        wall_s=0.0,
+    )

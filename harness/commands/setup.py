@@ -163,7 +163,10 @@ def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: boo
         return None
     if config.resume == "auto":
         for run, manifest in unfinished_runs(results_dir):
-            if not differing_keys(config, manifest.config):
+            if manifest.is_refused or differing_keys(config, manifest.config):
+                continue
+            # Looking takes the lock for a moment: of another shard's run it would be in its way.
+            if not run.is_being_written():
                 return run
         log.info("resume=auto: no unfinished run with this configuration; starting a new one")
         return None
@@ -171,7 +174,13 @@ def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: boo
         run = find_run(config.resume, results_dir)
     except StoreError as error:
         raise StoreError(f"resume={error}") from error
-    recorded = run.read_manifest().config
+    manifest = run.read_manifest()
+    if manifest.is_refused:
+        raise StoreError(
+            f"resume={config.resume}: its known problems showed a fault, which its prompts may "
+            "have too, and nothing else was generated; start a new run"
+        )
+    recorded = manifest.config
     differing = differing_keys(config, recorded)
     if differing and not is_bare_resume:
         raise ConfigError(

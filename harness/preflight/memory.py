@@ -6,7 +6,7 @@ from typing import NamedTuple
 from harness import hardware
 from harness.config import RunConfig
 from harness.engines.build import EngineConfig, TransformersConfig
-from harness.engines.vllm_args import world_size
+from harness.engines.vllm_args import replica_size
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, UnavailableError
@@ -226,7 +226,7 @@ def memory_notes(plan: MemoryPlan, config: RunConfig, requests: int | None = Non
 
 def gpu_count(engine: EngineConfig) -> int:
     """GPUs over which one copy of the model is spread."""
-    return world_size(engine.args) if isinstance(engine, VllmKnobs) else 1
+    return replica_size(engine.args) if isinstance(engine, VllmKnobs) else 1
 
 
 def _gpu_fraction(engine: EngineConfig) -> float:

@@ -174,6 +174,8 @@ def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
             for session in _with_own_energy(shard, shards)
         ]
         offset_s = end_s
+    run.completions.close()
+    run.verdicts.close()
     return _manifest(run, shards, sessions)
 
 
