@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from harness.errors import Interrupted, NotComparableError, UserError
+from harness.errors import Interrupted, NotComparableError, StoreError, UserError
 from harness.jsonl import open_own, read_json, unwritable, write_atomically
 from harness.manifest import RunResult, dump_json
 from harness.nightly.baselines import (
@@ -113,9 +113,7 @@ def nightly(options: argparse.Namespace) -> int:
         finally:
             everything = tonight.history.read()
             page = write_history_page(everything, tonight.results_dir)
-        spared = {each.manifest.run_id for each in (*tonight.named, *tonight.kept)}
-        if pruned := prune(everything, options.keep, results_dir, spared):
-            log.info("%d old runs: result.json is kept, the rest removed", len(pruned))
+        _clear_up(everything, options.keep, tonight)
     print_night(nights, everything, page)
     told = summary(nights, page, tonight.history.file, results_dir)
     if not sys.stdout.isatty():  # stdout's last line is for programs
@@ -201,6 +199,18 @@ def _record_killed(tonight: _Tonight) -> None:
     tonight.underway.unlink()
 
 
+def _clear_up(everything: Sequence[Night], keep: int, tonight: _Tonight) -> None:
+    """Clears up after old nights; what cannot be removed is told of and changes no verdict."""
+    spared = {each.manifest.run_id for each in (*tonight.named, *tonight.kept)}
+    try:
+        pruned = prune(everything, keep, tonight.results_dir, spared)
+    except OSError as error:
+        log.warning("%s: cannot be removed: %s", error.filename, error.strerror)
+        return
+    if pruned:
+        log.info("%d old runs: result.json is kept, the rest removed", len(pruned))
+
+
 # --- one model --------------------------------------------------------------------------------
 
 
@@ -258,7 +268,15 @@ def _judged(begun: Night, ended: Ended, before: Sequence[Night], tonight: _Tonig
             "run_id": ended.folder and ended.folder.name,
         }
         return begun.model_copy(update=update)
-    result = read_json(result_file, RunResult)
+    try:
+        result = read_json(result_file, RunResult)
+    except StoreError as damage:  # or the harness was renewed during the night
+        update = {
+            "exit_status": ended.exit_status,
+            "error": str(damage),
+            "run_id": result_file.parent.name,
+        }
+        return begun.model_copy(update=update)
     night = night_of(
         begun, result, ended.exit_status, "; ".join(exit_status(result).reasons) or None
     )

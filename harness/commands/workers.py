@@ -64,6 +64,7 @@ def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: Non
         return worst
     runs = [Run(Path(report.run)) for report in reports if report.run is not None]
     status, folder = merge_runs(runs, results_dir_of(config))
+    log.info("run %s", folder)
     began(folder)
     return status
 

@@ -1,5 +1,6 @@
 """Is tonight worse than before? Rules that miss little and do not cry wolf."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +8,11 @@ from pathlib import Path
 from statistics import median
 
 from harness.comparison import Options, Side, compare_sides, read_side
-from harness.errors import UserError
+from harness.errors import StoreError, UserError
 from harness.nightly import record
 from harness.nightly.record import Finding, Night, NightFigure
+
+log = logging.getLogger(__name__)
 
 ALPHA = 0.01
 """Of the paired test of one night against one run: one false alarm in a hundred nights at most."""
@@ -68,9 +71,8 @@ def judge(
     found = []
     middle = _middle(nights, results_dir)
     if middle is not None:
-        night, file = middle
-        label = f"middle night {night.night}"
-        found += paired(read_side(str(file), results_dir), label, result_file, rules)
+        night, side = middle
+        found += paired(side, f"middle night {night.night}", result_file, rules)
     for figure in tonight.figures:
         if (finding := _against_median(figure, nights, rules)) is not None:
             found.append(finding)
@@ -108,8 +110,8 @@ def paired(reference: Side, label: str, result_file: Path, rules: Rules) -> list
     return found
 
 
-def _middle(nights: Sequence[Night], results_dir: Path) -> tuple[Night, Path] | None:
-    """The night whose accuracy is the median of those whose result is still there.
+def _middle(nights: Sequence[Night], results_dir: Path) -> tuple[Night, Side] | None:
+    """The night whose accuracy is the median of those whose result can still be read.
 
     A real night, because a test by problems needs one; not the last, nor the best, which would be
     lucky more often than not.
@@ -119,10 +121,14 @@ def _middle(nights: Sequence[Night], results_dir: Path) -> tuple[Night, Path] | 
         for night in nights
         if night.run_id and (file := results_dir / "runs" / night.run_id / "result.json").is_file()
     ]
-    if not known:
-        return None
     known.sort(key=lambda each: _mean_accuracy(each[0]))
-    return known[(len(known) - 1) // 2]
+    while known:
+        night, file = known.pop((len(known) - 1) // 2)
+        try:
+            return night, read_side(str(file), results_dir)
+        except StoreError as error:
+            log.warning("%s; not compared with", error)
+    return None
 
 
 def _mean_accuracy(night: Night) -> float:

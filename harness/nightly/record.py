@@ -163,6 +163,8 @@ def setting_of(result: RunResult) -> dict[str, str]:
     left_out = {"kind", "run"} if isinstance(manifest.config.engine, ReplayConfig) else {"kind"}
     configured = manifest.config.engine.model_dump(mode="json", exclude=left_out)
     fields |= {f"engine.{name}": value for name, value in configured.items()}
+    if manifest.merged_from:  # times and rates are of one worker at a time
+        fields["workers"] = len(manifest.merged_from)
     prices = hashlib.sha256(result.pricing.model_dump_json().encode()).hexdigest()
     fields["prices"] = f"{result.pricing.name} {prices[:_SHOWN_DIGITS]}"
     return {name: _text(value) for name, value in fields.items()}

@@ -61,10 +61,13 @@ def _prune_run(run_id: str, results_dir: Path) -> bool:
         return False
     run = Run(folder)
     try:
-        if run.read_manifest().run_id != run_id or run.is_being_written():
+        manifest = run.read_manifest()
+        if manifest.run_id != run_id or run.is_being_written():
             return False
     except StoreError:
         return False  # damaged, or another version's: nothing to be sure about
+    for shard in manifest.merged_from:  # its texts a second time
+        _prune_run(shard, results_dir)
     if not is_finished:
         shutil.rmtree(folder)
         return True

@@ -55,7 +55,14 @@ def headline(night: Night) -> str:
     """The night's figures in a line."""
     shown = [f for f in night.figures if f.metric == record.ACCURACY]
     shown += [f for f in night.figures if f.task is None]
-    return ", ".join(f"{name(f)} {amount(f.value, f)}" for f in shown)
+    return ", ".join(f"{name(f)} {amount(f.value, f)}{_interval(f)}" for f in shown)
+
+
+def _interval(figure: NightFigure) -> str:
+    """As far as there is one."""
+    if figure.low is None or figure.high is None:
+        return ""
+    return f" ({number(figure.low, figure)} to {number(figure.high, figure)})"
 
 
 def reasons(night: Night) -> list[str]:

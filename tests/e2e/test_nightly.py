@@ -120,6 +120,14 @@ def nights(results: Path) -> list[Night]:
     return History(results / "nightly" / "history.jsonl").read()
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Ended, even where nobody asks what became of it."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def scratch_folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("gegenprobe-night-*"))
 
@@ -230,6 +238,14 @@ def test_the_page_of_the_week_shows_it(week, browser, width):
         assert (results / "nightly" / link.get_attribute("href")).is_file()
 
 
+def test_a_night_of_two_workers_has_the_figures_of_the_whole_run(recordings, tmp_path):
+    said = spend(tmp_path, recordings["good"], 1, "shards=2")
+    assert said.status == 0, said.err
+    (night,) = nights(tmp_path)
+    assert night.value("math_mini/accuracy") == 0.9
+    assert night.setting["workers"] == "2", "a rate of one worker is not that of a whole run"
+
+
 # --- nights that end badly --------------------------------------------------------------------
 
 
@@ -253,7 +269,7 @@ def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path)
     assert line.startswith(f"harness: another night is running (process {night.pid} since ")
     night.kill()
     night.communicate()
-    wait_for(lambda: not run.is_running())
+    wait_for(lambda: is_gone(run))
     assert nights(tmp_path) == []
     third = spend(tmp_path, recordings["good"], 2)
     assert third.status == 0
@@ -272,7 +288,7 @@ def test_a_night_that_is_stopped_leaves_nothing_behind(recordings, tmp_path, num
     _, err = night.communicate()
     assert night.returncode == 130
     assert err.splitlines()[-1] == f"harness: stopped by {number.name}"
-    wait_for(lambda: not any(process.is_running() for process in descendants))
+    wait_for(lambda: all(map(is_gone, descendants)))
     (stopped,) = nights(tmp_path)
     assert (stopped.status, stopped.error) == ("stopped", f"stopped by {number.name}")
     assert "stopped by" in (tmp_path / "nightly" / "index.html").read_text()

@@ -1,6 +1,7 @@
 """What is kept of nights, when one is worse, what is cleared up, and the examples."""
 
 import configparser
+import json
 import random
 import re
 import shutil
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from harness import cli
+from harness.commands.nightly import _clear_up, _Tonight
 from harness.errors import StoreError
 from harness.nightly.change_points import change_points
 from harness.nightly.history import History, series, steps
@@ -112,6 +114,18 @@ def test_two_nights_are_no_median_and_an_unknown_figure_is_not_compared(tmp_path
     before = [made_up_night(n) for n in range(7)]
     assert worse(made_up_night(7, speed=1.0), before[:2], tmp_path) == {}
     assert "cost_per_solved.rented" not in worse(made_up_night(7, cost=None), before, tmp_path)
+
+
+def test_a_night_whose_result_is_damaged_stops_no_other_comparison(tmp_path, caplog):
+    before = [made_up_night(n) for n in range(7)]
+    for night in before:
+        folder = tmp_path / "runs" / str(night.run_id)
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text("{}")
+    assert worse(made_up_night(7, speed=1000.0), before, tmp_path)["output_tokens_per_s"]
+    assert len(caplog.records) == 7
+    assert caplog.messages[0].startswith(f"{tmp_path}/runs/run-r1_distill_qwen_7b-")
+    assert caplog.messages[0].endswith("; not compared with")
 
 
 def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path):
@@ -250,6 +264,26 @@ def test_old_nights_keep_their_result_and_nobody_elses_run_is_touched(tmp_path):
     assert (tmp_path / "nightly" / "logs" / "new.log").is_file()
     assert (tmp_path / "keep.log").is_file()
     assert prune(nights, 1, tmp_path, {"spared"}) == []
+
+
+def test_a_merged_run_goes_with_the_texts_of_its_shards(tmp_path):
+    folder = make_folder(tmp_path, "merged")
+    make_folder(tmp_path, "shard", is_finished=False)
+    file = folder / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"merged_from": ["shard"]}))
+    nights = [made_up_night(0, run_id="merged"), made_up_night(1)]
+    assert prune(nights, 1, tmp_path, ()) == ["merged"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["merged"]
+
+
+def test_what_cannot_be_removed_changes_no_verdict(tmp_path, caplog):
+    (tmp_path / "nightly" / "logs" / "old.log").mkdir(parents=True)
+    old, new = made_up_night(0, log="old.log"), made_up_night(1)
+    tonight = _Tonight(
+        night=new.night, results_dir=tmp_path, rules=Rules(), limit_s=1.0, named=(), kept=()
+    )
+    _clear_up([old, new], 1, tonight)
+    assert "logs/old.log: cannot be removed: " in caplog.text
 
 
 # --- the examples -----------------------------------------------------------------------------
