@@ -220,7 +220,18 @@ def test_whoever_ends_it_ends_what_it_started(tmp_path: Path) -> None:
         started.terminate()
         assert started.wait() == 143
     assert not stage.is_running()
-    assert not (tmp_path / "out").exists()
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_interpreter_is_meant_as_it_is_named_where_the_check_was_called(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    assert check.interpreter(Path("bin/python")) == tmp_path / "bin" / "python"
+    assert check.interpreter(Path("sh")).is_file()
+    assert check.interpreter(None) is None
 
 
 def test_the_commands_are_those_of_this_harness(check: ModuleType, tmp_path: Path) -> None:
