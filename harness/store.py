@@ -279,6 +279,27 @@ def find_run(name: str, results_dir: Path) -> Run:
     raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {where}){hint}")
 
 
+def find_result(given: str, results_dir: Path) -> Path:
+    """Finds a ``result.json`` by a run's id, its folder, or the file itself under any name.
+
+    Raises:
+        StoreError: There is no such run, it is a shard, or it was never finished.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        return path
+    folders = [path] if os.sep in given else [path, runs_dir(results_dir) / given]
+    for folder in folders:
+        if (file := folder / "result.json").is_file():
+            return file
+    run = find_run(given, results_dir)
+    run.refuse_shard()
+    raise StoreError(
+        f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
+        f"or harness run resume={run.shown} if it was never finished"
+    )
+
+
 class Found(NamedTuple):
     """A run and what it is."""
 

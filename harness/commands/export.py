@@ -2,14 +2,12 @@
 
 import argparse
 import json
-import os
-from pathlib import Path
 
 from harness.errors import StoreError, UserError
 from harness.export import to_lm_eval, to_model_index
 from harness.jsonl import read_json
 from harness.manifest import RunResult
-from harness.store import find_run, runs_dir
+from harness.store import find_result
 
 
 def export(options: argparse.Namespace) -> int:
@@ -24,7 +22,8 @@ def export(options: argparse.Namespace) -> int:
     """
     if options.format == "lm-eval" and len(options.runs) > 1:
         raise UserError(f"RUN: lm-eval's file is of one run, {len(options.runs)} are given")
-    results = [_read(given, options.results_dir) for given in options.runs]
+    files = [find_result(given, options.results_dir) for given in options.runs]
+    results = [read_json(file, RunResult) for file in files]
     if options.format == "lm-eval":
         text = json.dumps(to_lm_eval(results[0]), indent=2, allow_nan=False) + "\n"
     else:
@@ -38,16 +37,3 @@ def export(options: argparse.Namespace) -> int:
     except OSError as error:
         raise StoreError(f"-o {options.output}: cannot be written: {error.strerror}") from error
     return 0
-
-
-def _read(given: str, results_dir: Path) -> RunResult:
-    path = Path(given).expanduser()
-    if path.is_file():
-        return read_json(path, RunResult)
-    folders = [path] if os.sep in given else [path, runs_dir(results_dir) / given]
-    for folder in folders:
-        if (folder / "result.json").is_file():
-            return read_json(folder / "result.json", RunResult)
-    run = find_run(given, results_dir)
-    run.refuse_shard()
-    raise StoreError(f"run {run.run_id} has no result.json; harness score {run.shown} makes it")

@@ -1,6 +1,5 @@
 """One side of a comparison, in one shape whoever wrote its file."""
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from harness.jsonl import read_json
 from harness.manifest import Outcome, RunManifest, RunResult
 from harness.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
-from harness.store import find_run, runs_dir
+from harness.store import find_result
 
 
 @dataclass
@@ -72,26 +71,15 @@ def read_side(given: str, results_dir: Path) -> Side:
         StoreError: There is no such run, or it has no result.
         UserError: The file is none of these.
     """
-    path = Path(given).expanduser()
-    if path.is_file():
-        if harness_of(path) is not None:
-            return _of_foreign(read_foreign(path))
-        if path.suffix == ".jsonl":
-            raise UserError(
-                f"{path}: no result; give a run, a result.json, a sample log of "
-                "lm-evaluation-harness or a result file of evalplus"
-            )
-        return _of_result(read_json(path, RunResult), path)
-    folders = [path] if os.sep in given else [path, runs_dir(results_dir) / given]
-    for folder in folders:
-        if (folder / "result.json").is_file():
-            return _of_result(read_json(folder / "result.json", RunResult), folder / "result.json")
-    run = find_run(given, results_dir)
-    run.refuse_shard()
-    raise StoreError(
-        f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
-        f"or harness run resume={run.shown} if it was never finished"
-    )
+    file = find_result(given, results_dir)
+    if harness_of(file) is not None:
+        return _of_foreign(read_foreign(file))
+    if file.suffix == ".jsonl":
+        raise UserError(
+            f"{file}: no result; give a run, a result.json, a sample log of "
+            "lm-evaluation-harness or a result file of evalplus"
+        )
+    return _of_result(read_json(file, RunResult), file)
 
 
 # --- a run of ours ----------------------------------------------------------------------------

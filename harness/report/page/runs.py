@@ -1,6 +1,5 @@
 """The runs that a page is about: found, read, and given a letter each."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from harness.foreign import harness_of
 from harness.jsonl import read_json
 from harness.manifest import Outcome, RunResult, TaskInfo
 from harness.records import Estimate, Problem
-from harness.store import Run, find_run, runs_dir
+from harness.store import Run, find_result
 
 
 @dataclass(frozen=True)
@@ -94,20 +93,10 @@ def _read(given: str, letter: str, results_dir: Path) -> ReportRun:
 
 
 def _result_file(given: str, results_dir: Path) -> Path:
-    path = Path(given).expanduser()
-    if path.is_file():
-        if other := harness_of(path):
-            raise UserError(f"RUN={given}: a file of {other}; a page shows runs of this harness")
-        return path.resolve()
-    folders = [path] if os.sep in given else [path, runs_dir(results_dir) / given]
-    for folder in folders:
-        if (folder / "result.json").is_file():
-            return (folder / "result.json").resolve()
-    run = find_run(given, results_dir)
-    raise StoreError(
-        f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
-        f"or harness run resume={run.shown} if it was never finished"
-    )
+    file = find_result(given, results_dir)
+    if other := harness_of(file):
+        raise UserError(f"RUN={given}: a file of {other}; a page shows runs of this harness")
+    return file.resolve()
 
 
 # --- what may be compared ---------------------------------------------------------------------
