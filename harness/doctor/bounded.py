@@ -39,7 +39,7 @@ def run_checks(checks: Sequence[Check]) -> list[Finding]:
     for check, answer in zip(checks, answers, strict=True):
         left = check.limit_s - (time.monotonic() - began)
         try:
-            found += answer.get(timeout=max(left, 0.0))
+            found += map(_without_secrets, answer.get(timeout=max(left, 0.0)))
         except Empty:
             found += _timed_out(check)
     return found
@@ -60,6 +60,11 @@ def _start(check: Check) -> SimpleQueue[Sequence[Finding]]:
     # A daemon: the interpreter does not wait for one that hangs.
     threading.Thread(target=work, daemon=True, name=f"doctor: {check.name}").start()
     return answer
+
+
+def _without_secrets(found: Finding) -> Finding:
+    """A mirror's address or a program's last words may hold a password."""
+    return found.model_copy(update={"value": redact(found.value)})
 
 
 def _timed_out(check: Check) -> list[Finding]:

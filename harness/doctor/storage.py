@@ -27,7 +27,7 @@ def look_at_storage(results_dir: Path) -> list[Finding]:
 def look_at_folder(name: str, folder: Path, remedy: str) -> Finding:
     """One folder, which need not exist yet. Writes a file without a name, to see if it can."""
     existing = folder
-    while not existing.is_dir():
+    while not existing.exists():
         existing = existing.parent
     try:
         with tempfile.TemporaryFile(dir=existing) as file:

@@ -48,14 +48,20 @@ def _figures(runs: Sequence[ReportRun]) -> Iterator[str]:
 
 
 def _outcomes(report: Report) -> Iterator[str]:
-    yield from _head("outcomes", "run", "solved", *(f"{s} {word}" for word, s in SIGNS.items()))
+    yield from _head(
+        "outcomes", "run", "solved", "95 %", *(f"{s} {word}" for word, s in SIGNS.items())
+    )
     for task, groups in report.groups.items():
         for group in groups:
             if group.kind == "task":
                 value = group.accuracy.value
                 solved = "unknown" if value is None else f"{100 * value:.1f} %"
+                low, high = group.accuracy.low, group.accuracy.high
+                interval = "unknown"
+                if low is not None and high is not None:
+                    interval = f"{100 * low:.1f} to {100 * high:.1f} %"
                 counts = (str(count) for count in group.counts.values())
-                yield _row(_escape(task), group.run.letter, solved, *counts)
+                yield _row(_escape(task), group.run.letter, solved, interval, *counts)
     yield ""
 
 

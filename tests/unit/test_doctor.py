@@ -83,6 +83,13 @@ def test_what_a_broken_look_says_holds_no_secret(monkeypatch: pytest.MonkeyPatch
     assert found.value == "the check itself broke: RuntimeError: refused ***"
 
 
+def test_what_a_look_found_holds_no_password_either() -> None:
+    value = "https://me:secret@mirror answers"
+    found = Finding(group="hub", name="access", status="ok", value=value)
+    (shown,) = run_checks([Check("hub", "access", 60, lambda: [found])])
+    assert shown.value == "https://***@mirror answers"
+
+
 # --- the conclusion -----------------------------------------------------------------------------
 
 
@@ -271,6 +278,13 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     here = look_at_folder("results", tmp_path / "not" / "yet", "elsewhere")
     assert here.usable
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        is_file = look_at_folder("results", tmp_path / place, "elsewhere")
+        assert (is_file.status, is_file.value) == (
+            "missing",
+            f"{tmp_path / place} cannot be written: Not a directory",
+        )
     assert LEAST_FREE_BYTES < 20e9
 
 

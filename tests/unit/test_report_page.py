@@ -18,6 +18,7 @@ from harness.report.markdown import as_markdown
 from harness.report.page import plots, samples, write
 from harness.report.page.headline import headline, side_by_side
 from harness.report.page.outcomes import outcome_groups
+from harness.report.page.pictures import find_browser
 from harness.report.page.plots import pareto_front
 from harness.report.page.render import compressed, json_script
 from harness.report.page.runs import mismatches, read_report_runs
@@ -200,6 +201,21 @@ def test_errors_are_loud_and_what_is_unknown_says_so(folders) -> None:
     assert cards["cost/rented"].value == "unknown"
 
 
+def test_the_share_that_was_truncated_lies_in_its_interval(folders) -> None:
+    """Errors count in both: they are in a share's denominator, unlike in an accuracy's."""
+    run = read(folders, "a")[0]
+    outcomes = tuple(
+        o if o.status == "truncated" else o.model_copy(update={"status": "generation_error"})
+        for o in run.result.outcomes
+    )
+    result = run.result.model_copy(update={"outcomes": outcomes})
+    cards = {card.key: card for card in headline(type(run)("A", result, run.file, None))}
+    card = cards["truncated"]
+    low, high = re.findall(r"\d+\.\d", card.notes[1])
+    assert card.notes[0] == "2 of 12 answers; not solved"
+    assert float(low) < float(card.value) < float(high)
+
+
 def test_runs_of_different_protocols_are_marked_and_share_no_front(folders) -> None:
     runs = read(folders, "a", "b", "c")
     (found,) = mismatches(runs)
@@ -340,11 +356,14 @@ def test_pictures_without_a_browser_come_after_the_page(
     folders, tmp_path, capsys, monkeypatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("BROWSER_PATH", raising=False)
     status, out, err = call(capsys, "report", folders / "b", "-o", tmp_path / "o", "--plots")
     assert status == 3
     assert out == f"{tmp_path / 'o' / 'report.html'}\n"
     assert "--plots: needs Chromium or Chrome in PATH (looked for chromium, " in err
     assert err.endswith("; the page and report.md are written\n")
+    monkeypatch.setenv("BROWSER_PATH", __file__)
+    assert find_browser() == __file__, "as the doctor looks"
     assert (tmp_path / "o" / "report.md").is_file()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.manifest import Outcome
-from harness.records import ERROR_STATUSES, Estimate
+from harness.records import Estimate
 from harness.report.page.runs import ReportRun
 from harness.report.summary import percent, percents
 from harness.statistics import fraction_interval
@@ -156,10 +156,9 @@ def _truncated(run: ReportRun) -> Figure:
 
 def _flags(outcomes: Sequence[Outcome]) -> list[list[bool]]:
     by_problem: dict[str, list[bool]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.status not in ERROR_STATUSES:
-            name = outcome.request_id.rpartition("#")[0]
-            by_problem[name].append(outcome.status == "truncated")
+    for outcome in outcomes:  # errors too, as in the share itself
+        name = outcome.request_id.rpartition("#")[0]
+        by_problem[name].append(outcome.status == "truncated")
     return list(by_problem.values())
 
 

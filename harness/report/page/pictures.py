@@ -1,5 +1,6 @@
 """The plots of a report as PNG and SVG files, drawn by a Chromium of the machine."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,8 @@ def write_pictures(report: Report, folder: Path) -> Iterator[str]:
         raise UnavailableError(_WITHOUT.format(why)) from error
     browser = find_browser()
     if browser is None:
-        why = f"needs Chromium or Chrome in PATH (looked for {', '.join(_BROWSERS)})"
+        looked = f"looked for {', '.join(_BROWSERS)}"
+        why = f"needs Chromium or Chrome in PATH ({looked}) or as BROWSER_PATH"
         raise UnavailableError(_WITHOUT.format(why))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,10 @@ def write_pictures(report: Report, folder: Path) -> Iterator[str]:
 
 
 def find_browser() -> str | None:
-    """The first Chromium or Chrome in ``PATH``."""
+    """What ``BROWSER_PATH`` names; else the first Chromium or Chrome in ``PATH``."""
+    named = os.environ.get("BROWSER_PATH")
+    if named and Path(named).is_file():
+        return named
     return next((found for name in _BROWSERS if (found := shutil.which(name))), None)
 
 
