@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter(RedactingFormatter("harness: %(message)s"))
+    lines.setFormatter(_Lines("harness: %(message)s"))
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     logging.getLogger("harness").setLevel(logging.DEBUG if debug else logging.INFO)
     # What they warn of, our one-line errors say.
@@ -73,6 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+
+
+class _Lines(RedactingFormatter):
+    """Log lines; a file or a model that they name gives the terminal no orders."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return printable(super().format(record), keep="\n\t")
 
 
 def _print_traceback() -> None:

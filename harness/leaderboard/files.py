@@ -12,6 +12,7 @@ from harness.leaderboard.table import columns_of, connect, insert
 
 _COLUMNS = {"rank_first": "BIGINT", "rank_last": "BIGINT", **columns_of(Row)}
 del _COLUMNS["protocol_fields"]  # the fingerprint stands for them
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def lines(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
@@ -24,10 +25,16 @@ def lines(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
 
 
 def write_csv(lists: Iterable[RankedList], stream: IO[str]) -> None:
-    """Writes CSV; what is unknown is empty."""
+    """Writes CSV; what is unknown is empty, and no name is a formula to a spreadsheet."""
     writer = csv.DictWriter(stream, list(_COLUMNS), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines(lists))
+    for line in lines(lists):
+        writer.writerow({name: _inert(value) for name, value in line.items()})
+
+
+def _inert(value: Any) -> Any:
+    """Text that a spreadsheet would compute gets an apostrophe in front."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def write_parquet(lists: Iterable[RankedList], file: Path) -> None:

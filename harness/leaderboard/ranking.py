@@ -125,13 +125,18 @@ def _words(rows: Sequence[Row], fields: Mapping[str, Any]) -> str:
     row = rows[0]
     size = f"{row.problems} of {row.full_size}" if row.problems < row.full_size else "all"
     samples = fields.get("samples_per_problem")
+
+    def told(name: str, spec: str) -> str:
+        value = fields.get(name)
+        return format(value, spec) if isinstance(value, int | float) else "unknown"
+
     parts = [
         f"{size} problems" if size != "all" else f"all {row.full_size} problems",
         f"{samples} sample{'s' * (samples != 1)} each",
-        f"temperature {fields.get('temperature'):g}",
-        f"top_p {fields.get('top_p'):g}",
+        f"temperature {told('temperature', 'g')}",
+        f"top_p {told('top_p', 'g')}",
         f"top_k {'off' if fields.get('top_k') is None else fields['top_k']}",
-        f"at most {fields.get('max_new_tokens'):,} tokens",
+        f"at most {told('max_new_tokens', ',')} tokens",
         *(["<think> forced"] if fields.get("force_think") else []),
         f"graded by {fields.get('scorer')}",
     ]

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import logging
 import os
 import shutil
 import threading
 
 import pytest
 
-from harness.cli import main
+from harness.cli import _Lines, main
 from harness.errors import StoreError, UserError
 from harness.leaderboard import rank, read_rows
 from harness.leaderboard.index import index_file
@@ -110,6 +111,18 @@ def test_an_unknown_accuracy_has_no_rank_and_comes_last(results):
     file.write_text(json.dumps(text), "utf-8")
     assert standings(results) == {"known": "1", "unknown": "-"}
     assert list(standings(results)) == ["known", "unknown"]
+
+
+def test_a_protocol_that_says_less_than_ours_ends_nothing(results, capsys):
+    file = write_result(results, "a")
+    text = json.loads(file.read_text("utf-8"))
+    text["manifest"]["protocol_fields"]["humaneval"] = {"temperature": None, "top_p": "much"}
+    file.write_text(json.dumps(text), "utf-8")
+    (only,) = board(results, capsys)["lists"]
+    assert (
+        "temperature unknown, top_p unknown, top_k off, at most unknown tokens"
+        in (only["protocol"])
+    )
 
 
 # --- the index --------------------------------------------------------------------------------
@@ -278,6 +291,13 @@ def test_csv_and_parquet_hold_the_same_rows(three, tmp_path, capsys):
             assert f"{named['started_at'].isoformat()}Z" == line["started_at"]
 
 
+def test_a_spreadsheet_computes_no_name(results, capsys):
+    write_result(results, "a", model="=HYPERLINK(1)")
+    assert main(["leaderboard", "--results-dir", str(results), "--csv", "-"]) == 0
+    (line,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (line["model"], line["run_id"]) == ("'=HYPERLINK(1)", "a")
+
+
 def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
     for option in ("--html", "--csv", "--parquet"):
         (tmp_path / "folder").mkdir(exist_ok=True)
@@ -298,3 +318,7 @@ def test_the_terminal_obeys_no_name(results, capsys):
     out = capsys.readouterr().out
     assert r"\x1b[31m[bold]red" in out
     assert "\x1b" not in out
+    record = logging.makeLogRecord({"msg": "left out 1: %s", "args": ("runs/\x1b[2J\n\x07",)})
+    assert _Lines("harness: %(message)s").format(record) == (
+        "harness: left out 1: runs/\\x1b[2J\n\\x07"
+    )
