@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.pages import LONGEST_MS
+
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 
 
@@ -46,7 +48,9 @@ def browser():
     if chromium is None:
         pytest.skip("needs Chromium")
     with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        running = started.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"], timeout=LONGEST_MS
+        )
         yield running
         running.close()
 

@@ -12,6 +12,7 @@ LONGEST_MS = 120_000
 def opened(browser: Any, file: Path, width: int) -> Iterator[Any]:
     """The page once its plots are drawn; what it logs, or asks of a network, fails the test."""
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(LONGEST_MS)
     complaints: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from harness.cli import main
+from tests.e2e.pages import LONGEST_MS
 from tests.unit.leaderboard_results import write_result
 
 pytestmark = pytest.mark.browser
@@ -34,7 +35,9 @@ def browser():
     if chromium is None:
         pytest.skip("needs Chromium")
     with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        running = started.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox"], timeout=LONGEST_MS
+        )
         yield running
         running.close()
 
@@ -43,6 +46,7 @@ def browser():
 def page(browser, page_file, request):
     """The page as it was opened; what it complained of or asked the network for fails the test."""
     opened = browser.new_page(viewport={"width": request.param, "height": 900})
+    opened.set_default_timeout(LONGEST_MS)
     complaints, requests = [], []
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))

@@ -25,7 +25,9 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("needs Chromium (looked for chromium and chromium-browser in PATH)")
     with sync_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE_MS
+        )
         yield launched
         launched.close()
 
