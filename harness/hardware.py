@@ -64,7 +64,10 @@ def available_memory_bytes() -> int:
 
 
 def gpu_free_bytes() -> tuple[int, ...] | None:
-    """Memory of each visible GPU that no process holds now; None where NVML does not tell."""
+    """Memory of each visible GPU that no process holds now; None where NVML does not tell.
+
+    It tells nothing of a part of a GPU (MIG).
+    """
     try:
         import pynvml
 
@@ -74,7 +77,10 @@ def gpu_free_bytes() -> tuple[int, ...] | None:
     except pynvml.NVMLError:
         return None
     try:
-        return tuple(pynvml.nvmlDeviceGetMemoryInfo(gpu).free for gpu in visible_gpus(pynvml))
+        gpus = visible_gpus(pynvml)
+        if not gpus and cuda_devices():
+            return None
+        return tuple(pynvml.nvmlDeviceGetMemoryInfo(gpu).free for gpu in gpus)
     except pynvml.NVMLError:  # memory shared with the CPU
         return None
     finally:

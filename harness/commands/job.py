@@ -141,7 +141,7 @@ class Job:
             is_elsewhere: Its stdout goes to stderr.
         """
         read, write = os.pipe()
-        self._answer: IO[bytes] = open(read, "rb", buffering=0)  # noqa: PTH123 - a descriptor
+        self._answer: IO[bytes] = os.fdopen(read, "rb", buffering=0)
         self._report = JobReport()
         self._pump: threading.Thread | None = None
         is_apart = prefix is not None

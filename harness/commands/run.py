@@ -88,9 +88,11 @@ def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], Non
         began(finished.folder)
         return 0
     with ExitStack() as stack:
-        if is_offline(config):
-            stack.enter_context(no_network())
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
+        # The recorded configuration holds where none was given beside resume.
+        given = found.read_manifest().config if found and is_bare_resume else config
+        if is_offline(config) or is_offline(given):
+            stack.enter_context(no_network())
         if found is None:
             log.info("%s", why)
             setup = set_up(config, results_dir, stack)

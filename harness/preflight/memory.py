@@ -25,7 +25,7 @@ class FreeMemory(NamedTuple):
 
     cpu_bytes: int
     gpu_bytes: tuple[int, ...] | None
-    """Of each GPU that this process may use; None where the driver does not tell."""
+    """Of each GPU that this process may use, which may be none; None where nobody tells."""
 
 
 class MemoryPlan(NamedTuple):
@@ -111,7 +111,8 @@ def plan_memory(
         return None
     context = _context_bytes(config.model, engine, config.protocol.context_tokens)
     found = free or free_memory()
-    if not machine.gpus or getattr(engine, "device", "auto") == "cpu":
+    is_cpu = getattr(engine, "device", "auto") == "cpu" or found.gpu_bytes == ()
+    if not machine.gpus or is_cpu:
         return _cpu_plan(config, machine, weights, context, found.cpu_bytes)
     shards = gpu_count(engine)
     sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]

@@ -61,7 +61,9 @@ def test_a_template_that_loses_the_question_stops_a_run(harness, tiny_model, tmp
     assert done.returncode == 4
     assert "harness: canary: the chat template loses the question: of canary/" in done.stderr
     assert "go on with" not in done.stderr
-    assert manifest(only_run(tmp_path))["status"] == "failed"
+    found = manifest(only_run(tmp_path))
+    assert found["status"] == "failed"
+    assert found["canary"]["faults"] == [found["error"]], "resume=auto must not go on with it"
 
 
 @pytest.fixture(scope="module")

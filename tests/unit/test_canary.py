@@ -2,17 +2,22 @@
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from harness.canary import Canary, CanaryAnswer, check_scorers, find_faults, is_wanted
-from harness.errors import CanaryError, ConfigError
+from harness.commands.setup import find_unfinished
+from harness.errors import CanaryError, ConfigError, StoreError
+from harness.manifest import CanaryReport
 from harness.prompts import Codec
-from harness.records import Completion, MathReference, Problem, Prompt, Verdict
+from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
 from harness.scorers.build import build_scorer
+from harness.store import Run, create_run
 from harness.tasks import load_spec, load_task, parse_selection
 from tests.conf.test_compose import compose
 
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 RIGHT = r"It is \boxed{5}."
 
 
@@ -96,6 +101,12 @@ def test_what_spoils_every_answer_is_a_fault(answers, fault):
         (
             [answer("Hm.", thinks=True, end="length", status="truncated")] * 3,
             ["no answer ended within 400 tokens:", "none of 3 problems"],
+        ),
+        # one that ends without the mark, from a model that writes it
+        (
+            [answer("Hm.", thinks=True, status="no_answer")]
+            + [answer(f"Hm.\n</think>\n{RIGHT}", thinks=True, end="length")] * 2,
+            [],
         ),
     ],
 )
@@ -245,6 +256,50 @@ def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(tokenizer, 
     assert {request.sampling.max_new_tokens for request in engine.requests} == {2048}
     assert (report.problems, report.solved, report.faults) == (3, 1, ())
     assert engine.restarts == 1
+
+
+class Lenient:
+    name = "lenient@1"
+
+    def grade(self, problem, answer):
+        return Grade(status="correct", extracted=answer)
+
+
+class OwnTemplate(OneAnswer):
+    """Counts the prompt that it rendered itself: one token more than ours has."""
+
+    def generate(self, requests):
+        for each in super().generate(requests):
+            yield each.model_copy(update={"prompt_tokens": each.prompt_tokens + 1})
+
+
+@pytest.mark.parametrize("mode", ["tokens", "chat"])
+def test_a_server_that_renders_its_own_prompts_may_count_more(tokenizer, tmp_path, mode):
+    server = ("engine=openai", "engine.base_url=http://127.0.0.1:1/v1", f"engine.mode={mode}")
+    scorers = {"math_mini": Lenient(), "humaneval": Lenient()}
+    config = compose(*server, "protocol.force_think=false")
+    canary = Canary(config, SPECS, scorers, Codec(tokenizer, frozenset()))
+    report = canary.fly(OwnTemplate("</think>\n" + RIGHT), tmp_path)
+    assert [fault.partition(":")[2] for fault in report.faults] == (
+        [" it adds a second BOS"] if mode == "tokens" else []
+    )
+
+
+def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
+    """Its prompts are those of the faulty template, even when that was mended since."""
+    run = create_run(tmp_path, "m", "e")
+    whole = Run(GOLDEN).read_manifest()
+    seen = CanaryReport(
+        problems=3, solved=0, faults=("x",), warnings=(), max_new_tokens=9, wall_s=1
+    )
+    for canary, found in ((seen.model_copy(update={"faults": ()}), run.run_id), (seen, None)):
+        run.write_manifest(whole.model_copy(update={"status": "failed", "canary": canary}))
+        config = whole.config.model_copy(update={"resume": "auto"})
+        again = find_unfinished(config, tmp_path, is_bare_resume=False)
+        assert (again.run_id if again else None) == found
+    named = config.model_copy(update={"resume": str(run.folder)})
+    with pytest.raises(StoreError, match=r"known problems showed a fault.*; start a new run$"):
+        find_unfinished(named, tmp_path, is_bare_resume=True)
 
 
 def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):

@@ -139,6 +139,23 @@ def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
     assert plan.at_once == 256
 
 
+def test_each_copy_of_a_model_lies_on_its_own_gpus():
+    """Two copies of what one GPU holds: a plan of both together would have one of them too many."""
+    given = ("model=r1_distill_qwen_32b", "engine=vllm")
+    one = plan_memory(compose(*given), machine(gpus=[80]), free(gpus_gb=[79]))
+    copies = compose(*given, "+engine.args.data_parallel_size=2")
+    assert plan_memory(copies, machine(gpus=[80, 80]), free(gpus_gb=[79, 79])) == one
+    large = compose("model=r1_distill_llama_70b", *given[1:], "+engine.args.data_parallel_size=2")
+    with pytest.raises(UnavailableError, match="1 x NVIDIA H200 has 80 GB"):
+        check_memory(large, machine(gpus=[80, 80]), free(gpus_gb=[79, 79]))
+
+
+def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu():
+    config = compose("model=r1_distill_qwen_1_5b", "engine=transformers")
+    plan = plan_memory(config, machine(gpus=[80]), free(cpu_gb=20, gpus_gb=()))
+    assert (plan.device, plan.free_bytes) == ("this machine (Some CPU)", 20 * GB)
+
+
 @pytest.mark.parametrize(
     ("overrides", "gpus", "now", "words"),
     [

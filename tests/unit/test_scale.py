@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from harness import pipeline
+from harness.errors import StoreError
 from harness.pipeline import (
     MAX_EXTRACTED,
     Question,
@@ -130,6 +131,18 @@ def test_a_line_that_another_program_wrote_is_read_as_well(run, line):
     (run.folder / "completions.jsonl").write_text(line + "\n")
     (found,) = run.read_completions(with_text=False)
     assert found == completion("t/0#0", "a")
+
+
+def test_the_line_behind_a_torn_one_is_not_taken_for_its_end(run):
+    """As when somebody joins files: the first request would have the second one's tokens."""
+    run.completions.append(completion("t/0#0", "long"))
+    run.completions.append(completion("t/0#1", "other"))
+    file = run.folder / "completions.jsonl"
+    one, other = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(one[: one.index(b"ng")] + other)
+    for with_text in (True, False):
+        with pytest.raises(StoreError, match=r"completions\.jsonl:1: not a Completion"):
+            list(run.read_completions(with_text=with_text))
 
 
 def test_a_pass_holds_one_completion_at_a_time(long_run):

@@ -10,6 +10,7 @@ import pytest
 
 from harness import hardware
 from harness.commands.merge import SCRATCH, merge_runs
+from harness.commands.setup import find_unfinished
 from harness.commands.workers import share_out
 from harness.engines.build import ReplayConfig, TransformersConfig, VllmConfig, VllmServerConfig
 from harness.engines.vllm_args import replica_size, world_size
@@ -196,6 +197,26 @@ def test_energy_of_a_processor_that_workers_shared_is_unknown(parts):
     change(runs[1], sessions=tuple(elsewhere))
     joules = sum(5.0 for run in runs for _ in run.read_manifest().sessions)
     assert merged(runs, parts.results).manifest.energy.joules == joules
+
+
+def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(parts, monkeypatch):
+    """Looking takes the lock for a moment, and all workers look at the same moment."""
+    looked = []
+    whole = Run.is_being_written
+
+    def noted(run):
+        looked.append(run.run_id)
+        return whole(run)
+
+    monkeypatch.setattr(Run, "is_being_written", noted)
+    mine, other = parts.make(0), parts.make(1)
+    for run in (mine, other):
+        change(run, status="interrupted")
+    config = mine.read_manifest().config.model_copy(update={"resume": "auto"})
+    assert find_unfinished(config, parts.results, is_bare_resume=False).run_id == mine.run_id
+    with mine:  # somebody goes on with it already
+        assert find_unfinished(config, parts.results, is_bare_resume=False) is None
+    assert looked == [mine.run_id] * 2
 
 
 # --- why they do not --------------------------------------------------------------------------

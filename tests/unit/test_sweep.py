@@ -10,10 +10,11 @@ import pytest
 
 from harness import hardware
 from harness.commands import job
-from harness.commands.job import Aftermath, JobReport
+from harness.commands.job import MAX_ERROR, Aftermath, Job, JobReport
 from harness.errors import UnavailableError
 from harness.sweep import launcher_of, launchers, sweep_folder, with_launcher
 from harness.sweep.outcome import SweptJob, conclude
+from tests.conf.test_compose import compose
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch):
@@ -105,3 +106,16 @@ def test_gpu_memory_that_does_not_come_back_is_said(monkeypatch, caplog, then, i
         pass
     words = "GPU memory in use is 9.0 GB, before the job it was 1.0 GB"
     assert (words in caplog.text) == is_said
+
+
+def test_a_job_with_much_to_say_ends_and_may_be_waited_for_again():
+    """More than a pipe holds, which nobody reads before the end; a signal may ask all jobs anew."""
+    config = compose("experiment=demo", "engine=replay", "engine.run=x").model_dump(mode="json")
+    config["engine"]["run"] = "x" * 200_000
+    started = Job(config, prefix="")
+    report = started.wait()
+    assert report.status == 1
+    assert report.error is not None
+    assert "File name too long" in report.error
+    assert len(report.error) == MAX_ERROR + 1
+    assert started.wait() == report
