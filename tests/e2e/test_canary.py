@@ -1,6 +1,7 @@
 """Real faults, put into copies of real models, are found before a run begins."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -46,12 +47,13 @@ def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
         "engine=replay",
         f"engine.run={GOLDEN}",
         "canary=true",
-        "sandbox.time_limit_s=0.0001",
+        "sandbox.time_limit_s=1e-9",  # in a ten-thousandth of a second some get through
     )
     assert done.returncode == 4
-    assert done.stderr.splitlines()[-1].startswith(
-        "harness: canary: python_tests@1 calls a right answer to canary/double incorrect (timeout"
+    words = (
+        r"harness: canary: python_tests@1 calls a right answer to canary/\w+ (incorrect|scorer er)"
     )
+    assert re.match(words, done.stderr.splitlines()[-1])
 
 
 def test_a_template_that_loses_the_question_stops_a_run(harness, tiny_model, tmp_path):

@@ -1,6 +1,7 @@
 """What known problems say of the pipe they came through; the pipe itself is in e2e/test_canary."""
 
 import json
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -161,12 +162,12 @@ def test_scorers_that_work_here_pass(tasks):
 
 def test_a_sandbox_that_fails_right_answers_is_found(tasks):
     with ExitStack() as stack:
-        scorers = started(compose("sandbox.time_limit_s=0.0001"), stack)
+        # in a ten-thousandth of a second some get through
+        scorers = started(compose("sandbox.time_limit_s=1e-9"), stack)
         with pytest.raises(CanaryError) as caught:
             check_scorers(tasks, scorers)
-    assert str(caught.value).startswith(
-        "canary: python_tests@1 calls a right answer to canary/double incorrect (timeout"
-    )
+    words = r"canary: python_tests@1 calls a right answer to canary/\w+ (incorrect|scorer er)"
+    assert re.match(words, str(caught.value))
     assert str(caught.value).endswith("with these settings; canary=false runs anyway")
 
 
