@@ -24,7 +24,7 @@ from harness.nightly.baselines import (
     kept_baselines,
     named_baselines,
 )
-from harness.nightly.child import Ended, run_child, run_folder
+from harness.nightly.child import Ended, run_child, run_command, run_folder
 from harness.nightly.history import History, series
 from harness.nightly.jobs import Job, jobs_of
 from harness.nightly.judge import Rules, judge, paired
@@ -135,8 +135,7 @@ def _dry_run(jobs: Sequence[Job], results_dir: Path) -> int:
     statuses = []
     for job in jobs:
         print(f"harness: {job.label}")  # noqa: T201
-        command = [sys.executable, "-m", "harness", "run", "--dry-run", *job.overrides]
-        command += ["hydra.mode=RUN", f"results_dir='{results_dir}'"]
+        command = run_command(["--dry-run", *job.overrides], results_dir)
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

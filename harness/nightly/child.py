@@ -30,6 +30,13 @@ class Ended(NamedTuple):
     """The last line that was meant for people."""
 
 
+def run_command(overrides: Sequence[str], results_dir: Path) -> list[str]:
+    """``harness run`` of one job, whatever an experiment sweeps over."""
+    quoted = str(results_dir).replace("\\", "\\\\").replace("'", "\\'")
+    command = [sys.executable, "-m", "harness", "run", *overrides]
+    return [*command, "hydra.mode=RUN", f"results_dir='{quoted}'"]
+
+
 def run_child(
     overrides: Sequence[str], results_dir: Path, log: Path, scratch: Path, limit_s: float
 ) -> Ended:
@@ -45,9 +52,7 @@ def run_child(
         scratch: Its ``TMPDIR``.
         limit_s: After so long it is stopped.
     """
-    quoted = str(results_dir).replace("\\", "\\\\").replace("'", "\\'")
-    command = [sys.executable, "-m", "harness", "run", *overrides]
-    command += ["hydra.mode=RUN", f"results_dir='{quoted}'"]
+    command = run_command(overrides, results_dir)
     is_too_long = False
     with log.open("wb") as stream, Guardian() as guardian:
         process = subprocess.Popen(

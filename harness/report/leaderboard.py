@@ -123,7 +123,7 @@ def _columns(standings: Sequence[Standing]) -> list[Column]:
         Column("rank", lambda standing: standing.shown, lambda standing: standing.first),
         Column("accuracy", _accuracy, lambda standing: standing.row.accuracy),
         Column("95 %", _interval, lambda standing: standing.row.accuracy_low),
-        Column("problems", lambda standing: f"{standing.row.n:,}", lambda standing: standing.row.n),
+        Column("problems", _problems, lambda standing: standing.row.n),
         Column("truncated", _truncated, _truncated_share),
         Column("errors", _errors, lambda standing: standing.row.errors),
         Column(
@@ -170,6 +170,12 @@ def _interval(standing: Standing) -> str:
     return "unknown" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
+def _problems(standing: Standing) -> str:
+    """Those that the accuracy rests on: with errors, perhaps not all that were asked."""
+    row = standing.row
+    return f"{row.n:,}" if row.n == row.problems else f"{row.n:,} of {row.problems:,}"
+
+
 def _truncated(standing: Standing) -> str:
     share = _truncated_share(standing)
     return "unknown" if share is None else f"{100 * share:.1f} %"
@@ -182,4 +188,6 @@ def _truncated_share(standing: Standing) -> float | None:
 
 def _errors(standing: Standing) -> str:
     errors = standing.row.errors
-    return "unknown" if errors is None else f"{errors:,}"
+    if errors is None:
+        return "unknown"
+    return f"⚠ {errors:,}" if errors else "0"

@@ -125,6 +125,21 @@ def test_a_protocol_that_says_less_than_ours_ends_nothing(results, capsys):
     )
 
 
+def test_what_errors_left_out_is_loud(results, capsys):
+    file = write_result(results, "a")
+    text = json.loads(file.read_text("utf-8"))
+    for estimate in text["estimates"]:
+        if estimate["task"] == "humaneval" and estimate["metric"] == "share.generation_error":
+            estimate["value"] = 20 / 164
+        if estimate["task"] == "humaneval" and estimate["metric"] == "accuracy":
+            estimate["n"] = 144
+    file.write_text(json.dumps(text), "utf-8")
+    assert main(["leaderboard", "--results-dir", str(results)]) == 0
+    row = capsys.readouterr().out
+    assert "144 of 164" in row
+    assert "⚠ 20" in row
+
+
 # --- the index --------------------------------------------------------------------------------
 
 
