@@ -6,6 +6,7 @@ of one worker.
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
@@ -20,6 +21,8 @@ from harness.manifest import RunManifest, Session
 from harness.records import Completion
 from harness.shards.draw import asked_ids
 from harness.store import Run
+
+log = logging.getLogger(__name__)
 
 SAME_FILES = ("problems.jsonl", "prompts.jsonl")
 _SAME_ENGINE = ("name", "device", "device_name", "device_count", "dtype")
@@ -61,6 +64,7 @@ def read_shards(runs: Sequence[Run]) -> list[Shard]:
     shards.sort(key=lambda shard: shard.number)
     for other in shards[1:]:
         _check_same_run(shards[0], other)
+        _warn_of_versions(shards[0], other)
     _check_all_there(shards)
     for shard in shards:
         _check_whole(shard)
@@ -103,6 +107,16 @@ def _sha256(file: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+def _warn_of_versions(one: Shard, other: Shard) -> None:
+    """As of a resumed run: the sessions keep them apart, the figures do not."""
+    left, right = (shard.manifest.engine for shard in (one, other))
+    if left and right and left.version != right.version:
+        log.warning(
+            "%s was made with engine version %s, %s with %s",
+            *(one.shown, left.version, other.shown, right.version),
+        )
 
 
 def _unsharded(config: RunConfig) -> RunConfig:

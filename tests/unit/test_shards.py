@@ -395,3 +395,13 @@ def test_merging_says_what_it_merges(parts, caplog):
     with caplog.at_level(logging.INFO, logger="harness"):
         merge_runs(runs, parts.results)
     assert f"merging 2 shards: {runs[0].run_id}, {runs[1].run_id}" in caplog.text
+
+
+def test_shards_of_two_engine_versions_are_merged_with_a_warning(parts, caplog):
+    runs = [parts.make(0), parts.make(1)]
+    session = runs[1].read_manifest().sessions[-1]
+    engine = session.engine.model_copy(update={"version": "another"})
+    change(runs[1], sessions=(session.model_copy(update={"engine": engine}),))
+    with caplog.at_level(logging.WARNING, logger="harness"):
+        merge_runs(runs, parts.results)
+    assert f"shard 1 of 2 ({runs[1].shown}) with another" in caplog.text
