@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from harness.statistics import (
     CHUNK_ELEMENTS,
     DRAWS,
+    LEAST_FOR_BOOTSTRAP,
     SEED,
     Floats,
     Interval,
@@ -308,6 +309,9 @@ def ratio_of_ratios(
     if b == 0 or d == 0 or a == 0:
         return Interval(None, None, None, n, "undefined: a side has nothing to divide by")
     value = float((c / d) / (a / b))
+    if n < LEAST_FOR_BOOTSTRAP:
+        why = f"no interval: fewer than {LEAST_FOR_BOOTSTRAP} problems"
+        return Interval(value, None, None, n, f"ratio of ratios of sums; {why}")
     drawn = np.concatenate(list(_drawn_sums(table, draws, seed)))
     top, bottom = drawn[:, 2] * drawn[:, 1], drawn[:, 0] * drawn[:, 3]
     with np.errstate(divide="ignore", invalid="ignore"):

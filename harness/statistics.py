@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DRAWS = 10_000
+LEAST_FOR_BOOTSTRAP = 5
+"""Problems; fewer have so few different draws that the interval would pass for certainty."""
 SEED = 20_250_120
 """Of every bootstrap unless told otherwise, so that a result can be had again to the last digit."""
 CHUNK_ELEMENTS = 2_000_000
@@ -316,9 +318,9 @@ def ratio_interval(
     order = np.lexsort((bottom, top))
     top, bottom = top[order], bottom[order]
     value = float(top.sum() / total)
-    if n == 1 or value == 0:
-        what = "one problem" if n == 1 else "a numerator of 0"
-        return Interval(value, None, None, n, f"ratio of sums; {what} gives no interval")
+    if n < LEAST_FOR_BOOTSTRAP or value == 0:
+        what = "a numerator of 0" if value == 0 else f"fewer than {LEAST_FOR_BOOTSTRAP} problems"
+        return Interval(value, None, None, n, f"ratio of sums; no interval: {what}")
     # The angle grows with the ratio and stays finite where the denominator is 0. Scaling puts
     # the point at 45 degrees, where angles lose no digits.
     scale = value or 1.0

@@ -294,10 +294,14 @@ def find_result(given: str, results_dir: Path) -> Path:
             return file
     run = find_run(given, results_dir)
     run.refuse_shard()
-    raise StoreError(
-        f"run {run.run_id} has no result.json; harness score {run.shown} makes it, "
-        f"or harness run resume={run.shown} if it was never finished"
-    )
+    if run.is_being_written():
+        raise StoreError(f"run {run.run_id} is not finished: a process is at work on it")
+    if run.read_manifest().status != "complete":
+        raise StoreError(
+            f"run {run.run_id} has no result.json, because it was never finished; "
+            f"harness run resume={run.shown} goes on with it"
+        )
+    raise StoreError(f"run {run.run_id} has no result.json; harness score {run.shown} makes it")
 
 
 class Found(NamedTuple):

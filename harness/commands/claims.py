@@ -2,16 +2,19 @@
 
 import argparse
 import difflib
+import logging
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
 from harness.claims.claim import ARTICLES, Category
 from harness.claims.judge import judge
 from harness.claims.ledger import load_ledger
-from harness.claims.runs import read_runs
+from harness.claims.runs import ClaimRun, read_runs
 from harness.claims.verdict import DECISIONS, Judgement
 from harness.errors import UserError
 from harness.report.claims import as_json, as_markdown, print_claims
+
+log = logging.getLogger(__name__)
 
 
 def claims(options: argparse.Namespace) -> int:
@@ -28,7 +31,8 @@ def claims(options: argparse.Namespace) -> int:
     _check("--category", options.category, get_args(Category))
     _check("--verdict", options.verdict, DECISIONS)
     ledger = load_ledger()
-    every = judge(ledger, read_runs(options.runs, options.results_dir))
+    runs = read_runs(options.runs, options.results_dir)
+    every = judge(ledger, runs)
     _check_ids(options.id, every)
     shown = [
         each
@@ -44,7 +48,26 @@ def claims(options: argparse.Namespace) -> int:
         print(as_markdown(shown), end="")  # noqa: T201
     else:
         print_claims(shown)
+    for run in runs:
+        log.info("%s", _share(run, every))
     return 0
+
+
+def _share(run: ClaimRun, every: Sequence[Judgement]) -> str:
+    """What a run was good for, so that one that decides nothing does not pass for one that did."""
+    if run.result is None:
+        return f"run {run.run_id} is not finished and decides nothing"
+    named = [
+        each.id
+        for each in every
+        if each.measured is not None
+        and any(
+            run.run_id in evidence.run_ids and evidence.verdict != "not comparable"
+            for evidence in each.measured.evidence
+        )
+    ]
+    what = f"counts for {', '.join(named)}" if named else "counts for no claim"
+    return f"run {run.run_id} ({run.manifest.config.model.name}) {what}"
 
 
 def _article(name: str) -> str:

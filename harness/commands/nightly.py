@@ -123,7 +123,7 @@ def nightly(options: argparse.Namespace) -> int:
 
 def _date(given: str | None) -> date:
     if given is None:
-        return datetime.now().astimezone().date()
+        return datetime.now(UTC).astimezone().date()
     try:
         return date.fromisoformat(given)
     except ValueError as error:
@@ -169,7 +169,7 @@ def _alone(folder: Path) -> Iterator[None]:
             owner = lock.read().decode("ascii", "replace").strip() or "another process"
             raise UserError(f"another night is running ({owner}) in {folder}") from error
         lock.truncate(0)
-        since = datetime.now().astimezone().isoformat(timespec="minutes")
+        since = datetime.now(UTC).astimezone().isoformat(timespec="minutes")
         lock.write(f"process {os.getpid()} since {since}".encode())
         yield
 

@@ -175,9 +175,12 @@ def _refusals(
     config: RunConfig, machine: Provenance, free: FreeMemory, requests: int | None
 ) -> list[str]:
     """Why this machine could not run it."""
+    try:
+        check_requirements(config, machine)
+    except UnavailableError as error:
+        return [str(error)]  # what else another machine than the one meant lacks says nothing
     at_most = None if requests is None else written_bytes(config.protocol, requests)
     checks: tuple[Callable[[], object], ...] = (
-        partial(check_requirements, config, machine),
         _check_workers(config),
         partial(check_memory, config, machine, free),
         partial(check_disk, results_dir_of(config), at_most),
@@ -213,7 +216,7 @@ def _notes(
     lines: list[str] = []
     notes: list[str | None] = []
     memory = plan_memory(config, machine, free)
-    if memory is not None and memory.contexts is not None:
+    if memory is not None and memory.contexts:
         served = min(each for each in (memory.at_once, requests) if each is not None)
         contexts = "1 full context" if memory.contexts == 1 else f"{memory.contexts} full contexts"
         lines.append(

@@ -105,9 +105,15 @@ def _refusal(baseline: Side, candidate: Side, refused: list[ProtocolDifference])
         f"--allow-protocol-mismatch {name}"
         for name in dict.fromkeys(each.field for each in refused)
     )
+    shared = [
+        task
+        for task in fields
+        if baseline.tasks[task].problems.keys() & candidate.tasks[task].problems.keys()
+    ]
+    advice = f"To compare all the same: {flags}" if shared else "They have no problem in common"
     return (
         f"not comparable: {baseline.name.label} and {candidate.name.label} differ in their "
-        f"protocol: {by_task}. To compare all the same: {flags}"
+        f"protocol: {by_task}. {advice}"
     )
 
 

@@ -27,7 +27,8 @@ def print_diagnosis(found: Diagnosis) -> None:
         _add_group(table, group, [each for each in found.findings if each.group == group])
     console.print(table)
     if found.fits:
-        console.print(f"\n[bold]R1 distills[/bold] in {100 * USABLE_FRACTION:.0f} % of the memory")
+        share = f"{100 * USABLE_FRACTION:.0f} % of the memory, free or not"
+        console.print(f"\n[bold]R1 distills[/bold] in {share}")
         console.print(
             "[dim]longest context, and how many of 32,768 tokens at once; weights and cache in "
             "bf16, in float32 on a CPU without it[/dim]\n",

@@ -9,10 +9,12 @@ from harness import cli, compose, hardware
 from harness.claims.judge import judge
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
-from harness.config import RunConfig, load_run_config
+from harness.commands.job import JobReport
+from harness.config import RunConfig
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_environment import missing_settings
 from harness.paths import CONF_DIR
+from harness.sweep import jobs as jobs_module
 from tests.unit.claim_runs import SIZES, make_run
 
 JOBS = {
@@ -44,14 +46,18 @@ def jobs():
         if overrides not in known:
             known[overrides] = []
 
-            def take(composed, **_):
-                known[overrides].append(load_run_config(composed))
+            def take(config, **_):
+                known[overrides].append(config)
                 return 0
+
+            def take_job(_, config, **__):
+                return JobReport(status=take(config))
 
             with pytest.MonkeyPatch.context() as patch:
                 # Hydra composes every job of a sweep once more to look for mistakes beforehand.
                 patch.setattr(Sweeper, "validate_batch_is_legal", lambda *_: None)
-                patch.setattr(compose, "_execute", take)
+                patch.setattr(jobs_module, "run", take)
+                patch.setattr(jobs_module.Jobs, "_report", take_job)
                 assert compose.compose_and_run(list(overrides)) == 0
         return known[overrides]
 
@@ -209,10 +215,10 @@ FIRST = {
 
 @pytest.mark.skipif(hardware.cuda_devices() > 0, reason="it might run here")
 @pytest.mark.parametrize("experiment", FIRST)
-def test_without_a_gpu_it_refuses_and_its_plan_is_shown(capsys, tmp_path, experiment):
+def test_without_a_gpu_it_refuses_and_its_plan_is_shown(capsys, caplog, tmp_path, experiment):
     arguments = ["run", f"experiment={experiment}", *FIRST[experiment], f"results_dir={tmp_path}"]
     assert cli.main(arguments) == 3
-    refusal = capsys.readouterr().err.splitlines()[-1]
+    refusal = caplog.messages[-1]  # of the first job
     assert "this experiment needs 1 NVIDIA GPU(s) with 80 GB each" in refusal or (
         "vllm is not installed" in refusal
     )

@@ -186,16 +186,17 @@ def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
 # --- what is not to be had --------------------------------------------------------------------
 
 
-def test_a_hub_model_offline_is_one_line_and_exit_status_3(harness, tmp_path):
+def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness, tmp_path):
     done = harness(
         "run", "engine=transformers", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty")
     )
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-1] == (
-        "harness: model=r1_distill_qwen_1_5b: deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@"
-        "ad9f0ae0864d is not in the local cache and the hub cannot be reached; download it "
-        "elsewhere and use model=local model.path=FOLDER"
-    )
+    assert done.stderr.splitlines()[-2:] == [
+        "harness: HF_HUB_OFFLINE=1: 1 thing is not on this machine",
+        "  model r1_distill_qwen_1_5b: config.json, tokenizer.json, *.safetensors; hf download "
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B "
+        "--revision ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562",
+    ]
     assert not (tmp_path / "runs").exists()
 
 

@@ -117,6 +117,8 @@ def arguments_of(results, request):
             r"\bRUN\b": run,
             r"\bBASELINE\b": str(BASELINES / "smollm2_135m_standard_transformers.json"),
             r"\bCANDIDATE\b": str(BASELINES / "smollm2_135m_standard_vllm.json"),
+            r"\$SLURM_ARRAY_TASK_ID": "3",
+            r"^DIR$": str(results / "pages"),
             r"^(samples_.*\.jsonl|evalplus_.*\.json)$": rf"{CASES}/\1",
         }
         words = list(shown.words[1:])

@@ -7,8 +7,11 @@ from pathlib import Path
 import harness
 
 PACKAGE = Path(harness.__file__).parent
-STAMPS = {"commands/rerun.py", "commands/run.py", "commands/setup.py", "store.py"}
-"""Where the time of day is written down, for people: in manifests and in a run's name."""
+STAMPS = {
+    *("commands/nightly.py", "commands/rerun.py", "commands/run.py", "commands/setup.py"),
+    *("store.py", "sweep/launchers.py"),
+}
+"""Where the time of day is written down, for people: in manifests, a run's name, a night's date."""
 WALL_CLOCK = {
     "time.time", "time.time_ns", "time.ctime", "time.localtime", "time.gmtime", "datetime.now",
     "datetime.utcnow", "datetime.today", "date.today",

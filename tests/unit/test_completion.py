@@ -75,7 +75,7 @@ def test_keys_of_a_run_are_those_of_conf() -> None:
 
 
 def keys_of_defaults() -> list[str]:
-    return ["model", "engine", "protocol", "suite", "pricing", "experiment"]
+    return ["model", "engine", "protocol", "suite", "pricing", "tracker", "experiment"]
 
 
 def test_values_are_the_choices_there_are() -> None:

@@ -341,7 +341,7 @@ def test_runs_that_are_none_are_one_line(folders, tmp_path, capsys) -> None:
     (tmp_path / "log.jsonl").write_text('{"doc_id": 0}\n', encoding="utf-8")
     for arguments, words in (
         (["nope", "--results-dir", tmp_path], "nope: no run there (looked for manifest.json"),
-        ([unfinished], f"run a has no result.json; harness score {unfinished} makes it, or"),
+        ([unfinished], f"run a has no result.json; harness score {unfinished} makes it"),
         ([folders / "a", folders / "a"], "RUN=run_a: given twice; once is right"),
         ([tmp_path / "log.jsonl"], "a file of lm-evaluation-harness; a page shows runs of this"),
         ([linked], "report: is a link; a report writes only into its own folder"),

@@ -421,10 +421,10 @@ def test_ratio_intervals_cover_what_they_promise() -> None:
 
 
 def test_ratio_has_no_upper_bound_when_too_little_is_solved() -> None:
-    found = ratio_interval([1, 1, 1, 1], [0, 0, 0, 1])
-    assert found.value == 4.0
-    # The one solved problem is drawn 4 times of 4 in 0.4 % of the draws, 3 times or more in 5 %.
-    assert found.low == pytest.approx(4 / 3)
+    found = ratio_interval([1, 1, 1, 1, 1], [0, 0, 0, 0, 1])
+    assert found.value == 5.0
+    # The one solved problem is drawn 4 times or more in 0.7 % of the draws, 3 or more in 6 %.
+    assert found.low == pytest.approx(5 / 3)
     assert found.high is None
     assert "no upper bound" in found.method
 
@@ -434,8 +434,11 @@ def test_ratio_is_undefined_over_nothing() -> None:
     assert ratio_interval([], [])[:4] == (None, None, None, 0)
 
 
-def test_one_problem_gives_a_value_and_no_interval() -> None:
-    assert ratio_interval([6], [3])[:4] == (2.0, None, None, 1)
+@pytest.mark.parametrize("count", [1, 4])
+def test_few_problems_give_a_value_and_no_interval(count: int) -> None:
+    found = ratio_interval([6] * count, [3] * count)
+    assert found[:4] == (2.0, None, None, count)
+    assert found.method == "ratio of sums; no interval: fewer than 5 problems"
 
 
 @pytest.mark.parametrize("value", [50, 0.1])
@@ -451,7 +454,7 @@ def test_a_sum_of_nothing_claims_no_interval() -> None:
 
 
 def test_bootstrap_names_its_seed_and_repeats() -> None:
-    values = [1.0, 2.0, 4.0, 8.5]
+    values = [1.0, 2.0, 4.0, 8.5, 9.0]
     first = mean_interval(values, seed=11)
     assert first == mean_interval(values, seed=11)
     assert "10000 draws, seed 11" in first.method
