@@ -294,9 +294,10 @@ def find_result(given: str, results_dir: Path) -> Path:
             return file
     run = find_run(given, results_dir)
     run.refuse_shard()
-    if run.is_being_written():
+    status = run.read_manifest().status
+    if status == "running" and run.is_being_written():
         raise StoreError(f"run {run.run_id} is not finished: a process is at work on it")
-    if run.read_manifest().status != "complete":
+    if status != "complete":
         raise StoreError(
             f"run {run.run_id} has no result.json, because it was never finished; "
             f"harness run resume={run.shown} goes on with it"

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import StoreError
 from harness.jsonl import JsonlWriter, read_jsonl, write_atomically
 from harness.records import Completion, Verdict
-from harness.store import Run, create_run, find_run
+from harness.store import Run, create_run, find_result, find_run
 
 
 def completion(number: int, text: str = "x") -> Completion:
@@ -196,3 +196,27 @@ def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"^results_dir=.*/file: cannot be written \(Not a dir"):
         create_run(tmp_path / "file", "m", "replay")
+
+
+def test_a_run_without_a_result_says_what_makes_one(tmp_path):
+    from shutil import copytree
+
+    from tests.e2e.conftest import GOLDEN
+
+    folder = copytree(GOLDEN, tmp_path / "a")
+    run = Run(folder)
+
+    def words(status: str) -> str:
+        run.write_manifest(run.read_manifest().model_copy(update={"status": status}))
+        with pytest.raises(StoreError) as error:
+            find_result(str(folder), tmp_path)
+        return str(error.value)
+
+    assert words("complete") == f"run a has no result.json; harness score {folder} makes it"
+    never = (
+        "run a has no result.json, because it was never finished; "
+        f"harness run resume={folder} goes on with it"
+    )
+    assert words("interrupted") == words("running") == never
+    with run:
+        assert words("running") == "run a is not finished: a process is at work on it"
