@@ -37,7 +37,7 @@ class TaskInfo(Record):
     selection: str
     version: int
     scorer: str
-    """With its version: ``math_answer@1``."""
+    """With its version: ``math_answer@2``."""
     problems: Count
     full_size: Count
     """How many the whole task has."""

@@ -4,7 +4,8 @@ Rules, in order: the last balanced ``\boxed{}`` or ``\fbox{}`` that holds more t
 boxes joined by nothing but "and", "or", a comma or ``x =`` are one list, so that boxing several
 candidates is not the same as giving the last one. A last box that the end of the text cuts off is
 no answer, and no reason to go back to an earlier one. Without any box only an explicit "the answer
-is" counts, the last one; never the last number of the text.
+is" counts, the last one; never the last number of the text. Where nothing shows that an answer has
+ended, the end of the text may have cut it off.
 """
 
 import re
@@ -19,7 +20,7 @@ class Extracted(NamedTuple):
     text: str | None
     """LaTeX or words, None when the text gives no answer."""
     is_complete: bool
-    """False when the last box was cut off by the end of the text."""
+    """False when the end of the text cut the answer off, or may have: "the answer is 1"."""
 
 
 class _Box(NamedTuple):
@@ -72,8 +73,11 @@ def extract_boxed(answer: str) -> Extracted:
     boxes, cut_at = _boxes(answer)
     if cut_at is not None and cut_at > max((box.start for box in boxes), default=-1):
         return Extracted(None, is_complete=False)
-    last = _last_list(answer, [box for box in boxes if not _is_placeholder(answer, box)])
-    return Extracted(last if last is not None else _statement(answer), is_complete=True)
+    written = [box for box in boxes if not _is_placeholder(answer, box)]
+    if written:
+        # only a box without braces can end where the text does
+        return Extracted(_last_list(answer, written), written[-1].content_end < len(answer))
+    return _statement(answer)
 
 
 def _boxes(text: str) -> tuple[list[_Box], int | None]:
@@ -130,10 +134,8 @@ def _is_placeholder(text: str, box: _Box) -> bool:
     return _PLACEHOLDER.fullmatch(text, box.content_start, box.content_end) is not None
 
 
-def _last_list(text: str, boxes: list[_Box]) -> str | None:
+def _last_list(text: str, boxes: list[_Box]) -> str:
     """The last box with those that are joined to it."""
-    if not boxes:
-        return None
     first = len(boxes) - 1
     while first > 0 and _is_joint(text, boxes[first - 1].end, boxes[first].start):
         first -= 1
@@ -151,21 +153,32 @@ def _is_joint(text: str, start: int, end: int) -> bool:
     return _JOINT.fullmatch(plain) is not None
 
 
-def _statement(text: str) -> str | None:
+def _statement(text: str) -> Extracted:
     """What the last "answer is" or "answer:" says, up to the end of its sentence."""
+    nothing = Extracted(None, is_complete=True)
     last = None
     for last in _STATEMENT.finditer(text):  # noqa: B007 - the last one is what is wanted
         pass
     if last is None:
-        return None
+        return nothing
     said = text[last.end() : last.end() + 4 * _MAX_STATEMENT]
     said = _FILLER.sub("", said, count=1)
     end = _SENTENCE_END.search(said)
     is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
+    is_complete = _is_whole(said, end)
     said = said[: end.start()] if end else said
     said = _REASON.sub("", re.sub(r"\s*(?:\*\*|__)\s*$", "", said)).strip()
     if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _PLACEHOLDER.fullmatch(said):
-        return None
+        return nothing
     if re.search(r"\\+(?:boxed|fbox)\b", said):
-        return None
-    return said
+        return nothing
+    return Extracted(said, is_complete)
+
+
+def _is_whole(said: str, end: re.Match[str] | None) -> bool:
+    """What is said has an end: a reason, closing asterisks, a point that is not that of 7.5."""
+    if _REASON.search(said[: end.start()] if end else said):
+        return True
+    if end is None:
+        return re.search(r"(?:\*\*|__)\s*$", said) is not None
+    return end.end() < len(said) or re.search(r"\d\.$", said) is None

@@ -14,7 +14,7 @@ class Scorer(Protocol):
     """
 
     name: str
-    """``math_answer@1``; the number rises whenever any grade can change."""
+    """``math_answer@2``; the number rises whenever any grade can change."""
 
     def __enter__(self) -> Self: ...
 

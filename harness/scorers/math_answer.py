@@ -25,7 +25,7 @@ class MathAnswerScorer:
         pair_limit_s: Seconds of algebra for one answer, after which its process is killed.
     """
 
-    name = "math_answer@1"
+    name = "math_answer@2"
 
     def __init__(self, workers: int, pair_limit_s: float = 8.0) -> None:
         self._pair_limit_s = pair_limit_s
@@ -82,6 +82,7 @@ class MathAnswerScorer:
         return Grade(
             status="scorer_error" if found.status == "gold_unparsed" else status,
             extracted=extracted.text,
+            is_complete=extracted.is_complete,
             detail=f"{found.route}:{why} {found.detail}".strip().rstrip(":"),
             wall_s=time.monotonic() - started_s,
         )

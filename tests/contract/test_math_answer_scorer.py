@@ -23,7 +23,7 @@ def scorer() -> Iterator[Scorer]:
 
 
 def test_is_a_scorer(scorer: Scorer) -> None:
-    assert scorer.name == "math_answer@1"
+    assert scorer.name == "math_answer@2"
     context = scorer.context()
     assert {"math-verify", "sympy", "antlr4-python3-runtime", "pair_limit_s"} <= set(context)
     assert all(isinstance(value, str) and value for value in context.values())
@@ -58,6 +58,12 @@ def test_grades(
 def test_a_cut_box_is_an_incomplete_answer(scorer: Scorer) -> None:
     grade = scorer.grade(problem("5"), r"First \boxed{5}. But then $\boxed{1")
     assert (grade.status, grade.extracted, grade.is_complete) == ("no_answer", None, False)
+
+
+def test_a_statement_that_may_go_on_is_an_incomplete_answer(scorer: Scorer) -> None:
+    grade = scorer.grade(problem(r"\text{(A)}"), "The answer is (")
+    assert (grade.status, grade.extracted, grade.is_complete) == ("incorrect", "(", False)
+    assert scorer.grade(problem("5"), "The answer is 51, as desired").is_complete
 
 
 def test_a_reference_that_cannot_be_read_is_an_error_of_ours(scorer: Scorer) -> None:

@@ -59,7 +59,7 @@ def _sample(
     *,
     session: int = 0,
     extracted: str | None = None,
-    scorer: str = "math_answer@1",
+    scorer: str = "math_answer@2",
     **completion: Any,
 ) -> Sample:
     """A sample of ``task/problem`` that ran from second 1 to 11 and wrote 101 tokens."""
