@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Rises whenever a column gets another meaning: an index of another version is not looked at.
-_VERSION = 1
+# Rises whenever the columns change: an index of another version is not looked at.
+_VERSION = 2
 
 
 class State(NamedTuple):

@@ -62,13 +62,21 @@ class Row(NamedTuple):
     output_tokens_per_s: float | None
     """Of the whole run, all its tasks together."""
     usd_per_solved_rented: float | None
-    """This and the next two: of this task, all attempts counted."""
+    """This and the next, up to energy: of this task, all attempts counted, with 95 % intervals."""
+    usd_per_solved_rented_low: float | None
+    usd_per_solved_rented_high: float | None
     usd_per_solved_owned: float | None
+    usd_per_solved_owned_low: float | None
+    usd_per_solved_owned_high: float | None
     usd_per_solved_api: float | None
+    usd_per_solved_api_low: float | None
+    usd_per_solved_api_high: float | None
     energy_joules: float | None
     """Of the whole run."""
     joules_per_solved: float | None
-    """Of this task."""
+    """This and the next two: of this task."""
+    joules_per_solved_low: float | None
+    joules_per_solved_high: float | None
     started_at: datetime
     """In UTC, without a zone, as DuckDB's TIMESTAMP."""
     run_id: str
@@ -249,11 +257,16 @@ def _of_task(task: _Task, manifest: _Manifest, found: Found) -> dict[str, Any]:
         "truncated": _count(found, name, "truncated"),
         "errors": _count(found, name, "scorer_error", "generation_error"),
         "tokens_per_answer": _value(found, "completion_tokens.mean", name),
-        "usd_per_solved_rented": _value(found, "cost_per_solved.rented", name),
-        "usd_per_solved_owned": _value(found, "cost_per_solved.owned", name),
-        "usd_per_solved_api": _value(found, "cost_per_solved.api", name),
-        "joules_per_solved": _value(found, "joules_per_solved", name),
+        **_with_interval(found, name, "cost_per_solved.rented", "usd_per_solved_rented"),
+        **_with_interval(found, name, "cost_per_solved.owned", "usd_per_solved_owned"),
+        **_with_interval(found, name, "cost_per_solved.api", "usd_per_solved_api"),
+        **_with_interval(found, name, "joules_per_solved", "joules_per_solved"),
     }
+
+
+def _with_interval(found: Found, task: str, metric: str, field: str) -> dict[str, float | None]:
+    each = found.get((metric, task), _NO_ESTIMATE)
+    return {field: each.value, f"{field}_low": each.low, f"{field}_high": each.high}
 
 
 def _value(found: Found, metric: str, task: str | None) -> float | None:

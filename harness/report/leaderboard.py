@@ -1,6 +1,7 @@
 """A leaderboard for people: tables in the terminal, and a page that stands alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from rich.console import Console
@@ -104,20 +105,20 @@ def _origin(row: Row) -> str:
 
 # --- columns ----------------------------------------------------------------------------------
 
-_COSTS: dict[str, Callable[[Row], float | None]] = {
-    "USD/solved,\nrented": lambda row: row.usd_per_solved_rented,
-    "USD/solved,\nowned": lambda row: row.usd_per_solved_owned,
-    "USD/solved,\nby an API": lambda row: row.usd_per_solved_api,
-    "J/solved": lambda row: row.joules_per_solved,
+_COSTS = {
+    "USD/solved,\nrented": "usd_per_solved_rented",
+    "USD/solved,\nowned": "usd_per_solved_owned",
+    "USD/solved,\nby an API": "usd_per_solved_api",
+    "J/solved": "joules_per_solved",
 }
 
 
 def _columns(standings: Sequence[Standing]) -> list[Column]:
     """Those of all lists; a price that no row has takes no column."""
     costs = [
-        Column(label, _number_of(of), _value_of(of))
-        for label, of in _COSTS.items()
-        if any(of(standing.row) is not None for standing in standings)
+        Column(label, _with_interval(field), _value_of(attrgetter(field)))
+        for label, field in _COSTS.items()
+        if any(getattr(standing.row, field) is not None for standing in standings)
     ]
     return [
         Column("rank", lambda standing: standing.shown, lambda standing: standing.first),
@@ -147,13 +148,25 @@ def _columns(standings: Sequence[Standing]) -> list[Column]:
 
 
 def _number_of(of: Callable[[Row], float | None]) -> Callable[[Standing], str]:
+    return lambda standing: _digits(of(standing.row))
+
+
+def _with_interval(field: str) -> Callable[[Standing], str]:
+    """The figure, and below it the 95 % interval, which of few problems is unknown."""
+
     def shown(standing: Standing) -> str:
-        value = of(standing.row)
-        if value is None:
-            return "-"
-        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+        value, low, high = (getattr(standing.row, field + end) for end in ("", "_low", "_high"))
+        if low is None or high is None:
+            return _digits(value)
+        return f"{_digits(value)}\n{_digits(low)} to {_digits(high)}"
 
     return shown
+
+
+def _digits(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
 def _value_of(of: Callable[[Row], float | None]) -> Callable[[Standing], float | None]:

@@ -64,7 +64,8 @@ def test_a_row_says_what_the_result_says(results, capsys):
     assert row["samples"] == len(statuses)
     assert row["weights"] == "SmolLM2-135M-Instruct.Q4_1.gguf"
     assert row["started_at"] == "2026-11-21T22:44:43.935869Z"
-    assert row["usd_per_solved_rented"] == pytest.approx(0.001484, abs=1e-6)
+    costs = [row[f"usd_per_solved_rented{end}"] for end in ("", "_low", "_high")]
+    assert costs == pytest.approx([0.001484, 0.000850, 0.003564], abs=1e-6)
     # Nothing of maths was solved and no energy was measured: unknown, not 0.
     assert maths["rows"][0]["usd_per_solved_rented"] is None
     assert row["energy_joules"] is row["usd_per_solved_owned"] is None
