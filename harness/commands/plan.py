@@ -160,7 +160,10 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
     lines += _amounts(config, requests, tokens)
-    lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
+    offline = is_offline(config)
+    label = "missing" if offline else "to fetch"
+    wanted = "; ".join(_sized(*item) for item in to_fetch.items()) or "nothing"
+    lines.append(f"{label:<11}{wanted}")
     machine = collect()
     refusals += _refusals(config, machine, free, requests)
     lines += _notes(config, machine, free, requests)
@@ -168,7 +171,8 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         "can run    yes, as far as is known"
     ]
     lines += _forecast(planned, protocol)
-    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
+    fetched = {} if offline else to_fetch
+    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, fetched)
 
 
 def _refusals(
