@@ -122,10 +122,6 @@ def _run(arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(RUN_HELP + _groups(), end="")  # noqa: T201
         return 0
-    # Threads of a matrix product that wait by spinning take the CPU from scoring, and from each
-    # other where the machine is shared: asleep they lose little alone and win twofold in company.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
     if arguments == ["--composed"]:  # by another process of the harness, on stdin
         from harness.commands.job import job
 

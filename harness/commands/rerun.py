@@ -27,6 +27,7 @@ from harness.engines.build import (
     VllmConfig,
     VllmServerConfig,
     build_engine,
+    prepare_process,
     resolve_auto,
 )
 from harness.errors import ConfigError, StoreError, UnavailableError, UserError
@@ -105,10 +106,9 @@ def rerun(options: argparse.Namespace) -> int:
     for name, value in (("--n", options.n), ("--batch-size", options.batch_size)):
         if value is not None and value < 1:
             raise UserError(f"{name}={value}: should be a whole number from 1")
-    # As in `harness run`: waiting threads that spin take the CPU from scoring.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started_at = datetime.now(UTC)
     plan = _plan(find_run(options.run, options.results_dir), options.n, options.batch_size)
+    prepare_process(plan.config.engine)
     machine = collect()
     check_memory(plan.config, machine)
     recorded = _recorded(plan)

@@ -23,7 +23,13 @@ from harness.commands.setup import (
 from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
-from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine, resolve_auto
+from harness.engines.build import (
+    OpenaiConfig,
+    ReplayConfig,
+    build_engine,
+    prepare_process,
+    resolve_auto,
+)
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.manifest import CanaryReport, RunManifest, RunResult, Session, dump_json
 from harness.models import ResolvedModel, resolve
@@ -91,6 +97,7 @@ def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], Non
         found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
         # The recorded configuration holds where none was given beside resume.
         given = found.read_manifest().config if found and is_bare_resume else config
+        prepare_process(given.engine)
         if is_offline(config) or is_offline(given):
             stack.enter_context(no_network())
         if found is None:

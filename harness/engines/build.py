@@ -3,6 +3,7 @@
 Importing this loads neither torch nor vllm: deciding takes device nodes and package metadata.
 """
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, assert_never
@@ -31,6 +32,7 @@ __all__ = [
     "VllmKnobs",
     "VllmServerConfig",
     "build_engine",
+    "prepare_process",
     "resolve_auto",
 ]
 
@@ -71,6 +73,18 @@ def resolve_auto(config: EngineConfig) -> tuple[EngineConfig, str]:
     return VllmConfig(kind="vllm"), (
         f"engine=auto: vllm, because it is installed and {gpus} NVIDIA GPU(s) are visible"
     )
+
+
+def prepare_process(config: EngineConfig) -> None:
+    """Sets what an engine's libraries read as they are loaded; to be called before they are.
+
+    Threads of a matrix product that wait by spinning take the CPU from scoring, and from each other
+    where the machine is shared: asleep they lose little alone and win twofold in company. That is
+    for transformers. vLLM's processes lose by it: the one that waits for the next step spins all
+    the more, and each step is slower by a tenth (``docs/performance.md``).
+    """
+    if isinstance(config, TransformersConfig):
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def build_engine(

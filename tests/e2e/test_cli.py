@@ -68,6 +68,31 @@ def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
     )
 
 
+def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path):
+    """OpenMP reads it once, and the tokenizer brings torch along."""
+    program = (
+        "import os, sys\n"
+        "def told(event, args):\n"
+        "    if event == 'import' and args[0] == 'torch':\n"
+        "        print(os.environ.get('OMP_WAIT_POLICY'), flush=True)\n"
+        "        os._exit(0)\n"
+        "sys.addaudithook(told)\n"
+        "from harness.cli import main\n"
+        "main()\n"
+    )
+    arguments = command(tmp_path, "run", "experiment=demo", "engine=transformers")
+    module = arguments.index("harness")
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments[module + 1 :]],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert done.stdout == "PASSIVE\n", done.stderr
+
+
 def test_the_table_says_what_ran_and_what_came_of_it(replayed):
     done, _ = replayed
     for words in (
@@ -116,6 +141,13 @@ def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
         "to fetch   deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d (Hugging Face hub), "
         "about 3.6 GB; math500 from HuggingFaceH4/MATH-500 (Hugging Face hub)"
     ) in done.stdout
+
+
+def test_a_dry_run_offline_fetches_nothing_and_says_what_is_missing(harness, tmp_path):
+    asked = ("run", "tasks=[math500:5]", "offline=true", "--dry-run")
+    done = harness(*asked, HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR="")
+    assert "\nmissing    deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d" in done.stdout
+    assert "to fetch" not in done.stdout
 
 
 def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):

@@ -16,6 +16,7 @@ from harness.engines.build import (
     TransformersConfig,
     VllmConfig,
     build_engine,
+    prepare_process,
     resolve_auto,
 )
 from harness.errors import ConfigError, UnavailableError
@@ -41,6 +42,25 @@ def test_choosing_and_checking_loads_no_torch() -> None:
     )
     assert done.stdout.splitlines()[-1] == "set()", done.stderr
     assert done.stdout.splitlines()[0] in {"ConfigError", "UnavailableError"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "set_by_user", "policy"),
+    [
+        ("transformers", None, "PASSIVE"),
+        ("transformers", "ACTIVE", "ACTIVE"),
+        ("vllm", None, None),
+        ("vllm_server", None, None),
+    ],
+)
+def test_waiting_threads_sleep_for_transformers_alone(
+    monkeypatch, kind, set_by_user, policy
+) -> None:
+    config = TypeAdapter(EngineConfig).validate_python({"kind": kind})
+    environment = {"OMP_WAIT_POLICY": set_by_user} if set_by_user else {}
+    monkeypatch.setattr(os, "environ", environment)
+    prepare_process(config)
+    assert environment.get("OMP_WAIT_POLICY") == policy
 
 
 def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
