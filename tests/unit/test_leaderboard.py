@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 
@@ -305,6 +306,13 @@ def test_csv_and_parquet_hold_the_same_rows(three, tmp_path, capsys):
             assert named["run_id"] == line["run_id"]
             assert str(named["accuracy"]) == line["accuracy"]
             assert f"{named['started_at'].isoformat()}Z" == line["started_at"]
+
+
+def test_the_page_about_it_names_every_column_in_order(three, capsys):
+    assert main(["leaderboard", "--results-dir", str(three), "--csv", "-"]) == 0
+    page = (BASELINES.parents[1] / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    told = page.partition("## Columns")[2].partition(". In CSV")[0]
+    assert re.findall(r"`(\w+)`", told) == capsys.readouterr().out.splitlines()[0].split(",")
 
 
 def test_a_spreadsheet_computes_no_name(results, capsys):
