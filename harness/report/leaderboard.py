@@ -79,8 +79,13 @@ def _table(standings: Sequence[Standing], columns: Sequence[Column]) -> Table:
     for standing in standings:
         row = standing.row
         subject = f"[bold]{safe(row.model)}[/bold], {safe(_subject(row))}\n{safe(row.run_id)}"
-        table.add_row(*(safe(column.cell(standing)) for column in columns), subject)
+        table.add_row(*(_lines(column.cell(standing)) for column in columns), subject)
     return table
+
+
+def _lines(cell: str) -> str:
+    """A cell of ours may have two lines; nothing else that starts a line does."""
+    return "\n".join(map(safe, cell.split("\n")))
 
 
 def _runs(each: RankedList) -> str:

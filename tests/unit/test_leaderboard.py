@@ -332,6 +332,17 @@ def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
         assert err.count("\n") == 1
 
 
+def test_a_cost_has_its_interval_below_it(results, capsys):
+    write_result(results, "a")
+    assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
+    cost, interval = capsys.readouterr().out.splitlines()[4:6]
+    assert re.search(r" 0\.000306  20", cost)
+    assert interval.strip().startswith("0.000176 to 0.000736  ")
+    assert main(["leaderboard", "--html", str(results / "page"), "--results-dir", str(results)]) == 0
+    page = (results / "page").read_text(encoding="utf-8")
+    assert '>0.000306<span class="sub">0.000176 to 0.000736</span></td>' in page
+
+
 def test_the_terminal_obeys_no_name(results, capsys):
     write_result(results, "a", model="\x1b[31m[bold]red")
     write_result(results, "b", 150)
