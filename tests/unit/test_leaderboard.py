@@ -338,8 +338,9 @@ def test_a_cost_has_its_interval_below_it(results, capsys):
     cost, interval = capsys.readouterr().out.splitlines()[4:6]
     assert re.search(r" 0\.000306  20", cost)
     assert interval.strip().startswith("0.000176 to 0.000736  ")
-    assert main(["leaderboard", "--html", str(results / "page"), "--results-dir", str(results)]) == 0
-    page = (results / "page").read_text(encoding="utf-8")
+    file = results / "page.html"
+    assert main(["leaderboard", "--html", str(file), "--results-dir", str(results)]) == 0
+    page = file.read_text(encoding="utf-8")
     assert '>0.000306<span class="sub">0.000176 to 0.000736</span></td>' in page
 
 
