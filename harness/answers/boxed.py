@@ -75,8 +75,9 @@ def extract_boxed(answer: str) -> Extracted:
         return Extracted(None, is_complete=False)
     written = [box for box in boxes if not _is_placeholder(answer, box)]
     if written:
-        # only a box without braces can end where the text does
-        return Extracted(_last_list(answer, written), written[-1].content_end < len(answer))
+        # only a box without braces can end where the text does, or before a point of 7.5
+        rest = answer[written[-1].content_end :][:2]
+        return Extracted(_last_list(answer, written), rest not in {"", "."})
     return _statement(answer)
 
 

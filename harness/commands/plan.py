@@ -160,10 +160,9 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
     lines += _amounts(config, requests, tokens)
-    offline = is_offline(config)
-    label = "missing" if offline else "to fetch"
-    wanted = "; ".join(_sized(*item) for item in to_fetch.items()) or "nothing"
-    lines.append(f"{label:<11}{wanted}")
+    if is_offline(config):  # what is missing is why it cannot run
+        to_fetch = {}
+    lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
     machine = collect()
     refusals += _refusals(config, machine, free, requests)
     lines += _notes(config, machine, free, requests)
@@ -171,8 +170,7 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         "can run    yes, as far as is known"
     ]
     lines += _forecast(planned, protocol)
-    fetched = {} if offline else to_fetch
-    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, fetched)
+    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
 
 
 def _refusals(
@@ -305,7 +303,7 @@ def _count(value: int | None) -> str:
 
 def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
     if not tasks:
-        return ["first prompt: not known before the problems are fetched"]
+        return ["first prompt: not known before the problems are here"]
     task = tasks[0]
     problem = task.problems[0]
     is_remote = isinstance(config.model, RemoteModel)

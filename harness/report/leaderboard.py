@@ -11,6 +11,8 @@ from harness.leaderboard import LeftOut, RankedList, Row, Standing
 from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
+# A terminal with fewer columns has no room for the runs beside their figures.
+WIDE = 140
 RANK_RULE = (
     "A rank is a range: from 1 + the runs whose 95 % interval lies wholly above, to all runs less "
     "those whose interval lies wholly below. Runs with a rank in common may be in either order; "
@@ -41,7 +43,14 @@ def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
     for each in lists:
         console.print(f"[bold]{safe(each.task)}[/bold]  {safe(each.protocol)}", soft_wrap=True)
         console.print(f"fingerprint {safe(each.fingerprint)}, {_runs(each)}", soft_wrap=True)
-        console.print(_table(each.standings[:top], columns))
+        shown = each.standings[:top]
+        if console.width >= WIDE:
+            runs = [_named(standing.row) for standing in shown]
+            console.print(_table(shown, columns, runs))
+        else:
+            console.print(_table(shown, _narrow(columns, shown), gap=1))
+            for number, standing in enumerate(shown, 1):
+                console.print(f"#{number}  {_named(standing.row)}", soft_wrap=True)
         if (rest := len(each.standings) - top) > 0:
             console.print(f"… and {rest:,} more; --top {len(each.standings)} shows all")
         console.print()
@@ -69,18 +78,43 @@ def page(lists: Sequence[RankedList], left_out: Sequence[LeftOut], top: int) -> 
     )
 
 
-def _table(standings: Sequence[Standing], columns: Sequence[Column]) -> Table:
-    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+def _table(
+    standings: Sequence[Standing],
+    columns: Sequence[Column],
+    runs: Sequence[str] | None = None,
+    gap: int = 2,
+) -> Table:
+    """Figures, and beside them which run each line is of, in rich's markup."""
+    table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for column in columns:
         table.add_column(
             column.label, justify="right" if column.is_number else "left", no_wrap=True
         )
-    table.add_column("run")
-    for standing in standings:
-        row = standing.row
-        subject = f"[bold]{safe(row.model)}[/bold], {safe(_subject(row))}\n{safe(row.run_id)}"
-        table.add_row(*(_lines(column.cell(standing)) for column in columns), subject)
+    if runs:
+        table.add_column("run")
+    for number, standing in enumerate(standings):
+        cells = [_lines(column.cell(standing)) for column in columns]
+        table.add_row(*cells, *(runs[number : number + 1] if runs else ()))
     return table
+
+
+def _narrow(columns: Sequence[Column], shown: Sequence[Standing]) -> list[Column]:
+    """Those that 80 characters have room for: a number for the run, whose id says when it began."""
+    number = Column("run", lambda standing: f"#{shown.index(standing) + 1}", lambda _: None)
+    stacked = {"95 %": lambda standing: _interval(standing).replace(" to ", " to\n")}
+    return [
+        number,
+        *(
+            column._replace(cell=stacked.get(column.label, column.cell))
+            for column in columns
+            if column.label != "begun"
+        ),
+    ]
+
+
+def _named(row: Row) -> str:
+    """Which run it is, in rich's markup."""
+    return f"[bold]{safe(row.model)}[/bold], {safe(_subject(row))}\n{safe(row.run_id)}"
 
 
 def _lines(cell: str) -> str:
@@ -163,7 +197,7 @@ def _with_interval(field: str) -> Callable[[Standing], str]:
         value, low, high = (getattr(standing.row, field + end) for end in ("", "_low", "_high"))
         if low is None or high is None:
             return _digits(value)
-        return f"{_digits(value)}\n{_digits(low)} to {_digits(high)}"
+        return f"{_digits(value)}\n{_digits(low)} to\n{_digits(high)}"
 
     return shown
 

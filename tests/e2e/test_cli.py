@@ -68,7 +68,7 @@ def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
     )
 
 
-def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path):
+def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path, tiny_model):
     """OpenMP reads it once, and the tokenizer brings torch along."""
     program = (
         "import os, sys\n"
@@ -80,7 +80,7 @@ def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path):
         "from harness.cli import main\n"
         "main()\n"
     )
-    arguments = command(tmp_path, "run", "experiment=demo", "engine=transformers")
+    arguments = command(tmp_path, *tiny_run(tiny_model))
     module = arguments.index("harness")
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(
@@ -146,8 +146,8 @@ def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
 def test_a_dry_run_offline_fetches_nothing_and_says_what_is_missing(harness, tmp_path):
     asked = ("run", "tasks=[math500:5]", "offline=true", "--dry-run")
     done = harness(*asked, HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR="")
-    assert "\nmissing    deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d" in done.stdout
-    assert "to fetch" not in done.stdout
+    assert "\nto fetch   nothing\n" in done.stdout
+    assert "\ncannot run offline=true: 2 things are not on this machine\n" in done.stdout
 
 
 def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):

@@ -55,6 +55,7 @@ PERHAPS_CUT = {
     "a formula": (r"The answer to the question is $\frac{1", r"$\frac{1"),
     "after bold": ("**Answer:** 7", "7"),
     "a box without braces": (r"we get \boxed 12", "12"),
+    "a box without braces and a point": (r"we get \boxed 12.", "12"),
 }
 NOT_FOUND = {
     "nothing": "",

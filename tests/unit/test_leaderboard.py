@@ -335,13 +335,31 @@ def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
 def test_a_cost_has_its_interval_below_it(results, capsys):
     write_result(results, "a")
     assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
-    cost, interval = capsys.readouterr().out.splitlines()[4:6]
-    assert re.search(r" 0\.000306  20", cost)
-    assert interval.strip().startswith("0.000176 to 0.000736  ")
+    value, low, high = capsys.readouterr().out.splitlines()[4:7]
+    assert "  0.000306  2026" in value
+    assert low.strip().startswith("0.000176 to  ")
+    assert high.strip().startswith("0.000736  ")
     file = results / "page.html"
     assert main(["leaderboard", "--html", str(file), "--results-dir", str(results)]) == 0
     page = file.read_text(encoding="utf-8")
     assert '>0.000306<span class="sub">0.000176 to 0.000736</span></td>' in page
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_a_narrow_terminal_shows_every_figure_and_which_run_it_is(
+    results, capsys, monkeypatch, width
+):
+    monkeypatch.setattr("harness.report.leaderboard.WIDTH_WITHOUT_TERMINAL", width)
+    write_result(results, "a", model="the-model")
+    write_result(results, "b", model="another")
+    assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
+    table = capsys.readouterr().out
+    words = table.split()
+    assert {"2.9", "10.1", "14.6", "161", "238", "0.000306", "0.000176", "0.000736"} <= set(words)
+    assert "\n#2" in table
+    assert {"the-model,", "another,"} <= set(words)
+    assert "…" not in table
+    assert max(map(len, table.splitlines()[3:6])) <= width
 
 
 def test_the_terminal_obeys_no_name(results, capsys):
