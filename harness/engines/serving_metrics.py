@@ -60,9 +60,10 @@ class Meter:
 
     def stats(self) -> ServingStats | None:
         """What happened up to now, or to the engine's death; None where nothing is told."""
-        self._last = self._look() or self._last
-        if not self._first or not self._last:
-            return None
+        now = self._look()
+        if not self._first or (not now and self._last is self._first):
+            return None  # not even what an engine did before it died, when nobody had looked
+        self._last = now or self._last
         steps = self._risen("iteration_tokens_total_count")
         drafted = self._risen("spec_decode_num_draft_tokens_total")
         accepted = self._risen("spec_decode_num_accepted_tokens_total")

@@ -258,6 +258,8 @@ def test_a_servers_death_keeps_what_was_yielded_before(tiny: ResolvedModel, tmp_
         def kill_after_the_first() -> None:
             for completion in engine.generate(requests):
                 completions.append(completion)
+                # what it counted is known as of the last look, so one is taken before it dies
+                assert any(engine.info().serving.steps for _ in range(100))
                 behind.kill()
 
         with pytest.raises(GenerationError, match=r"vllm's server .*\(log: .*vllm_server.log\)"):

@@ -215,6 +215,10 @@ def test_the_last_reading_before_a_death_counts() -> None:
     assert meter.stats() == meter.stats()
 
 
+def test_a_death_before_anybody_looked_is_not_a_count_of_zero() -> None:
+    assert Meter(readings(BEFORE, None)).stats() is None
+
+
 def test_a_server_that_was_started_anew_meanwhile_is_not_counted() -> None:
     assert Meter(readings(AFTER, BEFORE)).stats().steps is None
 
