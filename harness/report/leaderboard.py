@@ -1,18 +1,19 @@
 """A leaderboard for people: tables in the terminal, and a page that stands alone."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import NamedTuple
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from harness.leaderboard import LeftOut, RankedList, Row, Standing
 from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
-# A terminal with fewer columns has no room for the runs beside their figures.
-WIDE = 140
+# Characters of a run's description beside its figures; with less room it stands below them.
+RUN_WIDTH = 30
 RANK_RULE = (
     "A rank is a range: from 1 + the runs whose 95 % interval lies wholly above, to all runs less "
     "those whose interval lies wholly below. Runs with a rank in common may be in either order; "
@@ -44,13 +45,14 @@ def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
         console.print(f"[bold]{safe(each.task)}[/bold]  {safe(each.protocol)}", soft_wrap=True)
         console.print(f"fingerprint {safe(each.fingerprint)}, {_runs(each)}", soft_wrap=True)
         shown = each.standings[:top]
-        if console.width >= WIDE:
-            runs = [_named(standing.row) for standing in shown]
-            console.print(_table(shown, columns, runs))
+        if _width(console, _table(shown, columns)) + RUN_WIDTH <= console.width:
+            console.print(_table(shown, columns, with_runs=True))
         else:
-            console.print(_table(shown, _narrow(columns, shown), gap=1))
-            for number, standing in enumerate(shown, 1):
-                console.print(f"#{number}  {_named(standing.row)}", soft_wrap=True)
+            numbers = {standing.row.file: f"#{n}" for n, standing in enumerate(shown, 1)}
+            console.print(_table(shown, _narrow(columns, numbers), gap=1))
+            for standing in shown:
+                number = numbers[standing.row.file]
+                console.print(f"{number}  {_named(standing.row)}", soft_wrap=True)
         if (rest := len(each.standings) - top) > 0:
             console.print(f"… and {rest:,} more; --top {len(each.standings)} shows all")
         console.print()
@@ -81,26 +83,33 @@ def page(lists: Sequence[RankedList], left_out: Sequence[LeftOut], top: int) -> 
 def _table(
     standings: Sequence[Standing],
     columns: Sequence[Column],
-    runs: Sequence[str] | None = None,
+    *,
+    with_runs: bool = False,
     gap: int = 2,
 ) -> Table:
-    """Figures, and beside them which run each line is of, in rich's markup."""
+    """Figures, and perhaps beside them which run each line is of."""
     table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for column in columns:
         table.add_column(
             column.label, justify="right" if column.is_number else "left", no_wrap=True
         )
-    if runs:
+    if with_runs:
         table.add_column("run")
-    for number, standing in enumerate(standings):
+    for standing in standings:
         cells = [_lines(column.cell(standing)) for column in columns]
-        table.add_row(*cells, *(runs[number : number + 1] if runs else ()))
+        table.add_row(*cells, *([_named(standing.row)] if with_runs else []))
     return table
 
 
-def _narrow(columns: Sequence[Column], shown: Sequence[Standing]) -> list[Column]:
+def _width(console: Console, table: Table) -> int:
+    """Characters that a table takes where nothing bounds it."""
+    unbounded = console.options.update(max_width=10_000)
+    return Measurement.get(console, unbounded, table).maximum
+
+
+def _narrow(columns: Sequence[Column], numbers: Mapping[str, str]) -> list[Column]:
     """Those that 80 characters have room for: a number for the run, whose id says when it began."""
-    number = Column("run", lambda standing: f"#{shown.index(standing) + 1}", lambda _: None)
+    number = Column("run", lambda standing: numbers[standing.row.file], lambda _: None)
     stacked = {"95 %": lambda standing: _interval(standing).replace(" to ", " to\n")}
     return [
         number,
