@@ -1,14 +1,17 @@
 """No answer hangs, crashes or slows the run, and no answer is run."""
 
+import fcntl
 import os
 import resource
-import select
 import signal
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -133,6 +136,12 @@ def process_of(equivalence: Equivalence) -> "subprocess.Popen[bytes]":
     return process
 
 
+def waiting_bytes(pipe: IO[bytes] | None) -> int:
+    """What its reader has not taken out yet."""
+    assert pipe is not None
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 def test_a_worker_killed_between_two_pairs_is_replaced() -> None:
     with Equivalence(workers=1) as equivalence:
         assert equivalence.compare(*EASY).is_equal
@@ -147,10 +156,14 @@ def test_a_worker_killed_over_a_pair_does_not_make_it_wrong() -> None:
         assert equivalence.compare(*EASY).is_equal
         first = process_of(equivalence)
         first.send_signal(signal.SIGSTOP)
+        # Stopped before it is asked: otherwise it might still take the pair out of its pipe.
+        os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
         found = threads.submit(equivalence.compare, *EASY)
-        while not select.select([first.stdout], [], [], 0.05)[0]:
-            first.kill()
+        while not waiting_bytes(first.stdin):
+            time.sleep(0.001)
+        first.kill()
         assert found.result() == Comparison(True, "sympy")
+        assert first.returncode == -signal.SIGKILL
 
 
 def test_a_worker_out_of_memory_does_not_make_the_next_pair_wrong() -> None:
