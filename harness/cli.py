@@ -5,15 +5,14 @@ Nothing heavy is imported before it is known to be needed: ``harness --help`` is
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
 
 from harness.arguments import build_parser
 from harness.errors import HarnessError, Interrupted, UserError
+from harness.interruption import listen
 from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
 
@@ -52,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What they warn of, our one-line errors say.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it sets its level when imported
     logging.getLogger("datasets").setLevel(logging.CRITICAL)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    listen()
     try:
         return _dispatch(arguments)
     except (HarnessError, Interrupted) as error:
@@ -85,10 +83,6 @@ class _Lines(RedactingFormatter):
 
 def _print_traceback() -> None:
     print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    raise Interrupted(f"stopped by {signal.Signals(number).name}")
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -17,6 +17,7 @@ A message is one line that names the key, the value and what would be right. ``c
 catches these; a traceback is shown only with ``--debug``.
 """
 
+import signal
 from typing import ClassVar
 
 
@@ -70,6 +71,14 @@ class Interrupted(BaseException):
     """SIGINT or SIGTERM arrived; the run stops in order and can be resumed.
 
     No ``Exception``, or a library that catches those would swallow the signal.
+
+    Args:
+        message: What stopped the run.
+        number: The signal.
     """
 
     exit_status: ClassVar[int] = 130
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.number = number

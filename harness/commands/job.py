@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -206,18 +206,21 @@ class Job:
         return self._report
 
 
-def wait_for(jobs: Sequence[Job]) -> list[JobReport]:
-    """Waits for all; a signal to this process stops them in order.
+def wait_for(jobs: Iterable[Job]) -> list[JobReport]:
+    """Takes all, which may start them, and waits for all; a signal stops them in order.
 
     Raises:
-        Interrupted: By that signal, when all of them have ended.
+        Interrupted: By that signal to this process, when all of them have ended.
     """
+    started: list[Job] = []
     try:
-        return [each.wait() for each in jobs]
+        for each in jobs:
+            started.append(each)  # one by one: a signal may come between two
+        return [each.wait() for each in started]
     except Interrupted:
-        for each in jobs:
+        for each in started:
             each.stop()
-        for each in jobs:
+        for each in started:
             each.wait()
         raise
 

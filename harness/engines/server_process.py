@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class ServerProcess:
             with opener.open(f"{self.root}{path}", timeout=ANSWER_LIMIT_S) as response:
                 text: str = response.read().decode("utf-8", errors="replace")
                 return text
-        except (OSError, ValueError):  # URLError and HTTPError are OSErrors
+        except (OSError, ValueError, HTTPException):  # URLError and HTTPError are OSErrors
             return None
 
     def why_gone(self) -> str | None:

@@ -37,6 +37,8 @@ class Confinement:
     filter: Filter | None
     is_first_process: bool
     """The child is process 1 of its own namespace."""
+    warden: int
+    """Process id of the parent, as long as it lives."""
 
     def enter(self, descriptors: tuple[int, ...], time_limit_s: float) -> None:
         """Confines the calling process for good.
@@ -57,6 +59,9 @@ class Confinement:
             os.setresuid(self.uid, self.uid, self.uid)
         # Changing the user clears the death signal, so it is set after.
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        # A parent that died before that sends none; in a namespace all die with its process 1.
+        if not self.is_first_process and os.getppid() != self.warden:
+            os._exit(1)
         syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
         if self.ruleset is not None:
             self.ruleset.restrict_self()

@@ -135,9 +135,12 @@ class Sandbox:
         failure: WardenFailedError | None = None
         for _ in range(2):
             try:
-                if seat.client is None:
-                    seat.client = self._start()
-                return seat.client.run(job)
+                client = seat.client  # closing the sandbox empties the seat from another thread
+                if client is None:
+                    client = seat.client = self._start()
+                if self._is_closed:  # and may have done so just before there was a client
+                    raise WardenFailedError("the sandbox was closed")
+                return client.run(job)
             except WardenFailedError as error:
                 seat.discard()
                 failure = error

@@ -80,6 +80,8 @@ class Warden:
             OSError: This machine cannot do it.
         """
         _be_modest()
+        # Before it has a number of its own world: there every warden would be process 1.
+        self._number = os.getpid()
         for name in _PRELOADED.split():
             importlib.import_module(name)
         _hide_own_modules()
@@ -184,7 +186,7 @@ class Warden:
     def _confinement(self, role: int, setup: Setup) -> Confinement:
         path = self._work_dirs[role]
         has_world = setup.level == "namespaces"
-        uid = _private_uid(role, path)
+        uid = _private_uid(2 * self._number + role, path)
         if not has_world:  # there each program's folder is mounted for its user
             uid = _hand_over(path, uid)
         readable, devices = _readable(), _DEVICES
@@ -195,6 +197,7 @@ class Warden:
             ruleset=Ruleset(readable, devices, path) if setup.level == "landlock" else None,
             filter=None if setup.level == "none" else Filter(sees_host_files=not has_world),
             is_first_process=has_world,
+            warden=os.getpid(),
         )
 
     @contextmanager
@@ -270,9 +273,8 @@ def _readable() -> list[str]:
     return [*_LIBRARIES, *libraries, *sys.path, _TIME_ZONES]
 
 
-def _private_uid(role: int, work_dir: str) -> int | None:
-    """A user that nobody is, for a role of this warden; None where it cannot be had or used."""
-    offset = os.getpid() * 2 + role
+def _private_uid(offset: int, work_dir: str) -> int | None:
+    """A user that nobody is, for a role of a warden; None where it cannot be had or used."""
     for attempt in range(_UIDS // 2):
         uid = _FIRST_UID + (offset + 2 * attempt) % _UIDS
         try:

