@@ -179,15 +179,20 @@ def test_a_request_that_does_not_fit_fails_alone(serve: Serve) -> None:
 
 def test_each_is_handed_over_as_it_ends(live: Engine) -> None:
     requests = [ask(n, max_new_tokens=8 + 40 * n, temperature=1.0, seed=n) for n in range(6)]
-    seen_s: list[float] = []
-    completions: list[Completion] = []
-    for completion in live.generate(requests):
-        seen_s.append(monotonic())
-        completions.append(completion)
-    ended_s = [completion.finished_s for completion in completions]
-    assert ended_s == sorted(ended_s)
-    assert ended_s[0] < ended_s[-1]
-    assert seen_s[0] < ended_s[-1]
+
+    def is_seen_before_the_last_ends() -> bool:
+        seen_s: list[float] = []
+        ended_s: list[float] = []
+        for completion in live.generate(requests):
+            seen_s.append(monotonic())
+            ended_s.append(completion.finished_s)
+        assert ended_s == sorted(ended_s)
+        assert ended_s[0] < ended_s[-1]
+        return seen_s[0] < ended_s[-1]
+
+    # A busy machine may let this thread look too late, now and then; an engine that keeps all
+    # back until the last one ended is never seen to do otherwise.
+    assert any(is_seen_before_the_last_ends() for _ in range(20))
 
 
 def test_giving_up_early_aborts_the_rest(live: Engine) -> None:
@@ -225,7 +230,7 @@ def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
     import multiprocessing
 
     before = set(multiprocessing.active_children())
-    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(60)]
+    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(2000)]
     completions: list[Completion] = []
     with open_engine(vllm_config(max_num_seqs=4), tiny, TINY_CONTEXT) as engine:
         (process,) = set(multiprocessing.active_children()) - before
@@ -248,7 +253,7 @@ def test_a_servers_death_keeps_what_was_yielded_before(tiny: ResolvedModel, tmp_
     import psutil
 
     codec = Codec.load(tiny)
-    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(60)]
+    requests = [ask(n, max_new_tokens=450, temperature=1.0, seed=n) for n in range(2000)]
     completions: list[Completion] = []
     config = vllm_server_config(max_num_seqs=4)
     with build_engine(config, tiny, codec, monotonic, TINY_CONTEXT, tmp_path) as engine:
@@ -257,17 +262,21 @@ def test_a_servers_death_keeps_what_was_yielded_before(tiny: ResolvedModel, tmp_
 
         def kill_after_the_first() -> None:
             for completion in engine.generate(requests):
+                if not completions:
+                    # what it counted is known as of the last look: one is taken before it dies
+                    assert any((seen := engine.info().serving) and seen.steps for _ in range(100))
+                    behind.kill()
                 completions.append(completion)
-                # what it counted is known as of the last look, so one is taken before it dies
-                assert any(engine.info().serving.steps for _ in range(100))
-                behind.kill()
 
         with pytest.raises(GenerationError, match=r"vllm's server .*\(log: .*vllm_server.log\)"):
             kill_after_the_first()
         assert engine.info().serving.steps > 0
     assert 1 <= len(completions) < len(requests)
     assert completions[0].completion_tokens >= 1
-    assert not list(filter(_runs, started))
+    deadline = monotonic() + 60  # to die, too, a process needs a CPU
+    while list(filter(_runs, started)):
+        assert monotonic() < deadline
+        sleep(0.1)
 
 
 @pytest.mark.vllm

@@ -18,7 +18,7 @@ def problem(answer: str) -> Problem:
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[Scorer]:
-    with MathAnswerScorer(workers=2) as scorer:
+    with MathAnswerScorer(workers=2, pair_limit_s=600) as scorer:
         yield scorer
 
 

@@ -29,7 +29,8 @@ SOLUTION = RAW["HumanEval/0"]["prompt"] + RAW["HumanEval/0"]["canonical_solution
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[Scorer]:
-    with PythonTestsScorer(SandboxConfig(min_level="none"), workers=2) as scorer:
+    patient = SandboxConfig(min_level="none", time_limit_s=60)  # a disk may keep one waiting
+    with PythonTestsScorer(patient, workers=2) as scorer:
         yield scorer
 
 

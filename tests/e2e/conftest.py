@@ -1,16 +1,23 @@
 """A model that is nobody's: random weights behind the real R1-distill tokenizer."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.e2e.pages import LONGEST_MS
 
+LONGEST_S = 120.0
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 
 
@@ -79,20 +86,109 @@ def command(results: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "harness", head, *rest, *own]
 
 
-def start(results: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(results: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Starts the command and goes on."""
     return subprocess.Popen(
         command(results, *arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )
 
 
+# Stops the harness's own processes at a place of their files: what a test does to one then, it
+# does there, however slow the machine and the test are. Each place stops one process, once.
+HOLD = """
+import os, signal, sys, threading
+from pathlib import Path
+
+if "harness" in sys.orig_argv:
+    from harness import jsonl
+
+    names, count = os.environ["HOLD_AFTER"].split(":")
+    lock, left = threading.Lock(), int(count)
+
+    def wrote(file):
+        global left
+        with lock:
+            left -= file.name in names.split(",")
+            if left > 0:
+                return
+            try:
+                Path(__file__).with_name("held").touch(exist_ok=False)
+            except FileExistsError:
+                return
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    append, write_atomically = jsonl.JsonlWriter.append, jsonl.write_atomically
+
+    def held_append(self, record):
+        append(self, record)
+        wrote(self.file)
+
+    def held_write_atomically(file, text):
+        write_atomically(file, text)
+        wrote(file)
+
+    jsonl.JsonlWriter.append = held_append
+    jsonl.write_atomically = held_write_atomically
+"""
+
+
+def wait_until(come: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Waits for something to come while a process runs."""
+    deadline = time.monotonic() + LONGEST_S
+    while not come():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+Hold = Callable[..., tuple[subprocess.Popen[str], psutil.Process]]
+
+
+@pytest.fixture
+def hold(tmp_path_factory) -> Hold:
+    """Starts the command; returns when one of its processes has stopped itself, and which.
+
+    ``after="completions.jsonl,verdicts.jsonl:3"``: by the third line that a process has written
+    into such files; of a document, when it has replaced it for the third time.
+    """
+
+    def call(
+        results: Path, after: str, *arguments: str
+    ) -> tuple[subprocess.Popen[str], psutil.Process]:
+        folder = tmp_path_factory.mktemp("hold")
+        (folder / "sitecustomize.py").write_text(HOLD, encoding="utf-8")
+        path = os.pathsep.join(
+            [str(folder), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+        process = start(results, *arguments, PYTHONPATH=path, HOLD_AFTER=after)
+        while process.poll() is None:
+            if (folder / "held").exists() and (held := stopped(process.pid)) is not None:
+                return process, held
+            time.sleep(0.01)
+        raise AssertionError(f"it ended too early: {process.communicate()}")
+
+    return call
+
+
+def stopped(pid: int) -> psutil.Process | None:
+    """The process or the child of it that is stopped."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (process, *process.children()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if each.status() == psutil.STATUS_STOPPED:
+                    return each
+    return None
+
+
 def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
-    """Sends a signal; returns the exit status and what stderr said."""
+    """Sends a signal, to a held process too; returns the exit status and what stderr said."""
     process.send_signal(number)
+    process.send_signal(signal.SIGCONT)
     _, err = process.communicate()
     return process.returncode, err
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -15,17 +14,31 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.conftest import command, last_line, manifest, records, start, stop, tiny_run
+from tests.e2e.conftest import (
+    Hold,
+    command,
+    last_line,
+    manifest,
+    records,
+    start,
+    stop,
+    tiny_run,
+    wait_until,
+)
 
 
-def wait_for_lines(tmp_path: Path, count: int, process: subprocess.Popen[str]) -> Path:
-    """Waits until that many completions are on disk; returns the run's folder."""
-    while process.poll() is None:
-        for file in tmp_path.glob("runs/*/completions.jsonl"):
-            if file.read_bytes().count(b"\n") >= count:
-                return file.parent
-        time.sleep(0.02)
-    raise AssertionError(f"the run ended too early: {process.communicate()}")
+def held_at(
+    hold: Hold, results: Path, lines: int, *arguments: str
+) -> tuple[subprocess.Popen[str], Path]:
+    """A run that stopped itself by its so-manieth completion; the process and the run's folder."""
+    process, _ = hold(results, f"completions.jsonl:{lines}", *arguments)
+    (file,) = results.glob("runs/*/completions.jsonl")
+    return process, file.parent
+
+
+def lines_of(results: Path) -> int:
+    """Completions on disk."""
+    return sum(f.read_bytes().count(b"\n") for f in results.glob("runs/*/completions.jsonl"))
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +64,11 @@ def verdicts(folder: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
-    tiny_model, tmp_path, harness, undisturbed
+    tiny_model, tmp_path, harness, hold, undisturbed
 ):
-    chance = random.Random(7)
     arguments = tiny_run(tiny_model)
-    folder = None
-    for lines in (1, 4, 8):
-        process = start(tmp_path, *arguments)
-        folder = wait_for_lines(tmp_path, lines, process)
-        time.sleep(chance.random() * 0.2)
+    for lines in (1, 3, 4):
+        process, folder = held_at(hold, tmp_path, lines, *arguments)
         code, _ = stop(process, signal.SIGKILL)
         assert code == -signal.SIGKILL
         assert manifest(folder)["status"] == "running"
@@ -82,10 +91,9 @@ def records_if_whole(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_in_order_and_the_same_command_goes_on(
-    tiny_model, tmp_path, harness, undisturbed, number
+    tiny_model, tmp_path, harness, hold, undisturbed, number
 ):
-    process = start(tmp_path, *tiny_run(tiny_model))
-    folder = wait_for_lines(tmp_path, 2, process)
+    process, folder = held_at(hold, tmp_path, 2, *tiny_run(tiny_model))
     code, err = stop(process, number)
     assert code == 130
     said = err.splitlines()
@@ -155,37 +163,40 @@ def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(tiny_model,
     own = [each for each in tiny_run(tiny_model) if not each.startswith("engine.max_batch_size")]
     process = start(tmp_path, *own, *changes, "+engine.args.max_num_seqs=2")
     killed: set[int] = set()
-    for lines in (1, 3):
-        folder = wait_for_lines(tmp_path, lines, process)
+    for _ in range(2):
+        wait_until(lambda: bool(engine_processes(process.pid) - killed), process)
         (engine,) = engine_processes(process.pid) - killed
+        before = lines_of(tmp_path)  # by now all that the one before it had answered is there
+        wait_until(lambda before=before: lines_of(tmp_path) > before, process)
         os.kill(engine, signal.SIGKILL)
         killed.add(engine)
     _, err = process.communicate()
+    (folder,) = (tmp_path / "runs").iterdir()
     assert process.returncode == 1, err
     assert "starting it once more" in err
     assert "go on with: harness run resume=" in err
     assert manifest(folder)["status"] == "failed"
     assert len(manifest(folder)["sessions"]) == 2
     kept = [each["request_id"] for each in records(folder, "completions")]
-    assert 3 <= len(kept) == len(set(kept)) < 12
+    assert 2 <= len(kept) == len(set(kept)) < 12
 
 
 def engine_processes(harness: int) -> set[int]:
-    return {
-        child.pid
-        for child in psutil.Process(harness).children()
-        if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in " ".join(child.cmdline())
-    }
+    found = set()
+    for child in psutil.Process(harness).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended between two looks
+            if child.status() != psutil.STATUS_ZOMBIE and "spawn_main" in str(child.cmdline()):
+                found.add(child.pid)
+    return found
 
 
-def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harness):
+def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harness, hold):
     import torch
     from transformers import AutoModelForCausalLM
 
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
-    process = start(tmp_path, *tiny_run(model))
-    folder = wait_for_lines(tmp_path, 1, process)
+    process, folder = held_at(hold, tmp_path, 1, *tiny_run(model))
     stop(process, signal.SIGKILL)
     other = AutoModelForCausalLM.from_pretrained(model)
     with torch.no_grad():
@@ -197,9 +208,8 @@ def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harnes
     assert done.stderr.splitlines()[-1].endswith("bring those back or start a new run")
 
 
-def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path, harness):
-    process = start(tmp_path, *tiny_run(tiny_model))
-    folder = wait_for_lines(tmp_path, 3, process)
+def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path, harness, hold):
+    process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     file = folder / "manifest.json"
     now = f'"python": "{sys.version_info[0]}.{sys.version_info[1]}"'  # of the sandbox's context
@@ -212,9 +222,8 @@ def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path,
     assert harness("validate", folder.name).returncode == 0
 
 
-def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, harness):
-    process = start(tmp_path, *tiny_run(tiny_model))
-    folder = wait_for_lines(tmp_path, 1, process)
+def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, harness, hold):
+    process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     before = (folder / "completions.jsonl").read_bytes()
     changed = tiny_run(tiny_model, "seed=1", "protocol.max_new_tokens=50")
@@ -228,10 +237,8 @@ def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, 
     assert (folder / "completions.jsonl").read_bytes() == before
 
 
-def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness):
-    # long enough to be still at it when the other looks
-    process = start(tmp_path, *tiny_run(tiny_model, "protocol.max_new_tokens=1000"))
-    folder = wait_for_lines(tmp_path, 1, process)
+def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness, hold):
+    process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
     done = harness("run", f"resume={folder.name}")
     code, _ = stop(process, signal.SIGTERM)
     assert done.returncode == 2
@@ -241,9 +248,8 @@ def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness
     assert code == 130
 
 
-def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, harness):
-    process = start(tmp_path, *tiny_run(tiny_model))
-    folder = wait_for_lines(tmp_path, 3, process)
+def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, harness, hold):
+    process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     with (folder / "completions.jsonl").open("ab") as stream:
         stream.write(b'{"request_id":"humaneval/HumanEval/1')
@@ -254,9 +260,8 @@ def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, ha
     assert len(records(folder, "completions")) == 12
 
 
-def test_garbage_inside_a_file_is_named_and_kept(tiny_model, tmp_path, harness):
-    process = start(tmp_path, *tiny_run(tiny_model))
-    folder = wait_for_lines(tmp_path, 3, process)
+def test_garbage_inside_a_file_is_named_and_kept(tiny_model, tmp_path, harness, hold):
+    process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     file = folder / "completions.jsonl"
     whole = file.read_bytes()
@@ -275,7 +280,7 @@ def fill(file: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
-def test_a_full_disk_keeps_what_fitted(tiny_model, tmp_path, harness):
+def test_a_full_disk_keeps_what_fitted(tiny_model, tmp_path, harness, hold):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -287,10 +292,10 @@ def test_a_full_disk_keeps_what_fitted(tiny_model, tmp_path, harness):
         pytest.skip("mounting is not allowed here")
     try:
         arguments = tiny_run(tiny_model)
-        process = start(disk, *arguments)
-        folder = wait_for_lines(disk, 2, process)
+        process, folder = held_at(hold, disk, 2, *arguments)
         filler = disk / "filler"
         fill(filler)
+        process.send_signal(signal.SIGCONT)
         _, err = process.communicate()
         assert process.returncode == 2
         assert "cannot be written: No space left on device" in err.splitlines()[-1]

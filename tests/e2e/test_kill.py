@@ -4,7 +4,6 @@ import contextlib
 import json
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,12 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.conftest import GOLDEN, last_line, manifest, records, start, stop
+from tests.e2e.conftest import GOLDEN, Hold, last_line, manifest, records, start, stop
 
 KILLS = 20
 REQUESTS = 40
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
+LINES = "completions.jsonl,verdicts.jsonl"
 LONGEST_S = 120.0
 
 
@@ -52,22 +52,40 @@ class Killed:
             file.read_bytes().count(b"\n") for file in self.results.glob("runs/*/[cv]*s.jsonl")
         )
 
-    def begin(self) -> subprocess.Popen[str]:
+    @property
+    def command(self) -> list[str]:
         """As a user goes on: by the run's name, or from the start where it has none yet."""
         folder = self.folder
-        return start(self.results, *(["run", f"resume={folder.name}"] if folder else REPLAY))
+        return ["run", f"resume={folder.name}"] if folder else REPLAY
 
     def kill_when(self, come: Callable[[], bool]) -> None:
-        """Starts it, and kills it as soon as a condition holds."""
-        process = self.begin()
+        """Starts it, and kills it as soon as a condition holds, unless it was done before."""
+        process = start(self.results, *self.command)
         deadline = time.monotonic() + LONGEST_S
-        while not come():
-            assert process.poll() is None, process.communicate()
+        while process.poll() is None and not come():
             assert time.monotonic() < deadline
             time.sleep(0.0005)
         code, err = stop(process, signal.SIGKILL)
+        assert code in {0, -signal.SIGKILL}, err
+        self._check()
+
+    def kill_after(self, hold: Hold, place: str, amount: int = 1) -> None:
+        """Starts it, and kills it when it has written so much, or what there was left to write."""
+        if self.is_complete:  # one that was to be killed in its last moments had ended before
+            self.kill_when(after(amount / 10))
+            return
+        left = 2 * REQUESTS - self.lines
+        if place == LINES:
+            place, amount = (place, min(amount, left)) if left else ("result.json", 1)
+        process, _ = hold(self.results, f"{place}:{amount}", *self.command)
+        code, err = stop(process, signal.SIGKILL)
         assert code == -signal.SIGKILL, err
         self._check()
+
+    @property
+    def is_complete(self) -> bool:
+        """It has said so."""
+        return self.folder is not None and manifest(self.folder)["status"] == "complete"
 
     def _check(self) -> None:
         folder = self.folder
@@ -90,35 +108,39 @@ def after(delay_s: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-def test_twenty_kills_in_a_row_leave_no_trace(undisturbed, tmp_path, harness):
-    """While it starts, generates, grades and closes; the recording makes each start a quick one."""
+def all_graded_for(run: Killed, delay_s: float) -> Callable[[], bool]:
+    ends: list[float] = []
+
+    def come() -> bool:
+        if not ends and run.lines == 2 * REQUESTS:
+            ends.append(time.monotonic() + delay_s)
+        return bool(ends) and time.monotonic() >= ends[0]
+
+    return come
+
+
+def test_twenty_kills_in_a_row_leave_no_trace(undisturbed, tmp_path, harness, hold):
+    """While it starts, generates, grades and closes; the recording makes each start a quick one.
+
+    By the clock a kill can fall between any two instructions, by the files' growth it falls where
+    it is most to lose, however slow the machine is.
+    """
     chance = random.Random(20)
     run = Killed(tmp_path)
-    while_starting = [chance.uniform(0.05, 2.0) for _ in range(5)]
-    while_working = [chance.randint(1, 6) for _ in range(12)]
-    while_closing = [chance.uniform(0.0, 1.0) for _ in range(2)]
-    plan = [("start", each) for each in while_starting] + [("work", each) for each in while_working]
+    plan: list[tuple[str, float]] = [("clock", chance.uniform(0.05, 2.0)) for _ in range(5)]
+    plan += [(LINES, chance.randint(1, 6)) for _ in range(12)]
     chance.shuffle(plan)
-    plan += [("close", each) for each in while_closing] + [("result", 0)]
+    plan += [("close", chance.uniform(0.0, 1.0)) for _ in range(2)]
+    plan += [("result.json", 1)]
     assert len(plan) == KILLS
     for moment, amount in plan:
         match moment:
-            case "start":
+            case "clock":
                 run.kill_when(after(amount))
-            case "work":
-                goal = min(run.lines + amount, 2 * REQUESTS)
-                run.kill_when(lambda goal=goal: run.lines >= goal)
             case "close":
-                ends: list[float] = []
-
-                def late(ends: list[float] = ends, amount: float = amount) -> bool:
-                    if not ends and run.lines == 2 * REQUESTS:
-                        ends.append(time.monotonic() + amount)
-                    return bool(ends) and time.monotonic() >= ends[0]
-
-                run.kill_when(late)
-            case "result":
-                run.kill_when(lambda: bool(list(tmp_path.glob("runs/*/result.json"))))
+                run.kill_when(all_graded_for(run, amount))
+            case place:
+                run.kill_after(hold, place, int(amount))
     folder = run.folder
     assert folder is not None
     done = harness("run", f"resume={folder.name}")
@@ -157,17 +179,15 @@ def told(folder: Path) -> tuple[Any, Any]:
     return outcomes, figures
 
 
-def test_scorers_killed_in_the_middle_cost_no_verdict(undisturbed, tmp_path):
+def test_scorers_killed_in_the_middle_cost_no_verdict(undisturbed, tmp_path, hold):
     """Every process that the harness started: wardens, what they run, and maths workers."""
-    process = start(tmp_path, *REPLAY)
-    while not list(tmp_path.glob("runs/*/completions.jsonl")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.0005)
-    workers = psutil.Process(process.pid).children(recursive=True)
+    process, held = hold(tmp_path, "verdicts.jsonl:3", *REPLAY)
+    workers = held.children(recursive=True)
     assert len(workers) >= 2
     for worker in workers:
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
+    held.resume()
     out, err = process.communicate()
     assert process.returncode == 0, err
     assert graded(Path(json.loads(out.splitlines()[-1])["path"])) == graded(undisturbed)

@@ -42,6 +42,7 @@ def test_a_job_that_ray_runs_and_one_that_fails_are_both_in_the_table(tmp_path, 
         *(*REPLAY, "tasks=[math_mini:20],[nope]"),
         RAY_USAGE_STATS_ENABLED="0",
         RAY_AUTH_MODE="disabled",
+        RAY_memory_monitor_refresh_ms="0",  # or it ends a job for what other tests take
     )
     assert done.returncode == 2, done.stderr
     (folder,) = (tmp_path / "runs").iterdir()

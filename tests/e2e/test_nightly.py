@@ -128,6 +128,16 @@ def is_gone(process: psutil.Process) -> bool:
         return True
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _own_scratch(tmp_path_factory) -> Iterator[None]:
+    """Somebody else on this machine may be having a night, too."""
+    folder = str(tmp_path_factory.mktemp("scratch"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+
+
 def scratch_folders() -> set[Path]:
     return set(Path(tempfile.gettempdir()).glob("gegenprobe-night-*"))
 

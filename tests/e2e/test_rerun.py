@@ -70,7 +70,8 @@ def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(run, harness):
     assert report.model_dump(mode="json", exclude={"completions", "verdicts"}) == said
     assert (report.batch_size_before, report.batch_size_after) == (2, 1)
     assert (report.at_once_before, report.at_once_after) == (2, 1)
-    assert not [fact for fact in report.facts if fact.differs]
+    # The checkout's own state is not the repetition's: somebody may be at work in it.
+    assert not [fact for fact in report.facts if fact.differs and fact.name != "git commit"]
     assert report.notes == ()
     was = {each["request_id"]: each for each in records(run, "completions")}
     assert len(report.completions) == len(report.verdicts) == 4

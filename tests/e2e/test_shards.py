@@ -1,38 +1,14 @@
 """One run over two processes, a sweep over several, and what becomes of them when one is killed."""
 
-import contextlib
 import json
 import os
+import re
 import signal
-import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
-from tests.e2e.conftest import GOLDEN, last_line, manifest, records, start, stop
+from tests.e2e.conftest import GOLDEN, LONGEST_S, last_line, manifest, records, stop
 
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
-LONGEST_S = 120.0
-
-
-def wait_until(come: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + LONGEST_S
-    while not come():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def jobs_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The runs that it has started, each a process of its own."""
-    found = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found += [child] if "--composed" in child.cmdline() else []
-    return found
 
 
 def runs(results: Path) -> list[Path]:
@@ -45,11 +21,10 @@ def said(folder: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def test_a_killed_shard_is_resumed_and_the_merged_run_is_the_one_that_was_never_cut(
-    tmp_path, harness
+    tmp_path, harness, hold
 ):
     """Shard 1 alone, killed at its first answer; then both at once with ``resume=auto``."""
-    process = start(tmp_path, *REPLAY, "shards=2", "shard=1")
-    wait_until(lambda: bool(list(tmp_path.glob("runs/*/completions.jsonl"))), process)
+    process, _ = hold(tmp_path, "completions.jsonl:1", *REPLAY, "shards=2", "shard=1")
     code, err = stop(process, signal.SIGKILL)
     assert code == -signal.SIGKILL, err
     (killed,) = runs(tmp_path)
@@ -85,66 +60,69 @@ def whole_lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
-def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(tmp_path):
-    process = start(tmp_path, *REPLAY, "shards=2")
-    wait_until(lambda: len(jobs_of(process)) == 2, process)
-    victim = next(each for each in jobs_of(process))
+def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(tmp_path, hold):
+    process, victim = hold(tmp_path, "completions.jsonl:1", *REPLAY, "shards=2")
+    assert victim.pid != process.pid
     victim.kill()
     _, err = process.communicate()
     assert process.returncode == 1, err
     *_, lost, how = err.splitlines()
-    assert lost.startswith("harness: shard 0 of 2: ended by SIGKILL")
+    found = re.match(r"harness: shard (\d) of 2: ended by SIGKILL", lost)
+    assert found is not None, err
     assert how == (
         "harness: 1 of 2 shards are done; the same command with resume=auto finishes the others "
         "and merges all"
     )
-    assert [manifest(each)["status"] for each in runs(tmp_path) if shard(each) == 1] == ["complete"]
+    ended = {shard(each): manifest(each)["status"] for each in runs(tmp_path)}
+    killed = int(found[1])
+    assert ended == {killed: "running", 1 - killed: "complete"}
 
 
 def shard(folder: Path) -> int | None:
     return manifest(folder)["config"]["shard"]
 
 
-def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path):
-    tasks = "tasks=[humaneval:20],[math_mini:20]"
-    process = start(tmp_path, "run", "-m", *REPLAY[1:], tasks)
-    wait_until(lambda: bool(jobs_of(process)), process)
-    jobs_of(process)[0].kill()
+SWEEP = ["run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]"]
+
+
+def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path, hold):
+    process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
+    job.kill()
     out, err = process.communicate()
     assert process.returncode == 1, err
     assert "harness: job 1: ended by SIGKILL (out of memory?)" in err.splitlines()
-    (folder,) = runs(tmp_path)
-    assert json.loads(out.splitlines()[-1])["path"] == str(folder)
+    killed, done = sorted(runs(tmp_path), key=lambda each: manifest(each)["status"] == "complete")
+    assert json.loads(out.splitlines()[-1])["path"] == str(done)
     table = err[err.rindex("job  overrides") :].splitlines()
     assert [line.split()[0] for line in table[:3]] == ["job", "1", "2"]
-    assert table[1].split()[1:] == ["tasks=[humaneval\\:20]", "1", "none"]
+    assert table[1].split()[1:] == ["tasks=[humaneval\\:20]", "1", "running", killed.name]
     assert table[2].split()[1:] == [
         "tasks=[math_mini\\:20]",
         "0",
         "math_mini",
         "0.0",
         "%",
-        folder.name,
+        done.name,
     ]
 
 
-def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(tmp_path):
-    process = start(tmp_path, "run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]")
-    wait_until(lambda: bool(jobs_of(process)), process)
-    started = jobs_of(process)
-    code, err = stop(process, signal.SIGTERM)
-    assert code == 130, err
+def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(tmp_path, hold):
+    process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
+    process.send_signal(signal.SIGTERM)
+    job.resume()  # it has its own SIGTERM by now, or goes on until it comes
+    _, err = process.communicate()
+    assert process.returncode == 130, err
     assert err.splitlines()[-1] == "harness: stopped by SIGTERM"
     assert "job 2:" not in err
-    assert not any(each.is_running() for each in started)
+    assert not job.is_running()
 
 
-def test_a_job_ends_when_the_sweep_is_killed(tmp_path):
+def test_a_job_ends_when_the_sweep_is_killed(tmp_path, hold):
     """It is told so by the kernel, and stops as at Ctrl-C."""
-    process = start(tmp_path, "run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]")
-    wait_until(lambda: bool(jobs_of(process)), process)
-    (job,) = jobs_of(process)
+    process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
     os.kill(process.pid, signal.SIGKILL)
+    process.wait()  # only then was the kernel's signal sent
+    job.resume()
     process.communicate()
     job.wait(LONGEST_S)
     assert not job.is_running()

@@ -93,7 +93,7 @@ def test_code_gives_what_stands_in_the_text(text: str, prompt: str) -> None:
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[MathAnswerScorer]:
-    with MathAnswerScorer(workers=1, pair_limit_s=20.0) as scorer:
+    with MathAnswerScorer(workers=1, pair_limit_s=600) as scorer:
         yield scorer
 
 

@@ -34,7 +34,9 @@ def powercap(tmp_path: Path) -> Path:
 
 
 def set_counter(powercap: Path, folder: str, value: int) -> None:
-    (powercap / folder / "energy_uj").write_text(f"{value}\n")
+    new = powercap / folder / "new"
+    new.write_text(f"{value}\n")
+    new.replace(powercap / folder / "energy_uj")  # as a whole: a meter may be reading it
 
 
 def test_packages_are_summed_and_nothing_is_counted_twice(powercap: Path) -> None:

@@ -222,18 +222,20 @@ def test_a_failure_costs_the_others_nothing(played: Played) -> None:
 
 def test_no_more_requests_than_allowed_are_under_way(played: Played) -> None:
     lock, now, most = threading.Lock(), [0], [0]
+    three = threading.Barrier(3)
 
     def slowly(handler: _Handler) -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
-        time.sleep(0.1)
+        three.wait(60)  # breaks, and so fails the request, where fewer are sent
         with lock:
             now[0] -= 1
         chats({"content": "2"})(handler)
 
     played.answers = [slowly]
-    assert len(answers(played.url, count=9, concurrency=3)) == 9
+    got = answers(played.url, count=9, concurrency=3)
+    assert [each.finish_reason for each in got] == ["stop"] * 9
     assert most[0] == 3
 
 

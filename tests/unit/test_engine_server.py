@@ -55,6 +55,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         (package / "__init__.py").touch()
     (folder / "api_server.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(server_process, "ANSWER_LIMIT_S", 30.0)
     return {**os.environ, "PYTHONPATH": str(tmp_path)}
 
 

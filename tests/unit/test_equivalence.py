@@ -22,7 +22,7 @@ CASES: list[dict[str, Any]] = json.loads(
 
 @pytest.fixture(scope="module")
 def equivalence() -> Iterator[Equivalence]:
-    with Equivalence(workers=2) as equivalence:
+    with Equivalence(workers=2, pair_limit_s=600) as equivalence:
         yield equivalence
 
 

@@ -32,13 +32,13 @@ def golds() -> list[str]:
 
 @pytest.fixture(scope="module")
 def equivalence() -> Iterator[Equivalence]:
-    with Equivalence(workers=2) as equivalence:
+    with Equivalence(workers=2, pair_limit_s=600) as equivalence:
         yield equivalence
 
 
 @pytest.fixture(scope="module")
 def scorer() -> Iterator[MathAnswerScorer]:
-    with MathAnswerScorer(workers=2) as scorer:
+    with MathAnswerScorer(workers=2, pair_limit_s=600) as scorer:
         yield scorer
 
 

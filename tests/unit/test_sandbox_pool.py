@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -121,27 +122,8 @@ def test_nothing_is_left(
         assert sandbox.run_program("open('a', 'w').close()").passed
         processes = everybody(sandbox)
         assert len(processes) >= 2
-    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert not psutil.wait_procs(processes, timeout=120)[1]
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_killed_warden_is_replaced_and_its_program_runs_again(level: Level) -> None:
-    try:
-        sandbox = Sandbox(ANY, 1, report=LevelReport(level)).__enter__()
-    except WardenFailedError as error:
-        pytest.skip(f"level {level} is not to be had here: {error}")
-    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
-        stack.push(sandbox)
-        first = everybody(sandbox)
-        outcome = pool.submit(sandbox.run_program, "import time; time.sleep(0.4)")
-        running: list[psutil.Process] = []
-        while not running:
-            running = [process for process in everybody(sandbox) if process not in first]
-        wardens(sandbox)[0].kill()
-        assert outcome.result().passed
-        assert wardens(sandbox)[0] not in first
-        assert not psutil.wait_procs([*first, *running], timeout=10)[1], "the old ones live on"
 
 
 def new_program(sandbox: Sandbox, known: list[psutil.Process]) -> psutil.Process:
@@ -151,24 +133,77 @@ def new_program(sandbox: Sandbox, known: list[psutil.Process]) -> psutil.Process
             if process not in known:
                 known.append(process)
                 return process
+        time.sleep(0.005)
 
 
-SLOW_RIGHT = "import time\ndef double(x):\n    time.sleep(0.4)\n    return 2 * x"
+def new_pair(sandbox: Sandbox, known: list[psutil.Process]) -> list[psutil.Process]:
+    """The two processes of a confirming run."""
+    before: list[psutil.Process] = []
+    while True:
+        new = [process for process in everybody(sandbox) if process not in known]
+        # Seen twice: at one look the program before them may be on the list, ending.
+        if len(new) == 2 and new == before:
+            return sorted(new, key=lambda process: process.pid)
+        before = new
+        time.sleep(0.005)
+
+
+def take_turns(monkeypatch: pytest.MonkeyPatch, *programs: str) -> None:
+    """Has the wardens run these, whatever they are asked: the first one waits to be killed."""
+    run, left = WardenClient.run, iter(programs)
+    monkeypatch.setattr(
+        WardenClient, "run", lambda self, job: run(self, replace(job, program=next(left)))
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("at", [0, 1, 2], ids=["together", "one of two apart", "the other"])
-def test_a_program_that_is_killed_from_outside_runs_again(level: Level, at: int) -> None:
-    """As the kernel does for want of memory: that must not read as a wrong answer."""
+def test_a_killed_warden_is_replaced_and_its_program_runs_again(
+    level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
     try:
         sandbox = Sandbox(ANY, 1, report=LevelReport(level)).__enter__()
     except WardenFailedError as error:
         pytest.skip(f"level {level} is not to be had here: {error}")
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         stack.push(sandbox)
+        first = everybody(sandbox)
+        take_turns(monkeypatch, "import time; time.sleep(1000)", "")
+        outcome = pool.submit(sandbox.run_program, "", time_limit_s=1000)
+        running = [new_program(sandbox, [*first])]
+        wardens(sandbox)[0].kill()
+        assert outcome.result().passed
+        assert wardens(sandbox)[0] not in first
+        assert not psutil.wait_procs([*first, *running], timeout=120)[1], "the old ones live on"
+
+
+ENDLESS = "import time\ndef double(x): time.sleep(1000)"
+ENDLESS_APART = """
+import sys, time
+def double(x):
+    if sys._getframe(1).f_code.co_name != "check":
+        time.sleep(1000)
+    return 2 * x
+"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("at", [0, 1, 2], ids=["together", "one of two apart", "the other"])
+def test_a_program_that_is_killed_from_outside_runs_again(
+    level: Level, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel does for want of memory: that must not read as a wrong answer."""
+    patient = SandboxConfig(min_level="none", time_limit_s=1000)
+    try:
+        sandbox = Sandbox(patient, 1, report=LevelReport(level)).__enter__()
+    except WardenFailedError as error:
+        pytest.skip(f"level {level} is not to be had here: {error}")
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        stack.push(sandbox)
         known = everybody(sandbox)
-        outcome = pool.submit(sandbox.run_tests, SLOW_RIGHT, TESTS, "double")
-        [new_program(sandbox, known) for _ in range(at + 1)][at].kill()
+        take_turns(monkeypatch, ENDLESS_APART if at else ENDLESS, RIGHT)
+        outcome = pool.submit(sandbox.run_tests, "", TESTS, "double")
+        victim = new_pair(sandbox, known)[at - 1] if at else new_program(sandbox, known)
+        victim.kill()
         assert outcome.result().passed, outcome.result()
 
 
@@ -182,7 +217,8 @@ def test_a_program_that_is_killed_twice_got_no_verdict(level: Level) -> None:
     with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
         stack.push(sandbox)
         known = everybody(sandbox)
-        found = pool.submit(sandbox.run_program, "import time; time.sleep(60)")
+        endless = "import time; time.sleep(1000)"
+        found = pool.submit(sandbox.run_program, endless, time_limit_s=1000)
         for _ in range(2):
             new_program(sandbox, known).kill()
         if level == "namespaces":
@@ -221,7 +257,7 @@ def test_a_killed_harness_takes_wardens_programs_and_folders_along(
         while len(processes := own.children(recursive=True)) < depth:
             time.sleep(0.01)
         child.kill()
-    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert not psutil.wait_procs(processes, timeout=120)[1]
     assert not list(tmp_path.iterdir())
 
 
@@ -229,7 +265,10 @@ def test_wardens_that_cannot_be_had_are_a_scorer_error(
     best: LevelReport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Sandbox(ANY, 1, report=best) as sandbox:
-        wardens(sandbox)[0].kill()
+        client = sandbox._seats[0].client
+        assert client is not None
+        client._process.kill()
+        client._process.wait()  # after that nothing of it runs on
         monkeypatch.setattr("harness.sandbox.client._interpreter", lambda: ["/bin/false"])
         outcome = sandbox.run_program("x = 1")
         assert outcome.kind == "error"
@@ -245,12 +284,12 @@ def test_a_closed_sandbox_starts_nothing_new(best: LevelReport) -> None:
 def test_closing_ends_what_still_runs(best: LevelReport) -> None:
     sandbox = Sandbox(ANY, 1, report=best)
     with sandbox, ThreadPoolExecutor(1) as pool:
+        processes = everybody(sandbox)
         outcome = pool.submit(sandbox.run_program, "while True: pass", time_limit_s=1000)
-        while len(processes := everybody(sandbox)) < 2:
-            time.sleep(0.01)
+        new_program(sandbox, processes)
         sandbox.__exit__(None, None, None)
         assert outcome.result().kind == "error"
-    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert not psutil.wait_procs(processes, timeout=120)[1]
 
 
 # --- callers --------------------------------------------------------------------------------
@@ -261,6 +300,17 @@ def test_many_threads_get_their_own_answers(best: LevelReport) -> None:
         programs = [f"raise ValueError('number {number}')" for number in range(40)]
         details = [outcome.detail for outcome in pool.map(sandbox.run_program, programs)]
     assert details == [f"exception: ValueError: number {number}" for number in range(40)]
+
+
+def test_programs_of_two_wardens_are_two_users(best: LevelReport) -> None:
+    """One user's processes are counted together, against a limit that is meant for one program."""
+    if os.geteuid() != 0 or best.level != "namespaces":
+        pytest.skip("needs root and namespaces: elsewhere programs may have no user of their own")
+    who = "import os; raise ValueError(os.getuid())"
+    with Sandbox(ANY, 1, report=best) as one, Sandbox(ANY, 1, report=best) as other:
+        seen = {sandbox.run_program(who).detail for sandbox in (one, other)}
+    assert len(seen) == 2, seen
+    assert all(detail.startswith("exception: ValueError: 6") for detail in seen), seen
 
 
 def test_a_sandbox_may_be_opened_by_a_thread_that_ends(best: LevelReport) -> None:
@@ -300,7 +350,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
     """A niced program beside a busy one on the same core gets a tenth of it."""
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, [{core}])\nprint(flush=True)\nwhile True: pass"
-    config = SandboxConfig(min_level="none", time_limit_s=0.5)
+    config = SandboxConfig(min_level="none", time_limit_s=2)
     with (
         subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as hog,
         Sandbox(config, 1, report=best) as sandbox,
@@ -310,12 +360,13 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
             hog.stdout.readline()
             for process in everybody(sandbox):
                 process.cpu_affinity([core])
-            patient = sandbox.run_program(BURN.format(0.1))
+            patient = sandbox.run_program(BURN.format(0.4))
             endless = sandbox.run_program("while True: pass")
         finally:
             hog.kill()
     assert patient.passed, patient
-    assert endless.kind == "timeout", endless
+    # Beside more than one busy process it may get less than a sixtieth of the core.
+    assert endless.kind == "timeout" or "starved" in endless.detail, endless
     assert endless.wall_s > endless.cpu_s
 
 
@@ -350,10 +401,10 @@ def test_where_the_kernel_does_not_say_who_waited_a_sleeper_may_have_been_starve
 
 
 def test_programs_give_way(best: LevelReport) -> None:
-    program = "import os; assert os.getpriority(os.PRIO_PROCESS, 0) - {} == 10"
+    program = "import os; assert os.getpriority(os.PRIO_PROCESS, 0) == {}"
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with Sandbox(ANY, 1, report=best) as sandbox:
-        outcome = sandbox.run_program(program.format(own))
+        outcome = sandbox.run_program(program.format(min(own + 10, 19)))
     assert outcome.passed, outcome
 
 
