@@ -350,7 +350,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
     """A niced program beside a busy one on the same core gets a tenth of it."""
     core = min(os.sched_getaffinity(0))
     busy = f"import os\nos.sched_setaffinity(0, [{core}])\nprint(flush=True)\nwhile True: pass"
-    config = SandboxConfig(min_level="none", time_limit_s=2)
+    config = SandboxConfig(min_level="none", time_limit_s=0.5)
     with (
         subprocess.Popen([sys.executable, "-c", busy], stdout=subprocess.PIPE) as hog,
         Sandbox(config, 1, report=best) as sandbox,
@@ -360,7 +360,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
             hog.stdout.readline()
             for process in everybody(sandbox):
                 process.cpu_affinity([core])
-            patient = sandbox.run_program(BURN.format(0.4))
+            patient = sandbox.run_program(BURN.format(0.4), time_limit_s=2)
             endless = sandbox.run_program("while True: pass")
         finally:
             hog.kill()
