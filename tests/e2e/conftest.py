@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -149,12 +149,14 @@ Hold = Callable[..., tuple[subprocess.Popen[str], psutil.Process]]
 
 
 @pytest.fixture
-def hold(tmp_path_factory) -> Hold:
+def hold(tmp_path_factory) -> Iterator[Hold]:
     """Starts the command; returns when one of its processes has stopped itself, and which.
 
     ``after="completions.jsonl,verdicts.jsonl:3"``: by the third line that a process has written
     into such files; of a document, when it has replaced it for the third time.
     """
+
+    started: list[subprocess.Popen[str]] = []
 
     def call(
         results: Path, after: str, *arguments: str
@@ -165,13 +167,21 @@ def hold(tmp_path_factory) -> Hold:
             [str(folder), str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
         process = start(results, *arguments, PYTHONPATH=path, HOLD_AFTER=after)
+        started.append(process)
         while process.poll() is None:
             if (folder / "held").exists() and (held := stopped(process.pid)) is not None:
                 return process, held
             time.sleep(0.01)
         raise AssertionError(f"it ended too early: {process.communicate()}")
 
-    return call
+    yield call
+    for process in started:  # of a test that failed: nobody else would end what is stopped
+        if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+            process.kill()
+            process.communicate()
 
 
 def stopped(pid: int) -> psutil.Process | None:
