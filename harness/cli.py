@@ -12,7 +12,7 @@ from importlib import import_module
 
 from harness.arguments import build_parser
 from harness.errors import HarnessError, Interrupted, UserError
-from harness.interruption import listen
+from harness.interruption import listen, rest
 from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
 
@@ -71,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    finally:
+        rest()
 
 
 class _Lines(RedactingFormatter):

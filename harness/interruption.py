@@ -14,6 +14,12 @@ _PAUSE_S = 0.01
 _others = sys.unraisablehook
 
 
+class _Turn:
+    number = 0
+    """Rises with each signal that is handled and each command that ends. What was to be sent again
+    before that is out of date."""
+
+
 def listen() -> None:
     """From now on such a signal raises ``Interrupted`` in the main thread.
 
@@ -26,7 +32,13 @@ def listen() -> None:
     sys.unraisablehook = _look_for_interruption
 
 
+def rest() -> None:
+    """The command has ended: what would still be sent is not."""
+    _Turn.number += 1
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> None:
+    rest()
     raise Interrupted(f"stopped by {signal.Signals(number).name}", number)
 
 
@@ -34,11 +46,12 @@ def _look_for_interruption(unraisable: "sys.UnraisableHookArgs") -> None:
     if isinstance(unraisable.exc_value, Interrupted):
         # Later: this, too, is called where an exception would be lost. And by the bare thread, as
         # whatever was interrupted may hold a lock that a Thread needs.
-        _thread.start_new_thread(_send_later, (unraisable.exc_value.number,))
+        _thread.start_new_thread(_send_later, (unraisable.exc_value.number, _Turn.number))
     else:
         _others(unraisable)
 
 
-def _send_later(number: int) -> None:
+def _send_later(number: int, turn: int) -> None:
     time.sleep(_PAUSE_S)
-    os.kill(os.getpid(), number)
+    if turn == _Turn.number:
+        os.kill(os.getpid(), number)

@@ -155,13 +155,30 @@ class Job:
             pass_fds=[write],
             process_group=0,  # Ctrl-C is this process's, which passes it on once
         )
-        os.close(write)
+        try:
+            self._brief(config, write, cores, prefix, is_bare_resume=is_bare_resume)
+        except Interrupted:  # nobody else knows of it yet
+            self.stop()
+            self._process.wait()
+            raise
+
+    def _brief(
+        self,
+        config: Mapping[str, Any],
+        answer: int,
+        cores: Sequence[int] | None,
+        prefix: str | None,
+        *,
+        is_bare_resume: bool,
+    ) -> None:
+        """Tells it what to do, and passes on what it says."""
+        os.close(answer)
         spec = JobSpec(
             config=dict(config),
             is_bare_resume=is_bare_resume,
             cores=None if cores is None else tuple(cores),
-            is_quiet=not is_apart,
-            answer=write,
+            is_quiet=prefix is None,
+            answer=answer,
             parent=os.getpid(),
         )
         assert self._process.stdin is not None

@@ -21,8 +21,8 @@ _TURN_S = 0.01
 _HEARTBEAT_S = 5.0
 _LAST_WORDS_S = 3.0
 """For the text of a failure, whose class is already known; waiting for a CPU is not counted."""
-_LAST_BREATH_S = 5.0
-"""For the end of a process that another one found gone."""
+_LAST_BREATH_S = 1.0
+"""For the end of a process that another one found gone; waiting for a CPU is not counted."""
 _GLANCE_S = 0.25
 """Between two looks at what a running program has written to disk."""
 _MAX_VERDICT = 4096
@@ -88,9 +88,10 @@ class Watch:
             # Before the kill: to die, too, a child needs a CPU, and this process to see it.
             elapsed_s = time.monotonic() - start
             waited = _waited_s(queue) if late else None
-            # A dying process closes its connections before it is over.
-            pause_s = _LAST_BREATH_S if text.startswith(BROKEN) else 0.0
-            ended = [_has_ended(handle, pause_s) for handle in handles]
+            if text.startswith(BROKEN) and not (late or overfull):
+                for handle in handles[1:]:
+                    self._await_end(handle, start, queue)
+            ended = [_has_ended(handle) for handle in handles]
         finally:
             for child in children:
                 os.kill(child, signal.SIGKILL)
@@ -141,6 +142,25 @@ class Watch:
                     return text, not has_spoken, False
                 deadline = time.monotonic() + left_s
 
+    def _await_end(self, handle: int, start: float, queue: RunQueue | None) -> None:
+        """Lets a process end that another one found gone: dying, it closes its connections first.
+
+        One that only closed them gains no more than a moment, watched as before.
+        """
+        poll = select.poll()
+        poll.register(handle, select.POLLIN)
+        poll.register(self._control.fileno(), 0)
+        limit_s = _used_s(start, queue) + _LAST_BREATH_S
+        deadline = time.monotonic() + _LAST_BREATH_S
+        while handle not in self._pause(poll, deadline):
+            if self._is_overfull is not None and self._is_overfull():
+                return
+            if time.monotonic() >= deadline:
+                left_s = self._left_s(limit_s, start, queue)
+                if left_s <= 0:
+                    return
+                deadline = time.monotonic() + left_s
+
     def _pause(self, poll: select.poll, deadline: float) -> set[int]:
         """Waits for news, at most until the deadline; returns the descriptors that have some."""
         longest_s = _HEARTBEAT_S if self._is_overfull is None else _GLANCE_S
@@ -179,11 +199,11 @@ def _waited_s(queue: RunQueue | None) -> float | None:
     return None
 
 
-def _has_ended(handle: int, pause_s: float) -> bool:
-    """Whether the process of a descriptor is over, though perhaps not waited for, or is so soon."""
+def _has_ended(handle: int) -> bool:
+    """Whether the process of a descriptor is over, though perhaps not waited for."""
     poll = select.poll()
     poll.register(handle, select.POLLIN)
-    return bool(poll.poll(pause_s * 1000))
+    return bool(poll.poll(0))
 
 
 def kill_orphans(proc: int | None) -> None:

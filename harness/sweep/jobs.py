@@ -107,12 +107,12 @@ class Jobs:
             return JobReport(status=0)
         is_resume = is_bare and config.resume is not None
         with Aftermath():
-            job = Job(
-                config.model_dump(mode="json"),
-                is_bare_resume=is_resume,
-                is_elsewhere=self._is_elsewhere,
+            plain = config.model_dump(mode="json")
+            started = (
+                Job(plain, is_bare_resume=is_resume, is_elsewhere=self._is_elsewhere)
+                for _ in range(1)
             )
-            return wait_for([job])[0]
+            return wait_for(started)[0]
 
     def _claim(self, composed: "DictConfig", job: SweptJob) -> tuple[Path, bool] | None:
         """The job's file, and if the job began before: a scheduler may have put it back.

@@ -114,7 +114,8 @@ def test_the_table_says_what_ran_and_what_came_of_it(replayed):
 def test_progress_is_plain_lines_without_a_terminal(replayed):
     done, _ = replayed
     lines = [line for line in done.stderr.splitlines() if line.startswith("40/40 done  solved ")]
-    assert lines  # one, but on a machine on which grading takes a quarter of a minute
+    # One; and one more for each quarter of a minute that a slow machine takes to grade.
+    assert 1 <= len(lines) <= 3
     assert "\x1b" not in done.stderr
 
 

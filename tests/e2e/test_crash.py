@@ -164,10 +164,10 @@ def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(tiny_model,
     process = start(tmp_path, *own, *changes, "+engine.args.max_num_seqs=2")
     killed: set[int] = set()
     for _ in range(2):
-        wait_until(lambda: bool(engine_processes(process.pid) - killed), process)
+        wait_until(lambda: bool(engine_processes(process.pid) - killed), process, 600)
         (engine,) = engine_processes(process.pid) - killed
         before = lines_of(tmp_path)  # by now all that the one before it had answered is there
-        wait_until(lambda before=before: lines_of(tmp_path) > before, process)
+        wait_until(lambda before=before: lines_of(tmp_path) > before, process, 600)
         os.kill(engine, signal.SIGKILL)
         killed.add(engine)
     _, err = process.communicate()

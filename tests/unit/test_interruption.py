@@ -61,3 +61,13 @@ def test_other_exceptions_in_finalizers_are_told_as_ever() -> None:
     assert out == ""
     assert err.startswith("Exception ignored in: <function Thing.__del__")
     assert err.endswith("ValueError: broken\n")
+
+
+LATE = SIGNALLED_IN_A_CALLBACK.replace("time.sleep(600)", "rest(); time.sleep(0.5)").replace(
+    "import listen", "import listen, rest"
+)
+
+
+def test_one_that_would_come_after_the_end_does_not_come() -> None:
+    out, err = said(LATE.format(name="SIGTERM"))
+    assert (out, err) == ("swallowed\n", "")
