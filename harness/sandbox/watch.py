@@ -19,7 +19,7 @@ _STRETCH = 60
 _TURN_S = 0.01
 """Until the next look at a program that waits for its turn."""
 _HEARTBEAT_S = 5.0
-_LAST_WORDS_S = 3.0
+_LAST_WORDS_S = 1.0
 """For the text of a failure, whose class is already known; waiting for a CPU is not counted."""
 _LAST_BREATH_S = 1.0
 """For the end of a process that another one found gone; waiting for a CPU is not counted."""
