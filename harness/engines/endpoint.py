@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any, NamedTuple
 
 from harness.engines.base import Clock
@@ -44,6 +46,23 @@ class Target(NamedTuple):
     """``vllm``, ``sglang``, ``llamacpp``; ``unknown`` where it is not to be known."""
     max_tokens_field: str = "max_tokens"
     extra_body: dict[str, Any] = {}  # noqa: RUF012 - never written to
+
+
+def get_text(url: str, limit_s: float, *, is_own: bool) -> str | None:
+    """What a server says beside its API; None where it says nothing, or does not say it whole.
+
+    Args:
+        url: Of http or https.
+        limit_s: Longest wait for the connection, and for the next byte.
+        is_own: As in ``Link``.
+    """
+    proxies = [urllib.request.ProxyHandler({})] if is_own else []
+    try:
+        with urllib.request.build_opener(*proxies).open(url, timeout=limit_s) as response:
+            text: str = response.read().decode("utf-8", errors="replace")
+            return text
+    except (OSError, ValueError, HTTPException):  # URLError and HTTPError are OSErrors
+        return None
 
 
 def open_client(link: Link, concurrency: int) -> Any:

@@ -7,10 +7,8 @@ no time of it is comparable with that of an engine that has its machine for itse
 import contextlib
 import json
 import os
-import urllib.request
 from collections.abc import Iterator, Sequence
 from functools import partial
-from http.client import HTTPException
 from types import TracebackType
 from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -18,7 +16,15 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 
 from harness.engines.base import Clock, refuse_unfit
-from harness.engines.endpoint import CONNECT_LIMIT_S, Endpoint, Link, Target, describe, open_client
+from harness.engines.endpoint import (
+    CONNECT_LIMIT_S,
+    Endpoint,
+    Link,
+    Target,
+    describe,
+    get_text,
+    open_client,
+)
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.serving_metrics import Meter
 from harness.engines.wire import TAKES_MORE
@@ -266,13 +272,7 @@ class OpenaiEngine:
 
     def _get(self, path: str) -> str | None:
         """What the server says beside its API, None where it says nothing."""
-        try:
-            # The scheme was checked with the configuration.
-            with urllib.request.urlopen(f"{self._root}{path}", timeout=CONNECT_LIMIT_S) as response:  # noqa: S310
-                text: str = response.read().decode("utf-8", errors="replace")
-                return text
-        except (OSError, ValueError, HTTPException):
-            return None
+        return get_text(f"{self._root}{path}", CONNECT_LIMIT_S, is_own=False)
 
 
 def _key(config: OpenaiConfig) -> str:

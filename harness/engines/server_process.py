@@ -11,13 +11,11 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from harness.engines.endpoint import get_text
 from harness.engines.guardian import Guardian
 from harness.errors import ConfigError, HarnessError, UnavailableError
 
@@ -55,14 +53,7 @@ class ServerProcess:
 
     def get(self, path: str) -> str | None:
         """What the server says at a path, None when it does not answer with success."""
-        # Whatever proxy the environment names, this is not for it.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(f"{self.root}{path}", timeout=ANSWER_LIMIT_S) as response:
-                text: str = response.read().decode("utf-8", errors="replace")
-                return text
-        except (OSError, ValueError, HTTPException):  # URLError and HTTPError are OSErrors
-            return None
+        return get_text(f"{self.root}{path}", ANSWER_LIMIT_S, is_own=True)
 
     def why_gone(self) -> str | None:
         """What ended the server, None while it is healthy."""

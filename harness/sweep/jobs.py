@@ -107,12 +107,12 @@ class Jobs:
             return JobReport(status=0)
         is_resume = is_bare and config.resume is not None
         with Aftermath():
-            plain = config.model_dump(mode="json")
-            started = (
-                Job(plain, is_bare_resume=is_resume, is_elsewhere=self._is_elsewhere)
-                for _ in range(1)
+            # Started by who waits for it: no signal can come between the two.
+            (report,) = wait_for(
+                Job(each, is_bare_resume=is_resume, is_elsewhere=self._is_elsewhere)
+                for each in [config.model_dump(mode="json")]
             )
-            return wait_for(started)[0]
+            return report
 
     def _claim(self, composed: "DictConfig", job: SweptJob) -> tuple[Path, bool] | None:
         """The job's file, and if the job began before: a scheduler may have put it back.
