@@ -122,7 +122,7 @@ def _add_claims(commands: Commands) -> None:
         help=f"{RESULT}; without any, documents and arithmetic alone are asked",
     )
     for name, text in (
-        ("article", "only claims of this one: A1, or its file"),
+        ("article", "only claims of this one: A1, its headline or its author"),
         ("category", "only this category; published scores are benchmark_accuracy"),
         ("verdict", "only this verdict: reproduced, challenged, inconclusive, untested …"),
         ("id", "only this claim, with all its evidence"),

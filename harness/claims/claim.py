@@ -22,22 +22,8 @@ ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
 """As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
 
-ARTICLES = {
-    "000_3950614dee9eaa5f.txt": "A0",
-    "001_3edcd5861e2d5fc1.txt": "A1",
-    "002_a8380ff7c162939b.txt": "A2",
-    "003_82ee763945ff646e.txt": "A3",
-    "004_448969e6d56a989c.txt": "A4",
-}
-"""The articles' files, with the short name of each."""
-
-Article = Literal[
-    "000_3950614dee9eaa5f.txt",
-    "001_3edcd5861e2d5fc1.txt",
-    "002_a8380ff7c162939b.txt",
-    "003_82ee763945ff646e.txt",
-    "004_448969e6d56a989c.txt",
-]
+ArticleId = Annotated[str, Field(pattern=r"^A\d+$")]
+"""Of a file in ``conf/article``."""
 Category = Literal[
     "benchmark_accuracy",
     "training_cost",
@@ -64,8 +50,11 @@ Rule = Literal[
     "derived_equality",
     "speed_ratio",
     "published_comparison",
+    "market_move",
     "documentary",
 ]
+Moment = Literal["before_opening", "trading", "close"]
+"""Of a price: the session's close, or a moment of the day before it."""
 Unit = Literal[
     "bytes",
     "bytes/s",
@@ -162,11 +151,15 @@ class Reference(Record):
     """P primary, S secondary, D derived; M is from memory and is shown as unverified."""
     date: Date
     """When it was published, or read, as far as known."""
+    moment: Moment | None = None
+    """Of the price that ``value`` is; rule R7 asks for it."""
 
     @model_validator(mode="after")
     def _value_has_a_unit(self) -> Self:
         if (self.value is None) != (self.unit is None):
             raise ValueError(f"value={self.value} with unit={self.unit}; give both or neither")
+        if self.moment is not None and not isinstance(self.value, int | float):
+            raise ValueError(f"moment={self.moment}: needs a value in numbers")
         if self.value is not None and self.unit is not None:
             _check_date(self.value, self.unit)
         return self
@@ -350,22 +343,61 @@ class Ablation(Record):
 class PublishedComparison(Record):
     """Rule R5: two models by their published scores, benchmark by benchmark.
 
-    To keep up is to be ahead on some rows. To beat takes a two-proportion test below 0.05, Holm
-    over the rows; a lead without it is nominal, and the verdict inconclusive.
+    A two-proportion test on every benchmark whose number of problems is known, in both directions,
+    Holm over them all. To keep up is to be ahead somewhere. To beat takes a lead that the test
+    finds; leads without one are nominal, and leave the verdict inconclusive.
     """
 
     question: Literal["beats", "keeps_up"]
-    rows_ahead: QuantityName
-    rows_compared: QuantityName
-    p_values: Annotated[tuple[QuantityName, ...], Field(min_length=1)]
-    """Of the rows whose number of problems is known."""
+    this: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    """The claim's model, as quantities begin with it: ``r1``."""
+    other: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    benchmarks: Annotated[tuple[QuantityName, ...], Field(min_length=1)]
+    """All on which both are published, each once: ``math500`` stands for ``r1_math500``,
+    ``o1_math500`` and, where there is one, ``r1_against_o1_math500_p_value``."""
+
+    @model_validator(mode="after")
+    def _counts_nothing_twice(self) -> Self:
+        # codeforces_rating and codeforces_percentile are one benchmark.
+        names = [bench.removesuffix("_percentile").removesuffix("_rating") for bench in self.benchmarks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"benchmarks: {twice[0]} is counted twice")
+        return self
+
+    def p_value(self, benchmark: str) -> str:
+        """The name of the quantity that tests a benchmark, whether there is one or not."""
+        return f"{self.this}_against_{self.other}_{benchmark}_p_value"
+
+    def scores(self, benchmark: str) -> tuple[str, str]:
+        """The names of both models' scores."""
+        return f"{self.this}_{benchmark}", f"{self.other}_{benchmark}"
+
+
+class MarketMove(Record):
+    """Rule R7: the move of a price or of a value, against documented moves of the same day.
+
+    A claim that names no moment may mean any; only what no moment can have been is challenged.
+    """
+
+    says: Literal["close", "no_moment"]
+    """The result of the day or session, or a move at a moment that is not named."""
+    at_least: float | None = None
+    """What a word without a number is taken to mean: "several" percentage points are 2 or more."""
+    meaning: Line | None = None
+    """Why so."""
+
+    @model_validator(mode="after")
+    def _a_meaning_is_explained(self) -> Self:
+        if (self.at_least is None) != (self.meaning is None):
+            raise ValueError("market.meaning: says what at_least rests on; give both or neither")
+        return self
 
 
 class Claim(Record):
     """A claim, as ``conf/claim/<id>.yaml`` has it."""
 
     id: ClaimId
-    article: Article
+    article: ArticleId
     lines: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     """Where it stands in the article's file, counted from 1."""
     title: Line
@@ -385,8 +417,10 @@ class Claim(Record):
     derived: tuple[Relation, ...] = ()
     ablation: Ablation | None = None
     published: PublishedComparison | None = None
+    market: MarketMove | None = None
     documentary: Finding | None = None
-    forecast: Forecast
+    forecast: Forecast | None = None
+    """None for a claim that was added when its sources had been read already."""
     contradictions: tuple[Contradiction, ...] = ()
     caveats: tuple[Line, ...] = ()
 
@@ -404,7 +438,7 @@ class Claim(Record):
             "measured": self.measured,
             "derived": self.published or any(r.relation != "context" for r in self.derived),
             "ablation": self.ablation,
-            "documentary": self.documentary,
+            "documentary": self.documentary or self.market,
             "not_testable": self.documentary,
         }
         if not by_method[self.method]:
@@ -424,8 +458,22 @@ class Claim(Record):
             )
         return self
 
+    @model_validator(mode="after")
+    def _a_market_move_can_be_compared(self) -> Self:
+        if self.market is None:
+            return self
+        if self.documentary is not None:
+            raise ValueError("market: rule R7 gives the verdict of the documents; no documentary")
+        if (self.figure is None) == (self.market.at_least is None):
+            raise ValueError("market.at_least: for a claim without a figure, and for no other")
+        if not any(each.moment for each in self.references):
+            raise ValueError("market: needs a reference with a moment")
+        return self
+
     def _rule(self) -> str:
         match self.method:
+            case "documentary" if self.market:
+                return "market_move"
             case "measured" if self.measured:
                 return self.measured.rule
             case "derived":
@@ -434,11 +482,6 @@ class Claim(Record):
                 return "speed_ratio"
             case _:
                 return "documentary"
-
-    @property
-    def short_article(self) -> str:
-        """``A3``."""
-        return ARTICLES[self.article]
 
     @property
     def unverified(self) -> tuple[Reference, ...]:

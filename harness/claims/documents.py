@@ -1,15 +1,28 @@
 """What arithmetic and the sources say of a claim; no run is asked.
 
 Rule R3 sets derived quantities against a figure, rule R5 two models' published scores against each
-other, rule R6 hands on what people read in the sources.
+other, rule R7 the move of a price against documented moves; rule R6 hands on what people read in
+the sources.
 """
 
+from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
-from harness.claims.claim import Claim, Figure, PublishedComparison, Reference, Relation
+from harness.claims.claim import (
+    Claim,
+    Figure,
+    PublishedComparison,
+    Reference,
+    Relation,
+    Tag,
+    Unit,
+    Value,
+)
+from harness.claims.market import market_verdict
 from harness.claims.verdict import ALPHA, Decision, Evidence, Opinion
-from harness.derive import Quantity, quantity
-from harness.derive.sourced import shown
+from harness.derive import Quantity, catalogue, quantity
+from harness.derive.sourced import shown, worst
 from harness.paired import holm
 
 _WORDS = {
@@ -41,16 +54,37 @@ def derived_opinion(claim: Claim) -> Opinion | None:
 
 
 def documentary_opinion(claim: Claim) -> Opinion | None:
-    """Rule R6; None where nobody has drawn a conclusion from the sources."""
-    found = claim.documentary
-    if found is None:
+    """Rules R6 and R7; None where nobody has drawn a conclusion from the sources."""
+    verdict: Decision
+    if claim.market is not None:
+        verdict, tag, reason = market_verdict(claim)
+    elif claim.documentary is not None:
+        found = claim.documentary
+        verdict, tag, reason = found.verdict, found.tag, found.reason
+    else:
         return None
     return Opinion(
-        verdict=found.verdict,
-        tag=found.tag,
-        reason=found.reason,
+        verdict=verdict,
+        tag=tag,
+        reason=reason,
+        figure=_documented(claim),
         evidence=tuple(_document(each) for each in claim.references),
     )
+
+
+def _documented(claim: Claim) -> str | None:
+    """The first verified figure of a source that is in the claim's own unit."""
+    if claim.figure is None:
+        return None
+    for each in claim.references:
+        if each.role == "figure" and each.is_verified and each.unit == claim.figure.unit:
+            return in_words(each.value, claim.figure.unit)
+    return None
+
+
+def in_words(value: Value | None, unit: Unit) -> str:
+    """A figure for people: ``97.3 percent``, ``2025-01-27``."""
+    return f"{shown(value)} {unit}" if isinstance(value, int | float) else str(value)
 
 
 def _document(reference: Reference) -> Evidence:
@@ -74,22 +108,34 @@ def _document(reference: Reference) -> Evidence:
 
 def _relations(claim: Claim) -> Opinion:
     evidence = tuple(_relation(each, claim.figure) for each in claim.derived)
-    verdicts = [each.verdict for each in evidence if each.decides]
+    verdict, tag, reason = _all_of([each for each in evidence if each.decides])
+    return Opinion(
+        verdict=verdict, tag=tag, reason=reason, figure=_computed(claim), evidence=evidence
+    )
+
+
+def _all_of(deciding: Sequence[Evidence]) -> tuple[Decision | None, Tag | None, str]:
+    """One verdict of several relations: all must hold."""
+    if not deciding:
+        return None, None, "the figures put the claim into proportion and decide nothing"
+    verdicts = [each.verdict for each in deciding]
+    reason = "; ".join(each.text for each in deciding)
     held = verdicts.count("reproduced")
-    reason = "; ".join(each.text for each in evidence if each.decides)
-    if not verdicts:
-        return Opinion(
-            verdict=None,
-            reason="the figures put the claim into proportion and decide nothing",
-            evidence=evidence,
-        )
     if "inconclusive" in verdicts:
-        return Opinion(verdict="inconclusive", tag="source", reason=reason, evidence=evidence)
+        return "inconclusive", "source", reason
     if held == len(verdicts):
-        return Opinion(verdict="reproduced", reason=reason, evidence=evidence)
-    if held:
-        return Opinion(verdict="inconclusive", tag="scope", reason=reason, evidence=evidence)
-    return Opinion(verdict="challenged", tag="value", reason=reason, evidence=evidence)
+        return "reproduced", None, reason
+    return ("inconclusive", "scope", reason) if held else ("challenged", "value", reason)
+
+
+def _computed(claim: Claim) -> str | None:
+    """The first quantity that is set against the claim's own figure."""
+    for each in claim.derived:
+        if claim.figure is not None and each.to is None and each.relation != "context":
+            found = quantity(each.quantity)
+            value = None if found.value is None else found.value * each.times
+            return f"{shown(value)} {claim.figure.unit}"
+    return None
 
 
 def _relation(each: Relation, figure: Figure | None) -> Evidence:
@@ -119,7 +165,7 @@ def _relation(each: Relation, figure: Figure | None) -> Evidence:
         sources=_sources(mine, other),
         numbers=numbers,
         arithmetic="; ".join(each.arithmetic for each in (mine, other) if each),
-        grade=max((q.grade for q in (mine, other) if q), key="PDSM".index),
+        grade=worst(q.grade for q in (mine, other) if q),
     )
 
 
@@ -149,42 +195,80 @@ def _sources(*quantities: Quantity | None) -> tuple[str, ...]:
 # --- R5: two models by their published scores -------------------------------------------------
 
 
+class _Row(NamedTuple):
+    """One benchmark on which two models are published."""
+
+    name: str
+    is_ahead: bool
+    p: Quantity | None
+    """None where the number of problems is unknown, or the score is no share of them."""
+
+
 def _published(asked: PublishedComparison) -> Opinion:
-    """To keep up is to be ahead somewhere; to beat takes significance, Holm over the rows."""
-    ahead, rows = quantity(asked.rows_ahead), quantity(asked.rows_compared)
-    tests = [quantity(name) for name in asked.p_values]
-    adjusted = holm([each.value for each in tests])
-    evidence = [_looked_up(asked.rows_ahead, ahead), _looked_up(asked.rows_compared, rows)]
-    evidence += [
-        _looked_up(name, each).model_copy(update={"p": None, "p_holm": p})
-        for name, each, p in zip(asked.p_values, tests, adjusted, strict=True)
-    ]
-    significant = sum(p is not None and p < ALPHA for p in adjusted)
-    reason = f"ahead on {shown(ahead.value)} of {shown(rows.value)} rows"
-    tag = None
-    verdict: Decision
-    if not ahead.value:
-        verdict, tag = "challenged", "value"
-    elif asked.question == "keeps_up":
-        verdict = "reproduced"
-    else:
-        verdict = "reproduced" if significant else "inconclusive"
-        tag = None if significant else "value"
-        lowest = min((p for p in adjusted if p is not None), default=None)
-        reason += (
-            f", significantly on {significant} of the {len(tests)} whose number of problems is "
-            f"known (lowest adjusted p {'unknown' if lowest is None else f'{lowest:.2g}'})"
-        )
+    """To keep up is to be ahead somewhere; to beat takes significance, Holm over all tests."""
+    rows = [_row(asked, benchmark) for benchmark in asked.benchmarks]
+    tested = [row for row in rows if row.p is not None]
+    adjusted = dict(
+        zip((row.name for row in tested), holm([row.p.value for row in tested if row.p]), strict=True)
+    )
+    significant = [row for row in tested if _is_significant(adjusted[row.name])]
+    ahead = [row for row in rows if row.is_ahead]
+    won, lost = (
+        [row.name for row in significant if row.is_ahead is side] for side in (True, False)
+    )
+    verdict, tag = _comparison(asked.question, len(ahead), won, lost)
+    reason = (
+        f"ahead on {len(ahead)} of {len(rows)} benchmarks, significantly on {_listed(won)}; behind "
+        f"significantly on {_listed(lost)} (tested where the number of problems is known: "
+        f"{len(tested)})"
+    )
+    evidence = [_row_evidence(asked, row, adjusted.get(row.name)) for row in rows]
     return Opinion(verdict=verdict, tag=tag, reason=reason, evidence=tuple(evidence))
 
 
-def _looked_up(name: str, found: Quantity) -> Evidence:
+def _is_significant(p: float | None) -> bool:
+    return p is not None and p < ALPHA
+
+
+def _comparison(
+    question: str, ahead: int, won: Sequence[str], lost: Sequence[str]
+) -> tuple[Decision, Tag | None]:
+    """``scope``: some of the leads are nominal, or the other model leads elsewhere."""
+    if not ahead:
+        return "challenged", "value"
+    if question == "keeps_up":
+        return "reproduced", None
+    if not won:
+        return "inconclusive", "value"
+    return "reproduced", "scope" if lost or len(won) < ahead else None
+
+
+def _row(asked: PublishedComparison, benchmark: str) -> _Row:
+    this, other = (quantity(name) for name in asked.scores(benchmark))
+    test = asked.p_value(benchmark)
+    return _Row(
+        name=benchmark,
+        is_ahead=this.number > other.number,
+        p=quantity(test) if test in catalogue() else None,
+    )
+
+
+def _row_evidence(asked: PublishedComparison, row: _Row, p_holm: float | None) -> Evidence:
+    this, other = (quantity(name) for name in asked.scores(row.name))
+    inputs = [each for each in (this, other, row.p) if each is not None]
     return Evidence(
         kind="quantity",
-        text=f"{name.replace('_', ' ')}: {shown(found.value)} {found.unit}",
-        quantity=name,
-        sources=found.sources,
-        numbers={"value": found.value, "unit": found.unit},
-        arithmetic=found.arithmetic,
-        grade=found.grade,
+        text=f"{row.name.replace('_', ' ')}: {shown(this.value)} against {shown(other.value)} "
+        f"{this.unit}, {'ahead' if row.is_ahead else 'behind'}"
+        + ("" if row.p is None else f", p {row.p.number:.2g}"),
+        quantity=asked.scores(row.name)[0] if row.p is None else asked.p_value(row.name),
+        sources=_sources(*inputs),
+        numbers={"this": this.value, "other": other.value, "p": row.p.value if row.p else None},
+        arithmetic=row.p.arithmetic if row.p else "not tested: number of problems unknown",
+        p_holm=p_holm,
+        grade=worst(each.grade for each in inputs),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} ({', '.join(names)})".replace("_", " ") if names else "none"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.claims.ablation import ablations
+from harness.claims.article import Article
 from harness.claims.claim import (
     Claim,
     CostBelowPrice,
@@ -12,7 +13,7 @@ from harness.claims.claim import (
     Measured,
     ProxyRatio,
 )
-from harness.claims.documents import derived_opinion, documentary_opinion
+from harness.claims.documents import derived_opinion, documentary_opinion, in_words
 from harness.claims.ledger import Ledger
 from harness.claims.proxies import costs, home_pcs, proxy_ratios
 from harness.claims.runs import ClaimRun
@@ -53,7 +54,10 @@ def judge(ledger: Ledger, runs: Sequence[ClaimRun] = ()) -> list[Judgement]:
     measured = _settle([_measure(claim, runs) for claim in claims])
     replicated = _settle([replications(score, runs) for score in scores])
     return [
-        *(_claim(claim, each) for claim, each in zip(claims, measured, strict=True)),
+        *(
+            _claim(claim, ledger.articles[claim.article], each)
+            for claim, each in zip(claims, measured, strict=True)
+        ),
         *(_score(score, each) for score, each in zip(scores, replicated, strict=True)),
     ]
 
@@ -124,7 +128,7 @@ def _opinion(rule: str, evidence: tuple[Evidence, ...], decide: str | None) -> O
 # --- claims -----------------------------------------------------------------------------------
 
 
-def _claim(claim: Claim, evidence: tuple[Evidence, ...]) -> Judgement:
+def _claim(claim: Claim, article: Article, evidence: tuple[Evidence, ...]) -> Judgement:
     measured = None
     block = claim.ablation or claim.measured
     if block is not None:
@@ -137,7 +141,7 @@ def _claim(claim: Claim, evidence: tuple[Evidence, ...]) -> Judgement:
     distill = [_DISTILL] if isinstance(claim.measured, LowerBound) else []
     return Judgement(
         id=claim.id,
-        article=claim.article,
+        article=article,
         title=claim.title,
         subject=claim.subject,
         category=claim.category,
@@ -171,8 +175,7 @@ def _caveats(own: Iterable[str], evidence: Iterable[Evidence]) -> tuple[str, ...
 def _figure(figure: Figure | None) -> str | None:
     if figure is None:
         return None
-    value = figure.value
-    return f"{shown(value) if isinstance(value, int | float) else value} {figure.unit}"
+    return in_words(figure.value, figure.unit)
 
 
 def _command(claim: Claim, experiment: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.score import ScoreTable
 from harness.derive import catalogue
@@ -36,18 +37,19 @@ METRICS = frozenset(
 """Estimates that a claim may be about, besides ``cons@k`` and ``pass@k``."""
 _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
-AnyRecord = TypeVar("AnyRecord", Claim, ScoreTable)
+AnyRecord = TypeVar("AnyRecord", Article, Claim, ScoreTable)
 
 
 class Ledger(NamedTuple):
-    """All claims and published tables, by id."""
+    """All articles, claims and published tables, by id."""
 
+    articles: Mapping[str, Article]
     claims: Mapping[str, Claim]
     tables: Mapping[str, ScoreTable]
 
 
 def load_ledger(conf_dir: Path = CONF_DIR) -> Ledger:
-    """Reads ``conf/claim`` and ``conf/score``.
+    """Reads ``conf/article``, ``conf/claim`` and ``conf/score``.
 
     Raises:
         ConfigError: Lists every mistake by file and key, with the value and what would be right.
@@ -55,7 +57,7 @@ def load_ledger(conf_dir: Path = CONF_DIR) -> Ledger:
     mistakes: list[str] = []
     claims = _read(conf_dir / "claim", Claim, mistakes)
     tables = _read(conf_dir / "score", ScoreTable, mistakes)
-    ledger = Ledger(claims, tables)
+    ledger = Ledger(_read(conf_dir / "article", Article, mistakes), claims, tables)
     if not mistakes:  # a file that could not be read would be missed by every other
         mistakes += _cross_check(ledger, conf_dir)
     if len(mistakes) > 1:
@@ -71,7 +73,7 @@ def is_metric(name: str) -> bool:
 
 
 def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str, AnyRecord]:
-    # A ledger is 90 files: libyaml reads them in a tenth of the time.
+    # A ledger is 100 files: libyaml reads them in a tenth of the time.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, AnyRecord] = {}
     for file in sorted(folder.glob("*.yaml")):
@@ -145,6 +147,7 @@ def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
 
     names = _Names(
         {
+            "article": frozenset(ledger.articles),
             "task": frozenset(task_names()),
             "model": stems("model"),
             "protocol": stems("protocol"),
@@ -156,6 +159,7 @@ def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
     mistakes: list[str] = []
     for claim in ledger.claims.values():
         where = f"claim/{claim.id}.yaml"
+        mistakes += names.check(where, "article", "article", claim.article)
         for key, block in (("measured", claim.measured), ("ablation", claim.ablation)):
             if block is not None:
                 mistakes += _check_test(where, key, block, names)
@@ -188,8 +192,9 @@ def _check_quantities(where: str, claim: Claim, names: _Names) -> Iterator[str]:
         if isinstance(each.to, str):
             yield from names.check(where, "derived.to", "quantity", each.to)
     if block := claim.published:
-        for quantity in (block.rows_ahead, block.rows_compared, *block.p_values):
-            yield from names.check(where, "published", "quantity", quantity)
+        for benchmark in block.benchmarks:
+            for score in block.scores(benchmark):
+                yield from names.check(where, "published.benchmarks", "quantity", score)
 
 
 def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:

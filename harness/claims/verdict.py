@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
+from harness.claims.article import Article
 from harness.claims.claim import (
-    Article,
     Category,
     Contradiction,
     Date,
@@ -90,6 +90,8 @@ class Opinion(Record):
     """None where there is something to know, but nothing that decides."""
     tag: Tag | None = None
     reason: str
+    figure: str | None = None
+    """What it puts beside the claim's own figure, with unit; None where it has none."""
     evidence: tuple[Evidence, ...] = ()
     decide: str | None = None
     """The command that makes the missing runs, where the verdict is ``untested``."""
@@ -133,9 +135,29 @@ class Judgement(Record):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
+    def headline(self) -> str:
+        """All three kinds side by side, so that a missing run hides nothing that is known."""
+        columns: tuple[tuple[Column, Opinion | None], ...] = (
+            ("measured", self.measured),
+            ("derived", self.derived),
+            ("documentary", self.documentary),
+        )
+        return " | ".join(f"{name}: {_in_brief(opinion)}" for name, opinion in columns)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def decide(self) -> str | None:
         """The command that makes the missing runs."""
         return self.measured.decide if self.measured else None
+
+
+def _in_brief(opinion: Opinion | None) -> str:
+    """``challenged (value), 97.3 percent``."""
+    if opinion is None:
+        return "-"
+    verdict = (opinion.verdict or "context").replace("_", " ")
+    tag = f" ({opinion.tag})" if opinion.tag else ""
+    return f"{verdict}{tag}" + (f", {opinion.figure}" if opinion.figure else "")
 
 
 class Overall(Record):

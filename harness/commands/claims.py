@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
-from harness.claims.claim import ARTICLES, Category
+from harness.claims.article import Article
+from harness.claims.claim import Category
 from harness.claims.judge import judge
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import ClaimRun, read_runs
@@ -27,17 +28,17 @@ def claims(options: argparse.Namespace) -> int:
         UserError: A filter names nothing that there is.
         StoreError: A run is none.
     """
-    articles = {_article(name) for name in options.article}
     _check("--category", options.category, get_args(Category))
     _check("--verdict", options.verdict, DECISIONS)
     ledger = load_ledger()
+    articles = {_article(name, ledger.articles.values()) for name in options.article}
     runs = read_runs(options.runs, options.results_dir)
     every = judge(ledger, runs)
     _check_ids(options.id, every)
     shown = [
         each
         for each in every
-        if (not articles or each.article in articles)
+        if (not articles or (each.article is not None and each.article.id in articles))
         and (not options.category or each.category in options.category)
         and (not options.verdict or each.verdict in options.verdict)
         and (not options.id or each.id in options.id)
@@ -70,13 +71,15 @@ def _share(run: ClaimRun, every: Sequence[Judgement]) -> str:
     return f"run {run.run_id} ({run.manifest.config.model.name}) {what}"
 
 
-def _article(name: str) -> str:
-    """The file of ``A1``, or of its own name."""
-    for file, short in ARTICLES.items():
-        if name.lower() in (short.lower(), file.lower(), file.lower().removesuffix(".txt")):
-            return file
-    known = ", ".join(f"{short} ({file})" for file, short in ARTICLES.items())
-    raise UserError(f"--article {name}: no such article; there are {known}")
+def _article(name: str, articles: Iterable[Article]) -> str:
+    """The id of ``A1``, of a headline, an author or a file."""
+    known = list(articles)
+    for each in known:
+        names = (each.id, each.headline, each.author or each.id, each.file)
+        if name.lower() in {spelling.lower() for spelling in names}:
+            return each.id
+    listed = ", ".join(each.title for each in known)
+    raise UserError(f"--article {name}: no such article; there are {listed}")
 
 
 def _check(argument: str, given: Iterable[str], known: Sequence[str]) -> None:

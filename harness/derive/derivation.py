@@ -38,6 +38,8 @@ class TrainingFigures(Record):
     """What follows from one disclosed training."""
 
     title: str
+    hours_cover: str
+    """What the source counts in its GPU-hours."""
     gpu_hours: Number
     gpus: int | None
     days: float | None
@@ -72,6 +74,8 @@ class Derivation(Record):
     kv_bytes: Number | None
     kv_bytes_per_token_with_other_attention: dict[str, Number | None]
     weight_bytes: dict[str, Number | None]
+    native_precision: str
+    """That its weights were published in."""
     fits: dict[str, dict[str, Fit | None]]
     """By machine and precision, with the cache of one sequence."""
     tokens_per_s_ceiling: dict[str, dict[str, float | None]]
@@ -123,6 +127,7 @@ def derive(architecture: Architecture, context: int) -> Derivation:
         weight_bytes={
             width.name: weight_bytes(parameters, width.bits_per_weight) for width in widths
         },
+        native_precision=architecture.native_precision,
         fits=fits,
         tokens_per_s_ceiling=ceilings,
         training={each.name: _training(each) for each in disclosed},
@@ -167,6 +172,7 @@ def _training(training: Training) -> TrainingFigures:
     peaks = machines()[training.machine].peak_flops
     return TrainingFigures(
         title=training.title,
+        hours_cover=training.hours_cover,
         gpu_hours=training.gpu_hours,
         gpus=training.gpus,
         days=days(training.gpu_hours, training.gpus),

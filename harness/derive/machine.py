@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from harness.derive.architecture import Architecture, Name, Size
 from harness.derive.size import active_parameters, total_parameters, weight_bytes
 from harness.derive.sourced import Sourced
-from harness.derive.work import kv_bytes, kv_bytes_per_token
+from harness.derive.work import kv_bytes, kv_bytes_per_token, kv_copies
 from harness.records import Count, Record
 
 Positive = Annotated[float, Field(gt=0)]
@@ -75,8 +75,13 @@ class Fit(Record):
     """Of these devices; of the most where it does not fit."""
     tight: bool
     """Too close to call from a data sheet."""
-    kv_tokens: int
-    """Tokens whose cache fits beside the weights, in all sequences together."""
+    kv_tokens_tensor_parallel: Count
+    """Tokens whose cache fits beside the weights, in all sequences together, when each layer is
+    split over the devices. A latent cache cannot be split: every device holds all of it."""
+    kv_tokens_data_parallel_attention: Count
+    """The same when every device attends to sequences of its own, so that each token is cached
+    once. The weights of attention, which each device then holds, are counted once: an upper
+    bound."""
 
 
 def fit(
@@ -90,13 +95,16 @@ def fit(
     needed = weights + cache
     counts = machine.counts()
     devices = next((n for n in counts if n * machine.memory_bytes >= needed), None)
-    memory = (devices or counts[-1]) * machine.memory_bytes
+    spread = devices or counts[-1]
+    memory = spread * machine.memory_bytes
+    room = max(0.0, memory - weights)
     return Fit(
         devices=devices,
         needed_bytes=needed,
         memory_bytes=memory,
         tight=abs(needed / memory - 1) < TIGHT_FRACTION,
-        kv_tokens=max(0, int((memory - weights) // per_token)),
+        kv_tokens_tensor_parallel=int(room // (per_token * kv_copies(architecture, spread))),
+        kv_tokens_data_parallel_attention=int(room // per_token),
     )
 
 

@@ -34,6 +34,7 @@ _COMPARED = {
     "kv_bytes": "kv_bytes_per_token",
 }
 _FP8_GPUS = 8
+_ATTENTION_TIMED = ("v3", "llama_3_1_405b")
 
 
 def ceiling(model: str, machine: str, precision: str, *, if_it_fit: bool = False) -> Quantity:
@@ -99,6 +100,14 @@ def model_quantities() -> Mapping[str, Callable[[], Quantity]]:
         "v3_q4_tokens_per_s_on_home_pc_if_it_fit": lambda: ceiling(
             "v3", "home_pc", "q4", if_it_fit=True
         ),
+        **{
+            f"{model}_{part}_s_per_token_on_h800": partial(_attention_time, model, part)
+            for model in _ATTENTION_TIMED
+            for part in ("cache_read", "attention_flops", "decode_attention")
+        },
+        "llama_3_1_405b_over_v3_decode_attention_s": lambda: ratio(
+            *(_attention_time(m, "decode_attention") for m in reversed(_ATTENTION_TIMED))
+        ),
         "v3_fp8_over_8_h100_memory": partial(_memory_share, "h100"),
         "v3_fp8_over_8_h200_memory": partial(_memory_share, "h200"),
         "mtp_draft_cost": _draft_cost,
@@ -153,6 +162,31 @@ def _memory_share(machine: str) -> Quantity:
         weights,
         device,
     )
+
+
+def _attention_time(model: str, part: str) -> Quantity:
+    """Least time that attention takes for one token after 32,768 others, on one device.
+
+    A batch shares the weights and not the cache, so the cache is read for every token. Reading and
+    computing overlap: the slower of the two decides.
+
+    Args:
+        model: An architecture's name.
+        part: ``cache_read``, ``attention_flops``, or ``decode_attention``, which is the slower one.
+    """
+    device = machines()["h800"]
+    read, work = _figure(model, "kv_bytes"), _figure(model, "attention_flops_per_token")
+    peak = device.peak_flops["bf16"]
+    assert peak is not None, "published"
+    read_s, work_s = read.number / device.bandwidth, work.number / peak
+    read_words = f"{shown(read.value)} bytes / {shown(device.bandwidth)} bytes/s"
+    work_words = f"{shown(work.value)} FLOP / {shown(peak)} FLOP/s"
+    value, words = {
+        "cache_read": (read_s, read_words),
+        "attention_flops": (work_s, work_words),
+        "decode_attention": (max(read_s, work_s), f"the larger of {read_words} and {work_words}"),
+    }[part]
+    return computed(value, "s", words, read, work, device)
 
 
 def _draft_cost() -> Quantity:

@@ -11,6 +11,8 @@ _APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
 _KINDS = ("input", "cached_input", "output")
 _RENTED = ("h200", "h100", "a100", "l40s", "rtx4090")
 _MILLION = 1e6
+_CLAIMED_SAVING = 0.95
+"""By an article, on o1's price."""
 _SECONDS_PER_HOUR = 3600
 
 
@@ -50,11 +52,16 @@ def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
             for kind in ("input", "output")
             for rival in ("o1_mini", "gpt_4o")
         },
+        "r1_tokens_per_o1_token_at_95_percent": _tokens_at_saving,
         "api_o1_over_r1_output_price": lambda: ratio(_api("o1", "output"), _api("r1", "output")),
-        "service_usd_per_million_output": lambda: _service_cost("service_decode_tokens_per_s"),
-        "service_usd_per_million_input": lambda: _service_cost("service_prefill_tokens_per_s"),
-        "service_price_over_cost": lambda: ratio(
-            _api("r1", "output"), _service_cost("service_decode_tokens_per_s")
+        "service_decode_nodes_usd_per_million_output": lambda: _service_cost("decode"),
+        "service_prefill_nodes_usd_per_million_input": lambda: _service_cost("prefill"),
+        "service_decode_nodes_price_over_cost": lambda: ratio(
+            _api("r1", "output"), _service_cost("decode")
+        ),
+        "service_all_nodes_usd_per_million_output": _service_cost_of_output,
+        "service_revenue_over_cost": lambda: ratio(
+            fact("service_revenue_usd"), fact("service_cost_usd")
         ),
         "service_cost_usd_recomputed": _service_day_cost,
         "service_revenue_usd_recomputed": _service_revenue,
@@ -82,20 +89,47 @@ def _discount_against(kind: str, rival: str) -> Quantity:
     return discount(_api("r1", kind), fact(f"{rival}_{kind}_usd_per_million"))
 
 
+def _tokens_at_saving() -> Quantity:
+    """How many output tokens R1 may spend for each of o1's and still save 95 % on a task."""
+    r1, o1 = _api("r1", "output"), _api("o1", "output")
+    return computed(
+        (1 - _CLAIMED_SAVING) * o1.number / r1.number,
+        "tokens for each of o1's",
+        f"(1 - {_CLAIMED_SAVING:g}) x {shown(o1.value)} / {shown(r1.value)}",
+        r1,
+        o1,
+    )
+
+
 def _node_usd_per_hour() -> Quantity:
     gpus, price = fact("service_gpus_per_node"), fact("service_usd_per_gpu_hour")
     words = f"{shown(gpus.value)} GPUs x {shown(price.value)} USD/h"
     return computed(gpus.number * price.number, "USD/h", words, gpus, price)
 
 
-def _service_cost(speed_name: str) -> Quantity:
-    node, speed = _node_usd_per_hour(), fact(speed_name)
+def _service_cost(phase: str) -> Quantity:
+    """Of the nodes of one phase alone, ``decode`` or ``prefill``: each token takes both."""
+    node, speed = _node_usd_per_hour(), fact(f"service_{phase}_tokens_per_s")
     return computed(
         usd_per_million_tokens(node.number, speed.number),
         "USD per million tokens",
-        f"{shown(node.value)} USD/h / (3,600 s x {shown(speed.value)} tokens/s) x 10^6",
+        f"{phase} nodes only: {shown(node.value)} USD/h / (3,600 s x {shown(speed.value)} "
+        "tokens/s) x 10^6",
         node,
         speed,
+    )
+
+
+def _service_cost_of_output() -> Quantity:
+    """All that the service costs, prefill and idle nodes too, on the tokens that it generated."""
+    cost, tokens = fact("service_cost_usd"), fact("service_output_tokens")
+    return computed(
+        cost.number / tokens.number * _MILLION,
+        "USD per million tokens",
+        f"decode and prefill nodes: {shown(cost.value)} USD / {shown(tokens.value)} output tokens "
+        "x 10^6",
+        cost,
+        tokens,
     )
 
 

@@ -25,6 +25,16 @@ def gpu_hours(training: Training, *, without_last: bool = False) -> Quantity:
     return computed(sum(stage.gpu_hours for stage in stages), "GPU-hours", words, training)
 
 
+def hours_ratio(this: Training, other: Training) -> Quantity:
+    """GPU-hours of one training over another's, with what each source counts."""
+    mine, theirs = gpu_hours(this), gpu_hours(other)
+    words = " / ".join(
+        f"{shown(hours.value)} GPU-hours ({training.title}: {training.hours_cover})"
+        for hours, training in ((mine, this), (theirs, other))
+    )
+    return computed(mine.number / theirs.number, "times", words, mine, theirs)
+
+
 def rent(hours: Quantity, usd_per_gpu_hour: float | None) -> Quantity:
     """What GPU-hours cost at a price."""
     words = f"{shown(hours.value)} GPU-hours x {shown(usd_per_gpu_hour)} USD/h"
@@ -116,7 +126,7 @@ def training_quantities() -> Mapping[str, Callable[[], Quantity]]:
         "llama_405b_training_usd_at_v3_rent": lambda: rent(
             gpu_hours(_llama()), _v3().usd_per_gpu_hour
         ),
-        "llama_405b_over_v3_gpu_hours": lambda: ratio(gpu_hours(_llama()), gpu_hours(_v3())),
+        "llama_405b_over_v3_gpu_hours": lambda: hours_ratio(_llama(), _v3()),
         "llama_405b_over_v3_training_flops": lambda: ratio(flops(_llama()), flops(_v3())),
         "article_gpt4o_over_deepseek_training_usd": lambda: ratio(
             fact("article_gpt4o_training_usd"), fact("article_training_usd")

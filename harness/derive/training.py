@@ -31,6 +31,8 @@ class Training(Sourced):
 
     name: Name
     title: str
+    hours_cover: str = Field(min_length=1)
+    """What the source counts in its GPU-hours, in a few words: two sources seldom count alike."""
     stages: tuple[Stage, ...] = Field(min_length=1)
     """The first is the one that saw the tokens."""
     tokens: Positive | None

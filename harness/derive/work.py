@@ -63,6 +63,21 @@ def kv_bytes_per_token(
     return values * architecture.layers * bytes_per_value
 
 
+def kv_copies(architecture: Architecture, devices: int) -> float:
+    """How often each cached value is stored when every layer is split over devices.
+
+    Tensor parallelism splits heads. Groups of keys and values are split as far as they go round;
+    the latent vector belongs to all heads, so each device keeps the whole of it.
+    """
+    match architecture.attention:
+        case GroupedQuery() as attention:
+            return max(1.0, devices / attention.kv_heads)
+        case Latent():
+            return float(devices)
+        case None:
+            return 1.0
+
+
 def kv_bytes(
     architecture: Architecture, context: int, bytes_per_value: float = BF16_BYTES
 ) -> float | None:

@@ -8,7 +8,6 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from harness.claims.claim import ARTICLES
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
 from harness.printable import printable
 from harness.report.safe import safe
@@ -36,7 +35,7 @@ def as_json(judgements: Iterable[Judgement]) -> str:
 def groups(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgement]]]:
     """By article, published scores last."""
     for article, members in groupby(judgements, key=lambda each: each.article):
-        title = SCORES if article is None else f"{ARTICLES[article]}  {article}"
+        title = SCORES if article is None else article.title
         yield title, list(members)
 
 
@@ -92,12 +91,21 @@ def _table(members: Sequence[Judgement]) -> Table:
     for each in members:
         cells = [_opinion_cell(opinion) for opinion in _opinions(each)]
         mark = f"\n({each.unverified} {UNVERIFIED})" if each.unverified else ""
+        figures = "".join(f"\n{safe(line)}" for line in _figures(each))
         table.add_row(
-            f"[bold]{safe(each.id)}[/bold]\n{safe(each.title)}{mark}",
+            f"[bold]{safe(each.id)}[/bold]\n{safe(each.title)}{figures}{mark}",
             *cells,
             f"[bold]{_cell(each.verdict, each.tag)}[/bold]",
         )
     return table
+
+
+def _figures(each: Judgement) -> Iterator[str]:
+    """The claim's figure beside those of arithmetic and documents, where they have one."""
+    others = (("arithmetic", each.derived), ("documents", each.documentary))
+    known = [f"{name} {opinion.figure}" for name, opinion in others if opinion and opinion.figure]
+    if each.figure and known:
+        yield f"claimed {each.figure}; {', '.join(known)}"
 
 
 def _scores_table(members: Sequence[Judgement]) -> Table:
@@ -132,6 +140,7 @@ def _print_details(console: Console, each: Judgement) -> None:
 def _details(each: Judgement) -> Iterator[str]:
     """All that is known of one claim, in lines."""
     yield f"subject     {each.subject}" + (f", {each.figure}" if each.figure else "")
+    yield f"headline    {each.headline}"
     yield f"verdict     {_verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
     yield f"            {each.reason}"
     yield f"stands on   {each.stands_on}, rule {each.rule}"
@@ -197,13 +206,14 @@ def as_markdown(judgements: Sequence[Judgement]) -> str:
 
 
 def _markdown_table(members: Iterable[Judgement]) -> Iterator[str]:
-    yield _row("claim", *COLUMNS, "verdict", "forecast")
-    yield _row(*["---"] * 6)
+    yield _row("claim", "figures", *COLUMNS, "verdict", "forecast")
+    yield _row(*["---"] * 7)
     for each in members:
         forecast = each.forecast
         mark = f" **({each.unverified} {UNVERIFIED})**" if each.unverified else ""
         yield _row(
             f"`{each.id}` {_escape(each.title)}{mark}",
+            _escape("".join(_figures(each)) or each.figure or ""),
             *(_in_table(found.verdict, found.tag) if found else "-" for found in _opinions(each)),
             f"**{_in_table(each.verdict, each.tag)}**",
             _in_table(forecast.verdict, forecast.tag) if forecast else "-",
@@ -230,6 +240,7 @@ def _markdown_claim(each: Judgement) -> Iterator[str]:
     figure = f", {each.figure}" if each.figure else ""
     yield f"{_escape(each.title)} ({_escape(each.subject)}{figure})."
     yield f"**{_in_table(each.verdict, each.tag)}**: {_escape(each.reason)}."
+    yield f"Side by side: {_escape(each.headline.replace(' | ', '; '))}."
     if each.forecast:
         told = _in_table(each.forecast.verdict, each.forecast.tag)
         yield f"Forecast of {each.forecast.date}: {told}, {_escape(each.forecast.reason)}."

@@ -43,6 +43,11 @@ def print_derivations(
             "cache, and the tokens/s that their memory allows at most\n"
         )
         console.print(_machines(each))
+        console.print(
+            f"\n[bold]{each.title}[/bold]: tokens whose cache fits beside the "
+            f"{precisions()[each.native_precision].title} weights, all sequences together\n"
+        )
+        console.print(_cache_room(each))
     trainings = [training for each in shown for training in each.training.values()]
     if trainings:
         console.print("\n[bold]Training[/bold], as disclosed, rent assumed\n")
@@ -129,6 +134,21 @@ def _machines(found: Derivation) -> Table:
     return table
 
 
+def _cache_room(found: Derivation) -> Table:
+    """A row for each machine that holds the model."""
+    table = _table("", "devices", "tensor parallel", "data-parallel attention")
+    for name, machine in machines().items():
+        fit = found.fits[name][found.native_precision]
+        if fit is not None and fit.devices is not None:
+            table.add_row(
+                _marked(machine.title, machine.grade),
+                show(fit.devices),
+                show(fit.kv_tokens_tensor_parallel),
+                show(fit.kv_tokens_data_parallel_attention),
+            )
+    return table
+
+
 def _fit(fit: Fit | None, ceiling: float | None) -> str:
     if fit is None:
         return "unknown"
@@ -144,6 +164,7 @@ def _trainings(trainings: list[TrainingFigures]) -> Table:
     rents = trainings[0].usd_by_rent
     rows = {
         "GPU-hours": [show(each.gpu_hours) for each in trainings],
+        "  they cover": [each.hours_cover for each in trainings],
         "GPUs": [show(each.gpus) for each in trainings],
         "days, if none was idle": [show(each.days) for each in trainings],
         "cost at the rent that it assumes": [_usd(each.usd) for each in trainings],

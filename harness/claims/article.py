@@ -1,0 +1,32 @@
+"""One article, by what its own text shows of it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from harness.claims.claim import ArticleId, Date, Line
+from harness.records import Record
+
+
+class Article(Record):
+    """An article, as ``conf/article/<id>.yaml`` has it."""
+
+    id: ArticleId
+    headline: Line
+    """The article's; its first words where it has none, which ``has_headline`` tells."""
+    has_headline: bool = True
+    author: Line | None = None
+    publisher: Line | None = None
+    date: Date | None = None
+    """None, like author and publisher, where the text does not show it."""
+    note: Line | None = None
+    file: Annotated[str, Field(pattern=r"^\S+$")]
+    """That the claims' line numbers count in."""
+
+    @property
+    def title(self) -> str:
+        """``A3 "DeepSeek: Chinas Sputnik-Moment", Marcel Kunzmann (Telepolis)``."""
+        name = f"“{self.headline}”" if self.has_headline else self.headline
+        by = f", {self.author}" if self.author else ""
+        at = ", ".join(each for each in (self.publisher, self.date) if each)
+        return f"{self.id} {name}{by}" + (f" ({at})" if at else "")
