@@ -359,7 +359,9 @@ class PublishedComparison(Record):
     @model_validator(mode="after")
     def _counts_nothing_twice(self) -> Self:
         # codeforces_rating and codeforces_percentile are one benchmark.
-        names = [bench.removesuffix("_percentile").removesuffix("_rating") for bench in self.benchmarks]
+        names = [
+            bench.removesuffix("_percentile").removesuffix("_rating") for bench in self.benchmarks
+        ]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"benchmarks: {twice[0]} is counted twice")
         return self

@@ -209,7 +209,11 @@ def _published(asked: PublishedComparison) -> Opinion:
     rows = [_row(asked, benchmark) for benchmark in asked.benchmarks]
     tested = [row for row in rows if row.p is not None]
     adjusted = dict(
-        zip((row.name for row in tested), holm([row.p.value for row in tested if row.p]), strict=True)
+        zip(
+            (row.name for row in tested),
+            holm([row.p.value for row in tested if row.p]),
+            strict=True,
+        )
     )
     significant = [row for row in tested if _is_significant(adjusted[row.name])]
     ahead = [row for row in rows if row.is_ahead]
