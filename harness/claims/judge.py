@@ -27,7 +27,6 @@ from harness.claims.verdict import (
     Opinion,
     overall,
 )
-from harness.derive.sourced import shown
 from harness.paired import holm
 
 _DECISIVE: Mapping[str, Decision] = {

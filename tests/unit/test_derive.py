@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+from statsmodels.stats.proportion import proportions_ztest
 
 from harness.cli import main
 from harness.derive import catalogue, figures, quantity
@@ -38,6 +39,7 @@ from harness.derive.work import (
     flops_per_token,
     kv_bytes,
     kv_bytes_per_token,
+    kv_copies,
     speculative_speedup,
     weight_flops_per_token,
 )
@@ -213,9 +215,12 @@ PRINTED = {
     "api_r1_output_discount_against_o1_mini": "0.8175",
     "api_r1_output_discount_against_gpt_4o": "0.781",
     "api_o1_over_r1_output_price": "27.4",
-    "service_usd_per_million_output": "0.300",
-    "service_usd_per_million_input": "0.060",
-    "service_price_over_cost": "7.3",
+    "service_decode_nodes_usd_per_million_output": "0.300",
+    "service_prefill_nodes_usd_per_million_input": "0.060",
+    "service_decode_nodes_price_over_cost": "7.29",
+    "service_all_nodes_usd_per_million_output": "0.52",
+    "service_revenue_over_cost": "6.45",
+    "r1_tokens_per_o1_token_at_95_percent": "1.37",
     "service_revenue_usd_recomputed": "562,100",
     "service_cost_usd_recomputed": "87,072",
     "service_margin": "5.45",
@@ -254,8 +259,12 @@ PRINTED = {
     "r1_against_o1_math500_p_value": "0.42",
     "r1_against_o1_aime_2024_p_value": "0.95",
     "r1_against_o1_swe_verified_p_value": "0.92",
-    "r1_rows_ahead_of_o1": "5",
-    "r1_rows_compared_with_o1": "11",
+    "r1_against_o1_mmlu_p_value": "0.003",
+    "r1_against_o1_gpqa_diamond_p_value": "0.34",
+    "r1_against_o1_aider_p_value": "0.07",
+    "r1_benchmarks_ahead_of_o1": "5",
+    "r1_benchmarks_compared_with_o1": "10",
+    "llama_3_1_405b_over_v3_decode_attention_s": "7.3",
 }
 
 
@@ -357,7 +366,29 @@ def test_fp8_weights_of_v3_need_eight_h200():
     assert h200.memory_bytes == 1_128e9
     assert h100.devices is None
     assert h100.memory_bytes == 640e9
-    assert h100.kv_tokens == 0
+    assert h100.kv_tokens_tensor_parallel == h100.kv_tokens_data_parallel_attention == 0
+
+
+def test_room_for_the_cache_by_the_way_of_serving():
+    """Worked out by hand: eight H200 hold 1,128 GB; a token leaves 70,272 bytes, a latent one."""
+    h200 = fit(arch("v3"), precisions()["fp8"], machines()["h200"], 32_768)
+    room = 1_128_000_000_000 - 671_026_419_200
+    assert h200.kv_tokens_data_parallel_attention == room // 70_272 == 6_502_925
+    assert h200.kv_tokens_tensor_parallel == room // 8 // 70_272 == 812_865
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "copies"),
+    [
+        ("v3", 1, 1),
+        ("v3", 8, 8),
+        ("r1_distill_llama_70b", 8, 1),  # eight groups of keys and values: one for each
+        ("r1_distill_qwen_7b", 4, 1),
+        ("r1_distill_qwen_7b", 8, 2),  # four groups on eight devices
+    ],
+)
+def test_a_cache_is_split_as_far_as_its_heads_go_round(name, devices, copies):
+    assert kv_copies(arch(name), devices) == copies
 
 
 def test_a_memory_that_is_nearly_full_is_called_tight():
@@ -366,7 +397,64 @@ def test_a_memory_that_is_nearly_full_is_called_tight():
     assert (one.devices, one.tight) == (1, True)
     assert fit(model, bf16, machines()["h200"], 32_768).tight is False
     # What is left holds the cache of all sequences together.
-    assert one.kv_tokens == (80_000_000_000 - 2 * total_parameters(model)) // 262_144
+    room = (80_000_000_000 - 2 * total_parameters(model)) // 262_144
+    assert one.kv_tokens_tensor_parallel == one.kv_tokens_data_parallel_attention == room
+
+
+@pytest.mark.parametrize(
+    ("bench", "this", "other", "problems", "z"),
+    [
+        ("drop", 0.922, 0.902, 9_536, 4.87),
+        ("mmlu", 0.908, 0.918, 14_042, -2.97),
+        ("simpleqa", 0.301, 0.470, 4_326, -16.1),
+    ],
+)
+def test_two_published_scores_are_tested_as_two_proportions(bench, this, other, problems, z):
+    """By statsmodels, from counts; far out the tail must not vanish."""
+    counts = [this * problems, other * problems]
+    expected_z, expected_p = proportions_ztest(counts, [problems, problems])
+    found = quantity(f"r1_against_o1_{bench}_p_value")
+    assert expected_z == pytest.approx(z, abs=0.05)
+    assert found.number == pytest.approx(expected_p, rel=1e-6)
+    assert found.number > 0
+
+
+def test_a_benchmark_counts_once():
+    text = quantity("r1_benchmarks_compared_with_o1").arithmetic
+    assert text.count("codeforces") == 1
+
+
+def test_attention_in_decoding_waits_for_the_cache():
+    """32,768 tokens at 3.35 TB/s and 989.4 TFLOP/s, in milliseconds."""
+    ms = {
+        (model, part): 1e3 * quantity(f"{model}_{part}_s_per_token_on_h800").number
+        for model in ("v3", "llama_3_1_405b")
+        for part in ("cache_read", "attention_flops", "decode_attention")
+    }
+    assert ms["v3", "cache_read"] == pytest.approx(70_272 * 32_768 / 3.35e9)
+    assert ms["v3", "cache_read"] == pytest.approx(0.69, abs=0.005)
+    assert ms["v3", "attention_flops"] == pytest.approx(0.56, abs=0.005)
+    assert ms["llama_3_1_405b", "cache_read"] == pytest.approx(5.05, abs=0.005)
+    assert ms["llama_3_1_405b", "attention_flops"] == pytest.approx(0.27, abs=0.005)
+    for model in ("v3", "llama_3_1_405b"):
+        assert ms[model, "decode_attention"] == ms[model, "cache_read"]
+
+
+def test_costs_of_a_service_say_which_nodes_they_count():
+    for name in (
+        "service_decode_nodes_usd_per_million_output",
+        "service_all_nodes_usd_per_million_output",
+    ):
+        assert "nodes" in quantity(name).arithmetic
+    assert quantity("service_revenue_over_cost").number == pytest.approx(562_027 / 87_072)
+    all_in = quantity("service_all_nodes_usd_per_million_output").number
+    assert all_in == pytest.approx(87_072 / 168_000)
+
+
+def test_hours_say_what_they_cover():
+    words = quantity("llama_405b_over_v3_gpu_hours").arithmetic
+    for name in ("llama_3_1_405b", "deepseek_v3"):
+        assert trainings()[name].hours_cover in words
 
 
 def test_money_and_time_without_a_price_or_a_cluster_are_unknown():
@@ -500,7 +588,11 @@ def test_json_has_every_figure_in_plain_units(capsys):
     assert found["fits"]["h100"]["fp8"]["devices"] is None
     assert found["tokens_per_s_ceiling"]["h100"]["fp8"] is None
     assert found["tokens_per_s_ceiling"]["h200"]["fp8"] == pytest.approx(986.4, abs=0.1)
+    room = found["fits"]["h200"]["fp8"]
+    assert room["kv_tokens_data_parallel_attention"] // room["kv_tokens_tensor_parallel"] == 8
+    assert found["native_precision"] == "fp8"
     assert found["training"]["deepseek_v3"]["usd"] == 5_576_000
+    assert found["training"]["deepseek_v3"]["hours_cover"] == trainings()["deepseek_v3"].hours_cover
     assert found["training"]["deepseek_v3"]["usd_by_rent"]["3"] == 8_364_000
     assert found["quantities"]["api_r1_output_discount"]["value"] == pytest.approx(0.9635)
     assert found["against"]["model"] == "llama_3_1_405b"
@@ -518,6 +610,9 @@ def test_the_tables_are_for_people(capsys):
         "70,272 bytes",
         "1/7.34",
         "narrowly too large",
+        "tensor parallel",
+        "data-parallel attention",
+        trainings()["llama_3_1_405b"].hours_cover,
         "5,576,000 USD",
         "api_r1_output_discount_against_o1_mini (unverified)",
         "grade M, unverified",
