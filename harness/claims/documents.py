@@ -55,19 +55,18 @@ def derived_opinion(claim: Claim) -> Opinion | None:
 
 def documentary_opinion(claim: Claim) -> Opinion | None:
     """Rules R6 and R7; None where nobody has drawn a conclusion from the sources."""
-    verdict: Decision
+    read = claim.documentary
     if claim.market is not None:
-        verdict, tag, reason = market_verdict(claim)
-    elif claim.documentary is not None:
-        found = claim.documentary
-        verdict, tag, reason = found.verdict, found.tag, found.reason
+        verdict, tag, reason, figure = market_verdict(claim)
+    elif read is not None:
+        verdict, tag, reason, figure = read.verdict, read.tag, read.reason, _documented(claim)
     else:
         return None
     return Opinion(
         verdict=verdict,
         tag=tag,
         reason=reason,
-        figure=_documented(claim),
+        figure=figure,
         evidence=tuple(_document(each) for each in claim.references),
     )
 

@@ -1,6 +1,7 @@
 """Rule R7: what a price did, against what the sources document of the same day."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from harness.claims.claim import Claim, Moment, Reference, Tag
 from harness.claims.verdict import Decision
@@ -12,8 +13,16 @@ _WORDS: Mapping[Moment, str] = {
     "trading": "in trading",
     "close": "at the close",
 }
-Found = tuple[Decision, Tag | None, str]
-"""Verdict, why, and the reason in words."""
+
+
+class Found(NamedTuple):
+    """What the documents say of a move."""
+
+    verdict: Decision
+    tag: Tag | None
+    reason: str
+    figure: str | None
+    """The documented moves that decide."""
 
 
 def market_verdict(claim: Claim) -> Found:
@@ -27,27 +36,28 @@ def market_verdict(claim: Claim) -> Found:
     figures = [each for each in claim.references if each.moment is not None]
     unread = [each for each in figures if not each.is_verified]
     if unread:
-        return "inconclusive", "source", f"from memory only, and so unverified: {unread[0].text}"
+        reason = f"from memory only, and so unverified: {unread[0].text}"
+        return Found("inconclusive", "source", reason, None)
     at: dict[Moment, list[Reference]] = {}
     for each in figures:
         assert each.moment is not None, "selected above"
         at.setdefault(each.moment, []).append(each)
     holding = [moment for moment, some in at.items() if all(_holds(claim, each) for each in some)]
-    known = "; ".join(f"{_WORDS[moment]} {_values(some)}" for moment, some in at.items())
+    by_moment = {moment: f"{_values(some)} {_WORDS[moment]}" for moment, some in at.items()}
+    known = "; ".join(by_moment.values())
     if _LAST in holding:
-        return "reproduced", None, f"holds at the close: {known}"
+        close = by_moment[_LAST]
+        return Found("reproduced", None, f"holds at the close: {known}", close)
     assert claim.market is not None, "by rule R7"
     if claim.market.says == "close":
-        return "challenged", "value", f"not at the close: {known}"
+        return Found("challenged", "value", f"not at the close: {known}", by_moment.get(_LAST))
     if holding:
-        return "reproduced", "snapshot", f"held {_WORDS[holding[0]]}, not at the close: {known}"
+        reason = f"held {_WORDS[holding[0]]}, not at the close: {known}"
+        return Found("reproduced", "snapshot", reason, by_moment[holding[0]])
     if _may_have_passed(claim, figures):
-        return (
-            "inconclusive",
-            "snapshot",
-            f"no source for this figure at any moment, and the article names none: {known}",
-        )
-    return "challenged", "value", f"beyond every documented move: {known}"
+        reason = f"no source has it at any moment, and the article names none: {known}"
+        return Found("inconclusive", "snapshot", reason, known)
+    return Found("challenged", "value", f"beyond every documented move: {known}", known)
 
 
 def _holds(claim: Claim, reference: Reference) -> bool:

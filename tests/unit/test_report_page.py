@@ -93,6 +93,18 @@ def test_what_a_model_wrote_stands_nowhere_as_markup(page) -> None:
     assert not re.search(r"(src|href)=.?(https?:)?//", page)
 
 
+def test_a_claim_without_a_run_shows_what_the_documents_say(page) -> None:
+    table = page[page.index('class="sortable claims"') :]
+    row = table[table.index('data-value="r1-math500-85"') :].partition("</tr>")[0]
+    assert "97.3 percent" in row
+    assert [word for word in ("untested", "challenged") if word in row] == [
+        "untested",
+        "challenged",
+    ]
+    assert "DeepSeek R1 – Chinas KI-Start-up" in row
+    assert "3edcd5861e2d5fc1" not in page
+
+
 def test_data_in_a_script_element_ends_nowhere() -> None:
     text = str(json_script({"x": "</script><!-- \u2028 & <script>"}, 'i"d'))
     assert text.count("<") == 2  # of the element itself
