@@ -141,6 +141,7 @@ def _claim(claim: Claim, article: Article, evidence: tuple[Evidence, ...]) -> Ju
     return Judgement(
         id=claim.id,
         article=article,
+        lines=claim.lines,
         title=claim.title,
         subject=claim.subject,
         category=claim.category,

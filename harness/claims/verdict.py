@@ -103,6 +103,8 @@ class Judgement(Record):
     id: str
     article: Article | None
     """None for a published score."""
+    lines: tuple[int, ...] = ()
+    """Where it is in the article's file."""
     title: str
     subject: str
     category: Category

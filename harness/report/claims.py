@@ -8,6 +8,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
+from harness.claims.article import Article
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
 from harness.printable import printable
 from harness.report.safe import safe
@@ -140,6 +141,8 @@ def _print_details(console: Console, each: Judgement) -> None:
 def _details(each: Judgement) -> Iterator[str]:
     """All that is known of one claim, in lines."""
     yield f"subject     {each.subject}" + (f", {each.figure}" if each.figure else "")
+    if each.article:
+        yield f"article     {each.article.title}; {_place(each.article, each.lines)}"
     yield f"headline    {each.headline}"
     yield f"verdict     {_verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
     yield f"            {each.reason}"
@@ -168,6 +171,12 @@ def _details(each: Judgement) -> Iterator[str]:
         yield from (f"  - {caveat}" for caveat in each.caveats)
     for other in each.contradictions:
         yield f"against     {other.claim}: {other.note}"
+
+
+def _place(article: Article, lines: Sequence[int]) -> str:
+    """``line 13 of 001_….txt``."""
+    word = "line" if len(lines) == 1 else "lines"
+    return f"{word} {', '.join(map(str, lines))} of {article.file}"
 
 
 def _evidence_line(each: Evidence) -> str:
@@ -238,7 +247,8 @@ def _markdown_claim(each: Judgement) -> Iterator[str]:
     yield f"### `{each.id}`"
     yield ""
     figure = f", {each.figure}" if each.figure else ""
-    yield f"{_escape(each.title)} ({_escape(each.subject)}{figure})."
+    place = f", {_place(each.article, each.lines).partition(' of ')[0]}" if each.article else ""
+    yield f"{_escape(each.title)} ({_escape(each.subject)}{figure}{place})."
     yield f"**{_in_table(each.verdict, each.tag)}**: {_escape(each.reason)}."
     yield f"Side by side: {_escape(each.headline.replace(' | ', '; '))}."
     if each.forecast:

@@ -527,6 +527,7 @@ EXPECTED = {
         fraction-of-resources:scope extremely-low-prices nvidia-minus-600bn-a2 nvidia-minus-17
         chip-stocks-steep-fall oracle-minus-14 alphabet-minus-4 microsoft-minus-2 softbank-minus-8
         big-tech-minus-1tn nvidia-once-most-valuable nvidia-calls-it-excellent
+        nvidia-says-export-compliant:scope
         r1-v3-match-or-beat-western-labs:scope stargate-500bn-recent inference-needs-many-gpus
         r1-public-one-week-before r1-free-licence r1-beats-o1-several:scope
         r1-output-price-2-19-a3 r1-undercuts-openai-95:scope nvidia-minus-several-points
@@ -550,7 +551,7 @@ EXPECTED = {
         frontier-ai-without-billions:scope altmann-on-deepseek-a1:source
         stargate-500bn-direct-answer:attribution amazon-meta-slight-gain:source
         chip-shares-no-quick-recovery:scope amazon-not-big-in-llms:scope trump-on-deepseek:source
-        sam-altman-on-deepseek:source nvidia-says-export-compliant:scope
+        sam-altman-on-deepseek:source
         anyone-can-self-host:scope altmann-on-deepseek-a3:source palihapitiya-on-deepseek:source
         no-frontier-hardware-needed:scope r1-well-optimised:scope us-firms-spend-billions:scope
         prices-from-open-docs:source algorithms-for-memory-bandwidth:attribution
@@ -592,7 +593,7 @@ FORECAST_OTHERWISE = """
     nasdaq100-2024-plus-25 rasgon-known-technology andreessen-most-spectacular
     r1-v3-match-or-beat-western-labs big-tech-minus-1tn softbank-minus-8 r1-beats-o1-several
     meta-worried nasdaq-minus-1-2tn fleet-over-50000-gpus cost-5-6m-few-thousand-gpus
-    prices-from-open-docs
+    prices-from-open-docs nvidia-says-export-compliant
 """
 
 
@@ -870,7 +871,7 @@ def test_published_scores_have_a_table_of_their_own(capsys, tmp_path):
 
 def test_one_claim_is_shown_with_its_evidence(capsys):
     _, out, _ = harness(capsys, "--id", "r1-undercuts-openai-95")
-    for words in ("96.35", "unverified", "stands on   derived", "forecast", "grade"):
+    for words in ("96.35", "unverified", "stands on   derived", "forecast", "grade", "line 22 of"):
         assert words in out
 
 
