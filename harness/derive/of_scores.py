@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import erfc, sqrt
 
-from harness.derive.published import fact
+from harness.derive.published import fact, facts
 from harness.derive.sourced import Quantity, computed, shown
 from harness.statistics import wilson
 
@@ -28,6 +28,13 @@ R1_AGAINST_O1 = (
 )
 """Benchmarks on which DeepSeek printed both models. Codeforces once: its percentile is the rating
 read on another scale."""
+_BENCHMARKS = (
+    *R1_AGAINST_O1,
+    *("mmlu_redux", "mmlu_pro", "if_eval", "frames", "alpacaeval", "arenahard"),
+    *("cnmo_2024", "cluewsc", "c_eval", "c_simpleqa", "arena"),
+)
+"""All on which any two models are published."""
+_RIVALS = ("gpt_4o", "claude_3_5_sonnet", "gemini_1_5_pro", "grok_2")
 _NO_SHARE = ("livecodebench", "codeforces_rating")
 """Without a test: the number of problems is not published, or the score is no share of problems."""
 _TESTED = tuple(bench for bench in R1_AGAINST_O1 if bench not in _NO_SHARE)
@@ -42,9 +49,14 @@ def score_quantities() -> Mapping[str, Callable[[], Quantity]]:
             for end in ("low", "high")
         },
         **{f"r1_against_o1_{bench}_p_value": partial(_p_value, bench) for bench in _TESTED},
+        **{
+            f"{model}_share_of_benchmarks_ahead_of_{rival}": partial(_share_ahead, model, rival)
+            for model in ("r1", "v3")
+            for rival in _RIVALS
+        },
         "r1_benchmarks_compared_with_o1": partial(_benchmarks, "compared with o1", R1_AGAINST_O1),
         "r1_benchmarks_ahead_of_o1": lambda: _benchmarks(
-            "ahead of o1", [bench for bench in R1_AGAINST_O1 if _is_ahead(bench)]
+            "ahead of o1", [bench for bench in R1_AGAINST_O1 if _is_ahead("r1", "o1", bench)]
         ),
     }
 
@@ -80,8 +92,20 @@ def _p_value(bench: str) -> Quantity:
     )
 
 
-def _is_ahead(bench: str) -> bool:
-    return fact(f"r1_{bench}").number > fact(f"o1_{bench}").number
+def _is_ahead(model: str, rival: str, bench: str) -> bool:
+    return fact(f"{model}_{bench}").number > fact(f"{rival}_{bench}").number
+
+
+def _share_ahead(model: str, rival: str) -> Quantity:
+    """Of all benchmarks on which both are published: picking some would decide beforehand."""
+    known = facts()
+    common = [b for b in _BENCHMARKS if {f"{model}_{b}", f"{rival}_{b}"} <= known.keys()]
+    ahead = [bench for bench in common if _is_ahead(model, rival, bench)]
+    behind = [bench for bench in common if bench not in ahead]
+    words = f"{len(ahead)} of {len(common)} benchmarks"
+    words += f", behind on {', '.join(behind)}" if behind else ""
+    pairs = [fact(f"{each}_{bench}") for bench in common for each in (model, rival)]
+    return computed(len(ahead) / len(common), "of benchmarks", words, *pairs)
 
 
 def _benchmarks(what: str, benches: tuple[str, ...] | list[str]) -> Quantity:

@@ -263,6 +263,9 @@ PRINTED = {
     "r1_against_o1_gpqa_diamond_p_value": "0.34",
     "r1_against_o1_aider_p_value": "0.07",
     "r1_benchmarks_ahead_of_o1": "5",
+    "r1_share_of_benchmarks_ahead_of_gpt_4o": "0.90",  # 18 of 20
+    "v3_share_of_benchmarks_ahead_of_claude_3_5_sonnet": "0.714",  # 15 of 21
+    "v3_share_of_benchmarks_ahead_of_grok_2": "1",  # 3 of 3
     "r1_benchmarks_compared_with_o1": "10",
     "llama_3_1_405b_over_v3_decode_attention_s": "7.3",
 }
@@ -422,6 +425,7 @@ def test_two_published_scores_are_tested_as_two_proportions(bench, this, other, 
 def test_a_benchmark_counts_once():
     text = quantity("r1_benchmarks_compared_with_o1").arithmetic
     assert text.count("codeforces") == 1
+    assert "of 20 benchmarks" in quantity("v3_share_of_benchmarks_ahead_of_gpt_4o").arithmetic
 
 
 def test_attention_in_decoding_waits_for_the_cache():
