@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from harness.answers.marks import DEFAULT
 from harness.engines.build import EngineConfig, OpenaiConfig
 from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig, RemoteModel
@@ -297,12 +298,20 @@ def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
 
 def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
     """Dotted keys in which two configurations differ, as far as it matters to a result."""
-    left, right = _flat(one.model_dump(mode="json")), _flat(other.model_dump(mode="json"))
+    left, right = _identity(one), _identity(other)
     return sorted(
         key
         for key in left.keys() | right.keys()
         if left.get(key) != right.get(key) and key.partition(".")[0] not in NOT_IN_IDENTITY
     )
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    """The flat configuration; what a model's file did not say before ``<think>`` was a choice."""
+    flat = _flat(config.model_dump(mode="json"))
+    if flat.get("model.reasoning") == DEFAULT:
+        flat["model.reasoning"] = None
+    return flat
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

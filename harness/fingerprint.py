@@ -5,23 +5,38 @@ The subject (model, revision, quantisation, engine, hardware) is what may differ
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
+from harness.answers.marks import Reasoning, as_protocol_field
 from harness.config import ProtocolConfig
 from harness.tasks import Task
 
 SHARD = "shard"
+REASONING = "reasoning"
+
+
+class Rendering(NamedTuple):
+    """What of a model decides how it is asked and how its answers are read."""
+
+    template_sha256: str | None
+    reasoning: Reasoning
+    """How it marks its thoughts."""
 
 
 def protocol_fields(
     task: Task,
     protocol: ProtocolConfig,
-    template_sha256: str | None,
+    rendering: Rendering,
     scorer: str,
     scorer_context: dict[str, str],
     shard: str | None = None,
 ) -> dict[str, Any]:
-    """All that a score depends on besides its subject, by name; ``shard`` only where it is one."""
+    """All that a score depends on besides its subject, by name.
+
+    ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
+    ``<think>``: all other runs keep the fields that they had before there was a choice.
+    """
+    reasoning = as_protocol_field(rendering.reasoning)
     return {
         "task": task.spec.name,
         "task_version": task.spec.version,
@@ -29,13 +44,14 @@ def protocol_fields(
         "subset": task.selection,
         "subset_sha256": task.subset_sha256,
         "prompt_sha256": hashlib.sha256(task.spec.prompt.encode()).hexdigest(),
-        "template_sha256": template_sha256 if protocol.chat else None,
+        "template_sha256": rendering.template_sha256 if protocol.chat else None,
         "force_think": protocol.force_think,
         **protocol.sampling.model_dump(),
         "max_prompt_tokens": protocol.max_prompt_tokens,
         "samples_per_problem": protocol.samples_per_problem,
         "scorer": scorer,
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
+        **({} if reasoning is None else {REASONING: reasoning}),
         **({} if shard is None else {SHARD: shard}),
     }
 

@@ -20,6 +20,7 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
+from harness.answers.marks import Reasoning
 from harness.errors import ConfigError, UnavailableError
 from harness.paths import cache_dir
 from harness.records import Count, Record
@@ -65,6 +66,8 @@ class ModelBase(Record):
     licence: str | None = None
     source: str | None = None
     """Where these facts were read."""
+    reasoning: Reasoning = None
+    """How the model marks its thoughts; None: as its chat template or its tokens show."""
     trust_remote_code: bool = False
     """Runs Python from the model's repository. Off unless asked for by name."""
 
@@ -119,6 +122,8 @@ class ResolvedModel(Record):
     sha256: str | None
     """Over the names and contents of all weight files."""
     trust_remote_code: bool = False
+    reasoning: Reasoning = None
+    """How the model marks its thoughts, as given or detected; None: unknown, any style counts."""
 
 
 def resolve(
@@ -144,7 +149,9 @@ def resolve(
         case WheelModel():
             folder = _convert_wheel(model)
         case RemoteModel():
-            return ResolvedModel(name=model.name, path="", revision=None, sha256=None)
+            return ResolvedModel(
+                name=model.name, path="", revision=None, sha256=None, reasoning=model.reasoning
+            )
         case _:
             assert_never(model)
     return ResolvedModel(
@@ -153,6 +160,7 @@ def resolve(
         revision=_revision(model),
         sha256=weights_sha256(folder) if with_digest and with_weights else None,
         trust_remote_code=model.trust_remote_code,
+        reasoning=model.reasoning,
     )
 
 

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
+from harness.answers.marks import Reasoning
 from harness.answers.thinking import split_thinking
 from harness.engines.base import Clock, Engine
 from harness.errors import GenerationError
@@ -59,6 +60,8 @@ class Question(NamedTuple):
     problem: Problem
     opened_think: bool
     scorer: Scorer
+    reasoning: Reasoning = None
+    """How the model marks its thoughts."""
 
 
 def build_requests(
@@ -94,7 +97,11 @@ def judge(question: Question, completion: Completion) -> Verdict:
     off by the token limit is graded when it is whole, and is ``truncated`` otherwise.
     """
     scorer = question.scorer
-    split = split_thinking(completion.text, prompt_opened_think=question.opened_think)
+    split = split_thinking(
+        completion.text,
+        prompt_opened_think=question.opened_think,
+        reasoning=question.reasoning,
+    )
     cut_off = completion.finish_reason == "length"
     if completion.finish_reason == "error":
         return Verdict(

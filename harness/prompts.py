@@ -5,11 +5,13 @@ equal tokens mean equal text, whichever engine made them.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.answers.thinking import CLOSE, OPEN
+from harness.answers.marks import Reasoning, detect, has_marks, without_marks, written_style
+from harness.answers.thinking import is_inside_thought, split_thinking
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel, stop_token_ids
 from harness.records import Completion, GenerationRequest, Problem, Prompt
@@ -37,34 +39,45 @@ class TextAnswer(NamedTuple):
     completion_tokens: int
     reasoning_tokens: int | None
 
-    @property
-    def text(self) -> str:
-        """Thought and answer together, marked as a model without a parser writes them."""
-        if not self.reasoning and not self._hides_a_thought:
+    def text(self, marks: Reasoning) -> str:
+        """Thought and answer together, marked as this model marks them without a parser."""
+        hides_a_thought = bool(self.reasoning_tokens) and not has_marks(self.content, marks)
+        if not self.reasoning and not hides_a_thought:
             return self.content
-        if not self.content:  # the thought never ended
-            return f"{OPEN}\n{self.reasoning}"
-        return f"{OPEN}\n{self.reasoning}\n{CLOSE}\n\n{self.content}"
+        style = written_style(marks)
+        thought = f"{style.open.rstrip()}\n{self.reasoning}"
+        # without any content the thought never ended
+        return f"{thought}\n{style.close}\n\n{self.content}" if self.content else thought
 
-    def thought_tokens(self, *, opened: bool) -> int | None:
-        """Tokens of the thought, None where it cannot be told."""
+    def thought_tokens(self, marks: Reasoning, *, opened: bool) -> int | None:
+        """Tokens of the thought, None where they are unknown."""
         if self.reasoning_tokens:
             return self.reasoning_tokens
-        text = self.text
-        if CLOSE in text:  # the server counted none of what it left in the content
-            return None
-        return self.completion_tokens if opened or text.lstrip().startswith(OPEN) else 0
-
-    @property
-    def _hides_a_thought(self) -> bool:
-        return bool(self.reasoning_tokens) and CLOSE not in self.content
+        split = split_thinking(self.text(marks), prompt_opened_think=opened, reasoning=marks)
+        if split.answer_start is None:
+            return self.completion_tokens
+        # the server counted none of the thought that it left in the content
+        return None if split.answer_start else 0
 
 
 class Codec:
     """A tokenizer with its chat template, stop tokens and thinking marks."""
 
-    def __init__(self, tokenizer: Any, stop_ids: frozenset[int]) -> None:
+    def __init__(
+        self, tokenizer: Any, stop_ids: frozenset[int], reasoning: Reasoning = None
+    ) -> None:
+        """Takes a loaded tokenizer.
+
+        Args:
+            tokenizer: Of the model.
+            stop_ids: What ends an answer besides the tokenizer's own end-of-sequence token.
+            reasoning: How the model marks its thoughts; None: as the tokenizer shows.
+        """
         self._tokenizer = tokenizer
+        self.reasoning: Reasoning = reasoning or detect(
+            tokenizer.chat_template, tokenizer.get_added_vocab()
+        )
+        """How the model marks its thoughts; None: unknown, any known style counts."""
         own_stop = tokenizer.eos_token_id
         self.stop_token_ids = stop_ids | (frozenset() if own_stop is None else {own_stop})
         """Every id that ends an answer."""
@@ -72,13 +85,14 @@ class Codec:
             raise ConfigError("model: its tokenizer names no end-of-sequence token")
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = min(self.stop_token_ids) if pad is None else pad
-        self._think_end_id: int | None = tokenizer.get_vocab().get(CLOSE)
+        self._style = written_style(self.reasoning)
+        self._think_end_id: int | None = tokenizer.get_vocab().get(self._style.close)
 
     @classmethod
     def load(cls, model: ResolvedModel) -> "Codec":
         """Loads the tokenizer from the model's folder, where it has one."""
         if not model.path:
-            return ServersCodec()
+            return ServersCodec(model.reasoning)
         from transformers import AutoTokenizer
 
         try:
@@ -88,7 +102,7 @@ class Codec:
         except (OSError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
-        return cls(tokenizer, stop_token_ids(Path(model.path)))
+        return cls(tokenizer, stop_token_ids(Path(model.path)), model.reasoning)
 
     @property
     def template_sha256(self) -> str | None:
@@ -106,7 +120,8 @@ class Codec:
             instruction: The task's prompt; all of it goes into the user's turn, because R1 is
                 to have no system prompt (DeepSeek-R1 README, "Usage Recommendations").
             chat: Use the chat template; otherwise the model sees the bare text.
-            force_think: End the prompt with ``<think>\n`` where the template does not.
+            force_think: End the prompt inside a thought (``<think>\n``) where the template does
+                not.
 
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens.
@@ -119,13 +134,14 @@ class Codec:
                     "protocol.chat=false sends the bare text"
                 )
             text = self._rendered(text)
-        if force_think and not text.rstrip().endswith(OPEN):
-            text += f"{OPEN}\n"
+        opened = is_inside_thought(text.rpartition(user_text.strip())[2], self.reasoning)
+        if force_think and not opened:
+            text += self._style.open
         return Prompt(
             problem_id=problem.problem_id,
             text=text,
             token_ids=self._encode(text),
-            opened_think=text.rstrip().endswith(OPEN),
+            opened_think=opened or force_think,
             user_text=user_text,
         )
 
@@ -164,7 +180,11 @@ class Codec:
     @property
     def special_tokens(self) -> frozenset[str]:
         """What the tokenizer writes between texts; none of it belongs into an answer."""
-        return frozenset(self._tokenizer.all_special_tokens) - {OPEN, CLOSE}
+        return frozenset(
+            token
+            for token in self._tokenizer.all_special_tokens
+            if without_marks(token, self.reasoning).strip()
+        )
 
     def is_token(self, text: str) -> bool:
         """Whether a text is one token by itself, as template markup should be."""
@@ -200,7 +220,7 @@ class Codec:
         self, request: GenerationRequest, answer: TextAnswer, times: Times
     ) -> Completion:
         """The record of a request that was answered in text: its tokens are the server's count."""
-        text = answer.text
+        text = answer.text(self.reasoning)
         return Completion(
             request_id=request.request_id,
             text=text,
@@ -211,7 +231,9 @@ class Codec:
                 else answer.prompt_tokens
             ),
             completion_tokens=answer.completion_tokens,
-            reasoning_tokens=answer.thought_tokens(opened=request.prompt_opened_think),
+            reasoning_tokens=answer.thought_tokens(
+                self.reasoning, opened=request.prompt_opened_think
+            ),
             **times._asdict(),
         )
 
@@ -228,19 +250,30 @@ class Codec:
             **times._asdict(),
         )
 
-    def _reasoning_tokens(self, ids: list[int], text: str, *, opened: bool) -> int | None:
-        if self._think_end_id is not None and self._think_end_id in ids:
-            return len(ids) - ids[::-1].index(self._think_end_id)
-        if CLOSE in text:  # spelled out in several tokens: the border cannot be told
-            return None
-        return len(ids) if opened or text.lstrip().startswith(OPEN) else 0
+    def _reasoning_tokens(self, ids: list[int], text: str, *, opened: bool) -> int:
+        start = split_thinking(
+            text, prompt_opened_think=opened, reasoning=self.reasoning
+        ).answer_start
+        if not start:
+            return len(ids) if start is None else 0
+        close = self._style.close
+        ends = [place for place, each in enumerate(ids) if each == self._think_end_id]
+        before = text.count(close, 0, start)
+        if before and len(ends) == text.count(close):
+            return ends[before - 1] + 1
+        # The mark is spelled out in several tokens, or is another style's.
+        return bisect_left(range(len(ids)), start, key=lambda count: self._length(ids[:count]))
+
+    def _length(self, ids: list[int]) -> int:
+        return len(self.words(ids))
 
 
 class ServersCodec(Codec):
     """In place of a tokenizer that only the server has: the user's words are all that is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, reasoning: Reasoning = None) -> None:
         self.stop_token_ids = frozenset()
+        self.reasoning = reasoning
 
     @property
     def template_sha256(self) -> str | None:

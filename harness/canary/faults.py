@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from harness.answers.thinking import CLOSE
+from harness.answers.marks import Reasoning, without_marks, written_style
+from harness.answers.thinking import split_thinking
 from harness.records import Completion, Prompt, Record, Verdict
 
 # Markup of chat templates, whichever model's: ChatML and Llama 3, DeepSeek, Gemma, Llama 2.
@@ -39,23 +40,32 @@ class _Finding(NamedTuple):
     text: str
 
 
-def find_faults(answers: Sequence[CanaryAnswer], special_tokens: Iterable[str] = ()) -> Findings:
+class _Model(NamedTuple):
+    """What its tokenizer says of a model."""
+
+    special_tokens: frozenset[str]
+    reasoning: Reasoning
+
+
+def find_faults(
+    answers: Sequence[CanaryAnswer],
+    special_tokens: Iterable[str] = (),
+    reasoning: Reasoning = None,
+) -> Findings:
     """Reads the answers.
 
     Args:
         answers: At least one.
         special_tokens: The tokenizer's, which no answer should hold.
+        reasoning: How the model marks its thoughts.
     """
     failed = [each for each in answers if each.completion.finish_reason == "error"]
     if len(failed) == len(answers):
         why = failed[0].completion.error
         return Findings((f"all {len(answers)} requests failed in the engine: {why}",), ())
     lived = [each for each in answers if each not in failed]
-    found = [
-        finding
-        for rule in _RULES
-        if (finding := rule(lived, frozenset(special_tokens))) is not None
-    ]
+    model = _Model(frozenset(special_tokens), reasoning)
+    found = [finding for rule in _RULES if (finding := rule(lived, model)) is not None]
     warnings = [finding.text for finding in found if not finding.is_fault]
     if failed:
         why = failed[0].completion.error
@@ -66,14 +76,14 @@ def find_faults(answers: Sequence[CanaryAnswer], special_tokens: Iterable[str] =
 Answers = Sequence[CanaryAnswer]
 
 
-def _broken_scorer(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _broken_scorer(answers: Answers, _: _Model) -> _Finding | None:
     broken = [each.verdict for each in answers if each.verdict.status == "scorer_error"]
     if not broken:
         return None
     return _Finding(True, f"{broken[0].scorer} cannot grade an answer: {broken[0].detail}")
 
 
-def _added_tokens(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _added_tokens(answers: Answers, _: _Model) -> _Finding | None:
     """A server that puts a BOS of its own before ids that have one."""
     more = {
         each.completion.prompt_tokens - len(each.prompt.token_ids)
@@ -86,9 +96,9 @@ def _added_tokens(answers: Answers, _: frozenset[str]) -> _Finding | None:
     return _Finding(True, text)
 
 
-def _markup(answers: Answers, special: frozenset[str]) -> _Finding | None:
+def _markup(answers: Answers, model: _Model) -> _Finding | None:
     """A weak model may glitch once; a stop token that stops nothing spoils most answers."""
-    marked = [(each, mark) for each in answers if (mark := _first_mark(each, special)) is not None]
+    marked = [(each, mark) for each in answers if (mark := _first_mark(each, model)) is not None]
     if not marked:
         return None
     marks = Counter(mark for _, mark in marked).most_common()
@@ -102,31 +112,41 @@ def _markup(answers: Answers, special: frozenset[str]) -> _Finding | None:
     )
 
 
-def _first_mark(answer: CanaryAnswer, special: frozenset[str]) -> str | None:
-    text = answer.completion.text
+def _first_mark(answer: CanaryAnswer, model: _Model) -> str | None:
+    text = without_marks(answer.completion.text, model.reasoning)
     found = [(match.start(), match[0]) for match in [MARKUP.search(text)] if match]
-    found += [(place, token) for token in special if (place := text.find(token)) >= 0]
+    found += [(place, token) for token in model.special_tokens if (place := text.find(token)) >= 0]
     return min(found)[1] if found else None
 
 
-def _open_thought(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _open_thought(answers: Answers, model: _Model) -> _Finding | None:
     ended = [
         each
         for each in answers
         if each.prompt.opened_think and each.completion.finish_reason == "stop"
     ]
     # One that was cut off after its thought shows too that the model ends thoughts.
-    if not ended or any(CLOSE in each.completion.text for each in answers):
+    if not ended or any(_ends_its_thought(each, model) for each in answers):
         return None
+    style = written_style(model.reasoning)
     return _Finding(
         True,
-        f"the prompt opens <think> and {_of(ended, ended)} answers that ended never wrote {CLOSE}: "
-        "their answer cannot be told from thinking; for a model that does not think, "
-        "protocol.force_think=false",
+        f"the prompt opens {style.open.strip()} and {_of(ended, ended)} answers that ended never "
+        f"wrote {style.close}: their answer cannot be told from thinking; for a model that does "
+        "not think, protocol.force_think=false",
     )
 
 
-def _empty(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _ends_its_thought(answer: CanaryAnswer, model: _Model) -> bool:
+    split = split_thinking(
+        answer.completion.text,
+        prompt_opened_think=answer.prompt.opened_think,
+        reasoning=model.reasoning,
+    )
+    return split.answer is not None
+
+
+def _empty(answers: Answers, _: _Model) -> _Finding | None:
     empty = [each for each in answers if not each.completion.text.strip()]
     if not empty:
         return None
@@ -136,7 +156,7 @@ def _empty(answers: Answers, _: frozenset[str]) -> _Finding | None:
     return _Finding(True, f"{text}: the chat template is another model's, or ends the turn itself")
 
 
-def _endless(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _endless(answers: Answers, _: _Model) -> _Finding | None:
     if any(each.completion.finish_reason != "length" for each in answers):
         return None
     budget = max(each.completion.completion_tokens for each in answers)
@@ -152,7 +172,7 @@ def _repeats_itself(text: str) -> bool:
     return len(text) >= _TAIL and len(zlib.compress(tail, 9)) * _REPEATED < len(tail)
 
 
-def _unsolved(answers: Answers, _: frozenset[str]) -> _Finding | None:
+def _unsolved(answers: Answers, _: _Model) -> _Finding | None:
     statuses = Counter(each.verdict.status for each in answers)
     if statuses["correct"] or statuses["scorer_error"]:
         return None
@@ -163,7 +183,7 @@ def _unsolved(answers: Answers, _: frozenset[str]) -> _Finding | None:
     return _Finding(False, f"{text}: a weak model, or a prompt that it does not know")
 
 
-_RULES: tuple[Callable[[Answers, frozenset[str]], _Finding | None], ...] = (
+_RULES: tuple[Callable[[Answers, _Model], _Finding | None], ...] = (
     _broken_scorer,
     _added_tokens,
     _markup,

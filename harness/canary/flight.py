@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.answers.thinking import CLOSE
+from harness.answers.marks import written_style
 from harness.canary.faults import MARKUP, CanaryAnswer, find_faults
 from harness.canary.problems import chosen, known_problems
 from harness.config import RunConfig
@@ -58,7 +58,7 @@ def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
 def _expect(scorer: Scorer, problem: Problem, answer: str, wanted: VerdictStatus) -> None:
     completion = Completion(
         request_id=f"{problem.problem_id}#0",
-        text=f"Let me think.\n{CLOSE}\n\n{answer}",
+        text=f"Let me think.\n{written_style(None).close}\n\n{answer}",
         finish_reason="stop",
         prompt_tokens=0,
         completion_tokens=0,
@@ -112,7 +112,7 @@ class Canary:
             _check_rendered(prompt, problem, codec)
             self._prompts[problem.problem_id] = prompt
             self._questions[problem.problem_id] = Question(
-                problem, prompt.opened_think, scorers[first[name].name]
+                problem, prompt.opened_think, scorers[first[name].name], codec.reasoning
             )
 
     def fly(self, engine: Engine, folder: Path) -> CanaryReport:
@@ -126,7 +126,7 @@ class Canary:
         answers = self._answers(engine)
         _keep(answers, folder)
         engine.restart_counters()
-        found = find_faults(answers, self._codec.special_tokens)
+        found = find_faults(answers, self._codec.special_tokens, self._codec.reasoning)
         return CanaryReport(
             problems=len(answers),
             solved=sum(each.verdict.status == "correct" for each in answers),

@@ -1,6 +1,6 @@
 """``harness grade`` on another harness's file: our verdict on each output beside theirs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Literal, NamedTuple
 
@@ -9,7 +9,8 @@ from harness.answers.thinking import split_thinking
 from harness.errors import UserError
 from harness.foreign import ForeignLog, ForeignProblem
 from harness.manifest import dump_json
-from harness.records import CodeReference, Grade, MathReference, Problem
+from harness.records import CodeReference, Grade, Problem
+from harness.scorers.base import UNFINISHED, Scorer
 
 KINDS = {"math500": "math", "humaneval": "python"}
 
@@ -19,7 +20,8 @@ class Output(NamedTuple):
 
     id: str
     problem: Problem
-    text: str
+    text: str | None
+    """What is graded; None where a thought never ended."""
     theirs: str | None
 
 
@@ -35,13 +37,13 @@ def grade_foreign(kind: Literal["math", "python"], log: ForeignLog, workers: int
     if (right := KINDS[log.task]) != kind:
         raise UserError(f"{log.file}: its task is {log.task}; use harness grade {right} {log.file}")
     with ExitStack() as stack:
-        scorer, work = _start(kind, workers, stack)
-        graded = in_order(_outputs(log), lambda output: (output, work(output)), workers)
+        scorer = _start(kind, workers, stack)
+        graded = in_order(_outputs(log), lambda output: (output, _grade(scorer, output)), workers)
         for output, grade in graded:
             verdict: dict[str, Any] = {
                 "id": output.id,
                 **grade.model_dump(),
-                "scorer": scorer,
+                "scorer": scorer.name,
                 "their_status": output.theirs,
                 "their_scorer": log.fields["scorer"],
             }
@@ -49,25 +51,20 @@ def grade_foreign(kind: Literal["math", "python"], log: ForeignLog, workers: int
     return 0
 
 
-def _start(
-    kind: Literal["math", "python"], workers: int, stack: ExitStack
-) -> tuple[str, Callable[[Output], Grade]]:
+def _start(kind: Literal["math", "python"], workers: int, stack: ExitStack) -> Scorer:
     if kind == "math":
         from harness.scorers.math_answer import MathAnswerScorer
 
-        maths = stack.enter_context(MathAnswerScorer(workers=workers))
-        return maths.name, lambda output: maths.grade_output(_gold(output.problem), output.text)
+        return stack.enter_context(MathAnswerScorer(workers=workers))
 
     from harness.sandbox.config import SandboxConfig
     from harness.scorers.python_tests import PythonTestsScorer
 
-    python = stack.enter_context(PythonTestsScorer(SandboxConfig(), workers))
-    return python.name, lambda output: python.grade(output.problem, output.text)
+    return stack.enter_context(PythonTestsScorer(SandboxConfig(), workers))
 
 
-def _gold(problem: Problem) -> str:
-    assert isinstance(problem.reference, MathReference)
-    return problem.reference.answer
+def _grade(scorer: Scorer, output: Output) -> Grade:
+    return UNFINISHED if output.text is None else scorer.grade(output.problem, output.text)
 
 
 def _outputs(log: ForeignLog) -> Iterator[Output]:
@@ -78,17 +75,18 @@ def _outputs(log: ForeignLog) -> Iterator[Output]:
             yield Output(name, each.problem, _text(each, position), theirs)
 
 
-def _text(each: ForeignProblem, position: int) -> str:
-    """What is graded: the output, but of code that only goes on where the prompt ended, theirs.
+def _text(each: ForeignProblem, position: int) -> str | None:
+    """The answer of an output, but of code that only goes on where the prompt ended, theirs.
 
     A completion without a block of its own that defines the function makes no sense without the
     prompt, and the program that their filter put together has it.
     """
-    output = each.outputs[position]
+    answer = split_thinking(each.outputs[position], prompt_opened_think=False).answer
     reference = each.problem.reference
-    if not isinstance(reference, CodeReference) or position >= len(each.graded):
-        return output
-    answer = split_thinking(output, prompt_opened_think=False).answer or ""
+    if answer is None or not isinstance(reference, CodeReference):
+        return answer
+    if position >= len(each.graded):
+        return answer
     code = extract_code(answer, reference.entry_point).code or ""
     is_whole = "```" in answer and defines(code, reference.entry_point)
     return answer if is_whole else each.graded[position]

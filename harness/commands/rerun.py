@@ -206,7 +206,9 @@ def _repeat(plan: Plan, recorded: Recorded) -> Repeated:
     with ExitStack() as stack:
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
         scorers = start_scorers(config, names, stack)
-        questions = questions_of(plan.run.read_problems(), prompts, scorers)
+        questions = questions_of(
+            plan.run.read_problems(), prompts, scorers, manifest.model.reasoning
+        )
         infos: list[EngineInfo] = []
         open_engine = partial(_opened, config, model, run_clock(0.0), infos)
         answers = _generated(requests, open_engine, questions, scoring_workers(config))
@@ -258,7 +260,8 @@ def _same_model(plan: Plan) -> ResolvedModel:
             f"(revision {was.revision}), {model.path} has {str(model.sha256)[:12]} (revision "
             f"{model.revision}); other weights show no noise: bring those back"
         )
-    return model
+    # Its thoughts are read as they were then; None: as its tokenizer shows.
+    return model.model_copy(update={"reasoning": was.reasoning or model.reasoning})
 
 
 @contextmanager

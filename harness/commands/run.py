@@ -132,7 +132,7 @@ def _complete(setup: Setup) -> int:
         log.info("%d of %d requests are recorded already", len(done), len(requests))
     if setup.regrade:
         run.start_new_verdicts()
-    questions = questions_of(setup.problems, setup.prompts, setup.scorers)
+    questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
     life = _Life(list(manifest.sessions), manifest.canary)

@@ -44,7 +44,9 @@ def score(name: str, results_dir: Path) -> int:
                 f"run {run.run_id} has {recorded} of {expected} completions; finish it first with "
                 f"harness run resume={run.shown}"
             )
-        questions = questions_of(run.read_problems(), run.read_prompts(), scorers)
+        questions = questions_of(
+            run.read_problems(), run.read_prompts(), scorers, manifest.model.reasoning
+        )
         run.start_new_verdicts()
         progress = RunProgress(total=recorded, done=recorded)
         with progress, Scoring(run, questions, progress, workers) as scoring:

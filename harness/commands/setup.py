@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import hardware
+from harness.answers.marks import Reasoning
 from harness.canary import check_scorers, is_wanted
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
-from harness.fingerprint import fingerprint, protocol_fields
+from harness.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
 from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
@@ -88,7 +89,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         task.spec.name: protocol_fields(
             task,
             config.protocol,
-            template_sha256,
+            Rendering(template_sha256, model.reasoning),
             scorers[task.spec.name].name,
             scorers[task.spec.name].context(),
             config.shard_name,
@@ -291,6 +292,7 @@ def _prompts(
             f"protocol.max_prompt_tokens={config.protocol.max_prompt_tokens}: the prompt of "
             f"{longest.problem_id} has {len(longest.token_ids)} tokens"
         )
+    model = model.model_copy(update={"reasoning": codec.reasoning})
     # In chat mode the server's template is used, and nobody tells which that is.
     is_known = config.protocol.chat and (attached is None or attached.mode == "tokens")
     return model, prompts, codec.template_sha256 if is_known else None
@@ -312,12 +314,18 @@ def _task_info(task: Task, scorer: Scorer) -> TaskInfo:
 
 
 def questions_of(
-    problems: dict[str, Problem], prompts: dict[str, Prompt], scorers: dict[str, Scorer]
+    problems: dict[str, Problem],
+    prompts: dict[str, Prompt],
+    scorers: dict[str, Scorer],
+    reasoning: Reasoning,
 ) -> dict[str, Question]:
-    """What scoring needs to know of each problem."""
+    """What scoring needs to know of each problem; ``reasoning`` is the model's marks."""
     return {
         problem_id: Question(
-            problem, prompts[problem_id].opened_think, scorers[problem_id.partition("/")[0]]
+            problem,
+            prompts[problem_id].opened_think,
+            scorers[problem_id.partition("/")[0]],
+            reasoning,
         )
         for problem_id, problem in problems.items()
     }

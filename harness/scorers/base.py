@@ -5,6 +5,9 @@ from typing import Protocol, Self
 
 from harness.records import Grade, Problem
 
+UNFINISHED = Grade(status="no_answer", is_complete=False, detail="none: the reasoning never ended")
+"""The grade of an output whose thought has no end."""
+
 
 class Scorer(Protocol):
     """Grades answer texts in processes of its own, which it can kill.

@@ -15,6 +15,7 @@ from harness.answers.thinking import split_thinking
 from harness.equivalence.checker import Equivalence, library_versions
 from harness.errors import UnavailableError
 from harness.records import Grade, MathReference, Problem
+from harness.scorers.base import UNFINISHED
 
 
 class MathAnswerScorer:
@@ -50,15 +51,10 @@ class MathAnswerScorer:
         return self._grade(problem.reference.answer, answer)
 
     def grade_output(self, gold: str, output: str) -> Grade:
-        """Grades one complete output, reasoning included: for ``harness grade math``.
-
-        A ``</think>`` ends the reasoning whether or not a ``<think>`` began it.
-        """
+        """Grades one complete output of any model, reasoning included."""
         answer = split_thinking(output, prompt_opened_think=False).answer
         if answer is None:
-            return Grade(
-                status="no_answer", is_complete=False, detail="none: the reasoning never ended"
-            )
+            return UNFINISHED
         return self._grade(gold, answer)
 
     def context(self) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.answers.thinking import split_thinking
+from harness.answers.thinking import SplitText, split_thinking
 from harness.errors import StoreError
 from harness.jsonl import read_jsonl, unwritable
 from harness.manifest import Outcome
@@ -127,7 +127,12 @@ def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[str, _
     for completion in run.folder.read_completions():
         verdict = verdicts.get(completion.request_id)
         problem_id = completion.request_id.rpartition("#")[0]
-        entry = _entry(completion, verdict, opened=opened.get(problem_id, False))
+        split = split_thinking(
+            completion.text,
+            prompt_opened_think=opened.get(problem_id, False),
+            reasoning=run.result.manifest.model.reasoning,
+        )
+        entry = _entry(split, completion, verdict)
         text = _json(entry)
         end = (entry["a"] or entry["r"] or completion.error or "")[-SHORT:]
         detail = "" if verdict is None else verdict.detail[:SHORT]
@@ -149,8 +154,7 @@ def _opened_think(run: ReportRun) -> dict[str, bool]:
     return {prompt.problem_id: prompt.opened_think for prompt in prompts}
 
 
-def _entry(completion: Completion, verdict: Verdict | None, *, opened: bool) -> dict[str, Any]:
-    split = split_thinking(completion.text, prompt_opened_think=opened)
+def _entry(split: SplitText, completion: Completion, verdict: Verdict | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"r": split.reasoning, "a": split.answer}
     if completion.error is not None:
         entry["error"] = completion.error
