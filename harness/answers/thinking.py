@@ -124,8 +124,9 @@ def _patterns(styles: tuple[Style, ...]) -> _Patterns:
             for is_opening in (True, False)
         ),
         re.compile(
-            rf"""["'`“\u2018«(](?:{opens}|{closes})["'`”\u2019»)]"""
-            rf"""|["'`“\u2018«](?:{opens})[^\n]{{0,40}}?(?:{closes})["'`”\u2019»]"""
+            # not behind a fence: a code block may end right before a mark
+            rf"""(?<!`)["'`“\u2018«(](?:{opens}|{closes})["'`”\u2019»)]"""
+            rf"""|(?<!`)["'`“\u2018«](?:{opens})[^\n]{{0,40}}?(?:{closes})["'`”\u2019»]"""
         ),
         re.compile(
             rf"(?<=[^\n])(?:{opens}|{closes})(?= {_NOUNS})"
@@ -293,10 +294,10 @@ class _Scan:
         """
         if not self._is_fenced(mark.start):
             return False
-        before, after = self._line(mark)
-        if self.answer.closer is not None or after.strip():
+        if self.answer.closer is not None:
             return True
-        return bool(before.strip()) and (mark.is_opening or "#" in before)
+        before, after = (part.strip("`~ \t") for part in self._line(mark))
+        return bool(before) and (mark.is_opening or "#" in before or bool(after))
 
     def _is_alone(self, mark: _Mark) -> bool:
         return not any(part.strip() for part in self._line(mark))
