@@ -242,6 +242,28 @@ class OneAnswer:
             )
 
 
+HARMONY = (
+    "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>"
+    + RIGHT
+)
+
+
+def test_the_marks_of_a_thought_are_no_stray_markup():
+    tokens = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
+    assert find_faults([answer(HARMONY)] * 3, tokens, "harmony").faults == ()
+    assert find_faults([answer(HARMONY)] * 3, tokens, "think").faults
+    assert find_faults([answer(f"{HARMONY}<|end|>")] * 3, tokens, "harmony").faults
+
+
+def test_a_thought_that_never_ends_is_a_fault_in_any_style():
+    open_ended = [answer("Hm", thinks=True, status="no_answer")] * 2
+    (fault,) = find_faults(open_ended, (), "mistral").faults
+    assert "opens [THINK]" in fault
+    assert "never wrote [/THINK]" in fault
+    ends = [answer(f"Hm[/THINK]{RIGHT}", thinks=True), *open_ended]
+    assert find_faults(ends, (), "mistral").faults == ()
+
+
 def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(tokenizer, tmp_path):
     config = compose("protocol=deepseek_r1")
     engine = OneAnswer("2 and 3 make 5.\n</think>\n\n" + RIGHT)

@@ -5,9 +5,12 @@ import copy
 import pytest
 import yaml
 
+from harness.answers.marks import Marks
 from harness.config import differing_keys, load_run_config
 from harness.errors import ConfigError
+from harness.fingerprint import Rendering, protocol_fields
 from harness.paths import CONF_DIR
+from harness.tasks import load_task, parse_selection
 
 
 def piece(group: str, name: str) -> dict:
@@ -156,3 +159,37 @@ def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
     )
     assert differing_keys(one, one) == []
     assert differing_keys(one, other) == ["protocol.top_p", "seed", "tasks"]
+
+
+# --- how a model marks its thoughts -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["kimi", {"open": "<plan>", "close": "</plan>"}])
+def test_a_model_says_how_it_marks_its_thoughts(given):
+    config = load_run_config(composed(model__reasoning=given))
+    assert config.model_dump(mode="json")["model"]["reasoning"] == given
+    assert differing_keys(config, load_run_config(composed())) != []
+
+
+def test_an_unknown_style_is_one_mistake_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"^model\.reasoning=thinks: should be one of think, "):
+        load_run_config(composed(model__reasoning="thinks"))
+
+
+def test_runs_from_before_there_was_a_choice_go_on_with_think_marks():
+    before, now = composed(), composed(model__reasoning="think")
+    assert differing_keys(load_run_config(before), load_run_config(now)) == []
+
+
+def test_the_fingerprint_holds_marks_other_than_think():
+    config = load_run_config(composed())
+    task = load_task(parse_selection("math_mini"), None)
+
+    def fields(reasoning):
+        return protocol_fields(task, config.protocol, Rendering("0" * 64, reasoning), "s@1", {})
+
+    assert fields("think") == fields(None)
+    assert "reasoning" not in fields(None)
+    assert fields("harmony")["reasoning"] == "harmony"
+    own = {"open": "<plan>", "close": "</plan>"}
+    assert fields(Marks(**own))["reasoning"] == own

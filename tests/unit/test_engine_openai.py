@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.answers.marks import STYLES
+from harness.answers.thinking import split_thinking
 from harness.engines.build import build_engine
 from harness.engines.openai_engine import OpenaiConfig
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.prompts import Codec, TextAnswer
 from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
 
 KEY = "sk-very-secret-key"
@@ -163,6 +165,17 @@ def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: Played) -
         "stream_options": {"include_usage": True},
         "reasoning_effort": "high",
     }
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(name) -> None:
+    whole = TextAnswer("2", "Hm", False, 7, 5, None)
+    cut = TextAnswer("", "Hm", True, 7, 5, None)
+    for answer, left in [(whole, "2"), (cut, None)]:
+        split = split_thinking(answer.text(name), prompt_opened_think=False, reasoning=name)
+        assert (split.reasoning.strip(), split.answer and split.answer.strip()) == ("Hm", left)
+    assert whole.thought_tokens(name, opened=False) is None, "the server counted none"
+    assert cut.thought_tokens(name, opened=False) == 5
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])

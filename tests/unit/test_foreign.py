@@ -177,6 +177,16 @@ def test_their_programs_get_our_verdict_beside_theirs(capsys):
     ]
 
 
+@pytest.mark.parametrize("mark", ["<think>", "[THINK]", "<|channel|>analysis<|message|>"])
+def test_a_program_in_an_unfinished_thought_is_no_answer(tmp_path, capsys, mark):
+    row = json.loads(CODE.read_text(encoding="utf-8").splitlines()[0])
+    row["resps"] = [[f"{mark}maybe\n```python\n{text}\n```\nor" for text in row["resps"][0]]]
+    file = tmp_path / CODE.name
+    file.write_text(f"{json.dumps(row)}\n", encoding="utf-8")
+    statuses = {status for _, status, _ in graded(capsys, "python", str(file))}
+    assert statuses == {"no_answer"}
+
+
 def test_the_wrong_kind_of_grading_is_said(capsys):
     assert main(["grade", "python", str(MATH)]) == 2
     assert "its task is math500; use harness grade math" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from harness.answers.marks import Marks
 from harness.errors import GenerationError
 from harness.pipeline import (
     Question,
@@ -177,6 +178,20 @@ def test_the_clock_goes_on_where_the_last_session_stopped():
 def test_what_becomes_of_a_completion(text, finish, opened, status):
     question = Question(PROBLEMS["t/0"], opened, ExactScorer())
     assert judge(question, completed(REQUESTS[0], text, finish)).status == status
+
+
+def test_a_completion_is_read_by_the_marks_of_its_model():
+    plan = Marks(open="<plan>", close="</plan>")
+    for text, reasoning, status in [
+        ("<plan>no</plan>yes", plan, "correct"),
+        ("<plan>yes", plan, "no_answer"),
+        ("[THINK]yes", "mistral", "no_answer"),
+        ("[THINK]yes", None, "no_answer"),
+        ("[THINK]no[/THINK]yes", "mistral", "correct"),
+        ("[THINK]no[/THINK]yes", "think", "incorrect"),
+    ]:
+        question = Question(PROBLEMS["t/0"], False, ExactScorer(), reasoning)
+        assert judge(question, completed(REQUESTS[0], text)).status == status, (text, reasoning)
 
 
 def test_reasoning_is_never_shown_to_a_scorer():

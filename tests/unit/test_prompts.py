@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.answers.marks import Marks
 from harness.answers.thinking import split_thinking
 from harness.errors import ConfigError
 from harness.models import ResolvedModel
@@ -146,3 +147,59 @@ def test_a_tokenizer_loads_from_a_model_folder():
     assert codec.stop_token_ids == {EOS}
     assert codec.pad_token_id == EOS
     assert codec.template_sha256 is not None
+
+
+def test_the_marks_are_read_from_template_and_tokens(tokenizer, templated):
+    codec, _ = templated
+    assert codec.reasoning == "think"
+    assert codec.special_tokens.isdisjoint({"<think>", "</think>"})
+    given = Codec(tokenizer, frozenset(), "harmony")
+    assert given.reasoning == "harmony", "what is given goes before what is detected"
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "end"),
+    [
+        ("reasoning", "<reasoning>\n"),
+        ("mistral", "[THINK]"),
+        ("harmony", "<|channel|>analysis<|message|>"),
+        (Marks(open="<plan>", close="</plan>"), "<plan>"),
+    ],
+)
+def test_a_thought_is_forced_with_the_marks_of_the_model(tokenizer, reasoning, end):
+    codec = Codec(tokenizer, frozenset({EOS}), reasoning)
+    prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=True)
+    assert prompt.text.endswith(f"\\boxed{{}}.{end}")
+    assert prompt.opened_think
+
+
+def test_a_question_about_marks_opens_no_thought(tokenizer):
+    codec = Codec(tokenizer, frozenset({EOS}))
+    asked = PROBLEM.model_copy(update={"question": "What does <think> in a text mean?"})
+    assert not codec.prompt(asked, INSTRUCTION, chat=False, force_think=False).opened_think
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "thought", "answer"),
+    [
+        ("think", "<think>One and one.</think>", "\n\\boxed{2}"),
+        ("think", "<think>I write `</think>` next. \u00fc</think>", " \\boxed{2}"),
+        ("reasoning", "<reasoning>One and one \u4e09\u5341.</reasoning>", "\n\\boxed{2}"),
+        ("kimi", "\u25c1think\u25b7One and one.\u25c1/think\u25b7", "\\boxed{2}"),
+        (
+            "harmony",
+            "<|channel|>analysis<|message|>One.<|end|><|start|>assistant<|channel|>final<|message|>",
+            "\\boxed{2}",
+        ),
+    ],
+)
+def test_the_tokens_of_a_thought_are_counted_whatever_its_marks(
+    tokenizer, reasoning, thought, answer
+):
+    codec = Codec(tokenizer, frozenset({EOS}), reasoning)
+    request = request_for(codec).model_copy(update={"prompt_opened_think": False})
+    before, after = (tokenizer.encode(part, add_special_tokens=False) for part in (thought, answer))
+    found = codec.completion(request, [*before, *after, EOS], Times())
+    assert found.reasoning_tokens == len(before)
+    unfinished = codec.completion(request, before[: len(before) // 2], Times())
+    assert unfinished.reasoning_tokens == len(before) // 2
