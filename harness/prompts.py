@@ -17,6 +17,11 @@ from harness.models import ResolvedModel, stop_token_ids
 from harness.records import Completion, GenerationRequest, Problem, Prompt
 
 
+_PROMPT_END = 80
+"""Characters of a prompt that are looked at for a thought that it opens, where its template does
+not leave the question as it is."""
+
+
 class Times(NamedTuple):
     """When things happened to a request, in seconds on the run's clock; None where unknown."""
 
@@ -134,7 +139,9 @@ class Codec:
                     "protocol.chat=false sends the bare text"
                 )
             text = self._rendered(text)
-        opened = is_inside_thought(text.rpartition(user_text.strip())[2], self.reasoning)
+        # only what the template writes after the question, which may speak of marks itself
+        _, asked, end = text.rpartition(user_text.strip() or text)
+        opened = is_inside_thought(end if asked else text[-_PROMPT_END:], self.reasoning)
         if force_think and not opened:
             text += self._style.open
         return Prompt(

@@ -132,7 +132,7 @@ STYLES: dict[StyleName, Style] = {
     ),
     # Magistral from 2507 on.
     "mistral": Style("[THINK]", "[/THINK]"),
-    # Kimi-VL-Thinking, Kimi-Dev.
+    # Kimi-VL-Thinking.
     "kimi": Style("◁think▷", "◁/think▷"),
     # Seed-OSS.
     "seed": Style("<seed:think>", "</seed:think>"),

@@ -87,9 +87,9 @@ _BEFORE_STRING = re.compile(
 )
 _IN_CODE = re.compile(f"(?P<code>{_INLINE_CODE})|(?P<string>{_STRING})", re.VERBOSE)
 _NOUNS = r"(?:tags?|blocks?|tokens?|sections?|markers?|elements?|delimiters?)\b"
-# Whitespace, stop tokens that a server leaves in the text, and the end of an answer's own tag.
+# White space, stray Markdown, closing tags, and stop tokens that a server leaves in the text.
 _NOTHING = re.compile(
-    r"(?:\s|<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c\s]{1,40}\uff5c>|</s>|</answer>)*"
+    r"(?:[\s.*_~`#-]|<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c\s]{1,40}\uff5c>|</\w{1,20}>)*"
 )
 _NEARBY = 200
 """Characters on a line before and after a mark that are looked at."""
@@ -109,7 +109,7 @@ class _Patterns(NamedTuple):
     quoted: re.Pattern[str]
     """Marks in quotes, alone or as a pair."""
     named: re.Pattern[str]
-    """A mark before a noun, or a pair with nothing in it."""
+    """A mark before a noun, or a pair with nothing in it; in a line."""
 
 
 @cache
@@ -130,7 +130,7 @@ def _patterns(styles: tuple[Style, ...]) -> _Patterns:
         ),
         re.compile(
             rf"(?<=[^\n])(?:{opens}|{closes})(?= {_NOUNS})"
-            rf"|(?<=[^\n>\]▷])(?:{opens})[ \t]*(?:\.\.\.|…)?[ \t]*(?:{closes})"
+            rf"|(?<=[^\n>\]▷])(?:{opens})[ \t]*(?:\.\.\.|…|and|or|,|/)?[ \t]*(?:{closes})"
         ),
     )
 
