@@ -16,7 +16,6 @@ from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel, stop_token_ids
 from harness.records import Completion, GenerationRequest, Problem, Prompt
 
-
 _PROMPT_END = 80
 """Characters of a prompt that are looked at for a thought that it opens, where its template does
 not leave the question as it is."""
