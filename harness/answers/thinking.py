@@ -86,6 +86,7 @@ _BEFORE_STRING = re.compile(
     r"(?:[=(\[{,:+%]|\b(?:return|in|and|or|not|if|yield|assert))\s*[rRbBfFuU]{0,2}\Z"
 )
 _IN_CODE = re.compile(f"(?P<code>{_INLINE_CODE})|(?P<string>{_STRING})", re.VERBOSE)
+_QUOTES = (('"', '"'), ("'", "'"), ("`", "`"), ("“", "”"), ("\u2018", "\u2019"), ("«", "»"))
 _NOUNS = r"(?:tags?|blocks?|tokens?|sections?|markers?|elements?|delimiters?)\b"
 # White space, stray Markdown, closing tags, and stop tokens that a server leaves in the text.
 _NOTHING = re.compile(
@@ -107,7 +108,7 @@ class _Patterns(NamedTuple):
     kinds: tuple[tuple[re.Pattern[str], Style, bool], ...]
     """The pattern of each mark, its style, and whether it is the opening one."""
     quoted: re.Pattern[str]
-    """Marks in quotes, alone or as a pair."""
+    """A mark, or a pair of them, between quotes."""
     named: re.Pattern[str]
     """A mark before a noun, or a pair with nothing in it; in a line."""
 
@@ -123,16 +124,18 @@ def _patterns(styles: tuple[Style, ...]) -> _Patterns:
             for style in styles
             for is_opening in (True, False)
         ),
-        re.compile(
-            # not behind a fence: a code block may end right before a mark
-            rf"""(?<!`)["'`“\u2018«(](?:{opens}|{closes})["'`”\u2019»)]"""
-            rf"""|(?<!`)["'`“\u2018«](?:{opens})[^\n]{{0,40}}?(?:{closes})["'`”\u2019»]"""
-        ),
+        re.compile("|".join(_in_quotes(opens, closes, *quotes) for quotes in _QUOTES)),
         re.compile(
             rf"(?<=[^\n])(?:{opens}|{closes})(?= {_NOUNS})"
             rf"|(?<=[^\n>\]▷])(?:{opens})[ \t]*(?:\.\.\.|…|and|or|,|/)?[ \t]*(?:{closes})"
         ),
     )
+
+
+def _in_quotes(opens: str, closes: str, left: str, right: str) -> str:
+    # not behind a fence: a code block may end right before a mark
+    pair = rf"(?:{opens})[^\n]{{0,40}}?(?:{closes})"
+    return rf"(?<!`){left}(?:{opens}|{closes}|{pair}){right}"
 
 
 # --- reading ----------------------------------------------------------------------------------
@@ -278,12 +281,16 @@ class _Scan:
         return _BEFORE_STRING.search(before) is not None or self._is_fenced(start)
 
     def _is_fenced(self, place: int) -> bool:
-        for found in _FENCE.finditer(self._text, self._fence_read_to, place):
+        """Whether a line begins inside a code block, after the last thought."""
+        line = self._text.rfind("\n", self._fence_read_to, place) + 1
+        if line == 0:
+            return bool(self._fence)
+        for found in _FENCE.finditer(self._text, self._fence_read_to, line):
             if not self._fence:
                 self._fence = found["fence"]
             elif found["fence"].startswith(self._fence) and not found["info"].strip():
                 self._fence = ""
-        self._fence_read_to = place
+        self._fence_read_to = line
         return bool(self._fence)
 
     def _is_code(self, mark: _Mark) -> bool:

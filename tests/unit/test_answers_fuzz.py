@@ -45,7 +45,7 @@ UNMARKED = TEXTS.filter(lambda text: "think>" not in text.lower())
 def test_the_answer_is_what_follows_the_last_end_of_thinking(
     thought: str, answer: str, opened: bool
 ) -> None:
-    split = split_thinking(f"{thought}</think>{answer}", prompt_opened_think=opened)
+    split = split_thinking(f"{thought}\n</think>\n{answer}", prompt_opened_think=opened)
     assert (split.answer or "").strip() == answer.strip()
 
 
@@ -119,9 +119,9 @@ def without_time(grade: Grade) -> Grade:
 @given(thought=UNMARKED, answer=UNMARKED)
 @settings(FUZZ, max_examples=150)
 def test_thinking_never_moves_a_grade(scorer: MathAnswerScorer, thought: str, answer: str) -> None:
-    alone = graded(scorer, "5", f"</think>{answer}")
-    assert graded(scorer, "5", f"{thought}</think>{answer}") == alone
-    assert graded(scorer, "5", f"\\boxed{{5}}</think>{answer}") == alone
+    alone = graded(scorer, "5", f"</think>\n{answer}")
+    assert graded(scorer, "5", f"{thought}\n</think>\n{answer}") == alone
+    assert graded(scorer, "5", f"\\boxed{{5}}\n</think>\n{answer}") == alone
     assert alone.status in {"correct", "incorrect", "no_answer"}
 
 
@@ -142,5 +142,5 @@ def test_any_text_gets_one_grade_that_is_no_error_of_ours(
 def test_a_gold_in_the_last_box_is_correct(
     scorer: MathAnswerScorer, before: str, gold: str
 ) -> None:
-    output = f"{before}</think>\n\nTherefore the answer is $\\boxed{{{gold}}}$."
+    output = f"{before}\n</think>\n\nTherefore the answer is $\\boxed{{{gold}}}$."
     assert scorer.grade_output(gold, output).status == "correct"
