@@ -84,7 +84,7 @@ class Style:
     may_begin_in_prompt: bool = True
     """A closing mark without an opening one ends a thought that the prompt opened."""
     signs: tuple[str, ...] = ()
-    """In small letters: a text without any of these has no such mark; empty: the two marks."""
+    """See ``needed``; empty: the two marks."""
 
     @property
     def opening(self) -> str:
@@ -96,10 +96,10 @@ class Style:
         """Pattern of the closing mark."""
         return self.closes or re.escape(self.close)
 
-    def may_be_in(self, small: str) -> bool:
-        """A fast look into a text in small letters, before its marks are sought."""
-        signs = self.signs or (self.open.strip().lower(), self.close.strip().lower())
-        return any(sign in small for sign in signs)
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """In small letters: one of these is in every text with such a mark."""
+        return self.signs or (self.open.strip().lower(), self.close.strip().lower())
 
 
 def _tags(name: str) -> Style:
@@ -201,8 +201,15 @@ def written_style(reasoning: Reasoning) -> Style:
 
 def styles_in(text: str, reasoning: Reasoning) -> tuple[Style, ...]:
     """Of the styles that count for a model, those whose marks may be in a text."""
-    small = text.lower()
-    return tuple(style for style in styles_of(reasoning) if style.may_be_in(small))
+    holds = text.lower().__contains__
+    if not any(map(holds, _needed(reasoning))):  # most texts, found out without patterns
+        return ()
+    return tuple(style for style in styles_of(reasoning) if any(map(holds, style.needed)))
+
+
+@cache
+def _needed(reasoning: Reasoning) -> tuple[str, ...]:
+    return tuple(sign for style in styles_of(reasoning) for sign in style.needed)
 
 
 @cache
