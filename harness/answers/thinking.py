@@ -134,7 +134,7 @@ def _patterns(styles: tuple[Style, ...]) -> _Patterns:
 
 def _in_quotes(opens: str, closes: str, left: str, right: str) -> str:
     # not behind a fence: a code block may end right before a mark
-    pair = rf"(?:{opens})[^\n]{{0,40}}?(?:{closes})"
+    pair = rf"(?:{opens})[^\n\\]{{0,40}}?(?:{closes})"
     return rf"(?<!`){left}(?:{opens}|{closes}|{pair}){right}"
 
 
@@ -151,13 +151,21 @@ class _Answer(NamedTuple):
     """The style of that thought; None without one."""
 
 
+def _prompts_style(present: tuple[Style, ...], reasoning: Reasoning) -> Style:
+    """The style in which a prompt opened a thought, as far as a completion shows it."""
+    style = written_style(reasoning)
+    if reasoning is not None or style in present or len(present) != 1:
+        return style
+    return present[0]
+
+
 class _Scan:
     """One pass over a text, from mark to mark."""
 
     def __init__(self, text: str, reasoning: Reasoning, *, opened: bool) -> None:
         self._text = text
         self._styles = styles_in(text, reasoning)
-        self.inside: Style | None = written_style(reasoning) if opened else None
+        self.inside = _prompts_style(self._styles, reasoning) if opened else None
         self._depth = int(opened)
         self._opened_at = 0
         """Where the last opening mark ends."""
