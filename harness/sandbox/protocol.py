@@ -19,9 +19,11 @@ Kind = Literal[
     "crash",
     "forbidden",
     "unconfirmed",
+    "untested",
     "error",
 ]
-"""How a program ended. ``error`` says nothing of the program: the sandbox itself failed."""
+"""How a program ended. ``untested`` is a whole program that ended before or without its own tests;
+``error`` says nothing of the program: the sandbox itself failed."""
 
 _HEADER = struct.Struct("!Q")
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
-from harness.sandbox import child, namespaces, program, syscalls, verdicts, watch, workdir
+from harness.sandbox import child, namespaces, program, script, syscalls, verdicts, watch, workdir
 from harness.sandbox.child import Confinement
 from harness.sandbox.landlock import Ruleset
 from harness.sandbox.protocol import Job, Outcome, Setup, receive, send
@@ -37,7 +37,7 @@ _CONFIRMING_LIMITS = 2
 _PRELOADED = """
     abc bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib
     heapq itertools json math numbers operator random re statistics string sys tempfile textwrap
-    time traceback typing
+    threading time traceback typing
 """
 """What short programs import. Each one more makes every fork a little dearer."""
 
@@ -84,6 +84,7 @@ class Warden:
         self._number = os.getpid()
         for name in _PRELOADED.split():
             importlib.import_module(name)
+        script.prepare()
         _hide_own_modules()
         self._level = setup.level
         self._base = setup.work_dir
@@ -123,7 +124,8 @@ class Warden:
     def _run_together(self, job: Job) -> Outcome:
         secret = _secret()
         with self._work_dir(0), _pipe() as (verdict, report):
-            body = partial(program.run_together, job, secret, child.VERDICT)
+            run = script.run_script if job.tests is None else program.run_together
+            body = partial(run, job, secret, child.VERDICT)
             runner = self._fork(0, body, (report,), job.time_limit_s, secret)
             ending = self._watch.wait((runner,), verdict, job.time_limit_s)
         return verdicts.outcome(ending, secret, job.time_limit_s)
