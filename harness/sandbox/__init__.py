@@ -4,9 +4,9 @@
 so that they hold nothing of the harness, each of which forks one confined child per program.
 
     harness side   config  level  canaries  pool  client
-    both sides     protocol
-    warden side    warden  watch  child  program  codec  workdir  namespaces  landlock  seccomp
-                   syscalls
+    both sides     protocol  packages
+    warden side    warden  watch  child  program  script  owntests  codec  workdir  namespaces
+                   landlock  seccomp  syscalls
 
 The warden side imports the standard library alone: it runs without site-packages.
 

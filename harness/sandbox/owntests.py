@@ -162,9 +162,9 @@ def _functions(tree: ast.Module) -> Iterator[tuple[Any, bool]]:
                 if isinstance(each, _FUNCTIONS):
                     yield each, holds_tests and each.name.startswith("test")
         elif isinstance(node, ast.Module | ast.If | ast.Try | ast.With):
-            for each in ast.iter_child_nodes(node):
-                if isinstance(each, _FUNCTIONS):
-                    yield each, each.name.startswith("test")
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, _FUNCTIONS):
+                    yield child, child.name.startswith("test")
 
 
 def _holds_tests(node: ast.ClassDef) -> bool:

@@ -263,6 +263,8 @@ def _merge(changed: Any, original: Any) -> Any:
             original.extend(changed)
         case tuple():
             return tuple(_merge(*pair) for pair in zip(changed, original, strict=True))
+        case _ if hasattr(original, "__array__") and original.shape == changed.shape != ():
+            original[...] = changed
         case _:
             return changed
     return original

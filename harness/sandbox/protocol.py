@@ -34,6 +34,8 @@ class Limits:
 
     time_limit_s: float = 10.0
     memory_bytes: int = 2 << 30
+    numpy: bool = True
+    """Whether it may import numpy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Setup:
     memory_bytes: int
     work_dir: str
     """Folder for the programs' files; empty at level ``namespaces``, which has its own."""
+    numpy: list[str]
+    """Folders of numpy, the package itself first; empty if programs may not import it."""
 
 
 def send(sock: socket.socket, message: Job | Outcome | Setup | dict[str, str]) -> None:
