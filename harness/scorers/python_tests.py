@@ -12,7 +12,7 @@ from harness.sandbox.pool import Sandbox
 class PythonTestsScorer:
     """Correct is what passes ``check(entry_point)``, and passes again apart from its tests."""
 
-    name = "python_tests@1"
+    name = "python_tests@2"
 
     def __init__(self, config: SandboxConfig, workers: int) -> None:
         """Prepares; the sandbox opens on entering, and refuses there if it is not safe enough."""
