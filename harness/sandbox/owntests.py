@@ -7,6 +7,8 @@ that it defines. That is no pass here.
 
 import ast
 import builtins
+import gc
+import inspect
 import re
 import sys
 import threading
@@ -31,6 +33,7 @@ class OwnTests:
         self._path = path
         self._unrun: list[str] = []
         self._began = 0
+        self._has_tests = False
         self._failures: list[str] = []
 
     def watched(self, source: str) -> ast.Module | str:
@@ -42,6 +45,7 @@ class OwnTests:
         self._watch_lost_assertions()
         if not _HAS_TESTS.search(source):
             return source
+        self._has_tests = True
         self._watch_coroutines()
         if "unittest" in source or "doctest" in source:
             self._watch_unittest()
@@ -58,7 +62,7 @@ class OwnTests:
         return tree
 
     def check(self) -> None:
-        """To be called at the end.
+        """To be called when the program has ended.
 
         Raises:
             AssertionError: A test failed, though the program went on.
@@ -66,6 +70,8 @@ class OwnTests:
         """
         if self._failures:
             raise AssertionError(self._failures[0])
+        if self._has_tests and not self._began:
+            self._unrun += self._kept_coroutines()
         if self._unrun and not self._began:
             raise UntestedError(f"no test ran: {self._unrun[0]}")
 
@@ -89,6 +95,16 @@ class OwnTests:
     def _fail_if_assertion(self, where: str, error: BaseException | None) -> None:
         if isinstance(error, AssertionError):
             self._failures.append(f"in {where}: {error}")
+
+    def _kept_coroutines(self) -> list[str]:
+        """Those that were not dropped, nor awaited either."""
+        return [
+            f"{each.__name__} was called but never awaited"
+            for each in gc.get_objects()
+            if inspect.iscoroutine(each)
+            and each.cr_code.co_filename == self._path
+            and inspect.getcoroutinestate(each) == inspect.CORO_CREATED
+        ]
 
     def _watch_coroutines(self) -> None:
         """The interpreter calls this function for each coroutine that is dropped unawaited."""

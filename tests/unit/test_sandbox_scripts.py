@@ -117,6 +117,7 @@ UNTESTED = {
     "methods for pytest": "class TestF:\n    def test_f(self):\n        assert False",
     "in a guard": "if __name__ == '__main__':\n    def test_f(): assert False",
     "a test is not awaited": "async def test_f(): assert False\ntest_f()",
+    "main is kept but not awaited": "async def main(): assert False\nkept = [main()]",
     "main is not awaited": "async def main(): assert False\nmain()",
 }
 FAILED = {
