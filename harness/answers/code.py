@@ -1,44 +1,24 @@
 """The program in an answer text, and what is put around it before its tests.
 
 The rule: the last fenced block that defines the entry point, else the last text before a fence
-that does, else the body with which the answer begins, else the last fenced block, else the answer
-text. Blocks marked as another language than Python count only when there is no other. Time is
-linear in the length of the text.
-
-Fences are read as models write them, which is more than Markdown allows: text may stand before an
-opening fence and after a closing one, code may share a line with either, one block may open before
-the last was closed, a fence may close a block that none opened, and there may be characters
-before it that cannot be seen.
+that does, else the body with which the answer begins, else the last fenced block. Without any
+fence it is the code that stands indented among sentences, else the answer text. Blocks marked as
+another language than Python count only when there is no other. Time is linear in the length of
+the text.
 """
 
 import re
 from typing import NamedTuple
 
-_UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
-"""The byte order mark, and characters without width."""
-_WITHOUT_UNSEEN = dict.fromkeys(map(ord, _UNSEEN))
-_CODE = (
-    r"(?:async[ \t]+)?def[ \t]+\w+[ \t]*\(|class[ \t]+\w+[ \t]*[(:]|@\w"
-    r"|from[ \t]+[\w.]+[ \t]+import\b|import[ \t]+[\w.]+[ \t]*(?:$|[,;#]|as\b)"
+from harness.answers.fences import CODE, Text, trimmed
+
+_FIRST_LINE = re.compile(CODE)
+_SETTING = re.compile(
+    r"[ \t]|$|#|[\])}]|\w+[ \t]*(?::[^=]*)?=(?!=)|(?:try|else|finally|except\b[^:]*)[ \t]*:"
 )
-"""How the first line of a program begins; no sentence does."""
-_FIRST_LINE = re.compile(_CODE)
-_SETTING = re.compile(r"[ \t]|$|#|[\])}]|\w+[ \t]*(?::[^=]*)?=(?!=)")
-"""What may stand before that: blank and indented lines, comments, assignments."""
-_OPENING = re.compile(
-    rf"(?P<indent>(?:[^\S\n]|[{_UNSEEN}])*+(?:(?:[-*+>]|\d{{1,9}}[.)])[ \t]+)?[{_UNSEEN}]*+)"
-    r"(?:(?P<ticks>`{3,})(?P<info>[^`]*)|(?P<tildes>~{3,})(?P<tilde_info>.*))$"
-)
-_TICKS = re.compile(r"`{3,}")
-_INFO = re.compile(rf"[\s{{.]*+(?P<language>[\w+#-]*?)[ \t]*+(?P<code>(?:{_CODE}).*)?$")
-_LANGUAGE = re.compile(r"[\s{.]*+([\w+#-]*)")
-_ONLY_LANGUAGE = re.compile(r"[\w+#.-]*[ \t]*$")
-_QUOTE_MARK = re.compile(r"[ \t]*>[ \t]?")
-_TRIPLE = re.compile(r"\"\"\"|'''")
-_PYTHON = frozenset({"", "py", "py3", "python", "python3"})
-_MAX_CLOSING_INDENT = 3
-"""More than this beyond the opening fence's, and a fence is part of the code: of a docstring."""
+"""What may stand before that: blank and indented lines, comments, assignments, guarded imports."""
 _BODY = re.compile(r"(?:[^\S\n]*\n)*(?: {4}|\t)")
+"""An answer that begins like this goes on with the function that the prompt has begun."""
 _FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import\b[^\n(\\]*$", re.MULTILINE)
 
 
@@ -51,12 +31,6 @@ class ExtractedCode(NamedTuple):
     """False when it was taken from a block that was never closed."""
 
 
-class _Block(NamedTuple):
-    code: str
-    is_python: bool
-    is_complete: bool
-
-
 def extract_code(answer: str, entry_point: str) -> ExtractedCode:
     """The code in an answer text.
 
@@ -64,9 +38,10 @@ def extract_code(answer: str, entry_point: str) -> ExtractedCode:
         answer: The text, without any reasoning.
         entry_point: The function that the code should define.
     """
-    text = _Text(answer)
+    text = Text(answer)
     if not text.blocks:
-        return ExtractedCode(_flush(_trimmed(answer), entry_point) or None, is_complete=True)
+        code = _flush(trimmed(answer), entry_point)
+        return ExtractedCode(_indented_block(code, entry_point) or code or None, is_complete=True)
     written = [
         block._replace(code=_flush(block.code, entry_point)) for block in text.blocks if block.code
     ]
@@ -86,18 +61,44 @@ def _unopened(texts: list[str], entry_point: str) -> str | None:
         code = _flush(_from_first_line(text), entry_point)
         if defines(code, entry_point):
             return code
-    return _trimmed(texts[0]) if texts and _BODY.match(texts[0]) else None
+    return trimmed(texts[0]) if texts and _BODY.match(texts[0]) else None
 
 
 def _from_first_line(text: str) -> str:
     """Without the sentences before a program."""
-    lines = _trimmed(text).split("\n")
+    lines = trimmed(text).split("\n")
     margin = lines[0][: len(lines[0]) - len(lines[0].lstrip(" \t"))]
     flush = [line.removeprefix(margin) for line in lines]
     start = next((at for at, line in enumerate(flush) if _FIRST_LINE.match(line)), 0)
     while start and _SETTING.match(flush[start - 1]):
         start -= 1
-    return _trimmed("\n".join(lines[start:]))
+    while flush[start][:1] in ("", " ", "\t") and start + 1 < len(flush):
+        start += 1  # the rest of something that is no setting
+    return trimmed("\n".join(lines[start:]))
+
+
+def _indented_block(text: str, entry_point: str) -> str | None:
+    """The code that stands indented among sentences, which Markdown reads as a block as well."""
+    found = re.search(
+        rf"^(?P<margin> {{4}}|\t)(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b",
+        text,
+        re.MULTILINE,
+    )
+    if found is None or defines(text, entry_point) or text[:1] in (" ", "\t"):
+        return None
+    lines = text.split("\n")
+    first = last = text.count("\n", 0, found.start())
+    while _is_within(lines[first - 1], found["margin"]):
+        first -= 1  # the text begins with a line that is not
+    while last + 1 < len(lines) and _is_within(lines[last + 1], found["margin"]):
+        last += 1
+    if any(_FIRST_LINE.match(line) for line in lines[:first]):
+        return None  # a method
+    return _flush(trimmed("\n".join(lines[first : last + 1])), entry_point)
+
+
+def _is_within(line: str, margin: str) -> bool:
+    return not line.strip() or line.startswith(margin)
 
 
 def _flush(code: str, entry_point: str) -> str:
@@ -138,143 +139,3 @@ def _definition(code: str, name: str) -> int | None:
     pattern = rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b"
     found = re.search(pattern, code, re.MULTILINE)
     return None if found is None else found.start()
-
-
-class _Text:
-    """The fenced blocks of an answer, and the texts that a fence ended."""
-
-    def __init__(self, answer: str) -> None:
-        """Reads the answer, line by line."""
-        self.blocks: list[_Block] = []
-        self.before_fences: list[str] = []
-        self._opening: re.Match[str] | None = None
-        self._width = 0
-        self._lines: list[str] = []
-        self._triple = ""
-        for line in answer.split("\n"):
-            if self._opening is None:
-                self._read_outside(line)
-            else:
-                self._read_inside(line)
-        if self._opening is not None:
-            self._close(is_complete=False)
-
-    def _read_outside(self, line: str) -> None:
-        if opening := _OPENING.match(line.rstrip()):
-            self._open(opening)
-            return
-        ticks = list(_TICKS.finditer(line))
-        if len(ticks) % 2:
-            rest = line[ticks[-1].start() :].rstrip()
-            opening = _OPENING.match(rest)
-            if opening and (_ONLY_LANGUAGE.match(opening["info"]) or _code_in(opening["info"])):
-                self._lines.append(line[: ticks[-1].start()])
-                self._open(opening)
-                return
-        for first, second in zip(ticks[::2], ticks[1::2], strict=False):
-            if code := _code_in(info := line[first.end() : second.start()]):
-                self.blocks.append(_Block(_trimmed(code), _is_python(info), is_complete=True))
-        self._lines.append(line)
-
-    def _read_inside(self, line: str) -> None:
-        assert self._opening is not None
-        if ">" in self._opening["indent"]:
-            line = _QUOTE_MARK.sub("", line, count=1)
-        if self._closes(line):
-            self._close()
-        elif (at := self._fence_in(line)) is None:
-            self._add(line)
-        elif line[:at].strip(_UNSEEN).strip():
-            self._add(line[:at].rstrip())
-            self._close()
-            self._lines.append(line[at:].lstrip("`"))
-        else:
-            self._close()
-            rest = line[at:].lstrip("`")
-            if _ONLY_LANGUAGE.match(rest) or _code_in(rest):
-                self._read_outside(line)
-            else:
-                self._lines.append(rest)
-
-    def _closes(self, line: str) -> bool:
-        bare = line.strip().strip(_UNSEEN).strip()
-        fence = self._fence
-        return len(bare) >= len(fence) and not bare.strip(fence[0]) and self._is_outer(line)
-
-    def _fence_in(self, line: str) -> int | None:
-        """Where a fence is that closes the block though it is not alone on its line."""
-        ticks = _TICKS.findall(line)
-        if not ticks or len(ticks) % 2 == 0 or len(ticks[-1]) < len(self._fence):
-            return None
-        if self._fence[0] != "`":
-            return None
-        at = line.rindex(ticks[-1])
-        before, after = line[:at], line[at + len(ticks[-1]) :]
-        if not before.strip(_UNSEEN).strip():
-            return at if self._is_outer(line) else None
-        is_text = self._triple or before.count('"') % 2 or before.count("'") % 2
-        return None if is_text or after[:1] in ("'", '"') else at
-
-    @property
-    def _fence(self) -> str:
-        assert self._opening is not None
-        return self._opening["ticks"] or self._opening["tildes"]
-
-    def _is_outer(self, line: str) -> bool:
-        return _indent(line) <= self._width + _MAX_CLOSING_INDENT
-
-    def _open(self, opening: re.Match[str]) -> None:
-        self.before_fences.append("\n".join(self._lines))
-        indent = opening["indent"].translate(_WITHOUT_UNSEEN)
-        self._opening, self._width = opening, 0 if ">" in indent else len(indent)
-        self._lines, self._triple = [], ""
-        if code := _code_in(_info(opening)):
-            self._add(code)
-
-    def _add(self, line: str) -> None:
-        self._lines.append(line)
-        for mark in _TRIPLE.findall(line):
-            if self._triple in ("", mark):
-                self._triple = "" if self._triple else mark
-
-    def _close(self, *, is_complete: bool = True) -> None:
-        assert self._opening is not None
-        code = _trimmed("\n".join(_outdented(self._lines, self._width)))
-        self.blocks.append(_Block(code, _is_python(_info(self._opening)), is_complete))
-        self._opening, self._lines = None, []
-
-
-def _outdented(lines: list[str], width: int) -> list[str]:
-    """Lines without the indentation of their fence, as far as the first of them has it."""
-    width = min(width, next((_indent(line) for line in lines if line.strip()), 0))
-    return [line[min(width, _indent(line)) :] for line in lines]
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def _info(opening: re.Match[str]) -> str:
-    return opening["info"] or opening["tilde_info"] or ""
-
-
-def _is_python(info: str) -> bool:
-    found = _INFO.match(info)
-    if found is not None and found["code"]:
-        return found["language"].lower() in _PYTHON
-    language = _LANGUAGE.match(info)
-    assert language is not None, "the pattern matches the empty string"
-    return language[1].lower() in _PYTHON
-
-
-def _code_in(info: str) -> str | None:
-    """The first line of code that shares its line with an opening fence."""
-    found = _INFO.match(info)
-    return found["code"] if found is not None else None
-
-
-def _trimmed(code: str) -> str:
-    """Without blank lines before and white space after; the first line keeps its indentation."""
-    code = code.lstrip(_UNSEEN).rstrip()
-    first = re.match(r"(?:[^\S\n]*\n)*", code)
-    return (code[first.end() :] if first else code).lstrip(_UNSEEN)

@@ -133,6 +133,16 @@ SHARED_LINES = {
         "def add(a, b):\n    'x```y'.split('```')\n    return a + b",
         True,
     ),
+    "title after a colon": (f"```python:solution.py\n{ADD}\n```", ADD, True),
+    "closing, then a full stop": (f"```python\n{ADD}\n```.\nDone", ADD, True),
+    "closing, then a tag": (f"```python\n{ADD}\n```<br>", ADD, True),
+    "in parentheses": (f"(```python\n{ADD}\n```)", ADD, True),
+    "closing after a comment": (f"```python\n{ADD}  # it's```", f"{ADD}  # it's", True),
+    "draft in the line, then a block": (
+        f"Not ```python def add(a, b): return a - b``` but\n{fenced(ADD)}",
+        ADD,
+        True,
+    ),
 }
 UNOPENED = {
     # a fence closes what none opened
@@ -163,6 +173,14 @@ UNOPENED = {
     "only stray": ("```", None, False),
     "prose stray": ("I cannot.\n```", None, False),
     "double stray": (f"{ADD}\n```\n```", ADD, True),
+    "stray body, glued": (f"{BODY}```", BODY, True),
+    "call after it": (f"{ADD}\n\nprint(add(1, 2))\n```\n3", f"{ADD}\n\nprint(add(1, 2))", True),
+    "guarded import": (
+        f"try:\n    import math\nexcept ImportError:\n    pass\n{ADD}\n```",
+        f"try:\n    import math\nexcept ImportError:\n    pass\n{ADD}",
+        True,
+    ),
+    "four ticks": (f"{ADD}\n````", ADD, True),
 }
 INDENTED_OR_UNSEEN = {
     # indentation of the whole program; characters that cannot be seen
@@ -223,6 +241,30 @@ INDENTED_OR_UNSEEN = {
         ADD.replace("\n", "\r\n"),
         True,
     ),
+    "tabs after spaces": (
+        "```python\n  \tdef add(a, b):\n  \t    return a + b\n```",
+        ADD,
+        True,
+    ),
+    "indented, with a guard": (
+        f"```python\n{indented(ADD)}\n\n    if __name__ == '__main__':\n        add(1, 2)\n```",
+        f"{ADD}\n\nif __name__ == '__main__':\n    add(1, 2)",
+        True,
+    ),
+    "indented among sentences": (f"Here:\n\n{indented(ADD)}\n\nDone.", ADD, True),
+    "a method among sentences": (
+        "Here:\n\nclass A:\n    def add(self): pass",
+        "Here:\n\nclass A:\n    def add(self): pass",
+        True,
+    ),
+    "unseen on every line": (
+        "\u200b```python\n\u200bdef add(a, b):\n\u200b    return a + b\n\u200b```",
+        ADD,
+        True,
+    ),
+    "direction marks": (f"\u200e```python\n{ADD}\n\u200e```", ADD, True),
+    "soft hyphen": (f"\u00ad```python\n{ADD}\n```", ADD, True),
+    "ideographic space": (f"\u3000```python\n{ADD}\n\u3000```", ADD, True),
 }
 EVERY_EXTRACTION = {**EXTRACTIONS, **SHARED_LINES, **UNOPENED, **INDENTED_OR_UNSEEN}
 
