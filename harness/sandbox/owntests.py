@@ -18,7 +18,10 @@ from typing import Any
 
 _MARK = "__test_began__"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_HAS_TESTS = re.compile(r"\b(?:def|class)\s+[Tt]est|\basync\s+def\b|TestCase|unittest|doctest")
+_IS_WATCHED = re.compile(
+    r"\b(?:def|class)\s+[Tt]est|\basync\s+def\b|TestCase|unittest|doctest|exit|quit|SystemExit"
+)
+"""Programs of which it matters whether a test ran. The others run as they are."""
 
 
 class UntestedError(Exception):
@@ -33,19 +36,19 @@ class OwnTests:
         self._path = path
         self._unrun: list[str] = []
         self._began = 0
-        self._has_tests = False
+        self._is_watched = False
         self._failures: list[str] = []
 
     def watched(self, source: str) -> ast.Module | str:
-        """The program, with marks in its tests if it has any; watches from now on.
+        """The program, with marks in its tests where that matters; watches from now on.
 
         Raises:
             SyntaxError: As ``compile`` does.
         """
         self._watch_lost_assertions()
-        if not _HAS_TESTS.search(source):
+        if not _IS_WATCHED.search(source):
             return source
-        self._has_tests = True
+        self._is_watched = True
         self._watch_coroutines()
         if "unittest" in source or "doctest" in source:
             self._watch_unittest()
@@ -61,6 +64,11 @@ class OwnTests:
         self._began += any(isinstance(each, ast.Assert) for each in _outside_functions(tree))
         return tree
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a test or an assertion ran, of a program that may leave by ``exit``."""
+        return self._began > 0
+
     def check(self) -> None:
         """To be called when the program has ended.
 
@@ -70,7 +78,7 @@ class OwnTests:
         """
         if self._failures:
             raise AssertionError(self._failures[0])
-        if self._has_tests and not self._began:
+        if self._is_watched and not self._began:
             self._unrun += self._kept_coroutines()
         if self._unrun and not self._began:
             raise UntestedError(f"no test ran: {self._unrun[0]}")

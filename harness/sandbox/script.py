@@ -10,6 +10,7 @@ import atexit
 import builtins
 import importlib.machinery
 import os
+import re
 import site
 import sys
 import threading
@@ -23,6 +24,9 @@ from harness.sandbox.protocol import Job
 
 FILE_NAME = "solution.py"
 _EXITS = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
+_WRITTEN_EXIT = re.compile(
+    r"(raise )?(sys\.exit|exit|quit|SystemExit)(\((0|None|False)?\))?( from None)?"
+)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (ast.If, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 
@@ -53,7 +57,7 @@ def run_script(job: Job, code: bytes, verdict: int) -> NoReturn:
         try:
             execute(program, namespace)
         except SystemExit as leaving:
-            _check_exit(leaving, source, path)
+            _check_exit(leaving, source, path, tests)
         join_threads()
         run_exit_callbacks()
         tests.check()
@@ -85,25 +89,28 @@ def _become_main(path: str, source: str) -> dict[str, Any]:
 # --- leaving early --------------------------------------------------------------------------
 
 
-def _check_exit(leaving: SystemExit, source: str, path: str) -> None:
+def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) -> None:
     """Lets pass an exit with status 0 that is the last thing the program does.
 
     Any other status is raised again. An exit before that is no pass, because what follows, such as
-    tests, has not run.
+    tests, has not run. A status that is written down says nothing, so a test must have run.
 
     Raises:
-        UntestedError: Something was left to do.
+        UntestedError: Something was left to do, or nothing was tested.
     """
     if not (leaving.code is None or (isinstance(leaving.code, int) and leaving.code == 0)):
         raise leaving
     tree = ast.parse(source)
-    trace = leaving.__traceback__
+    trace, last = leaving.__traceback__, None
     while trace is not None:
-        frame = trace.tb_frame
-        if frame.f_code.co_filename == path and not _is_last(tree, _position(trace)):
-            text = source.splitlines()[trace.tb_lineno - 1].strip()
-            raise UntestedError(f"left with exit status 0 before its end: {text}")
+        if trace.tb_frame.f_code.co_filename == path:
+            last = _last_statement(tree, _position(trace))
+            if last is None:
+                text = source.splitlines()[trace.tb_lineno - 1].strip()
+                raise UntestedError(f"left with exit status 0 before its end: {text}")
         trace = trace.tb_next
+    if last is not None and _WRITTEN_EXIT.fullmatch(ast.unparse(last)) and not tests.has_begun:
+        raise UntestedError(f"no test ran: {ast.unparse(last)}")
 
 
 def _position(trace: types.TracebackType) -> Position:
@@ -113,20 +120,17 @@ def _position(trace: types.TracebackType) -> Position:
     return line or 0, column or 0
 
 
-def _is_last(tree: ast.Module, at: Position) -> bool:
-    """Whether nothing is left to do in the function or module that is at this position."""
+def _last_statement(tree: ast.Module, at: Position) -> ast.stmt | None:
+    """The statement at this position if its function or module then has nothing left to do."""
     body: list[ast.stmt] = tree.body
     for node in ast.walk(tree):
         if isinstance(node, _FUNCTIONS) and any(_holds(each, at) for each in node.body):
             body = node.body  # outer functions come first
-    while body:
-        last = body[-1]
-        if not _holds(last, at):
-            return False
+    while body and _holds(last := body[-1], at):
         if not isinstance(last, _BLOCKS):
-            return at in _last_steps(last)
+            return last if at in _last_steps(last) else None
         body = next((block for block in _blocks(last) if any(_holds(s, at) for s in block)), [])
-    return False
+    return None
 
 
 def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:

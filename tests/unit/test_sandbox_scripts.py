@@ -41,15 +41,22 @@ PASSED = {
     "carriage returns": "def f(x):\r\n    return x\r\nassert f(1) == 1\r\n",
     # exit status 0 at the end
     "sys.exit": "import sys\nassert True\nsys.exit()",
-    "exit": "exit(0)",
-    "quit": "quit()",
-    "raise SystemExit": "raise SystemExit",
+    "exit": "assert True\nexit(0)",
+    "quit": "assert True\nquit()",
+    "raise SystemExit": "assert True\nraise SystemExit",
+    "a computed status": "wrong = [x for x in (1, 2) if x > 2]\nexit(len(wrong))",
     "exit of main": "import sys\ndef main(): return 0\nif __name__ == '__main__': sys.exit(main())",
     "exit in main": "import sys\ndef main():\n    assert True\n    sys.exit(0)\nmain()",
-    "exit in main in exit": "import sys\ndef main():\n    sys.exit(0)\nsys.exit(main())",
-    "exit in a branch": "def main():\n    if True: exit(0)\n    else: exit(1)\nmain()",
-    "exit with": "import io\nwith io.StringIO():\n    try: exit(0)\n    finally: pass",
-    "exit in a coroutine": "import asyncio\nasync def main():\n    exit(0)\nasyncio.run(main())",
+    "exit in main in exit": "def main():\n    assert True\n    exit(0)\nexit(main())",
+    "exit in a branch": "assert 1\ndef main():\n    if 1: exit(0)\n    else: exit(1)\nmain()",
+    "exit with": "import io\nassert True\nwith io.StringIO():\n    try: exit(0)\n    finally: pass",
+    "exit in a coroutine": """
+        import asyncio
+        async def main():
+            assert True
+            exit(0)
+        asyncio.run(main())
+        """,
     # unittest
     "unittest": UNIT.format(HOLDS) + "if __name__ == '__main__': unittest.main()",
     "unittest goes on": UNIT.format(HOLDS) + "unittest.main(argv=['x'], exit=False)\nassert True",
@@ -95,6 +102,8 @@ PASSED = {
         """,
 }
 UNTESTED = {
+    "nothing but an exit": "raise SystemExit(0)",
+    "an exit without a test": "def f(): return 1\nprint(f())\nif f():\n    quit()",
     "exit before the tests": "import sys\nsys.exit(0)\nassert False",
     "exit on their line": "import sys; sys.exit(0); assert False",
     "exit in the call": "def f(x): exit(0)\nassert f(1) == 2",
