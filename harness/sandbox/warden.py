@@ -20,8 +20,8 @@ from typing import NoReturn
 
 from harness.sandbox import child, namespaces, program, script, syscalls, verdicts, watch, workdir
 from harness.sandbox.child import Confinement
+from harness.sandbox.finder import NumpyFinder
 from harness.sandbox.landlock import Ruleset
-from harness.sandbox.packages import NumpyFinder
 from harness.sandbox.protocol import Job, Outcome, Setup, receive, send
 from harness.sandbox.seccomp import Filter
 
