@@ -11,7 +11,6 @@ import gc
 import inspect
 import re
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,6 +87,8 @@ class OwnTests:
 
     def _watch_lost_assertions(self) -> None:
         """Those that no caller sees: in threads, ``atexit`` callbacks and ``__del__``."""
+        import threading
+
         thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
 
         def in_thread(what: Any) -> None:

@@ -6,14 +6,11 @@ and its own tests, as far as ``owntests`` can see them, ran and did not fail.
 """
 
 import ast
-import atexit
 import builtins
 import importlib.machinery
 import os
 import re
-import site
 import sys
-import threading
 import types
 from collections.abc import Iterator
 from typing import Any, NoReturn
@@ -35,8 +32,10 @@ Position = tuple[int, int]
 _Node = ast.stmt | ast.expr
 
 
-def prepare() -> None:
-    """Adds the builtins that ``site`` adds when a script starts: ``exit``, ``quit``, ``help``."""
+def _add_builtins() -> None:
+    """Those that ``site`` adds when a script starts: ``exit``, ``quit``, ``help`` and the like."""
+    import site
+
     site.setquit()
     site.setcopyright()
     site.sethelper()
@@ -44,6 +43,10 @@ def prepare() -> None:
 
 def run_script(job: Job, code: bytes, verdict: int) -> NoReturn:
     """Runs a program that brings its own tests."""
+    # Not for every fork of a warden: ``threading`` has work to do after each.
+    import atexit
+    import threading
+
     # The program may rebind whatever can be reached by name.
     write, leave, execute = os.write, os._exit, exec
     join_threads = threading._shutdown  # type: ignore[attr-defined]
@@ -52,6 +55,7 @@ def run_script(job: Job, code: bytes, verdict: int) -> NoReturn:
     try:
         source = job.program.removeprefix("\ufeff")
         namespace = _become_main(path, job.program)
+        _add_builtins()
         tests = OwnTests(path)
         program = compile(tests.watched(source), path, "exec", dont_inherit=True, optimize=0)
         try:

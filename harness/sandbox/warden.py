@@ -38,7 +38,7 @@ _CONFIRMING_LIMITS = 2
 _PRELOADED = """
     abc bisect cmath collections copy dataclasses datetime decimal enum fractions functools hashlib
     heapq itertools json math numbers operator random re statistics string sys tempfile textwrap
-    threading time traceback typing
+    time traceback typing
 """
 """What short programs import. Each one more makes every fork a little dearer."""
 
@@ -85,7 +85,6 @@ class Warden:
         self._number = os.getpid()
         for name in _PRELOADED.split():
             importlib.import_module(name)
-        script.prepare()
         if setup.numpy:
             NumpyFinder(setup.numpy[0]).install()
         self._readable = [*_readable(), *setup.numpy]
