@@ -1,22 +1,24 @@
 """The program in an answer text, and what is put around it before its tests.
 
-The rule: the last fenced block that defines the entry point, else the last fenced block, else the
-answer text. Blocks marked as another language than Python count only when there is no other.
-Time is linear in the length of the text.
+The rule: the last fenced block that defines the entry point, else the last text before a fence
+that does, else the body with which the answer begins, else the last fenced block. Without any
+fence it is the code that stands indented among sentences, else the answer text. Blocks marked as
+another language than Python count only when there is no other. Time is linear in the length of
+the text.
 """
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
-_OPENING = re.compile(
-    r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
-    r"(?:(?P<ticks>`{3,})(?P<info>[^`]*)|(?P<tildes>~{3,})(?P<tilde_info>.*))$"
+from harness.answers.fences import CODE, Text, trimmed
+
+_FIRST_LINE = re.compile(CODE)
+_SETTING = re.compile(
+    r"[ \t]|$|#|[\])}]|\w+[ \t]*(?::[^=]*)?=(?!=)|(?:try|else|finally|except\b[^:]*)[ \t]*:"
 )
-_LANGUAGE = re.compile(r"[\s{.]*([\w+#-]*)")
-_PYTHON = frozenset({"", "py", "py3", "python", "python3"})
-_MAX_CLOSING_INDENT = 3
-"""More than this beyond the opening fence's, and a fence is part of the code: of a docstring."""
+"""What may stand before that: blank and indented lines, comments, assignments, guarded imports."""
+_BODY = re.compile(r"(?:[^\S\n]*\n)*(?: {4}|\t)")
+"""An answer that begins like this goes on with the function that the prompt has begun."""
 _FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import\b[^\n(\\]*$", re.MULTILINE)
 
 
@@ -29,12 +31,6 @@ class ExtractedCode(NamedTuple):
     """False when it was taken from a block that was never closed."""
 
 
-class _Block(NamedTuple):
-    code: str
-    is_python: bool
-    is_complete: bool
-
-
 def extract_code(answer: str, entry_point: str) -> ExtractedCode:
     """The code in an answer text.
 
@@ -42,16 +38,77 @@ def extract_code(answer: str, entry_point: str) -> ExtractedCode:
         answer: The text, without any reasoning.
         entry_point: The function that the code should define.
     """
-    every = list(_blocks(answer))
-    if not every:
-        return ExtractedCode(_trimmed(answer) or None, is_complete=True)
-    written = [block for block in every if block.code]
-    if not written:
-        return ExtractedCode(None, every[-1].is_complete)
+    text = Text(answer)
+    if not text.blocks:
+        code = _flush(trimmed(answer), entry_point)
+        return ExtractedCode(_indented_block(code, entry_point) or code or None, is_complete=True)
+    written = [
+        block._replace(code=_flush(block.code, entry_point)) for block in text.blocks if block.code
+    ]
     python = [block for block in written if block.is_python] or written
     defining = [block for block in python if defines(block.code, entry_point)]
+    if not defining and (unopened := _unopened(text.before_fences, entry_point)):
+        return ExtractedCode(unopened, is_complete=True)
+    if not python:
+        return ExtractedCode(None, text.blocks[-1].is_complete)
     chosen = (defining or python)[-1]
     return ExtractedCode(chosen.code, chosen.is_complete)
+
+
+def _unopened(texts: list[str], entry_point: str) -> str | None:
+    """The code of a block whose opening fence is missing."""
+    for text in reversed(texts):
+        code = _flush(_from_first_line(text), entry_point)
+        if defines(code, entry_point):
+            return code
+    return trimmed(texts[0]) if texts and _BODY.match(texts[0]) else None
+
+
+def _from_first_line(text: str) -> str:
+    """Without the sentences before a program."""
+    lines = trimmed(text).split("\n")
+    margin = lines[0][: len(lines[0]) - len(lines[0].lstrip(" \t"))]
+    flush = [line.removeprefix(margin) for line in lines]
+    start = next((at for at, line in enumerate(flush) if _FIRST_LINE.match(line)), 0)
+    while start and _SETTING.match(flush[start - 1]):
+        start -= 1
+    while flush[start][:1] in ("", " ", "\t") and start + 1 < len(flush):
+        start += 1  # the rest of something that is no setting
+    return trimmed("\n".join(lines[start:]))
+
+
+def _indented_block(text: str, entry_point: str) -> str | None:
+    """The code that stands indented among sentences, which Markdown reads as a block as well."""
+    found = re.search(
+        rf"^(?P<margin> {{4}}|\t)(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b",
+        text,
+        re.MULTILINE,
+    )
+    if found is None or defines(text, entry_point) or text[:1] in (" ", "\t"):
+        return None
+    lines = text.split("\n")
+    first = last = text.count("\n", 0, found.start())
+    while _is_within(lines[first - 1], found["margin"]):
+        first -= 1  # the text begins with a line that is not
+    while last + 1 < len(lines) and _is_within(lines[last + 1], found["margin"]):
+        last += 1
+    if any(_FIRST_LINE.match(line) for line in lines[:first]):
+        return None  # a method
+    return _flush(trimmed("\n".join(lines[first : last + 1])), entry_point)
+
+
+def _is_within(line: str, margin: str) -> bool:
+    return not line.strip() or line.startswith(margin)
+
+
+def _flush(code: str, entry_point: str) -> str:
+    """Without the indentation that a whole program has; the body of a function keeps it."""
+    margin = code[: len(code) - len(code.lstrip(" \t"))]
+    if not margin or defines(code, entry_point):
+        return code
+    flush = "\n".join(line.removeprefix(margin) for line in code.split("\n"))
+    is_program = defines(flush, entry_point) and not re.search(r"^return\b", flush, re.MULTILINE)
+    return flush if is_program else code
 
 
 def defines(code: str, name: str) -> bool:
@@ -82,46 +139,3 @@ def _definition(code: str, name: str) -> int | None:
     pattern = rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b"
     found = re.search(pattern, code, re.MULTILINE)
     return None if found is None else found.start()
-
-
-def _blocks(text: str) -> Iterator[_Block]:
-    """The fenced blocks of a Markdown text, without their fences and indentation."""
-    opening: re.Match[str] | None = None
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if opening is None:
-            if opening := _OPENING.match(line.rstrip()):
-                lines = []
-        elif _closes(line, opening):
-            yield _block(lines, opening, is_complete=True)
-            opening = None
-        else:
-            lines.append(line)
-    if opening is not None:
-        yield _block(lines, opening, is_complete=False)
-
-
-def _closes(line: str, opening: re.Match[str]) -> bool:
-    fence = opening["ticks"] or opening["tildes"]
-    bare = line.strip()
-    indent = len(line) - len(line.lstrip())
-    return (
-        len(bare) >= len(fence)
-        and not bare.strip(fence[0])
-        and indent <= len(opening["indent"]) + _MAX_CLOSING_INDENT
-    )
-
-
-def _block(lines: list[str], opening: re.Match[str], *, is_complete: bool) -> _Block:
-    width = len(opening["indent"])
-    code = "\n".join(line[min(width, len(line) - len(line.lstrip())) :] for line in lines)
-    language = _LANGUAGE.match(opening["info"] or opening["tilde_info"] or "")
-    assert language is not None, "the pattern matches the empty string"
-    return _Block(_trimmed(code), language[1].lower() in _PYTHON, is_complete)
-
-
-def _trimmed(code: str) -> str:
-    """Without blank lines before and white space after; the first line keeps its indentation."""
-    code = code.rstrip()
-    first = re.match(r"(?:[^\S\n]*\n)*", code)
-    return code[first.end() :] if first else code

@@ -39,7 +39,10 @@ class MathLine(_Line):
 
 
 class PythonLine(_Line):
-    """A whole program, its tests included: it passes by running to its end."""
+    """A whole program, its tests included: it passes by running to its end, as a script would.
+
+    ``docs/sandbox.md`` says what counts as its end and as its tests.
+    """
 
     program: str
     time_limit_s: float | None = Field(default=None, gt=0, le=3600)

@@ -3,10 +3,10 @@
 ``pool.Sandbox`` is the way in. It owns a few *wardens*: clean interpreters, exec'd and not forked,
 so that they hold nothing of the harness, each of which forks one confined child per program.
 
-    harness side   config  level  canaries  pool  client
+    harness side   config  level  canaries  pool  client  packages
     both sides     protocol
-    warden side    warden  watch  child  program  codec  workdir  namespaces  landlock  seccomp
-                   syscalls
+    warden side    warden  watch  child  program  script  owntests  finder  codec  workdir
+                   namespaces  landlock  seccomp  syscalls
 
 The warden side imports the standard library alone: it runs without site-packages.
 

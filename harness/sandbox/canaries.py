@@ -52,6 +52,7 @@ class Canary:
     """The weakest level that promises it."""
     time_limit_s: float = _GENEROUS_S
     has_tests: bool = False
+    needs_numpy: bool = False
 
     def failure(self, client: WardenClient, scene: Scene) -> str | None:
         """What went wrong, None when all is well."""
@@ -73,6 +74,7 @@ def failures(client: WardenClient, level: Level) -> list[str]:
             canary.failure(client, scene)
             for canary in CANARIES
             if LEVELS.index(level) <= LEVELS.index(canary.weakest)
+            and (client.has_numpy or not canary.needs_numpy)
         ]
     if alive := [process.pid for process in client.programs()]:
         found.append(f"no process outlives its verdict: {alive} did")
@@ -152,12 +154,16 @@ CANARIES = (
     Canary("a wrong answer fails", "def double(x): return x", "assertion", has_tests=True),
     Canary("leaving early fails", "import os; os._exit(0)", "crash", has_tests=True),
     Canary("usual imports work", _IMPORTS),
+    Canary(
+        "numpy can be imported", "import numpy; assert sum(numpy.ones(3)) == 3", needs_numpy=True
+    ),
     Canary("an endless loop is stopped", "while True: pass", "timeout", time_limit_s=_QUICK_S),
     Canary("8 GB are refused", "x = bytearray(8 << 30)", "memory"),
     Canary(
         "the environment is empty",
         "import os\n"
-        "extra = set(os.environ) - {'HOME', 'LC_CTYPE', 'PATH', 'PYTHONHASHSEED', 'TMPDIR'}\n"
+        "known = {'HOME', 'LC_CTYPE', 'OMP_NUM_THREADS', 'PATH', 'PYTHONHASHSEED', 'TMPDIR'}\n"
+        "extra = set(os.environ) - known\n"
         "assert not extra, extra",
     ),
     Canary("grandchildren die", _GRANDCHILD),

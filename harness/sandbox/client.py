@@ -13,13 +13,15 @@ import psutil
 
 import harness
 from harness.errors import HarnessError
-from harness.sandbox import workdir
+from harness.sandbox import packages, workdir
 from harness.sandbox.protocol import Job, Level, Limits, Outcome, Setup, receive, send
 
 _BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop());"
     "from harness.sandbox.warden import main; del sys.path[0]; main()"
 )
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
+"""The last one is for numpy: threads of its BLAS would count against a program's limits."""
 _START_LIMIT_S = 60.0
 _GOODBYE_S = 2.0
 _REMOVALS, _REMOVAL_PAUSE_S = 50, 0.02
@@ -49,12 +51,13 @@ class WardenClient:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
+                env=_ENVIRONMENT,
                 start_new_session=True,
             )
         self._socket = ours
         self._limits = limits
-        self._setup = Setup(level, limits.memory_bytes, self._work_dir or "")
+        numpy = packages.numpy_folders() if limits.numpy else []
+        self._setup = Setup(level, limits.memory_bytes, self._work_dir or "", numpy)
         self._greet()
 
     def _greet(self) -> None:
@@ -70,6 +73,11 @@ class WardenClient:
             raise WardenFailedError(str(answer.get("failed")))
         # At level ``namespaces`` the process that was started waits for the real warden.
         self._own = {process.pid for process in psutil.Process(self._process.pid).children()}
+
+    @property
+    def has_numpy(self) -> bool:
+        """Whether its programs may import numpy."""
+        return bool(self._setup.numpy)
 
     def run(self, job: Job) -> Outcome:
         """Runs one job.

@@ -6,6 +6,8 @@ everything else is refused, loudly.
 """
 
 import json
+import re
+import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,6 +16,9 @@ from typing import Any
 
 _LARGE = 1 << 62
 """From here on integers travel in hexadecimal: linear time, and no limit of digits."""
+
+_NUMPY_TYPE = re.compile(r"[<>|=][biufcU]\d+")
+"""Truth values, integers, floats, complex numbers and text; nothing that holds a pointer."""
 
 _BASES: tuple[type, ...] = (int, float, str, bytes, list, tuple, dict, set, frozenset)
 
@@ -42,7 +47,14 @@ def decode(text: str | bytes) -> Any:
     """
     try:
         return _unpack(json.loads(text))
-    except (RecursionError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except (
+        RecursionError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        ImportError,
+    ) as error:
         raise ValueError(f"not an encoded value: {type(error).__name__}") from None
 
 
@@ -57,6 +69,8 @@ def _pack(value: Any) -> Any:
         return {tag: pack(value)}
     if kind is int:
         return value if -_LARGE < value < _LARGE else {"int": hex(value)}
+    if (packed := _pack_numpy(value)) is not None:
+        return packed
     for base in _BASES:
         if isinstance(value, base) and kind.__eq__ is base.__eq__:
             return _pack(base(value))
@@ -82,6 +96,30 @@ def _pack_pairs(value: Any) -> list[Any]:
 
 def _unpack_pairs(body: Any) -> list[tuple[Any, Any]]:
     return [(_unpack(key), _unpack(item)) for key, item in body]
+
+
+def _pack_numpy(value: Any) -> dict[str, Any] | None:
+    """A numpy scalar or array of numbers or text; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    is_array = type(value) is numpy.ndarray
+    if not (is_array or type(value) in numpy.sctypeDict.values()):
+        return None
+    if not _NUMPY_TYPE.fullmatch(value.dtype.str):
+        return None
+    shape = list(value.shape) if is_array else None
+    return {"numpy": [value.dtype.str, shape, value.tobytes().hex()]}
+
+
+def _unpack_numpy(body: Any) -> Any:
+    kind, shape, data = body
+    if not _NUMPY_TYPE.fullmatch(kind):
+        raise ValueError(f"not a type of numbers: {kind}")
+    import numpy
+
+    flat = numpy.frombuffer(bytes.fromhex(data), numpy.dtype(kind))
+    return flat[0] if shape is None else flat.reshape(shape).copy()
 
 
 _TAGS: dict[type, tuple[str, Callable[[Any], Any]]] = {
@@ -115,5 +153,6 @@ _UNPACK: dict[str, Callable[[Any], Any]] = {
     "Counter": lambda body: Counter(dict(_unpack_pairs(body))),
     "range": lambda body: range(*map(_unpack, body)),
     "Decimal": Decimal,
+    "numpy": _unpack_numpy,
     "Fraction": lambda body: Fraction(*map(_unpack, body)),
 }

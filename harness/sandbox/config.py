@@ -32,6 +32,12 @@ class SandboxConfig(Record):
     A pass that this does not confirm is reported as ``unconfirmed`` and is not correct.
     """
 
+    numpy: bool = True
+    """Programs may import numpy, read-only, of the version that the harness is installed with.
+
+    HumanEval's own environment has it. Nothing else besides the standard library is importable.
+    """
+
     def limits(self) -> Limits:
         """What one program may use, as the sandbox itself wants it."""
-        return Limits(time_limit_s=self.time_limit_s, memory_bytes=self.memory_bytes)
+        return Limits(self.time_limit_s, self.memory_bytes, self.numpy)

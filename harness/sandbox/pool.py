@@ -12,6 +12,7 @@ from typing import Self
 from harness.sandbox.client import WardenClient, WardenFailedError
 from harness.sandbox.config import SandboxConfig
 from harness.sandbox.level import LevelReport, require_level
+from harness.sandbox.packages import numpy_version
 from harness.sandbox.protocol import Job, Outcome
 
 
@@ -80,11 +81,12 @@ class Sandbox:
         return self._run(Job(program, limit_s, tests, entry_point, prelude, confirm))
 
     def run_program(self, source: str, *, time_limit_s: float | None = None) -> Outcome:
-        """Runs a program that brings its own tests: it passes if it comes to its end.
+        """Runs a program that brings its own tests, as ``python solution.py`` would.
 
-        To leave early, by ``sys.exit`` or ``os._exit``, is no pass. But nothing is confirmed apart,
-        as nobody can tell the tests from the rest: a program that sets out to forge a pass, by
-        searching its own interpreter for the one-time code, can.
+        It passes if it comes to its end with exit status 0 and no test of its own was seen to fail
+        or to be left out; ``sandbox.script`` and ``sandbox.owntests`` have the rules. Nothing is
+        confirmed in another process, because the tests cannot be told from the rest: a program
+        that searches its own interpreter for the one-time code can forge a pass.
         """
         return self._run(Job(source, time_limit_s or self._config.time_limit_s))
 
@@ -100,6 +102,7 @@ class Sandbox:
             "sandbox.time_limit_s": f"{self._config.time_limit_s:g}",
             "sandbox.memory_bytes": str(self._config.memory_bytes),
             "sandbox.confirm_passes": str(self._config.confirm_passes).lower(),
+            "sandbox.numpy": numpy_version() if self._config.numpy else "none",
             "python": ".".join(platform.python_version_tuple()[:2]),
         }
 

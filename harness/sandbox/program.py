@@ -16,10 +16,11 @@ import sys
 import traceback
 import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from harness.sandbox import codec
+from harness.sandbox.owntests import UntestedError
 from harness.sandbox.protocol import Job, Kind
 
 PASS = b"P"
@@ -29,6 +30,7 @@ FAILURES: dict[bytes, Kind] = {
     b"X": "exception",
     b"M": "memory",
     b"D": "forbidden",
+    b"U": "untested",
     BROKEN: "crash",
 }
 """The class of a failure by its letter."""
@@ -54,19 +56,19 @@ class CandidateError(Exception):
 
 
 def run_together(job: Job, code: bytes, verdict: int) -> NoReturn:
-    """Runs program and tests in one namespace. The reference semantics."""
+    """Runs program and tests in one namespace, as HumanEval defines it."""
     # The program may rebind whatever can be reached by name.
     write, leave, execute = os.write, os._exit, exec
     try:
-        tests = _compile(job.tests or "", "<tests>")
+        assert job.tests is not None
+        tests = _compile(job.tests, "<tests>")
         namespace = _new_module()
         execute(_compile(job.program, "<program>"), namespace)
-        if job.tests is not None:
-            execute(tests, namespace)
-            namespace["check"](_function(namespace, job.entry_point))
+        execute(tests, namespace)
+        namespace["check"](_function(namespace, job.entry_point))
         write(verdict, PASS + code)
     except BaseException as error:  # noqa: BLE001 - even SystemExit is only a failure here
-        _report(error, job, verdict, write)
+        report(error, _sources(job), verdict, write)
     leave(0)
 
 
@@ -80,7 +82,7 @@ def serve_candidate(job: Job, channel: int, verdict: int) -> NoReturn:
         while (request := _read_frame(channel)) is not None:
             _write_frame(channel, _answer(function, request))
     except BaseException as error:  # noqa: BLE001
-        _report(error, job, verdict, write)
+        report(error, _sources(job), verdict, write)
     leave(0)
 
 
@@ -99,17 +101,26 @@ def run_oracle(job: Job, channel: int, code: bytes, verdict: int) -> NoReturn:
             raise broken[0]
         os.write(verdict, PASS + code)
     except BaseException as error:  # noqa: BLE001
-        _report(error, job, verdict, os.write)
+        report(error, _sources(job), verdict, os.write)
     os._exit(0)
 
 
 def _new_module() -> dict[str, Any]:
-    """A real module, so that pickle and dataclasses work, but none named ``__main__``."""
+    """A real module, so that pickle and dataclasses work, but not ``__main__``, as in HumanEval."""
     module = sys.modules[_MODULE] = types.ModuleType(_MODULE)
     module.__dict__["__builtins__"] = builtins
+    limit_recursion()
+    return module.__dict__
+
+
+def limit_recursion() -> None:
+    """Lets a program recurse as deeply as if its own first frame were the first of all."""
     frames = sum(1 for _ in traceback.walk_stack(None))
     sys.setrecursionlimit(_RECURSION_LIMIT + frames)
-    return module.__dict__
+
+
+def _sources(job: Job) -> dict[str, str]:
+    return {"<tests>": job.tests or "", "<program>": job.program}
 
 
 def _compile(source: str, name: str) -> types.CodeType:
@@ -124,15 +135,25 @@ def _function(namespace: dict[str, Any], name: str) -> Callable[..., Any]:
     return function
 
 
-def _report(
-    error: BaseException, job: Job, verdict: int, write: Callable[[int, bytes], int]
+def report(
+    error: BaseException,
+    sources: Mapping[str, str],
+    verdict: int,
+    write: Callable[[int, bytes], int],
 ) -> None:
-    """Writes a failure: its class first, then its type, then whatever its message turns out."""
+    """Writes a failure: its class first, then its type, then its message or the failing line.
+
+    Args:
+        error: What ended the program.
+        sources: By file name, the text of the program and of its tests.
+        verdict: The descriptor to write to.
+        write: ``os.write``, taken before the program could replace it.
+    """
     write(verdict, _letter(error))
     name = type.__dict__["__name__"].__get__(type(error))
     write(verdict, _line(name))
     try:
-        text = str(error) or _failing_line(error, job)
+        text = str(error) or _failing_line(error, sources)
     except BaseException:  # noqa: BLE001 - a message that fails is not worth more
         text = ""
     if text:
@@ -146,6 +167,8 @@ def _letter(error: BaseException) -> bytes:
         return b"M"
     if isinstance(error, PermissionError):
         return b"D"
+    if isinstance(error, UntestedError):
+        return b"U"
     return BROKEN if isinstance(error, CandidateBroken) else b"X"
 
 
@@ -154,9 +177,8 @@ def _line(text: str) -> bytes:
     return first.encode("ascii", "backslashreplace")[:MAX_TEXT]
 
 
-def _failing_line(error: BaseException, job: Job) -> str:
+def _failing_line(error: BaseException, sources: Mapping[str, str]) -> str:
     """The innermost line of tests or program that the error passed through."""
-    sources = {"<tests>": job.tests or "", "<program>": job.program}
     for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
         if source := sources.get(frame.f_code.co_filename):
             return source.splitlines()[line - 1].strip()
@@ -241,6 +263,8 @@ def _merge(changed: Any, original: Any) -> Any:
             original.extend(changed)
         case tuple():
             return tuple(_merge(*pair) for pair in zip(changed, original, strict=True))
+        case _ if hasattr(original, "__array__") and original.shape == changed.shape != ():
+            original[...] = changed
         case _:
             return changed
     return original

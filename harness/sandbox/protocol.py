@@ -19,9 +19,11 @@ Kind = Literal[
     "crash",
     "forbidden",
     "unconfirmed",
+    "untested",
     "error",
 ]
-"""How a program ended. ``error`` says nothing of the program: the sandbox itself failed."""
+"""How a program ended. ``untested`` is a whole program that ended before or without its own tests;
+``error`` says nothing of the program: the sandbox itself failed."""
 
 _HEADER = struct.Struct("!Q")
 
@@ -32,6 +34,8 @@ class Limits:
 
     time_limit_s: float = 10.0
     memory_bytes: int = 2 << 30
+    numpy: bool = True
+    """Whether it may import numpy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Setup:
     memory_bytes: int
     work_dir: str
     """Folder for the programs' files; empty at level ``namespaces``, which has its own."""
+    numpy: list[str]
+    """Folders of numpy, the package itself first; empty if programs may not import it."""
 
 
 def send(sock: socket.socket, message: Job | Outcome | Setup | dict[str, str]) -> None:

@@ -18,8 +18,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NoReturn
 
-from harness.sandbox import child, namespaces, program, syscalls, verdicts, watch, workdir
+from harness.sandbox import child, namespaces, program, script, syscalls, verdicts, watch, workdir
 from harness.sandbox.child import Confinement
+from harness.sandbox.finder import NumpyFinder
 from harness.sandbox.landlock import Ruleset
 from harness.sandbox.protocol import Job, Outcome, Setup, receive, send
 from harness.sandbox.seccomp import Filter
@@ -84,6 +85,9 @@ class Warden:
         self._number = os.getpid()
         for name in _PRELOADED.split():
             importlib.import_module(name)
+        if setup.numpy:
+            NumpyFinder(setup.numpy[0]).install()
+        self._readable = [*_readable(), *setup.numpy]
         _hide_own_modules()
         self._level = setup.level
         self._base = setup.work_dir
@@ -91,7 +95,7 @@ class Warden:
         self._pid_space: int | None = None
         if setup.level == "namespaces":
             self._work_dirs = ["/tmp", "/oracle"]  # noqa: S108 - its own, see namespaces
-            namespaces.enter(_readable(), _DEVICES, self._work_dirs)
+            namespaces.enter(self._readable, _DEVICES, self._work_dirs)
             self._pid_space = os.open("self/ns/pid", os.O_RDONLY, dir_fd=self._proc)
         else:
             self._work_dirs = [f"{self._base}/program", f"{self._base}/oracle"]
@@ -123,7 +127,8 @@ class Warden:
     def _run_together(self, job: Job) -> Outcome:
         secret = _secret()
         with self._work_dir(0), _pipe() as (verdict, report):
-            body = partial(program.run_together, job, secret, child.VERDICT)
+            run = script.run_script if job.tests is None else program.run_together
+            body = partial(run, job, secret, child.VERDICT)
             runner = self._fork(0, body, (report,), job.time_limit_s, secret)
             ending = self._watch.wait((runner,), verdict, job.time_limit_s)
         return verdicts.outcome(ending, secret, job.time_limit_s)
@@ -186,15 +191,14 @@ class Warden:
     def _confinement(self, role: int, setup: Setup) -> Confinement:
         path = self._work_dirs[role]
         has_world = setup.level == "namespaces"
-        uid = _private_uid(2 * self._number + role, path)
+        uid = _private_uid(2 * self._number + role, [path, *setup.numpy])
         if not has_world:  # there each program's folder is mounted for its user
             uid = _hand_over(path, uid)
-        readable, devices = _readable(), _DEVICES
         return Confinement(
             uid=uid,
             work_dir=path,
             memory_bytes=setup.memory_bytes,
-            ruleset=Ruleset(readable, devices, path) if setup.level == "landlock" else None,
+            ruleset=Ruleset(self._readable, _DEVICES, path) if setup.level == "landlock" else None,
             filter=None if setup.level == "none" else Filter(sees_host_files=not has_world),
             is_first_process=has_world,
             warden=os.getpid(),
@@ -273,18 +277,23 @@ def _readable() -> list[str]:
     return [*_LIBRARIES, *libraries, *sys.path, _TIME_ZONES]
 
 
-def _private_uid(offset: int, work_dir: str) -> int | None:
-    """A user that nobody is, for a role of a warden; None where it cannot be had or used."""
+def _private_uid(offset: int, needed: list[str]) -> int | None:
+    """A user that nobody is, for a role of a warden; None where it cannot be had or used.
+
+    Args:
+        offset: Where in the range to begin, so that wardens do not share a user.
+        needed: Paths that the user must be able to reach, besides Python's own.
+    """
     for attempt in range(_UIDS // 2):
         uid = _FIRST_UID + (offset + 2 * attempt) % _UIDS
         try:
             pwd.getpwuid(uid)
         except KeyError:
-            return uid if _works_as(uid, work_dir) else None
+            return uid if _works_as(uid, needed) else None
     return None
 
 
-def _works_as(uid: int, work_dir: str) -> bool:
+def _works_as(uid: int, needed: list[str]) -> bool:
     """Tries, in a child, whether that user can be become, and can then use Python."""
     if pid := os.fork():
         return os.waitpid(pid, 0)[1] == 0
@@ -292,7 +301,8 @@ def _works_as(uid: int, work_dir: str) -> bool:
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
         os.listdir(os.path.dirname(os.__file__))  # noqa: PTH120, PTH208
-        os.stat(work_dir)  # noqa: PTH116
+        for path in needed:
+            os.stat(f"{path}/.")  # noqa: PTH116 - asks for the right to go through it, too
     except OSError:
         os._exit(1)
     os._exit(0)

@@ -10,9 +10,12 @@ from harness.sandbox.pool import Sandbox
 
 
 class PythonTestsScorer:
-    """Correct is what passes ``check(entry_point)``, and passes again apart from its tests."""
+    """Correct is what passes ``check(entry_point)``, and passes again apart from its tests.
 
-    name = "python_tests@1"
+    Programs may import the standard library and numpy; ``context`` has the versions.
+    """
+
+    name = "python_tests@2"
 
     def __init__(self, config: SandboxConfig, workers: int) -> None:
         """Prepares; the sandbox opens on entering, and refuses there if it is not safe enough."""
@@ -53,5 +56,5 @@ class PythonTestsScorer:
         )
 
     def context(self) -> dict[str, str]:
-        """What a grade depends on: the level of the sandbox, its limits, Python's version."""
+        """What a grade depends on: the sandbox's level and limits, Python's and numpy's version."""
         return self._sandbox.context()

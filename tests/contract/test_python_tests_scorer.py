@@ -138,7 +138,7 @@ def test_hostile_text_does_not_raise(scorer: Scorer) -> None:
 
 
 def test_context_is_text(scorer: Scorer) -> None:
-    assert scorer.name == "python_tests@1"
+    assert scorer.name == "python_tests@2"
     context = scorer.context()
     assert {"sandbox.level", "sandbox.time_limit_s", "python"} <= set(context)
     assert all(isinstance(value, str) for value in context.values())

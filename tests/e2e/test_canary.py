@@ -50,7 +50,7 @@ def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
         "sandbox.time_limit_s=1e-9",  # in a ten-thousandth of a second some get through
     )
     assert done.returncode == 4
-    words = r"harness: canary: python_tests@1 calls a right answer to canary/\w+ (inc|scorer)"
+    words = r"harness: canary: python_tests@2 calls a right answer to canary/\w+ (inc|scorer)"
     assert re.match(words, done.stderr.splitlines()[-1])
 
 

@@ -299,6 +299,7 @@ HOGS = [
     ),
     Case("a number too large to finish", "9 ** 9 ** 9 % 7", "timeout|memory", "none"),
     Case("8 GB at once", "x = bytearray(8 << 30)", "memory", "none"),
+    Case("8 GB of numbers", "import numpy; x = numpy.ones(1 << 30)", "memory", "none"),
     Case("8 GB in pieces", "x = []\nwhile True: x.append(bytes(1 << 24))", "memory", "none"),
     Case("a list without end", "x = [0]\nwhile True: x += x", "memory", "none"),
     Case(
@@ -410,6 +411,22 @@ _ATTEMPTS = [
     ("performance is watched", "libc('syscall', 298, 0, 0, -1, -1, 0)", "seccomp"),
     ("a file is opened by its handle", "libc('syscall', 304, -100, 0, 0)", "seccomp"),
     ("the standard library is changed", "open(os.__file__, 'a')", "landlock"),
+    ("numpy is changed", "import numpy; open(numpy.__file__, 'a')", "landlock"),
+    (
+        "a library is put into numpy",
+        "import numpy; open('a', 'w'); os.rename('a', os.path.dirname(numpy.__file__) + '/x.so')",
+        "landlock",
+    ),
+    (
+        "what is installed beside numpy is read",
+        "import numpy; open(os.path.dirname(numpy.__file__) + '/../pydantic/__init__.py')",
+        "landlock",
+    ),
+    (
+        "a folder beside numpy is listed",
+        "import numpy; os.listdir(os.path.dirname(numpy.__file__) + '/../pydantic')",
+        "landlock",
+    ),
     ("a connection is made", "socket.create_connection(('127.0.0.1', PORT), timeout=1)", "seccomp"),
     ("a datagram is sent", "socket.socket(type=socket.SOCK_DGRAM)", "seccomp"),
     ("a socket of the host is used", "socket.socket(socket.AF_UNIX)", "seccomp"),

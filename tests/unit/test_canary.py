@@ -167,7 +167,7 @@ def test_a_sandbox_that_fails_right_answers_is_found(tasks):
         with pytest.raises(CanaryError) as caught:
             check_scorers(tasks, scorers)
     words = (
-        r"canary: python_tests@1 calls a "
+        r"canary: python_tests@2 calls a "
         r"(right answer to canary/\w+ (incorrect|scorer er)|wrong answer to canary/\w+ scorer er)"
     )
     assert re.match(words, str(caught.value))

@@ -19,6 +19,8 @@ from tests.unit.sandbox_attacks import (
     try_thief,
 )
 
+ALONE = "import os; assert os.listdir() == ['solution.py']"
+
 
 @pytest.fixture(scope="module", params=LEVELS)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
@@ -56,7 +58,7 @@ def test_resources_are_bounded(sandbox: Sandbox, case: Case) -> None:
     skip_unless_promised(sandbox, case)
     outcome = try_hog(sandbox, case)
     assert outcome.kind in case.ends.split("|"), outcome
-    assert sandbox.run_program("import os; assert not os.listdir()").passed, "something was left"
+    assert sandbox.run_program(ALONE).passed, "something was left"
 
 
 @pytest.mark.parametrize("case", THIEVES, ids=ids)

@@ -5,7 +5,9 @@ from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,3 +139,55 @@ def test_integers_of_any_length_cross() -> None:
     assert decode(encode(1 << 200_000)) == 1 << 200_000
     assert decode(encode(Fraction(1, 3**500))) == Fraction(1, 3**500)
     assert decode(encode(Decimal("1E+999999"))) == Decimal("1E+999999")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        numpy.float64(0.1),
+        numpy.float32(0.1),
+        numpy.int64(-3),
+        numpy.bool_(True),
+        numpy.str_("a\u2135"),
+        numpy.complex128(1 + 2j),
+        numpy.array([[1, 2], [3, 4]], dtype=numpy.uint8),
+        numpy.array([]),
+        numpy.array(2.5),
+        numpy.arange(6).reshape(2, 3)[:, ::2],
+    ],
+    ids=repr,
+)
+def test_numpy_crosses_type_for_type(value: Any) -> None:
+    found = decode(encode([value]))[0]
+    assert type(found) is type(value)
+    assert (found.dtype, found.shape) == (value.dtype, value.shape)
+    assert numpy.array_equal(found, value)
+
+
+class _AlwaysEqual(numpy.ndarray):  # noqa: PLW1641
+    def __eq__(self, other: object) -> Any:
+        return True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        numpy.array([object()]),
+        numpy.array([1]).view(_AlwaysEqual),
+        numpy.ma.masked_array([1]),
+        numpy.zeros(1, dtype=[("a", int)]),
+        numpy.datetime64("2020-01-01"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_else_numpy_has_is_refused(value: Any) -> None:
+    with pytest.raises(NotPlainDataError):
+        encode(value)
+
+
+@pytest.mark.parametrize(
+    "body", [["|O", None, "00" * 8], ["<f8", [3], "00" * 8], ["<f8", None, ""], ["f", 1], [1, 2, 3]]
+)
+def test_a_forged_array_is_an_error(body: list[Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        decode(json.dumps({"numpy": body}))

@@ -61,9 +61,9 @@ RIGHT = {
         with ThreadPoolExecutor(16) as pool: assert sum(pool.map(abs, range(-50, 0))) == 1275
         q = queue.Queue(); threading.Thread(target=q.put, args=[1]).start(); assert q.get() == 1
         """,
-    "a running thread at the end": """
+    "a daemon at the end": """
         import threading, time
-        threading.Thread(target=time.sleep, args=[60]).start()
+        threading.Thread(target=time.sleep, args=[1000], daemon=True).start()
         """,
     "recursion to the usual depth": """
         def depth(n): return n and 1 + depth(n - 1)
@@ -116,7 +116,6 @@ RIGHT = {
         class P(NamedTuple): x: int
         assert get_type_hints(P) == {'x': int}
         """,
-    "no main block": "if __name__ == '__main__': raise SystemExit(1)",
     "large numbers": "assert len(str(3 ** 8_000)) == 3817; assert (1 << 100_000).bit_length() > 9",
     "time zones": """
         from datetime import datetime
@@ -137,7 +136,14 @@ RIGHT = {
     "a catch for everything": "try: raise ValueError\nexcept BaseException: pass",
     "garbage collection": "import gc; a = []; a.append(a); del a; gc.collect()",
     "big memory within the limit": "x = bytearray(200 << 20); assert len(x) == 200 << 20",
-    "itself found by import": "import solution; assert solution.__name__ == __name__",
+    "numpy": """
+        import numpy as np
+        a = np.array([[2.0, 1.0], [1.0, 3.0]])
+        assert np.allclose(np.linalg.inv(a) @ a, np.eye(2))
+        assert np.random.default_rng(0).random(3).shape == (3,)
+        assert np.fft.fft(np.ones(4)).real[0] == 4
+        np.testing.assert_allclose(np.linalg.svd(a)[1].prod(), 5)
+        """,
 }
 
 
@@ -165,7 +171,10 @@ def test_large_program(sandbox: Sandbox) -> None:
 
 def test_programs_know_nothing_of_each_other(sandbox: Sandbox) -> None:
     first = "import json, os; json.dumps = None; os.environ['A'] = 'b'; open('left', 'w').close()"
-    second = "import json, os; assert json.dumps and 'A' not in os.environ and not os.listdir()"
+    second = (
+        "import json, os; assert json.dumps and 'A' not in os.environ\n"
+        "assert os.listdir() == ['solution.py']"
+    )
     assert sandbox.run_program(first).passed
     assert sandbox.run_program(second).passed
 
