@@ -114,12 +114,24 @@ class Completion(Record):
     reasoning_tokens: Count | None
     """Of these, up to and including the last ``</think>``. None where it cannot be told."""
     queued_s: Seconds | None = None
-    """On the run's monotonic clock, which starts at 0 and goes on after a resume."""
+    """When the harness had it ready for the engine: for all requests of a session at once. This
+    and the other times are on the run's monotonic clock, which starts at 0 and goes on after a
+    resume."""
     started_s: Seconds | None = None
+    """When the engine began to compute it: it waited until then. Where a server does not tell, when
+    the HTTP request was sent."""
     first_token_s: Seconds | None = None
     finished_s: Seconds | None = None
     error: str | None = None
     """One line, when ``finish_reason`` is ``error``."""
+    sent_s: Seconds | None = None
+    """When the HTTP request was sent; None for an engine without HTTP."""
+    cached_prompt_tokens: Count | None = None
+    """Of the prompt's, those that were not computed because their keys and values were there
+    already; None where the engine does not tell."""
+    token_gaps: dict[int, Count] | None = None
+    """How many tokens came how long after the one before, by bin of ``harness.gaps``; None where
+    the engine does not tell of single tokens."""
 
 
 VerdictStatus = Literal[
@@ -174,6 +186,8 @@ class Estimate(Record):
     """Upper end of the 95 % interval."""
     method: str
     """How value and interval were computed, in a few words."""
+    bound: Literal["lower", "upper"] | None = None
+    """``lower``: the true figure is at least this; ``upper``: at most. None: it is the figure."""
     task: str | None = None
     """None for a figure of the whole run."""
 
@@ -224,6 +238,8 @@ class EngineInfo(Record):
     weights_sha256: str | None
     load_s: Seconds | None
     """Loading and warm-up, in no rate."""
+    max_concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Requests that it serves at once at most; None where it is not known."""
     peak_memory_bytes: Count | None
     """Of the device on a GPU, of the engine's processes on a CPU."""
     peak_memory_source: str | None = None

@@ -22,9 +22,11 @@ _OF_WORKERS = (
     "generation_s",
     "load_s",
     "output_tokens_per_s",
-    "output_tokens_per_s.saturated",
-    "prefill_tokens_per_s",
     "mean_concurrency",
+    "steady_state_s",
+    "output_tokens_per_s.steady_state",
+    "mean_concurrency.steady_state",
+    "computed_prefill_tokens_per_s",
     "solved_per_hour",
 )
 """What a merged run has of one worker at a time."""

@@ -26,11 +26,11 @@ METRICS = frozenset(
         "accuracy",
         "cost_per_solved.rented",
         "output_tokens_per_s",
-        "output_tokens_per_s.saturated",
+        "output_tokens_per_s.steady_state",
         "peak_memory_bytes",
         "solved_per_hour",
         "time_per_output_token_s.p50",
-        "ttft_s.p50",
+        "time_to_first_token_s.p50",
         "usd_per_million_output_tokens.rented",
     }
 )

@@ -2,13 +2,22 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from harness.comparison.records import Figure
-from harness.comparison.side import Side, SideProblem
+from harness.comparison.side import TIMES, Side, SideProblem
 from harness.metrics.figures import from_interval
 from harness.paired import ratio_of_ratios
 from harness.pricing import BASES, Basis
 from harness.statistics import Interval, ratio_interval
+
+RATES = {
+    "output_tokens_per_s": "tokens/s",
+    "mean_concurrency": "requests",
+    "output_tokens_per_s.steady_state": "tokens/s",
+    "mean_concurrency.steady_state": "requests",
+}
+"""Of whole runs, with their units: no rate without the concurrency that it was reached at."""
 
 Couple = tuple[SideProblem, SideProblem]
 Measure = Callable[[SideProblem], float | None]
@@ -20,7 +29,7 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
     couples = [(ours[name], theirs[name]) for name in names]
     figures = [
         _paired(task, "completion_tokens.mean", "tokens", couples, lambda p: _mean(p.tokens)),
-        _paired(task, "end_to_end_s.mean", "s", couples, lambda p: _mean(p.latency_s)),
+        *(_paired(task, f"{name}.mean", "s", couples, partial(_mean_time, name)) for name in TIMES),
     ]
     for basis in BASES:
         if basis in baseline.prices and basis in candidate.prices:
@@ -30,11 +39,19 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
 
 
 def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
-    """Output tokens per second: one measurement of each run, so the ratio has no interval.
+    """Rates and their concurrency: one measurement of each run, so no ratio has an interval.
 
     With speculative decoding also the share of drafted tokens that were accepted.
     """
-    metric = "output_tokens_per_s"
+    figures = [_rate(metric, baseline, candidate) for metric in RATES]
+    accepted = (baseline.draft_acceptance_fraction, candidate.draft_acceptance_fraction)
+    if accepted != (None, None):
+        none = Interval(None, None, None, 0, "undefined: a share of other drafts is no ratio")
+        figures.append(_figure("draft_acceptance_fraction", "fraction", accepted, none, None))
+    return figures
+
+
+def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
     one, other = (_run_figure(side, metric) for side in (baseline, candidate))
     if one is None or other is None or one == 0:
         ratio = Interval(None, None, None, 0, "undefined: one side does not say it")
@@ -43,12 +60,7 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
     else:
         why = "one measurement of each run, over all its requests; no interval"
         ratio = Interval(other / one, None, None, 1, why)
-    figures = [_figure(metric, "tokens/s", (one, other), ratio, None)]
-    accepted = (baseline.draft_acceptance_fraction, candidate.draft_acceptance_fraction)
-    if accepted != (None, None):
-        none = Interval(None, None, None, 0, "undefined: a share of other drafts is no ratio")
-        figures.append(_figure("draft_acceptance_fraction", "fraction", accepted, none, None))
-    return figures
+    return _figure(metric, RATES[metric], (one, other), ratio, None)
 
 
 def _run_figure(side: Side, metric: str) -> float | None:
@@ -82,6 +94,10 @@ def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: tuple[str,
         f"cost_per_solved.{basis}", "USD", (values[0], values[1]), ratio_of_ratios(*columns), task
     )
     return found.model_copy(update={"prices": prices})
+
+
+def _mean_time(name: str, problem: SideProblem) -> float | None:
+    return _mean(problem.times[name])
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -5,12 +5,13 @@ Here a row that ends leaves at once, and another takes its place.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.engines.kv_cache import gather, new_cache
 from harness.engines.sampling import draw
+from harness.gaps import GapCounter
 from harness.prompts import Times
 from harness.records import GenerationRequest
 
@@ -23,8 +24,11 @@ class Row:
     queued_s: float
     started_s: float | None = None
     first_token_s: float | None = None
+    cached_prompt_tokens: int | None = None
+    """Of its prompt, those that were read for another row: all or none."""
     token_ids: list[int] = field(default_factory=list)
     """Generated so far."""
+    gaps: GapCounter = field(default_factory=GapCounter)
     numbers: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +48,11 @@ class Row:
     def uniform(self) -> float:
         """The number that decides the next token; none is spent on a greedy one."""
         return self.numbers.random() if self.request.sampling.temperature > 0 else 0.0
+
+    def token_came(self, now_s: float) -> None:
+        """Its newest token is there."""
+        self.first_token_s = self.first_token_s or now_s
+        self.gaps.token_came(now_s)
 
     def ended(self, stop_token_ids: frozenset[int]) -> bool:
         """Whether the newest token is its last."""
@@ -89,6 +98,7 @@ class Batch:
         readings = [] if self._latest is None else [self._latest]
         with torch.inference_mode():
             unread = [ids for ids in prompts if not any(ids in each.places for each in readings)]
+            _note_who_reads(newcomers, known, unread)
             if unread:
                 readings.append(self._read(unread))
             rows, logits = [], []
@@ -176,6 +186,20 @@ class Batch:
             logits_to_keep=1,
         )
         return output.logits[:, -1].float()
+
+
+def _note_who_reads(
+    newcomers: Sequence[Row],
+    known: Mapping[Row, tuple[int, ...]],
+    unread: Sequence[tuple[int, ...]],
+) -> None:
+    """The first row of each unread prompt has it computed, the others find it in the cache."""
+    left = set(unread)
+    for row in newcomers:
+        if row.cached_prompt_tokens is None:  # one that comes back has been read before
+            is_reader = known[row] in left
+            row.cached_prompt_tokens = 0 if is_reader else len(row.request.prompt_token_ids)
+        left.discard(known[row])
 
 
 def _append(rows: Sequence[Row], logits: Any) -> None:

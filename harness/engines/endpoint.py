@@ -131,8 +131,15 @@ class Endpoint:
             return self._failed(request, wrong, queued_s, sent_s)
         times = Times(queued_s, _started_s(heard, sent_s), heard.first_token_s, heard.finished_s)
         if heard.token_ids is not None:
-            return self._codec.completion(request, heard.token_ids, times)
-        return self._codec.text_completion(request, heard.answer(), times)
+            completion = self._codec.completion(request, heard.token_ids, times)
+        else:
+            completion = self._codec.text_completion(request, heard.answer(), times)
+        measured = {
+            "sent_s": sent_s,
+            "cached_prompt_tokens": heard.cached_prompt_tokens,
+            "token_gaps": heard.token_gaps(),
+        }
+        return completion.model_copy(update=measured)
 
     async def _ask(self, request: GenerationRequest) -> Any:
         target = self._target
@@ -148,7 +155,8 @@ class Endpoint:
     def _failed(
         self, request: GenerationRequest, reason: str, queued_s: float, sent_s: float
     ) -> Completion:
-        return self._codec.failed(request, reason, Times(queued_s, sent_s, None, self._clock()))
+        times = Times(queued_s, sent_s, None, self._clock())
+        return self._codec.failed(request, reason, times).model_copy(update={"sent_s": sent_s})
 
 
 def _incomplete(heard: Heard) -> str | None:

@@ -183,6 +183,7 @@ class OpenaiEngine:
             weights_revision=None,
             weights_sha256=None,
             load_s=None,
+            max_concurrency=self._config.concurrency,
             peak_memory_bytes=None,
             peak_memory_source="the server is not ours",
             serving=self._meter.stats(),

@@ -101,6 +101,7 @@ class TransformersEngine:
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
             load_s=self._load_s,
+            max_concurrency=self._limit,
             peak_memory_bytes=(
                 torch.cuda.max_memory_allocated() if is_cuda else hardware.peak_rss_bytes(["self"])
             ),
@@ -141,8 +142,8 @@ class TransformersEngine:
                 batch.step()
             ended = [row for row in batch.rows if row.ended(self._codec.stop_token_ids)]
             now = self._clock()
-            for row in newcomers:
-                row.first_token_s = row.first_token_s or now
+            for row in newcomers or batch.rows:
+                row.token_came(now)
             if ended:
                 batch.drop(ended)
         except (RuntimeError, MemoryError) as error:
@@ -151,9 +152,17 @@ class TransformersEngine:
             reason = _first_line(error)
         else:
             for row in ended:
-                yield self._codec.completion(row.request, row.token_ids, row.times(now))
+                yield self._completion(row, now)
             return
         yield from self._retreat(batch, newcomers, waiting, reason)
+
+    def _completion(self, row: Row, now: float) -> Completion:
+        completion = self._codec.completion(row.request, row.token_ids, row.times(now))
+        measured = {
+            "cached_prompt_tokens": row.cached_prompt_tokens,
+            "token_gaps": dict(row.gaps.counts),
+        }
+        return completion.model_copy(update=measured)
 
     def _take(self, waiting: deque[Row], rows: Sequence[Row]) -> list[Row]:
         """Takes the rows that fit into the batch, at least one when it is empty."""
@@ -181,7 +190,7 @@ class TransformersEngine:
         going = [row for row in rows if not self._has_ended(row)]
         for row in rows:
             if row not in going:
-                yield self._codec.completion(row.request, row.token_ids, row.times(now))
+                yield self._completion(row, now)
         if len(rows) == 1 and going:
             yield self._codec.failed(
                 rows[0].request, f"out of memory: {reason}", rows[0].times(now)

@@ -60,6 +60,7 @@ class Ended(NamedTuple):
     request: GenerationRequest
     times: Times
     token_ids: Sequence[int] = ()
+    cached_prompt_tokens: int | None = None
     error: str | None = None
 
 
@@ -155,6 +156,7 @@ class VllmEngine:
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
             load_s=self._load_s,
+            max_concurrency=_places(config),
             peak_memory_bytes=peak,
             peak_memory_source=source,
             serving=self._meter.stats(),
@@ -185,7 +187,8 @@ class VllmEngine:
     def _completion(self, ended: Ended) -> Completion:
         if ended.error is not None:
             return self._codec.failed(ended.request, ended.error, ended.times)
-        return self._codec.completion(ended.request, ended.token_ids, ended.times)
+        completion = self._codec.completion(ended.request, ended.token_ids, ended.times)
+        return completion.model_copy(update={"cached_prompt_tokens": ended.cached_prompt_tokens})
 
     def _await(self, work: Coroutine[Any, Any, T]) -> T:
         return wait_for(work, self._loop)
@@ -290,7 +293,7 @@ class VllmEngine:
                 max(now, metrics.first_token_ts + self._offset_s),
                 max(now, metrics.last_token_ts + self._offset_s),
             )
-        return Ended(request, times, tuple(final.outputs[0].token_ids))
+        return Ended(request, times, tuple(final.outputs[0].token_ids), final.num_cached_tokens)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
         found, source = hardware.engine_memory_bytes(self._own_pids(), is_cpu=is_cpu)
@@ -320,6 +323,12 @@ def engine_arguments(
         "trust_remote_code": model.trust_remote_code,
         "generation_config": "vllm",  # reads no generation_config.json
     }
+
+
+def _places(config: Any) -> int:
+    """Requests that vLLM takes into its batches at once, over all its replicas."""
+    replicas = config.parallel_config.data_parallel_size
+    return int(config.scheduler_config.max_num_seqs * replicas)
 
 
 @contextlib.contextmanager

@@ -161,6 +161,7 @@ class VllmServerEngine:
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
             load_s=self._load_s,
+            max_concurrency=self._places,
             peak_memory_bytes=peak,
             peak_memory_source=source,
             serving=self._meter.stats(),
@@ -182,6 +183,15 @@ class VllmServerEngine:
     def _concurrency(self) -> int:
         return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
 
+    @property
+    def _places(self) -> int | None:
+        """Requests that are computed at once; None where vLLM chose its own number."""
+        sequences = self._config.args.get("max_num_seqs")
+        if sequences is None:
+            return None
+        replicas = self._config.args.get("data_parallel_size") or 1
+        return min(self._concurrency, int(sequences) * int(replicas))
+
     def _arguments(self) -> list[str]:
         given: dict[str, Any] = {
             "model": self._source.path,
@@ -191,6 +201,7 @@ class VllmServerEngine:
             "max_model_len": self._max_model_len,
             "load_format": "safetensors",
             "enable_per_request_metrics": True,
+            "enable_prompt_tokens_details": True,
             "disable_uvicorn_access_log": True,
             **self._config.args,
             "served_model_name": SERVED_AS,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.gaps import GapCounter
 from harness.prompts import TextAnswer
 from harness.records import GenerationRequest
 
@@ -81,6 +82,11 @@ class Heard:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cached_prompt_tokens: int | None = None
+    """None where the server does not say what it had in its cache."""
+    gaps: GapCounter = field(default_factory=GapCounter)
+    _chunks: int = 0
+    """With something of the answer in them."""
     prefill_s: float | None = None
     """From the engine's start with the request to its first token, by the server's clock."""
 
@@ -88,8 +94,10 @@ class Heard:
         """Takes a chunk in; ``now_s`` is when it came."""
         for choice in chunk.choices:
             said = self._read_chat(choice) if hasattr(choice, "delta") else self._read(choice)
-            if said and self.first_token_s is None:
-                self.first_token_s = now_s
+            if said:
+                self.first_token_s = now_s if self.first_token_s is None else self.first_token_s
+                self.gaps.token_came(now_s)
+                self._chunks += 1
             if choice.finish_reason is not None:
                 self.finish_reason, self.finished_s = choice.finish_reason, now_s
         if chunk.usage is not None:
@@ -97,6 +105,16 @@ class Heard:
         metrics = getattr(chunk, "metrics", None)
         if isinstance(metrics, Mapping) and metrics.get("time_to_first_token_ms") is not None:
             self.prefill_s = float(metrics["time_to_first_token_ms"]) / 1000
+
+    def token_gaps(self) -> dict[int, int] | None:
+        """Between tokens, by bin; None where chunks hold several tokens.
+
+        A token that ends the answer may come without text, and in no chunk.
+        """
+        tokens = self.completion_tokens or 0
+        unseen = tokens - self._chunks
+        is_single = unseen == 0 or (unseen == 1 and self.token_ids is None)
+        return dict(self.gaps.counts) if is_single and tokens else None
 
     def answer(self) -> TextAnswer:
         """The answer of a server that sends text."""
@@ -129,3 +147,7 @@ class Heard:
         self.completion_tokens = usage.completion_tokens
         details = getattr(usage, "completion_tokens_details", None)
         self.reasoning_tokens = getattr(details, "reasoning_tokens", None)
+        of_prompt = getattr(usage, "prompt_tokens_details", None)
+        cached = getattr(of_prompt, "cached_tokens", None)
+        if isinstance(cached, int) and 0 <= cached <= usage.prompt_tokens:
+            self.cached_prompt_tokens = cached

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Rises whenever the columns change: an index of another version is not looked at.
-_VERSION = 2
+_VERSION = 3
 
 
 class State(NamedTuple):

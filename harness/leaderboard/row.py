@@ -60,7 +60,17 @@ class Row(NamedTuple):
     tokens_per_answer: float | None
     """Mean of the completion, thinking included."""
     output_tokens_per_s: float | None
-    """Of the whole run, all its tasks together."""
+    """This and the next, up to cost: of the whole run, all its tasks together."""
+    mean_concurrency: float | None
+    """Requests in flight at which that rate was reached."""
+    steady_output_tokens_per_s: float | None
+    """While the engine was full, with the concurrency then."""
+    steady_mean_concurrency: float | None
+    queue_wait_p50_s: float | None
+    time_to_first_token_p50_s: float | None
+    """This and the next: from the request's start, not from the batch's."""
+    time_per_output_token_p50_s: float | None
+    request_latency_p50_s: float | None
     usd_per_solved_rented: float | None
     """This and the next, up to energy: of this task, all attempts counted, with 95 % intervals."""
     usd_per_solved_rented_low: float | None
@@ -207,6 +217,19 @@ class _Result(_Part):
     estimates: tuple[_Estimate, ...]
 
 
+_OF_RUN = {
+    "output_tokens_per_s": "output_tokens_per_s",
+    "mean_concurrency": "mean_concurrency",
+    "steady_output_tokens_per_s": "output_tokens_per_s.steady_state",
+    "steady_mean_concurrency": "mean_concurrency.steady_state",
+    "queue_wait_p50_s": "queue_wait_s.p50",
+    "time_to_first_token_p50_s": "time_to_first_token_s.p50",
+    "time_per_output_token_p50_s": "time_per_output_token_s.p50",
+    "request_latency_p50_s": "request_latency_s.p50",
+}
+"""Fields and the metrics that they show. An older result has its TTFT and its latency from the
+queue's beginning, under other names: these fields are unknown of it."""
+
 _NO_ESTIMATE = _Estimate(metric="", task=None, value=None, n=0, low=None, high=None)
 
 
@@ -225,7 +248,7 @@ def _rows(result: _Result, file: str) -> Iterator[Row]:
             "weights": _file_name(manifest.config.model.member),
             "protocol": manifest.config.protocol.name,
             "seed": manifest.config.seed,
-            "output_tokens_per_s": _value(found, "output_tokens_per_s", None),
+            **{field: _value(found, metric, None) for field, metric in _OF_RUN.items()},
             "energy_joules": _value(found, "energy_joules", None),
             "started_at": manifest.started_at.astimezone(UTC).replace(tzinfo=None),
             "run_id": manifest.run_id,

@@ -11,6 +11,7 @@ from harness.energy import NOT_MEASURED, Energy
 from harness.equivalence.canonical import canonical
 from harness.metrics.bill import estimate_costs
 from harness.metrics.energy_use import estimate_energy
+from harness.metrics.inter_token import inter_token_latency
 from harness.metrics.samples import Sample
 from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
@@ -116,13 +117,14 @@ def _task_figures(
     figures |= OutcomeShares(**where).compute(statuses=graded["statuses"])
     most = _most_samples(samples)
     if most > 1:
-        figures |= PassAtK(**where).compute(**graded, k=_powers_up_to(most))
+        ks = _powers_up_to(most)
+        figures |= PassAtK(**where).compute(**graded, k=ks)
         if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
             # One spelling is one vote: \dfrac12 votes with \frac{1}{2}.
             # Samples of a problem mostly agree, so most spellings are met before.
             spelling = {a: canonical(a) for a in {s.verdict.extracted or "" for s in samples}}
             answers = [spelling[s.verdict.extracted or ""] for s in samples]
-            figures |= ConsAtK(**where).compute(**graded, answers=answers)
+            figures |= ConsAtK(**where).compute(**graded, answers=answers, k=ks)
     return {**figures, **_token_figures(samples, seed, scratch)}
 
 
@@ -137,21 +139,25 @@ def _run_figures(
     answered = [c for c in every if c.finish_reason != "error"]
     figures: dict[str, Mapping[str, Any]] = {}
     figures |= Throughput(**where).compute(
+        max_concurrency=engine.max_concurrency,
         sessions=[s.session for s in samples],
         started_s=[c.started_s for c in every],
         first_token_s=[c.first_token_s for c in every],
         finished_s=[c.finished_s for c in every],
         prompt_tokens=[c.prompt_tokens for c in every],
+        cached_prompt_tokens=[c.cached_prompt_tokens for c in every],
         completion_tokens=[c.completion_tokens for c in every],
     )
     figures |= Latency(**where).compute(
         queued_s=[c.queued_s for c in answered],
+        sent_s=[c.sent_s for c in answered],
         started_s=[c.started_s for c in answered],
         first_token_s=[c.first_token_s for c in answered],
         finished_s=[c.finished_s for c in answered],
         completion_tokens=[c.completion_tokens for c in answered],
         reasoning_tokens=[c.reasoning_tokens for c in answered],
     )
+    figures |= inter_token_latency(answered)
     return {**figures, **_token_totals(every), **_engine_figures(engine)}
 
 

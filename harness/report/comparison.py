@@ -27,9 +27,15 @@ SHOWN_ANSWER = 40
 SHOWN_PROBLEMS = 10
 """Discordant problems of each direction."""
 _FIGURES = {
-    "output_tokens_per_s": "output",
+    "output_tokens_per_s": "output, whole run",
+    "mean_concurrency": "  requests at once, mean",
+    "output_tokens_per_s.steady_state": "output while full",
+    "mean_concurrency.steady_state": "  requests at once, mean",
     "completion_tokens.mean": "tokens per answer",
-    "end_to_end_s.mean": "request from queue to end, mean",
+    "queue_wait_s.mean": "wait in the queue, mean",
+    "time_to_first_token_s.mean": "TTFT from the start, mean",
+    "time_per_output_token_s.mean": "TPOT, mean",
+    "request_latency_s.mean": "request from start to end, mean",
     "draft_acceptance_fraction": "drafted tokens accepted",
 }
 

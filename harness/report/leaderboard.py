@@ -116,7 +116,7 @@ def _narrow(columns: Sequence[Column], numbers: Mapping[str, str]) -> list[Colum
         *(
             column._replace(cell=stacked.get(column.label, column.cell))
             for column in columns
-            if column.label != "begun"
+            if column.label not in _WIDE_ONLY
         ),
     ]
 
@@ -160,6 +160,16 @@ _COSTS = {
     "J/solved": "joules_per_solved",
 }
 
+_TIMES = {
+    "queue,\ns": "queue_wait_p50_s",
+    "TTFT,\ns": "time_to_first_token_p50_s",
+    "TPOT,\ns": "time_per_output_token_p50_s",
+    "request,\ns": "request_latency_p50_s",
+}
+"""Medians; TTFT and request from the request's start."""
+_WIDE_ONLY = frozenset({"begun", "while\nfull", *_TIMES})
+"""Columns that 80 characters have no room for."""
+
 
 def _columns(standings: Sequence[Standing]) -> list[Column]:
     """Those of all lists; a price that no row has takes no column."""
@@ -180,10 +190,11 @@ def _columns(standings: Sequence[Standing]) -> list[Column]:
             _number_of(lambda row: row.tokens_per_answer),
             _value_of(lambda row: row.tokens_per_answer),
         ),
-        Column(
-            "tokens/s",
-            _number_of(lambda row: row.output_tokens_per_s),
-            _value_of(lambda row: row.output_tokens_per_s),
+        _rate("tokens/s", "output_tokens_per_s", "mean_concurrency"),
+        _rate("while\nfull", "steady_output_tokens_per_s", "steady_mean_concurrency"),
+        *(
+            Column(label, _number_of(attrgetter(field)), _value_of(attrgetter(field)))
+            for label, field in _TIMES.items()
         ),
         *costs,
         Column(
@@ -193,6 +204,16 @@ def _columns(standings: Sequence[Standing]) -> list[Column]:
             is_number=False,
         ),
     ]
+
+
+def _rate(label: str, rate: str, concurrency: str) -> Column:
+    """Tokens per second, and below them how many requests ran at once."""
+
+    def shown(standing: Standing) -> str:
+        value, at_once = getattr(standing.row, rate), getattr(standing.row, concurrency)
+        return _digits(value) if at_once is None else f"{_digits(value)}\nat {_digits(at_once)}"
+
+    return Column(label, shown, _value_of(attrgetter(rate)))
 
 
 def _number_of(of: Callable[[Row], float | None]) -> Callable[[Standing], str]:

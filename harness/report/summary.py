@@ -21,19 +21,30 @@ OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
     "errors": ("scorer_error", "generation_error"),
 }
 RUN_FIGURES: dict[str, tuple[str, ...]] = {
-    "output": ("output_tokens_per_s",),
-    "prefill, at least": ("prefill_tokens_per_s",),
-    "time to first token, p50 and p99": ("ttft_s.p50", "ttft_s.p99"),
-    "time per output token, p50 and p99": (
+    "output, whole run": ("output_tokens_per_s", "mean_concurrency"),
+    "output while full": ("output_tokens_per_s.steady_state", "mean_concurrency.steady_state"),
+    "  for so long": ("steady_state_s",),
+    "prefill computed": ("computed_prefill_tokens_per_s",),
+    "wait in the queue, p50 and p99": ("queue_wait_s.p50", "queue_wait_s.p99"),
+    "TTFT from the start, p50 and p99": (
+        "time_to_first_token_s.p50",
+        "time_to_first_token_s.p99",
+    ),
+    "ITL, mean and p99": ("inter_token_latency_s.mean", "inter_token_latency_s.p99"),
+    "TPOT, p50 and p99": (
         "time_per_output_token_s.p50",
         "time_per_output_token_s.p99",
     ),
-    "request from queue to end, p50 and p99": ("end_to_end_s.p50", "end_to_end_s.p99"),
-    "time to first answer token, p50": ("time_to_first_answer_token_s.p50",),
-    "generation": ("generation_s", "completion_tokens.total"),
+    "request from start to end, p50 and p99": ("request_latency_s.p50", "request_latency_s.p99"),
+    "TTFT from HTTP request, p50 and p99": ("client_ttft_s.p50", "client_ttft_s.p99"),
+    "HTTP request to end, p50 and p99": ("client_latency_s.p50", "client_latency_s.p99"),
+    "time to answer token, p50": ("time_to_answer_token_s.p50",),
+    "machine time": ("machine_s", "completion_tokens.total"),
     "loading and warm-up": ("load_s",),
     "peak memory": ("peak_memory_bytes",),
 }
+_OF_A_SERVER = ("TTFT from HTTP", "HTTP")
+"""Lines that only an engine behind HTTP has."""
 BASES = ("rented", "owned", "api")
 _SHOWN_BASES = {"rented": "rented", "owned": "owned", "api": "had an API billed it"}
 HEADLINE = (
@@ -43,6 +54,7 @@ HEADLINE = (
     *(metric for metrics in RUN_FIGURES.values() for metric in metrics),
     *(f"{what}.{basis}" for what in ("cost", "cost_per_solved") for basis in BASES),
 )
+_BOUNDS = {None: "", "lower": "at least ", "upper": "at most "}
 WIDTH_WITHOUT_TERMINAL = 100
 
 
@@ -138,7 +150,12 @@ def _run_table(result: RunResult) -> Table:
         show_header=False, show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0)
     )
     for label, metrics in RUN_FIGURES.items():
-        table.add_row(label, ", ".join(_value(_find(result, metric, None)) for metric in metrics))
+        found = [_find(result, metric, None) for metric in metrics]
+        if all(each.value is None for each in found):
+            if not label.startswith(_OF_A_SERVER):
+                table.add_row(label, _with_reason(found[0]))
+            continue
+        table.add_row(label, ", ".join(_value(each) for each in found))
     if not _priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
     for basis in _priced(result):
@@ -246,4 +263,5 @@ def _value(estimate: Estimate) -> str:
         return "unknown"
     if estimate.unit == "bytes":
         return f"{estimate.value / 1e9:.2f} GB"
-    return f"{_number(estimate.value)} {estimate.unit}"
+    unit = "at once" if estimate.unit == "requests" else estimate.unit
+    return f"{_BOUNDS[estimate.bound]}{_number(estimate.value)} {unit}"

@@ -27,7 +27,7 @@ JOBS = {
 }
 FIGURES = {
     "output_tokens_per_s": 100.0,
-    "output_tokens_per_s.saturated": 100.0,
+    "output_tokens_per_s.steady_state": 100.0,
     "usd_per_million_output_tokens.rented": 1.0,
 }
 

@@ -432,7 +432,7 @@ def proxies(folder, ratio, seeds=5, batch=32, dense=None):
                     protocol="greedy",
                     seed=seed,
                     engine={"kind": "vllm", "dtype": "auto", "args": args},
-                    figures={"output_tokens_per_s.saturated": speed},
+                    figures={"output_tokens_per_s.steady_state": speed},
                 )
             )
     return files

@@ -13,7 +13,7 @@ import evaluate
 from harness.records import ERROR_STATUSES
 from harness.statistics import fraction_interval, majority_correct
 
-_DESCRIPTION = "Share of problems whose most frequent answer among all samples is correct."
+_DESCRIPTION = "Share of problems whose most frequent answer among k samples is correct."
 _INPUTS = """
 Args:
     problem_ids: Which problem each sample belongs to.
@@ -22,15 +22,17 @@ Args:
     answers: The answer extracted from each sample; an empty one does not vote (`evaluate`
         refuses a None at the head of a text column). Answers are the same when they are spelt
         the same.
+    k: The values of k. A problem with fewer than k samples left does not count for that k; of
+        one that has more, the first k vote.
 
 Returns:
-    A figure (value, unit, n, low, high, method) for `cons@k`, k the most samples of a problem.
+    A figure (value, unit, n, low, high, method) for each `cons@k`.
     Where answers tie, each is taken with equal probability.
 """
 
 
 class ConsAtK(evaluate.Metric):  # type: ignore[misc]
-    """Majority vote over all samples of each problem, with its 95 % interval."""
+    """Majority vote over k samples of each problem, with its 95 % interval, for one or more k."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -51,14 +53,25 @@ class ConsAtK(evaluate.Metric):  # type: ignore[misc]
         problem_ids: Sequence[str],
         statuses: Sequence[str],
         answers: Sequence[str],
+        k: Sequence[int],
     ) -> dict[str, dict[str, Any]]:
         ballots: dict[str, list[tuple[str | None, bool]]] = defaultdict(list)
         for problem, status, answer in zip(problem_ids, statuses, answers, strict=True):
             if status not in ERROR_STATUSES:
                 ballots[problem].append((answer or None, status == "correct"))
-        k = max((len(ballot) for ballot in ballots.values()), default=0)
-        interval = fraction_interval(
-            [majority_correct([a for a, _ in b], [ok for _, ok in b]) for b in ballots.values()]
-        )
-        method = f"majority of equally spelt answers, expected value of ties; {interval.method}"
-        return {f"cons@{k}": {**interval._replace(method=method)._asdict(), "unit": "fraction"}}
+        problems = len(set(problem_ids))
+        return {f"cons@{each}": _figure(list(ballots.values()), problems, each) for each in k}
+
+
+def _figure(
+    ballots: Sequence[Sequence[tuple[str | None, bool]]], problems: int, k: int
+) -> dict[str, Any]:
+    enough = [ballot[:k] for ballot in ballots if len(ballot) >= k]
+    interval = fraction_interval(
+        [majority_correct([a for a, _ in b], [ok for _, ok in b]) for b in enough]
+    )
+    method = (
+        f"majority of equally spelt answers, expected value of ties; {interval.method}; "
+        f"{problems - len(enough)} problems had < {k} samples"
+    )
+    return {**interval._replace(method=method)._asdict(), "unit": "fraction"}

@@ -13,10 +13,11 @@ from harness.statistics import percentiles
 
 RANKS = (50, 90, 99)
 
-_DESCRIPTION = "Percentiles of how long single requests took."
+_DESCRIPTION = "Percentiles of how long single requests waited and took."
 _INPUTS = """
 Args:
-    queued_s: When the engine was given the request.
+    queued_s: When the engine could have begun with it: it waited from then on.
+    sent_s: When the HTTP request was sent, for a server.
     started_s: When the engine began with it.
     first_token_s: When its first token was there.
     finished_s: When its last token was there.
@@ -29,16 +30,19 @@ for a figure is left out of that one.
 Returns:
     A figure (value, unit, n, low, high, method) for p50, p90 and p99 each of
     `queue_wait_s`: start - queued;
-    `ttft_s`: first token - queued;
-    `time_per_output_token_s`: (last token - first token) / (tokens - 1);
-    `end_to_end_s`: last token - queued;
-    `time_to_first_answer_token_s`: the first token after the thinking - queued, interpolated
-        as if tokens came evenly.
+    `time_to_first_token_s` (TTFT): first token - start;
+    `time_per_output_token_s` (TPOT): (last token - first token) / (tokens - 1);
+    `request_latency_s` (end to end): last token - start;
+    `time_to_answer_token_s`: the first token after the thinking - start, interpolated as if
+        tokens came evenly;
+    `client_ttft_s`, `client_latency_s`: first and last token - sent, as the client of a server
+        sees it: with the wait in the server's queue.
 """
 
 
 class _Row(NamedTuple):
     queued: float | None
+    sent: float | None
     started: float | None
     first: float | None
     finished: float | None
@@ -47,7 +51,7 @@ class _Row(NamedTuple):
 
 
 class Latency(evaluate.Metric):  # type: ignore[misc]
-    """Waiting, first token, per token, end to end, and first token of the answer."""
+    """Waiting, and from the start: first token, per token, last token, token of the answer."""
 
     def _info(self) -> evaluate.MetricInfo:
         whole, time = datasets.Value("int64"), datasets.Value("float64")
@@ -58,6 +62,7 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
             features=datasets.Features(
                 {
                     "queued_s": time,
+                    "sent_s": time,
                     "started_s": time,
                     "first_token_s": time,
                     "finished_s": time,
@@ -67,9 +72,10 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
             ),
         )
 
-    def _compute(
+    def _compute(  # noqa: PLR0913, PLR0917 - evaluate hands over each column by its name
         self,
         queued_s: Sequence[float | None],
+        sent_s: Sequence[float | None],
         started_s: Sequence[float | None],
         first_token_s: Sequence[float | None],
         finished_s: Sequence[float | None],
@@ -77,8 +83,9 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
         reasoning_tokens: Sequence[int | None],
     ) -> dict[str, dict[str, Any]]:
         columns = (
-            queued_s, started_s, first_token_s, finished_s, completion_tokens, reasoning_tokens
-        )  # fmt: skip
+            *(queued_s, sent_s, started_s, first_token_s, finished_s),
+            *(completion_tokens, reasoning_tokens),
+        )
         rows = [_Row(*row) for row in zip(*columns, strict=True)]
         figures: dict[str, dict[str, Any]] = {}
         for name, (measure, method) in _MEASURES.items():
@@ -106,7 +113,7 @@ def _per_token(row: _Row) -> float | None:
 
 
 def _first_answer_token(row: _Row) -> float | None:
-    waited = _since(row.first, row.queued)
+    waited = _since(row.first, row.started)
     if waited is None or row.reasoning is None or row.reasoning >= row.tokens:
         return None
     if row.reasoning == 0:
@@ -117,11 +124,13 @@ def _first_answer_token(row: _Row) -> float | None:
 
 _MEASURES: dict[str, tuple[Callable[[_Row], float | None], str]] = {
     "queue_wait_s": (lambda r: _since(r.started, r.queued), "started - queued"),
-    "ttft_s": (lambda r: _since(r.first, r.queued), "first token - queued"),
+    "time_to_first_token_s": (lambda r: _since(r.first, r.started), "first token - started"),
     "time_per_output_token_s": (_per_token, "(finished - first token) / (tokens - 1)"),
-    "end_to_end_s": (lambda r: _since(r.finished, r.queued), "finished - queued"),
-    "time_to_first_answer_token_s": (
+    "request_latency_s": (lambda r: _since(r.finished, r.started), "finished - started"),
+    "time_to_answer_token_s": (
         _first_answer_token,
-        "interpolated between first token and finish by token counts, since queued",
+        "interpolated between first token and finish by token counts, since started",
     ),
+    "client_ttft_s": (lambda r: _since(r.first, r.sent), "first token - HTTP request sent"),
+    "client_latency_s": (lambda r: _since(r.finished, r.sent), "finished - HTTP request sent"),
 }

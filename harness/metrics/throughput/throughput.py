@@ -3,11 +3,14 @@
 Load it by its folder: ``evaluate.load(".../harness/metrics/throughput")``.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import datasets
 import evaluate
+
+from harness.metrics.steady_state import Served, Window, steady_window
 
 _DESCRIPTION = "Tokens per second of the whole engine, from raw times of its requests."
 _INPUTS = """
@@ -18,19 +21,25 @@ Args:
     first_token_s: When its first token was there.
     finished_s: When its last token was there.
     prompt_tokens: Tokens of the prompt.
+    cached_prompt_tokens: Of these, those that were not computed, because their keys and values
+        were there already.
     completion_tokens: Generated tokens, thinking included.
+    max_concurrency: Requests that the engine serves at once at most; None where unknown.
 
 Times are seconds on one clock, None where unknown.
 
 Returns:
     A figure (value, unit, n, low, high, method) each for
     `generation_s`: last finish - first start, summed over sessions;
-    `output_tokens_per_s`: completion tokens / `generation_s`;
-    `output_tokens_per_s.saturated`: the same, only while requests were still waiting to start,
-        so without the tail in which the last long answers leave the device half idle;
-    `prefill_tokens_per_s`: prompt tokens / time in which any request was between its start and
-        its first token. Other requests may decode meanwhile, so it is a lower bound;
-    `mean_concurrency`: requests in flight, averaged over `generation_s`.
+    `output_tokens_per_s`: completion tokens / `generation_s`, of the whole run, the end in which
+        the last long answers run alone included;
+    `mean_concurrency`: requests in flight, averaged over `generation_s`;
+    `steady_state_s`: how long the engine was full: from the first token of as many requests as it
+        serves at once, until the first request ended when none was left to begin;
+    `output_tokens_per_s.steady_state`, `mean_concurrency.steady_state`: the two within that time;
+    `computed_prefill_tokens_per_s`: prompt tokens that were computed / time in which any request
+        was between its start and its first token. Other requests may decode meanwhile, so it is a
+        lower bound; unknown where the engine does not tell what it had in its cache.
 """
 
 
@@ -40,6 +49,7 @@ class _Row(NamedTuple):
     first: float | None
     finish: float
     prompt_tokens: int
+    cached_tokens: int | None
     completion_tokens: int
 
 
@@ -59,21 +69,27 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
                     "first_token_s": time,
                     "finished_s": time,
                     "prompt_tokens": whole,
+                    "cached_prompt_tokens": whole,
                     "completion_tokens": whole,
                 }
             ),
         )
 
-    def _compute(
+    def _compute(  # noqa: PLR0913, PLR0917 - evaluate hands over each column by its name
         self,
         sessions: Sequence[int],
         started_s: Sequence[float | None],
         first_token_s: Sequence[float | None],
         finished_s: Sequence[float | None],
         prompt_tokens: Sequence[int],
+        cached_prompt_tokens: Sequence[int | None],
         completion_tokens: Sequence[int],
+        max_concurrency: int | None = None,
     ) -> dict[str, dict[str, Any]]:
-        columns = (sessions, started_s, first_token_s, finished_s, prompt_tokens, completion_tokens)
+        columns = (
+            *(sessions, started_s, first_token_s, finished_s),
+            *(prompt_tokens, cached_prompt_tokens, completion_tokens),
+        )
         given = list(zip(*columns, strict=True))
         rows = [_Row(*row) for row in given if row[1] is not None and row[3] is not None]
         untimed = len(given) - len(rows)
@@ -89,11 +105,11 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
             "output_tokens_per_s": _figure(
                 _ratio(output, span), "tokens/s", n, f"{output} tokens / {span:.3f} s; {note}"
             ),
-            "output_tokens_per_s.saturated": _saturated(rows, spans),
-            "prefill_tokens_per_s": _prefill(rows),
             "mean_concurrency": _figure(
                 _ratio(busy, span), "requests", n, f"request-seconds / {span:.3f} s; {note}"
             ),
+            **_steady_state(rows, max_concurrency),
+            "computed_prefill_tokens_per_s": _prefill(rows),
         }
 
 
@@ -106,40 +122,52 @@ def _spans(rows: Iterable[_Row]) -> dict[int, tuple[float, float]]:
     return spans
 
 
-def _saturated(rows: list[_Row], spans: dict[int, tuple[float, float]]) -> dict[str, Any]:
-    """Tokens per second until the last request of each session started."""
-    last_start = {s: max(r.start for r in rows if r.session == s) for s in spans}
-    span = sum(last_start[s] - start for s, (start, _) in spans.items())
-    tokens = sum(
-        row.completion_tokens * _elapsed_share(row, last_start[row.session]) for row in rows
-    )
-    method = f"{tokens:.0f} tokens / {span:.3f} s until the last request started, interpolated"
-    if span <= 0:
-        method = "undefined: all requests started at once"
-    return _figure(_ratio(tokens, span), "tokens/s", len(rows), method)
-
-
-def _elapsed_share(row: _Row, now: float) -> float:
-    """Share of a request's tokens that were there at a time, if they came evenly."""
-    first = row.start if row.first is None else row.first
-    if now >= row.finish:
-        return 1.0
-    if now <= first:  # also where the first token is the last
-        return 0.0
-    return (now - first) / (row.finish - first)
+def _steady_state(rows: list[_Row], places: int | None) -> dict[str, dict[str, Any]]:
+    sessions: dict[int, list[Served]] = defaultdict(list)
+    for row in rows:
+        served = Served(row.start, row.first, row.finish, row.completion_tokens)
+        sessions[row.session].append(served)
+    found = {number: steady_window(each, places) for number, each in sessions.items()}
+    windows = {n: window for n, window in found.items() if isinstance(window, Window)}
+    seconds = sum(window.end - window.begin for window in windows.values())
+    inside = [(windows[n], row) for n in windows for row in sessions[n]]
+    tokens = sum(window.tokens(row) for window, row in inside)
+    busy = sum(window.request_seconds(row) for window, row in inside)
+    n = sum(window.request_seconds(row) > 0 for window, row in inside)
+    method = f"{tokens:.0f} tokens in {seconds:.3f} s in which the engine was full, interpolated"
+    if len(windows) < len(sessions):
+        method += f"; {len(windows)} of {len(sessions)} sessions"
+    if not windows:
+        whys = [why for why in found.values() if isinstance(why, str)]
+        method = f"undefined: {whys[-1] if whys else 'no request has the times'}"
+    return {
+        "steady_state_s": _figure(seconds if windows else None, "s", n, method),
+        "output_tokens_per_s.steady_state": _figure(_ratio(tokens, seconds), "tokens/s", n, method),
+        "mean_concurrency.steady_state": _figure(_ratio(busy, seconds), "requests", n, method),
+    }
 
 
 def _prefill(rows: list[_Row]) -> dict[str, Any]:
-    known = sorted((r.start, r.first, r.prompt_tokens) for r in rows if r.first is not None)
+    known = sorted((r.start, r.first) for r in rows if r.first is not None)
     seconds, reached = 0.0, float("-inf")
-    for start, first, _ in known:
+    for start, first in known:
         seconds += max(0.0, first - max(start, reached))
         reached = max(reached, first)
-    tokens = sum(count for _, _, count in known)
-    method = f"{tokens} prompt tokens / {seconds:.3f} s with a request in prefill; a lower bound"
-    if seconds <= 0:
-        method = "undefined: first-token times are unknown or equal the starts"
-    return _figure(_ratio(tokens, seconds), "tokens/s", len(known), method)
+    tokens, method = 0, "undefined: first-token times are unknown or equal the starts"
+    if seconds > 0:
+        read = [r for r in rows if r.first is not None]
+        computed = [r.prompt_tokens - r.cached_tokens for r in read if r.cached_tokens is not None]
+        tokens = sum(computed)
+        cached = sum(r.prompt_tokens for r in read) - tokens
+        method = (
+            f"{tokens} prompt tokens computed, {cached} read from the cache / {seconds:.3f} s with "
+            "a request in prefill; a lower bound"
+        )
+        if len(computed) < len(read):
+            tokens, seconds = 0, 0.0
+            method = "undefined: the engine does not tell which prompt tokens it computed"
+    figure = _figure(_ratio(tokens, seconds), "tokens/s", len(known), method)
+    return {**figure, "bound": None if figure["value"] is None else "lower"}
 
 
 def _ratio(top: float, bottom: float) -> float | None:

@@ -20,6 +20,13 @@ _BASES = {
     "owned": "machine owned",
     "api": "had an API billed it",
 }
+_TIMES = {
+    "queue_wait_s": "Wait in the queue, median",
+    "time_to_first_token_s": "TTFT from the request's start, median",
+    "inter_token_latency_s": "ITL, median",
+    "time_per_output_token_s": "TPOT, median",
+    "request_latency_s": "Request from its start to its end, median",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ def headline(run: ReportRun) -> list[Figure]:
         *_accuracies(run),
         *_costs(run),
         _throughput(run),
-        _latency(run),
+        _steady_state(run),
+        *_times(run),
         _truncated(run),
         _errors(run),
     ]
@@ -108,26 +116,35 @@ def _usd(value: float | None) -> str:
 def _throughput(run: ReportRun) -> Figure:
     rate = run.estimate("output_tokens_per_s")
     tokens, seconds = run.estimate("completion_tokens.total"), run.estimate("generation_s")
-    notes = []
+    notes = [*_at_once(run.estimate("mean_concurrency"))]
     if tokens.value is not None and seconds.value is not None:
         notes.append(f"{tokens.value:,.0f} tokens in {duration(seconds.value)}, thinking included")
-    saturated = run.estimate("output_tokens_per_s.saturated")
-    if saturated.value is not None:
-        notes.append(f"{saturated.value:,.0f} while requests were waiting")
     notes.append("no interval: one measurement")
-    return _number("tokens_per_s", "Output", rate, "tokens/s", notes)
+    return _number("tokens_per_s", "Output, whole run", rate, "tokens/s", notes)
 
 
-def _latency(run: ReportRun) -> Figure:
-    median, slowest = run.estimate("end_to_end_s.p50"), run.estimate("end_to_end_s.p99")
-    first = run.estimate("ttft_s.p50")
-    notes = []
-    if slowest.value is not None:
-        notes.append(f"99 % within {duration(slowest.value)}")
-    if first.value is not None:
-        notes.append(f"first token after {duration(first.value)} (median)")
-    value = "unknown" if median.value is None else duration(median.value)
-    return Figure("latency", "Request from queue to end, median", value, tuple(notes))
+def _steady_state(run: ReportRun) -> Figure:
+    rate, seconds = run.estimate("output_tokens_per_s.steady_state"), run.estimate("steady_state_s")
+    notes = [*_at_once(run.estimate("mean_concurrency.steady_state"))]
+    if seconds.value is not None:
+        notes.append(f"for {duration(seconds.value)} in which the engine was full")
+    return _number("steady_state", "Output while full", rate, "tokens/s", notes)
+
+
+def _at_once(concurrency: Estimate) -> Iterator[str]:
+    if concurrency.value is not None:
+        yield f"{concurrency.value:,.1f} requests at once on average"
+
+
+def _times(run: ReportRun) -> Iterator[Figure]:
+    for metric, label in _TIMES.items():
+        median, slowest = run.estimate(f"{metric}.p50"), run.estimate(f"{metric}.p99")
+        if median.value is None:
+            why = median.method.removeprefix("undefined: ").split(";")[0]
+            yield Figure(f"time/{metric}", label, "unknown", (why,))
+            continue
+        notes = () if slowest.value is None else (f"99 % within {duration(slowest.value)}",)
+        yield Figure(f"time/{metric}", label, duration(median.value), notes)
 
 
 def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]) -> Figure:
@@ -203,6 +220,6 @@ def side_by_side(runs: Sequence[ReportRun]) -> list[FigureRow]:
             if figure.key.startswith("accuracy/"):  # subsets of one task differ by run
                 label = f"Accuracy, {figure.key.partition('/')[2]}"
             labels.setdefault(figure.key, label)
-    order = ("accuracy", "cost", "tokens_per_s", "latency", "truncated", "errors")
+    order = ("accuracy", "cost", "tokens_per_s", "steady_state", "time", "truncated", "errors")
     keys = sorted(labels, key=lambda key: order.index(key.partition("/")[0]))
     return [FigureRow(labels[key], tuple(c.get(key) for c in columns)) for key in keys]

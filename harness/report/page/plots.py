@@ -328,25 +328,25 @@ def _distribution(
 
 def _latency(runs: Sequence[ReportRun]) -> Plot | None:
     values = [
-        (run, [v for o in run.outcomes() if (v := _since_queued(o, o.finished_s)) is not None])
+        (run, [v for o in run.outcomes() if (v := _since_start(o, o.finished_s)) is not None])
         for run in runs
     ]
-    return _distribution(("latency", "Request from queue to end", "seconds"), values)
+    return _distribution(("latency", "Request from its start to its end", "seconds"), values)
 
 
 def _first_token(runs: Sequence[ReportRun]) -> Plot | None:
     values = [
-        (run, [v for o in run.outcomes() if (v := _since_queued(o, o.first_token_s)) is not None])
+        (run, [v for o in run.outcomes() if (v := _since_start(o, o.first_token_s)) is not None])
         for run in runs
     ]
-    found = _distribution(("first-token", "Time to first token", "seconds"), values)
+    found = _distribution(("first-token", "Time from start to first token", "seconds"), values)
     return found and Plot(found.name, found.figure, "How many requests had a first token by then.")
 
 
-def _since_queued(outcome: Outcome, moment_s: float | None) -> float | None:
-    if moment_s is None or outcome.queued_s is None or outcome.finish_reason == "error":
+def _since_start(outcome: Outcome, moment_s: float | None) -> float | None:
+    if moment_s is None or outcome.started_s is None or outcome.finish_reason == "error":
         return None
-    return moment_s - outcome.queued_s
+    return moment_s - outcome.started_s
 
 
 def _lengths(runs: Sequence[ReportRun]) -> Plot | None:

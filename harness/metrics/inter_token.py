@@ -1,0 +1,48 @@
+"""Inter-token latency (ITL): the gaps between neighbouring tokens, over all answers together."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from harness.gaps import gap_percentiles
+from harness.records import Completion
+
+NAME = "inter_token_latency_s"
+RANKS = (50, 90, 99)
+
+
+def inter_token_latency(completions: Sequence[Completion]) -> dict[str, dict[str, Any]]:
+    """The mean from the times of first and last tokens, percentiles where gaps were counted.
+
+    Long answers weigh more than in ``time_per_output_token_s``, which has one value for each.
+    Its mean needs no single gap: those of an answer add up to its last token minus its first.
+
+    Args:
+        completions: Without those that ended in errors.
+    """
+    seconds, tokens = 0.0, 0
+    gaps: Counter[int] = Counter()
+    for each in completions:
+        if each.first_token_s is not None and each.finished_s is not None:
+            seconds += each.finished_s - each.first_token_s
+            tokens += max(0, each.completion_tokens - 1)
+        gaps.update(each.token_gaps or {})
+    silent = sum(each.token_gaps is None for each in completions)
+    how = "sum of (finished - first token) / sum of (tokens - 1)"
+    mean = _figure(seconds / tokens if tokens else None, tokens, how)
+    counted, told = gaps.total(), f"{gaps.total()} gaps, counted in bins of 5 %"
+    if silent:
+        counted, told = 0, f"{silent} requests did not tell of single tokens"
+    values = gap_percentiles({} if silent else gaps, RANKS)
+    return {
+        f"{NAME}.mean": mean,
+        **{
+            f"{NAME}.p{rank}": _figure(value, counted, told)
+            for rank, value in zip(RANKS, values, strict=True)
+        },
+    }
+
+
+def _figure(value: float | None, n: int, method: str) -> dict[str, Any]:
+    said = method if value is not None else f"undefined: {method}"
+    return {"value": value, "unit": "s", "n": n, "low": None, "high": None, "method": said}
