@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field
 
 from harness.pricing import ApiPrice, Basis, OwnedPrice, Pricing, RentedPrice
-from harness.records import Count, Record, Seconds
+from harness.records import Bound, Count, Record, Seconds
 from harness.statistics import DRAWS, SEED, Floats, Interval, ratio_interval
 
 _JOULES_PER_KWH = 3_600_000
@@ -30,8 +30,11 @@ class Usage(Record):
     device: str
     device_count: Annotated[int, Field(ge=1)]
     generation_s: Seconds | None
-    """From first start to last finish, summed over the processes of a resumed run."""
+    """Machine time from loaded to the end of generating, summed over all sessions."""
+    is_generation_lower_bound: bool = False
+    """A session was killed, or its end is not on record: it was longer."""
     load_s: Seconds | None = None
+    is_load_lower_bound: bool = False
     energy_joules: Annotated[float, Field(ge=0)] | None = None
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
     energy_source: str | None = None
@@ -47,13 +50,19 @@ class Cost(NamedTuple):
 
     usd: float | None
     method: str
+    bound: Bound | None = None
+    """``lower``: it cost at least this."""
 
 
 def total_cost(pricing: Pricing, basis: Basis, usage: Usage) -> Cost:
     """Cost of generating, on one basis. Loading the model is not in it: see ``load_cost``."""
     match basis:
         case "rented":
-            return rented_cost(pricing.rented, usage, usage.generation_s, "generation, not loading")
+            what = "generation, not loading"
+            least = usage.is_generation_lower_bound
+            return rented_cost(
+                pricing.rented, usage, usage.generation_s, what, is_lower_bound=least
+            )
         case "owned":
             return _owned_cost(pricing.owned, usage)
         case "api":
@@ -62,10 +71,18 @@ def total_cost(pricing: Pricing, basis: Basis, usage: Usage) -> Cost:
 
 def load_cost(pricing: Pricing, usage: Usage) -> Cost:
     """Rent for loading and warm-up, which is in no other figure."""
-    return rented_cost(pricing.rented, usage, usage.load_s, "loading and warm-up alone")
+    what, least = "loading and warm-up alone", usage.is_load_lower_bound
+    return rented_cost(pricing.rented, usage, usage.load_s, what, is_lower_bound=least)
 
 
-def rented_cost(price: RentedPrice | None, usage: Usage, seconds: float | None, what: str) -> Cost:
+def rented_cost(
+    price: RentedPrice | None,
+    usage: Usage,
+    seconds: float | None,
+    what: str,
+    *,
+    is_lower_bound: bool = False,
+) -> Cost:
     """Rent for some seconds of all the run's devices."""
     if price is None:
         return Cost(None, "undefined: no rent is known")
@@ -75,10 +92,12 @@ def rented_cost(price: RentedPrice | None, usage: Usage, seconds: float | None, 
         return Cost(None, f"undefined: {reason}")
     if seconds is None:
         return Cost(None, f"undefined: the time is unknown; rented ({price.citation()})")
+    hours = f"{'at least ' * is_lower_bound}{seconds:.1f} s ({what})"
     return Cost(
         price.usd_per_hour * units * seconds / _SECONDS_PER_HOUR,
-        f"rented: {seconds:.1f} s ({what}) x {units} {price.unit} x {price.usd_per_hour:g} USD/h "
+        f"rented: {hours} x {units} {price.unit} x {price.usd_per_hour:g} USD/h "
         f"({price.citation()})",
+        "lower" if is_lower_bound else None,
     )
 
 
@@ -120,6 +139,7 @@ def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
         kwh * price.usd_per_kwh + hourly * usage.generation_s / _SECONDS_PER_HOUR,
         f"owned: {kwh:.6g} kWh (PUE {price.pue:g}) x {price.usd_per_kwh:g} USD/kWh, {share}, "
         f"opex {price.opex_usd_per_hour:g} USD/h; generation, not loading ({price.citation()})",
+        "lower" if usage.is_generation_lower_bound else None,
     )
 
 

@@ -15,6 +15,7 @@ from harness.models import ResolvedModel
 from harness.pricing import Basis, Pricing, Usd
 from harness.provenance import Provenance
 from harness.records import (
+    Bound,
     Count,
     EngineInfo,
     Estimate,
@@ -25,6 +26,8 @@ from harness.records import (
 )
 
 SCHEMA_VERSION: Literal[1] = 1
+MACHINE_TIME = "machine_s"
+"""The metric without which a result is an older one, whose hours leave killed sessions out."""
 
 Joules = Annotated[float, Field(ge=0)]
 RunStatus = Literal["running", "complete", "interrupted", "failed"]
@@ -48,11 +51,18 @@ class TaskInfo(Record):
 
 
 class Session(Record):
-    """One process lifetime of a run; a resumed run has several."""
+    """One lifetime of an engine; a run that was resumed, or whose engine died, has several."""
 
     started_at: datetime
+    """When the engine began to load."""
+    opened_s: Seconds | None = None
+    """The same on the run's clock; None in an older file."""
     clock_start_s: Seconds
-    """Where the run's clock stood: completions that started later belong to this session."""
+    """When it was ready, on the run's clock: completions that started later are this session's."""
+    clock_end_s: Seconds | None = None
+    """When it stopped generating; None in an older file."""
+    is_end_known: bool = False
+    """False: it was killed, and lived at least until ``clock_end_s``."""
     engine: EngineInfo
     provenance: Provenance
     """Code, packages and machine of this session: they may have changed since the run began."""
@@ -60,6 +70,17 @@ class Session(Record):
     """Used while generating, by the machine's counters."""
     energy_source: str | None = None
     """Which counters: ``NVML, 1 GPU`` or ``RAPL, package 0``; ``none: why`` without any."""
+
+
+class LostLoad(Record):
+    """An engine that was opened and never came to generate."""
+
+    started_at: datetime
+    opened_s: Seconds
+    """On the run's clock."""
+    clock_end_s: Seconds
+    is_end_known: bool
+    """False: it was killed, and lived at least until ``clock_end_s``."""
 
 
 class CanaryReport(Record):
@@ -92,6 +113,7 @@ class RunManifest(Record):
     scorer_context: dict[str, dict[str, str]]
     """By scorer: versions, limits and the sandbox level."""
     sessions: tuple[Session, ...]
+    lost_loads: tuple[LostLoad, ...] = ()
     provenance: Provenance
     started_at: datetime
     finished_at: datetime | None
@@ -196,6 +218,20 @@ class RunResult(Record):
     budget_curve: tuple[BudgetPoint, ...] = ()
     """By task, the whole run first, and by rising budget; the last is the run's own."""
     outcomes: tuple[Outcome, ...]
+
+    def cost_bound(self, basis: Basis) -> Bound | None:
+        """``lower``: the machine was in use for longer than the cost of this basis counts.
+
+        An older result has no machine time: it counts from the first start to the last finish of
+        each session's answers, and what a killed session used beyond them is not in it.
+        """
+        of_run = {each.metric: each for each in self.estimates if each.task is None}
+        if basis == "api":
+            return None
+        if MACHINE_TIME not in of_run:
+            return "lower"
+        cost = of_run.get(f"cost.{basis}")
+        return None if cost is None else cost.bound
 
 
 def result_schema() -> dict[str, Any]:

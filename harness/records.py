@@ -169,6 +169,9 @@ class Verdict(Record):
 # --- what is said of it all -----------------------------------------------------------------
 
 
+Bound = Literal["lower", "upper"]
+
+
 class Estimate(Record):
     """One number of a result, with all that is needed to defend it."""
 
@@ -186,7 +189,7 @@ class Estimate(Record):
     """Upper end of the 95 % interval."""
     method: str
     """How value and interval were computed, in a few words."""
-    bound: Literal["lower", "upper"] | None = None
+    bound: Bound | None = None
     """``lower``: the true figure is at least this; ``upper``: at most. None: it is the figure."""
     task: str | None = None
     """None for a figure of the whole run."""

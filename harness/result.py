@@ -11,7 +11,7 @@ from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
 from harness.hardware import usable_cores
 from harness.manifest import SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest, RunResult, Session
-from harness.metrics import Sample, budget_curve, estimate_all
+from harness.metrics import Sample, budget_curve, estimate_all, machine_use
 from harness.paths import CONF_DIR
 from harness.pricing import BASES, Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Verdict
@@ -21,6 +21,7 @@ AUTO = "auto"
 _OF_WORKERS = (
     "generation_s",
     "load_s",
+    "machine_s",
     "output_tokens_per_s",
     "mean_concurrency",
     "steady_state_s",
@@ -54,7 +55,7 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         samples,
         manifest.engine,
         pricing,
-        energy=manifest.energy,
+        use=machine_use(manifest, samples),
         benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
     )
     if manifest.merged_from:

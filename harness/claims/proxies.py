@@ -98,11 +98,14 @@ def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
     value, price = value_of(run, block.metric, block.task), block.price_usd_per_million_tokens
     load = run.value("mean_concurrency", block.task)
     verdict: Decision = "reproduced" if value < price else "challenged"
+    is_least = run.result is not None and run.result.cost_bound("rented") == "lower"
+    if is_least and verdict == "reproduced":
+        verdict = "inconclusive"  # the true cost may be above the price
     words = "unknown" if load is None else f"{load:.1f}"
     estimate = run.estimate(block.metric, block.task)
     return Evidence(
         kind="run",
-        text=f"{run.model.name}: {value:.3g} USD for a million output tokens against {price:g} "
+        text=f"{run.model.name}: {'at least ' * is_least}{value:.3g} USD for a million output tokens against {price:g} "
         f"({block.price_of}), {words} answers under way at once",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,

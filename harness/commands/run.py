@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.canary import Canary, is_wanted, refuse_faults
+from harness.commands.sessions import last_moment_s, settled
 from harness.commands.setup import (
     Setup,
     find_finished_shard,
@@ -31,7 +32,15 @@ from harness.engines.build import (
     resolve_auto,
 )
 from harness.errors import CanaryError, Interrupted, StoreError
-from harness.manifest import CanaryReport, RunManifest, RunResult, Session, dump_json
+from harness.heartbeat import Heartbeat, beating, forget
+from harness.manifest import (
+    CanaryReport,
+    LostLoad,
+    RunManifest,
+    RunResult,
+    Session,
+    dump_json,
+)
 from harness.models import ResolvedModel, resolve
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.preflight import is_offline, no_network
@@ -116,7 +125,8 @@ def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], Non
 
 def _complete(setup: Setup) -> int:
     """Generates and grades what is missing, then says what came of it."""
-    run, manifest = setup.run, setup.manifest
+    run = setup.run
+    manifest = settled(run, setup.manifest)
     config = manifest.config
     requests = build_requests(
         list(setup.prompts.values()),
@@ -126,7 +136,8 @@ def _complete(setup: Setup) -> int:
     )
     mine = of_shard((request.request_id for request in requests), config)
     requests = [request for request in requests if request.request_id in mine]
-    done, clock_start_s = _recorded(run)
+    done, last_finish_s = _recorded(run)
+    clock_start_s = max(last_finish_s, last_moment_s(manifest))
     missing = [request for request in requests if request.request_id not in done]
     if done:
         log.info("%d of %d requests are recorded already", len(done), len(requests))
@@ -135,7 +146,9 @@ def _complete(setup: Setup) -> int:
     questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
-    life = _Life(list(manifest.sessions), manifest.canary)
+    life = _Life(list(manifest.sessions), list(manifest.lost_loads), manifest.canary)
+    if manifest is not setup.manifest:  # an earlier session was killed
+        _write_life(setup, life)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
@@ -160,7 +173,9 @@ def finish(run: Run, manifest: RunManifest) -> int:
     )
     if complete.config.shard is not None:
         return _finish_shard(run, complete)
-    return show_result(write_result(run, complete), run.folder)
+    result = write_result(run, complete)
+    forget(run.folder)  # what it says is in the manifest now
+    return show_result(result, run.folder)
 
 
 def write_result(run: Run, complete: RunManifest) -> RunResult:
@@ -183,6 +198,7 @@ def show_result(result: RunResult, folder: Path) -> int:
 def _finish_shard(run: Run, complete: RunManifest) -> int:
     """A part of a run has no result: no number of it could be defended."""
     run.write_manifest(complete)
+    forget(run.folder)
     config = complete.config
     asked = sum(task.problems for task in complete.tasks) * config.protocol.samples_per_problem
     mine = len(run.read_verdicts())
@@ -199,7 +215,7 @@ def _finish_shard(run: Run, complete: RunManifest) -> int:
 
 
 def _recorded(run: Run) -> tuple[set[str], float]:
-    """The requests that are done, and where the run's clock goes on."""
+    """The requests that are done, and when the last one was, on the run's clock."""
     done, last_s = set(), 0.0
     for completion in run.read_completions(with_text=False):
         done.add(completion.request_id)
@@ -212,11 +228,17 @@ class _Life:
     """What a run's manifest learns while it is generated."""
 
     sessions: list[Session]
+    lost_loads: list[LostLoad]
     canary: CanaryReport | None
 
     def onto(self, manifest: RunManifest) -> RunManifest:
         """The manifest with it."""
-        return manifest.model_copy(update={"sessions": tuple(self.sessions), "canary": self.canary})
+        update = {
+            "sessions": tuple(self.sessions),
+            "lost_loads": tuple(self.lost_loads),
+            "canary": self.canary,
+        }
+        return manifest.model_copy(update=update)
 
 
 @contextmanager
@@ -224,11 +246,27 @@ def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> I
     """The engine, with its session on record before it generates."""
     config, sessions = setup.manifest.config, life.sessions
     if isinstance(config.engine, ReplayConfig):
-        with _replaying(config, setup.manifest.model, sessions) as replay:
+        with _replaying(config, setup.manifest.model, life) as replay:
             _write_life(setup, life)
             yield replay
         return
-    started_at = datetime.now(UTC)
+    with beating(setup.run.folder, clock) as first_beat:
+        try:
+            with _session(setup, clock, life, progress, first_beat) as engine:
+                yield engine
+        finally:
+            if all(each.started_at != first_beat.started_at for each in sessions):
+                lost = {**first_beat.model_dump(exclude={"alive_s"}), "clock_end_s": clock()}
+                life.lost_loads.append(LostLoad(**lost, is_end_known=True))
+                _write_life(setup, life)
+
+
+@contextmanager
+def _session(
+    setup: Setup, clock: Clock, life: _Life, progress: RunProgress, first_beat: Heartbeat
+) -> Iterator[Engine]:
+    """The engine loaded, and its session on record from then to its end."""
+    config, sessions = setup.manifest.config, life.sessions
     model = resolve(config.model, with_weights=not isinstance(config.engine, OpenaiConfig))
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
@@ -241,11 +279,13 @@ def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> I
         if canary is not None:
             _send_canary(canary, engine, setup, life)
         # Loading took time in which nothing was generated; the session starts after it.
+        loaded, machine = engine.info(), collect()
         opened = Session(
-            started_at=started_at,
+            started_at=first_beat.started_at,
+            opened_s=first_beat.opened_s,
             clock_start_s=clock(),
-            engine=engine.info(),
-            provenance=collect(),
+            engine=loaded,
+            provenance=machine,
             energy_source="none: the session ended before its counters were read",
         )
         _check_same_machine(setup, sessions, opened.engine)
@@ -258,10 +298,12 @@ def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> I
             with meter:
                 yield engine
         finally:
-            # Peak memory and energy are only known now.
+            # Its end, peak memory and energy are only known now.
             energy = meter.energy
             sessions[-1] = opened.model_copy(
                 update={
+                    "clock_end_s": clock(),
+                    "is_end_known": True,
                     "engine": engine.info(),
                     "energy_joules": energy.joules,
                     "energy_source": energy.source,
@@ -283,7 +325,7 @@ def _canary(setup: Setup, life: _Life, codec: Codec) -> Canary | None:
 def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: _Life) -> None:
     log.info("canary: a few known problems first (canary=false leaves them out)")
     report = canary.fly(engine, setup.run.folder)
-    _write_life(setup, _Life(life.sessions, report))
+    _write_life(setup, _Life(life.sessions, life.lost_loads, report))
     for warning in report.warnings:
         log.warning("canary: %s", warning)
     refuse_faults(report)
@@ -292,16 +334,15 @@ def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: _Life) -> N
 
 
 @contextmanager
-def _replaying(
-    config: RunConfig, model: ResolvedModel, sessions: list[Session]
-) -> Iterator[Engine]:
+def _replaying(config: RunConfig, model: ResolvedModel, life: _Life) -> Iterator[Engine]:
     """A recording, with the sessions in which it was made: its times are on their clock."""
     assert isinstance(config.engine, ReplayConfig)
     engine = build_engine(config.engine, model, None, run_clock(0.0), 0)
     with engine:
         recorded = find_run(config.engine.run, results_dir_of(config)).read_manifest()
         renamed = {"name": engine.info().name, "version": engine.info().version}
-        sessions[:] = [
+        life.lost_loads = list(recorded.lost_loads)
+        life.sessions = [
             session.model_copy(update={"engine": session.engine.model_copy(update=renamed)})
             for session in recorded.sessions
         ]

@@ -34,7 +34,9 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
     for basis in BASES:
         if basis in baseline.prices and basis in candidate.prices:
             prices = baseline.prices[basis], candidate.prices[basis]
-            figures.append(_cost(task, basis, couples, prices))
+            bounds = baseline.cost_bounds.get(basis), candidate.cost_bounds.get(basis)
+            cost = _cost(task, basis, couples, prices)
+            figures.append(cost.model_copy(update={"bounds": bounds}))
     return figures
 
 

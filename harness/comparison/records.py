@@ -6,7 +6,7 @@ Every difference and ratio is the candidate's against the baseline's.
 
 from typing import Any, Literal
 
-from harness.records import Count, Estimate, Record, VerdictStatus
+from harness.records import Bound, Count, Estimate, Record, VerdictStatus
 
 
 class FieldDifference(Record):
@@ -102,6 +102,8 @@ class Figure(Record):
     """Candidate over baseline."""
     prices: tuple[str, str] | None = None
     """Of a cost: whose prices it was computed with, on either side."""
+    bounds: tuple[Bound | None, Bound | None] = (None, None)
+    """Of a cost: ``lower`` where the machine was in use for longer than the files show."""
 
 
 class TaskComparison(Record):

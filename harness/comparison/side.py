@@ -13,7 +13,7 @@ from harness.foreign import ForeignLog, ForeignProblem, harness_of, read_foreign
 from harness.jsonl import read_json
 from harness.manifest import Outcome, RunManifest, RunResult
 from harness.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
-from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
+from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
 from harness.store import find_result
 
 
@@ -75,6 +75,8 @@ class Side:
     estimates: tuple[Estimate, ...] = ()
     prices: dict[Basis, str] = field(default_factory=dict)
     """By basis, whose prices they are."""
+    cost_bounds: dict[Basis, Bound | None] = field(default_factory=dict)
+    """By basis, as ``RunResult.cost_bound``."""
     draft_acceptance_fraction: float | None = None
     """Of the tokens that speculative decoding proposed; None without it, or where it is unknown."""
 
@@ -135,6 +137,7 @@ def _of_result(result: RunResult, file: Path) -> Side:
         run_id=manifest.run_id,
         estimates=result.estimates,
         prices={basis: _price(getattr(result.pricing, basis)) for basis in result.pricing.bases()},
+        cost_bounds={basis: result.cost_bound(basis) for basis in result.pricing.bases()},
         draft_acceptance_fraction=_acceptance(manifest),
     )
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from harness.engines.build import EngineConfig
-from harness.manifest import SCHEMA_VERSION, RunStatus, dump_json
+from harness.manifest import MACHINE_TIME, SCHEMA_VERSION, RunStatus, dump_json
+from harness.records import Bound
 
 
 class Row(NamedTuple):
@@ -71,6 +72,8 @@ class Row(NamedTuple):
     """This and the next: from the request's start, not from the batch's."""
     time_per_output_token_p50_s: float | None
     request_latency_p50_s: float | None
+    cost_is_lower_bound: bool
+    """Rented or owned, the machine was in use for longer than the files show."""
     usd_per_solved_rented: float | None
     """This and the next, up to energy: of this task, all attempts counted, with 95 % intervals."""
     usd_per_solved_rented_low: float | None
@@ -206,6 +209,7 @@ class _Estimate(_Part):
     metric: str
     task: str | None
     value: float | None
+    bound: Bound | None = None
     n: int
     low: float | None
     high: float | None
@@ -230,6 +234,8 @@ _OF_RUN = {
 """Fields and the metrics that they show. An older result has its TTFT and its latency from the
 queue's beginning, under other names: these fields are unknown of it."""
 
+_OLDER = _Estimate(metric="", task=None, value=None, bound="lower", n=0, low=None, high=None)
+"""Of a result that has no machine time: it leaves out what killed sessions used."""
 _NO_ESTIMATE = _Estimate(metric="", task=None, value=None, n=0, low=None, high=None)
 
 
@@ -248,6 +254,7 @@ def _rows(result: _Result, file: str) -> Iterator[Row]:
             "weights": _file_name(manifest.config.model.member),
             "protocol": manifest.config.protocol.name,
             "seed": manifest.config.seed,
+            "cost_is_lower_bound": found.get((MACHINE_TIME, None), _OLDER).bound is not None,
             **{field: _value(found, metric, None) for field, metric in _OF_RUN.items()},
             "energy_joules": _value(found, "energy_joules", None),
             "started_at": manifest.started_at.astimezone(UTC).replace(tzinfo=None),

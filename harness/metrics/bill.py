@@ -41,7 +41,9 @@ def estimate_costs(
         estimates += _per_solved(samples, pricing, basis, cost, (seed, scratch))
     if pricing.rented is not None:
         load = load_cost(pricing, usage)
-        estimates.append(figure("load_cost.rented", load.usd, "USD", 1, load.method))
+        estimates.append(
+            _bounded(figure("load_cost.rented", load.usd, "USD", 1, load.method), load)
+        )
     if pricing.rented is not None and pricing.api is not None:
         estimates.append(_break_even(pricing, usage))
     return estimates
@@ -56,9 +58,15 @@ def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
         method = f"undefined: no output tokens; {cost.method}"
     name = f"usd_per_million_output_tokens.{basis}"
     return [
-        figure(f"cost.{basis}", cost.usd, "USD", n, cost.method),
-        figure(name, per_million, "USD/Mtoken", n, method),
+        _bounded(figure(f"cost.{basis}", cost.usd, "USD", n, cost.method), cost),
+        _bounded(figure(name, per_million, "USD/Mtoken", n, method), cost),
     ]
+
+
+def _bounded(estimate: Estimate, cost: Cost) -> Estimate:
+    """Says of a figure that follows from a cost what is said of the cost."""
+    bound = None if estimate.value is None else cost.bound
+    return estimate.model_copy(update={"bound": bound})
 
 
 def _per_solved(
@@ -85,7 +93,8 @@ def _per_solved(
             seed=seed,
         )["cost_per_solved"]
         method = f"{found.pop('method')}; all attempts, shared out by tokens; {cost.method}"
-        estimates.append(Estimate(metric=name, task=task, method=method, **found))
+        estimate = Estimate(metric=name, task=task, method=method, **found)
+        estimates.append(_bounded(estimate, cost))
     return estimates
 
 
@@ -96,7 +105,9 @@ def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Esti
     hours = apportion(usage.generation_s / 3600, [_weight(s, None) for s in samples])
     spent, solved = by_problem(samples, list(hours), range(len(samples)))
     rate = ratio_interval(solved, spent, seed=seed)
-    return from_interval(name, rate, unit, "solved samples / hours of generation")
+    estimate = from_interval(name, rate, unit, "solved samples / hours of generation")
+    is_most = usage.is_generation_lower_bound and estimate.value is not None
+    return estimate.model_copy(update={"bound": "upper" if is_most else None})
 
 
 def _break_even(pricing: Pricing, usage: Usage) -> Estimate:

@@ -7,11 +7,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from harness.cost import Usage
-from harness.energy import NOT_MEASURED, Energy
 from harness.equivalence.canonical import canonical
+from harness.manifest import MACHINE_TIME
 from harness.metrics.bill import estimate_costs
 from harness.metrics.energy_use import estimate_energy
 from harness.metrics.inter_token import inter_token_latency
+from harness.metrics.machine_use import MachineUse, use_seen
 from harness.metrics.samples import Sample
 from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
@@ -28,7 +29,7 @@ def estimate_all(
     engine: EngineInfo,
     pricing: Pricing,
     *,
-    energy: Energy = NOT_MEASURED,
+    use: MachineUse | None = None,
     benchmark_sizes: Mapping[str, int] | None = None,
     seed: int = SEED,
 ) -> list[Estimate]:
@@ -38,7 +39,7 @@ def estimate_all(
         samples: All attempts of all tasks, in any order, failed ones too.
         engine: What generated them.
         pricing: The price list.
-        energy: Measured while generating.
+        use: What the sessions used of the machine. None: what the answers show, which is less.
         benchmark_sizes: Problems of a task's whole benchmark, by task, where a random subset was
             run; a task that is not named was run whole.
         seed: Of the bootstraps.
@@ -58,14 +59,17 @@ def estimate_all(
             size = (benchmark_sizes or {}).get(task)
             estimates += _as_estimates(_task_figures(members, size, seed, scratch), task)
         figures = _run_figures(ordered, engine, scratch)
-        estimates += _as_estimates(figures, None)
+        used = use or use_seen(figures["generation_s"]["value"], engine.load_s)
+        estimates += _as_estimates({**figures, MACHINE_TIME: used.generating.as_figure()}, None)
         usage = Usage(
             device=engine.device,
             device_count=engine.device_count,
-            generation_s=figures["generation_s"]["value"],
-            load_s=engine.load_s,
-            energy_joules=energy.joules,
-            energy_source=energy.source,
+            generation_s=used.generating.seconds,
+            is_generation_lower_bound=used.generating.is_lower_bound,
+            load_s=used.loading.seconds,
+            is_load_lower_bound=used.loading.is_lower_bound,
+            energy_joules=used.energy.joules,
+            energy_source=used.energy.source,
             prompt_tokens=sum(s.completion.prompt_tokens for s in ordered),
             completion_tokens=sum(s.completion.completion_tokens for s in ordered),
         )

@@ -141,7 +141,10 @@ def _mean_accuracy(night: Night) -> float:
 
 def _against_median(figure: NightFigure, nights: Sequence[Night], rules: Rules) -> Finding | None:
     """Worse means beyond the tolerance and beyond what nights differ by anyway."""
-    values = [value for night in nights if (value := night.value(figure.key)) is not None]
+    known = [each for night in nights if (each := night.figure(figure.key)) is not None]
+    if figure.metric.startswith(record.COST):
+        known = [each for each in known if each.is_whole]
+    values = [each.value for each in known if each.value is not None]
     if figure.value is None or len(values) < FEWEST or figure.metric == record.ACCURACY:
         return None
     centre = median(values)

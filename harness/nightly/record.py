@@ -37,6 +37,9 @@ class NightFigure(Record):
     """This and ``high``: the 95 % interval."""
     high: float | None = None
     n: Count
+    is_whole: bool | None = None
+    """Of a cost: False where it is a lower bound, because the machine was in use for longer than
+    the files show. None in an older line, which left out what killed sessions used."""
 
     @property
     def key(self) -> str:
@@ -201,6 +204,7 @@ def figures_of(result: RunResult) -> list[NightFigure]:
             low=each.low,
             high=each.high,
             n=each.n,
+            is_whole=each.bound is None,
         )
         for each in (known.get(name) for name in wanted)
         if each is not None

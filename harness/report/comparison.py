@@ -217,7 +217,8 @@ def _figure(figure: Figure) -> str:
         return " -> ".join("none" if side is None else f"{100 * side:.1f} %" for side in sides)
     if figure.baseline is None or figure.candidate is None:
         return "unknown"
-    text = f"{figure.baseline:,.4g} -> {figure.candidate:,.4g} {figure.unit}"
+    one, other = ("at least " * (bound == "lower") for bound in figure.bounds)
+    text = f"{one}{figure.baseline:,.4g} -> {other}{figure.candidate:,.4g} {figure.unit}"
     ratio = figure.ratio
     if ratio.value is None:
         return f"{text} ({ratio.method.removeprefix('undefined: ')})"

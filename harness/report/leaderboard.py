@@ -160,6 +160,8 @@ _COSTS = {
     "J/solved": "joules_per_solved",
 }
 
+_OF_TIME = frozenset({"usd_per_solved_rented", "usd_per_solved_owned"})
+"""Costs that follow the machine's time."""
 _TIMES = {
     "queue,\ns": "queue_wait_p50_s",
     "TTFT,\ns": "time_to_first_token_p50_s",
@@ -225,9 +227,11 @@ def _with_interval(field: str) -> Callable[[Standing], str]:
 
     def shown(standing: Standing) -> str:
         value, low, high = (getattr(standing.row, field + end) for end in ("", "_low", "_high"))
+        is_least = field in _OF_TIME and standing.row.cost_is_lower_bound and value is not None
+        least = "≥ " * is_least
         if low is None or high is None:
-            return _digits(value)
-        return f"{_digits(value)}\n{_digits(low)} to\n{_digits(high)}"
+            return f"{least}{_digits(value)}"
+        return f"{least}{_digits(value)}\n{_digits(low)} to\n{_digits(high)}"
 
     return shown
 

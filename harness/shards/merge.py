@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import ReplayConfig
 from harness.errors import NotComparableError, StoreError
 from harness.fingerprint import fingerprint, of_the_whole
-from harness.manifest import RunManifest, Session
+from harness.manifest import LostLoad, RunManifest, Session
 from harness.records import Completion
 from harness.shards.draw import asked_ids
 from harness.store import Run
@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 
 SAME_FILES = ("problems.jsonl", "prompts.jsonl")
 _SAME_ENGINE = ("name", "device", "device_name", "device_count", "dtype")
-_CLOCK = ("queued_s", "started_s", "first_token_s", "finished_s")
+_CLOCK = ("queued_s", "sent_s", "started_s", "first_token_s", "finished_s")
+_SESSION_CLOCK = ("opened_s", "clock_start_s", "clock_end_s")
+R = TypeVar("R", Completion, Session, LostLoad)
 
 
 class Shard(NamedTuple):
@@ -172,6 +174,7 @@ def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
     run.write_problems(list(first.run.read_problems().values()))
     run.write_prompts(list(first.run.read_prompts().values()))
     sessions: list[Session] = []
+    lost_loads: list[LostLoad] = []
     offset_s = 0.0
     for shard in shards:
         end_s = offset_s
@@ -182,25 +185,38 @@ def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
             run.verdicts.append(verdict)
         if isinstance(first.manifest.config.engine, ReplayConfig):
             sessions = list(first.manifest.sessions)
+            lost_loads = list(first.manifest.lost_loads)
             continue  # a recording has one clock, whoever replays which part of it
-        sessions += [
-            session.model_copy(update={"clock_start_s": session.clock_start_s + offset_s})
-            for session in _with_own_energy(shard, shards)
-        ]
-        offset_s = end_s
+        own = _with_own_energy(shard, shards)
+        moved = [_moved(each, _SESSION_CLOCK, offset_s) for each in own]
+        lost = [_moved(each, _SESSION_CLOCK, offset_s) for each in shard.manifest.lost_loads]
+        sessions += moved
+        lost_loads += lost
+        ends = [each.clock_end_s for each in moved] + [each.clock_end_s for each in lost]
+        offset_s = max([end_s, *(each for each in ends if each is not None)])
     run.completions.close()
     run.verdicts.close()
-    return _manifest(run, shards, sessions)
+    return _manifest(run, shards, sessions, lost_loads)
 
 
 def _shifted(completions: Iterator[Completion], offset_s: float) -> Iterator[Completion]:
     for completion in completions:
-        times = {name: getattr(completion, name) for name in _CLOCK}
-        moved = {name: time + offset_s for name, time in times.items() if time is not None}
-        yield completion.model_copy(update=moved)
+        yield _moved(completion, _CLOCK, offset_s)
 
 
-def _manifest(run: Run, shards: Sequence[Shard], sessions: Sequence[Session]) -> RunManifest:
+def _moved(record: R, clock: Sequence[str], offset_s: float) -> R:
+    """A record with its times later by so much."""
+    times = {name: getattr(record, name, None) for name in clock}
+    moved = {name: time + offset_s for name, time in times.items() if time is not None}
+    return record.model_copy(update=moved)
+
+
+def _manifest(
+    run: Run,
+    shards: Sequence[Shard],
+    sessions: Sequence[Session],
+    lost_loads: Sequence[LostLoad],
+) -> RunManifest:
     first = shards[0].manifest
     fields = {task: of_the_whole(each) for task, each in first.protocol_fields.items()}
     ends = [end for shard in shards if (end := shard.manifest.finished_at) is not None]
@@ -212,6 +228,7 @@ def _manifest(run: Run, shards: Sequence[Shard], sessions: Sequence[Session]) ->
             "protocol_fields": fields,
             "protocol_fingerprints": {task: fingerprint(each) for task, each in fields.items()},
             "sessions": tuple(sessions),
+            "lost_loads": tuple(lost_loads),
             "started_at": min(shard.manifest.started_at for shard in shards),
             "finished_at": max(ends, default=None),
             "error": None,

@@ -34,6 +34,7 @@ def made_up_night(number: int, **changed: Any) -> Night:
             low=max(value - 0.08, 0) if metric == "accuracy" else None,
             high=min(value + 0.07, 1) if metric == "accuracy" else None,
             n=n,
+            is_whole=True,
         )
         for metric, (task, unit, value) in given.items()
     )

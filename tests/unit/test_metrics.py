@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.energy import Energy
+from harness.energy import NOT_MEASURED, Energy
+from harness.gaps import bin_of
 from harness.manifest import BudgetPoint
 from harness.metrics import Sample, budget_curve, estimate_all
+from harness.metrics.machine_use import MachineUse, Span
 from harness.paths import METRICS_DIR
 from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from harness.records import Completion, EngineInfo, Estimate, Verdict
@@ -87,8 +89,18 @@ def _sample(
     )
 
 
-def _all(samples: list[Sample], pricing: Pricing = NOTHING, **options: Any) -> list[Estimate]:
-    return estimate_all(samples, ENGINE, pricing, **options)
+def _all(
+    samples: list[Sample],
+    pricing: Pricing = NOTHING,
+    *,
+    energy: Energy = NOT_MEASURED,
+    engine: EngineInfo = ENGINE,
+    **options: Any,
+) -> list[Estimate]:
+    """Of one session that generated for 10 s."""
+    spans = Span(10.0, False, 1, "made up"), Span(30.0, False, 1, "made up")
+    options = {"use": MachineUse(*spans, energy), **options}
+    return estimate_all(samples, engine, pricing, **options)
 
 
 def _one(estimates: list[Estimate], metric: str, task: str | None = None) -> Estimate:
@@ -214,6 +226,27 @@ def test_a_problem_with_too_few_samples_is_not_in_pass_at_k() -> None:
     assert "1 problems had < 3 samples" in found.method
 
 
+def test_a_problem_with_too_few_samples_is_not_in_cons_at_k() -> None:
+    """64 samples of one problem say nothing of 29 others."""
+    samples = [_sample("math/a", i, extracted="7") for i in range(64)]
+    samples += [_sample(f"math/{i}", 0, "incorrect", extracted="1") for i in range(29)]
+    found = _one(_all(samples), "cons@64", "math")
+    assert (found.value, found.n) == (1.0, 1)
+    assert "29 problems had < 64 samples" in found.method
+
+
+def test_of_a_problem_with_more_samples_the_first_k_vote() -> None:
+    votes = ["7", "7", "8", "8", "8"]
+    samples = [
+        _sample("math/a", i, "correct" if v == "7" else "incorrect", extracted=v)
+        for i, v in enumerate(votes)
+    ]
+    samples += [_sample("math/b", i, "incorrect", extracted="9") for i in range(2)]
+    estimates = _all(samples)
+    assert _one(estimates, "cons@2", "math").value == 0.5
+    assert _one(estimates, "cons@5", "math").value == 0.0
+
+
 def test_a_first_sample_without_an_answer_does_not_stop_the_vote() -> None:
     """`evaluate` refuses a column of texts that begins with None."""
     samples = [_sample("math/a", 0, "no_answer"), _sample("math/a", 1, extracted="7")]
@@ -293,77 +326,138 @@ def test_idle_time_between_two_sessions_does_not_count() -> None:
     assert "2 sessions" in found.method
 
 
-def test_saturated_throughput_ends_when_the_last_request_starts() -> None:
-    """Until second 5 the first request wrote half of its tokens; the other one just began."""
-    estimates = _all(
-        [
-            _sample(
-                "math/a", 0, started_s=1.0, first_token_s=1.0, finished_s=9.0, completion_tokens=80
-            ),
-            _sample("math/b", 0, started_s=5.0, first_token_s=6.0, finished_s=11.0),
-        ]
-    )
-    assert _one(estimates, "output_tokens_per_s.saturated").value == pytest.approx(40 / 4)
+def _steady(samples: list[Sample], places: int | None, metric: str) -> Estimate:
+    engine = ENGINE.model_copy(update={"max_concurrency": places})
+    return _one(_all(samples, engine=engine), metric)
 
 
-def test_saturated_throughput_counts_an_only_token_when_it_is_there() -> None:
-    """As with max_new_tokens=1; until second 2 only the first request's token was there."""
-    times = [(0.0, 1.5), (1.0, 3.0), (2.0, 4.0)]
-    samples = [
+def _served(*times: tuple[float, float, float, int]) -> list[Sample]:
+    return [
         _sample(
             f"math/{i}",
             0,
+            queued_s=0.0,
             started_s=start,
-            first_token_s=finish,
+            first_token_s=first,
             finished_s=finish,
-            completion_tokens=1,
+            completion_tokens=tokens,
+            reasoning_tokens=None,
         )
-        for i, (start, finish) in enumerate(times)
+        for i, (start, first, finish, tokens) in enumerate(times)
     ]
-    found = _one(_all(samples), "output_tokens_per_s.saturated")
-    assert found.value == pytest.approx(1 / 2)
 
 
-def test_saturated_throughput_is_undefined_when_all_start_at_once() -> None:
-    found = _one(
-        _all([_sample("math/a", 0), _sample("math/b", 0)]), "output_tokens_per_s.saturated"
-    )
-    assert found.value is None
-    assert found.method == "undefined: all requests started at once"
+FULL = _served((0, 1, 5, 9), (0, 2, 8, 13), (5, 6, 16, 11))
+"""Two places: from second 2, when both have a token, to 8, when nobody takes the second one."""
+
+
+def test_steady_state_is_from_the_first_tokens_of_all_places_to_the_first_that_stays_empty() -> (
+    None
+):
+    # Until second 2 the first request wrote 3 of its 9 tokens, the second one 1; until 8 the
+    # second one all 13, the third one 3 of its 11.
+    assert _steady(FULL, 2, "steady_state_s").value == 6.0
+    rate = _steady(FULL, 2, "output_tokens_per_s.steady_state")
+    assert rate.value == pytest.approx(((9 - 3) + (13 - 1) + 3) / 6)
+    assert _steady(FULL, 2, "mean_concurrency.steady_state").value == 2.0
+
+
+def test_a_limit_that_is_not_known_is_seen_where_requests_wait() -> None:
+    assert _steady(FULL, None, "steady_state_s").value == 6.0
+    at_once = _served((0, 1, 5, 9), (0, 2, 8, 13))
+    assert _steady(at_once, None, "steady_state_s").value is None
+
+
+def test_one_long_answer_beside_31_short_ones() -> None:
+    """The whole rate is that of the long one alone; while all ran it was 32 times as much."""
+    samples = _served(*[(0, 1, 11, 101)] * 31, (0, 1, 1001, 10_001))
+    estimates = _all(samples, engine=ENGINE.model_copy(update={"max_concurrency": 32}))
+    assert _one(estimates, "output_tokens_per_s").value == pytest.approx(13.12, abs=0.01)
+    assert _one(estimates, "mean_concurrency").value == pytest.approx((31 * 11 + 1001) / 1001)
+    assert _one(estimates, "output_tokens_per_s.steady_state").value == pytest.approx(320)
+    assert _one(estimates, "mean_concurrency.steady_state").value == 32.0
+
+
+@pytest.mark.parametrize(
+    ("samples", "places"),
+    [
+        (FULL, 4),  # never so many
+        (_served((0, 1, 2, 9), (0, 3, 8, 13)), 2),  # one had ended before the other's first token
+        ([_sample("math/a", 0, first_token_s=None)], 1),
+        ([_sample("math/a", 0, started_s=None)], 1),
+    ],
+)
+def test_an_engine_that_was_never_full_has_no_steady_state_and_says_why(samples, places) -> None:
+    for metric in ("output_tokens_per_s.steady_state", "mean_concurrency.steady_state"):
+        found = _steady(samples, places, metric)
+        assert (found.value, found.n) == (None, 0)
+        assert found.method.startswith("undefined: ")
 
 
 def test_prefill_counts_shared_time_once() -> None:
     """In prefill from 0 to 3 and from 5 to 6, which is 4 s, for 60 prompt tokens."""
     times = [(0.0, 2.0), (1.0, 3.0), (5.0, 6.0)]
     samples = [
-        _sample(f"math/{i}", 0, started_s=start, first_token_s=first)
+        _sample(f"math/{i}", 0, started_s=start, first_token_s=first, cached_prompt_tokens=0)
         for i, (start, first) in enumerate(times)
     ]
-    assert _one(_all(samples), "prefill_tokens_per_s").value == pytest.approx(60 / 4)
+    found = _one(_all(samples), "computed_prefill_tokens_per_s")
+    assert found.value == pytest.approx(60 / 4)
+    assert found.bound == "lower"
+
+
+def test_a_prompt_that_is_read_once_for_64_samples_counts_once() -> None:
+    samples = [
+        _sample(
+            "math/a", i, prompt_tokens=2000, cached_prompt_tokens=2000 if i else 0,
+            started_s=0.0, first_token_s=0.2,
+        )
+        for i in range(64)
+    ]  # fmt: skip
+    found = _one(_all(samples), "computed_prefill_tokens_per_s")
+    assert found.value == pytest.approx(10_000)
+
+
+def test_prefill_is_unknown_where_an_engine_does_not_tell_what_it_computed() -> None:
+    samples = [_sample("math/a", 0, cached_prompt_tokens=0), _sample("math/b", 0)]
+    found = _one(_all(samples), "computed_prefill_tokens_per_s")
+    assert (found.value, found.bound) == (None, None)
 
 
 def test_latency_of_one_request_by_hand() -> None:
-    estimates = _all([_sample("math/a", 0)])
+    """It waited from second 0 to 1, and the field's times count from there."""
+    estimates = _all([_sample("math/a", 0, sent_s=0.5)])
     by_hand = {
         "queue_wait_s": 1.0,
-        "ttft_s": 3.0,
+        "time_to_first_token_s": 2.0,
         "time_per_output_token_s": 0.08,
-        "end_to_end_s": 11.0,
-        "time_to_first_answer_token_s": 3.0 + 60 * 0.08,
+        "request_latency_s": 10.0,
+        "time_to_answer_token_s": 2.0 + 60 * 0.08,
+        "client_ttft_s": 2.5,
+        "client_latency_s": 10.5,
     }
     for metric, expected in by_hand.items():
         for rank in (50, 90, 99):
             assert _one(estimates, f"{metric}.p{rank}").value == pytest.approx(expected)
-    assert "interpolated" in _one(estimates, "time_to_first_answer_token_s.p50").method
+    assert "interpolated" in _one(estimates, "time_to_answer_token_s.p50").method
+
+
+def test_a_long_queue_is_no_time_to_first_token() -> None:
+    late = {"started_s": 487.8, "first_token_s": 488.6, "finished_s": 500.0}
+    estimates = _all([_sample("math/a", 0, **late)])
+    assert _one(estimates, "time_to_first_token_s.p50").value == pytest.approx(0.8)
+    assert _one(estimates, "queue_wait_s.p50").value == pytest.approx(487.8)
 
 
 @pytest.mark.parametrize(
     ("changes", "missing"),
     [
-        ({"first_token_s": None}, {"ttft_s", "time_per_output_token_s"}),
-        ({"queued_s": None}, {"ttft_s", "end_to_end_s", "queue_wait_s"}),
-        ({"reasoning_tokens": None}, {"time_to_first_answer_token_s"}),
-        ({"reasoning_tokens": 101}, {"time_to_first_answer_token_s"}),
+        ({"first_token_s": None}, {"time_to_first_token_s", "time_per_output_token_s"}),
+        ({"queued_s": None}, {"queue_wait_s"}),
+        ({"started_s": None}, {"time_to_first_token_s", "request_latency_s", "queue_wait_s"}),
+        ({}, {"client_ttft_s", "client_latency_s"}),
+        ({"reasoning_tokens": None}, {"time_to_answer_token_s"}),
+        ({"reasoning_tokens": 101}, {"time_to_answer_token_s"}),
         ({"completion_tokens": 1, "reasoning_tokens": 0}, {"time_per_output_token_s"}),
     ],
 )
@@ -377,14 +471,69 @@ def test_what_cannot_be_known_is_none(changes: dict[str, Any], missing: set[str]
 
 def test_without_thinking_the_first_token_is_the_first_answer_token() -> None:
     estimates = _all([_sample("math/a", 0, reasoning_tokens=0)])
-    assert _one(estimates, "time_to_first_answer_token_s.p50").value == 3.0
+    assert _one(estimates, "time_to_answer_token_s.p50").value == 2.0
 
 
 def test_a_request_that_broke_has_no_latency_but_its_time_counts() -> None:
     broken = _sample("math/b", 0, "generation_error", completion_tokens=0, finished_s=21.0)
     estimates = _all([_sample("math/a", 0), broken])
-    assert _one(estimates, "end_to_end_s.p50").n == 1
+    assert _one(estimates, "request_latency_s.p50").n == 1
     assert _one(estimates, "generation_s").value == 20.0
+
+
+def test_gaps_between_tokens_are_pooled_over_all_answers() -> None:
+    slow = {bin_of(0.5): 1, bin_of(0.01): 99}
+    samples = [
+        _sample("math/a", 0, token_gaps=slow),
+        _sample("math/b", 0, token_gaps={bin_of(0.01): 100}),
+    ]
+    estimates = _all(samples)
+    assert _one(estimates, "inter_token_latency_s.mean").value == pytest.approx(0.08)
+    assert _one(estimates, "inter_token_latency_s.p50").value == pytest.approx(0.01, rel=0.025)
+    assert _one(estimates, "inter_token_latency_s.p99").n == 200
+    samples = [_sample("math/c", i, token_gaps=slow) for i in range(2)]
+    assert _one(_all(samples), "inter_token_latency_s.p99").value == pytest.approx(0.01, rel=0.025)
+    silent = [*samples, _sample("math/d", 0)]
+    assert _one(_all(silent), "inter_token_latency_s.p50").value is None
+    assert _one(_all(silent), "inter_token_latency_s.mean").value == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_the_times_the_figures_of_time_fit_together(seed: int) -> None:
+    chance = random.Random(seed)
+    samples = []
+    for number in range(chance.randint(1, 60)):
+        queued = chance.uniform(0, 50)
+        moments = [queued]
+        for _ in range(3):
+            moments.append(moments[-1] + chance.choice([0.0, chance.expovariate(0.1)]))
+        names = ("queued_s", "started_s", "first_token_s", "finished_s")
+        tokens = chance.randint(1, 500)
+        more = {"completion_tokens": tokens, "reasoning_tokens": chance.randint(0, tokens)}
+        samples.append(
+            _sample(f"math/{number}", 0, **dict(zip(names, moments, strict=True)), **more)
+        )
+    places = chance.choice([None, 1, 4, len(samples)])
+    estimates = _all(samples, engine=ENGINE.model_copy(update={"max_concurrency": places}))
+
+    def value(metric: str) -> float | None:
+        return _one(estimates, metric).value
+
+    for rank in (50, 90, 99):
+        first, answer, last = (
+            value(f"{name}.p{rank}")
+            for name in ("time_to_first_token_s", "time_to_answer_token_s", "request_latency_s")
+        )
+        assert first <= last
+        assert answer is None or answer >= 0
+        assert value(f"queue_wait_s.p{rank}") >= 0
+    span, window = value("generation_s"), value("steady_state_s")
+    if window is not None:
+        assert 0 < window <= span + 1e-9
+        tokens_inside = value("output_tokens_per_s.steady_state") * window
+        assert -1e-6 <= tokens_inside <= value("completion_tokens.total") + 1e-6
+        assert value("mean_concurrency.steady_state") <= len(samples) + 1e-9
+    assert span is None or value("mean_concurrency") is None or value("mean_concurrency") >= 0
 
 
 # --- tokens, memory, loading -------------------------------------------------------------------

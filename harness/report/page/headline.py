@@ -99,6 +99,9 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
             notes.append(f"{_usd(total.value)} USD in all, failed attempts too")
         key, label = f"cost/{basis}", f"Cost per solved task, {_BASES[basis]}"
         value = "unknown" if found.value is None else _usd(found.value)
+        if found.value is not None and run.result.cost_bound(basis) == "lower":
+            value = f"≥ {value}"
+            notes.append("at least: the machine was in use for longer than the files show")
         yield Figure(key, label, value, tuple(notes), "USD" if found.value is not None else "")
     if not run.result.pricing.bases():
         why = "no price list is for this device (see conf/pricing)"

@@ -1,0 +1,88 @@
+"""Machine time: what all sessions of a run used, those that were killed included.
+
+A session's time runs from the moment its engine was ready until it stopped generating, answers that
+came to nothing included. Loading is apart. Time in which no session was alive is in neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from harness.energy import NOT_MEASURED, Energy
+from harness.manifest import RunManifest, Session
+from harness.metrics.samples import Sample
+
+
+class Span(NamedTuple):
+    """Seconds, and whether there were more."""
+
+    seconds: float | None
+    is_lower_bound: bool
+    sessions: int
+    method: str
+
+    def as_figure(self) -> dict[str, Any]:
+        """The fields of an Estimate but its name."""
+        return {
+            "value": self.seconds,
+            "unit": "s",
+            "n": self.sessions,
+            "method": self.method,
+            "bound": "lower" if self.is_lower_bound and self.seconds is not None else None,
+        }
+
+
+class MachineUse(NamedTuple):
+    """What a run used of its machine."""
+
+    generating: Span
+    loading: Span
+    energy: Energy = NOT_MEASURED
+    """While generating."""
+
+
+def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
+    """From the sessions on record, and from the answers where a session's end is not."""
+    spans: dict[int, tuple[float, float]] = {}
+    for sample in samples:
+        start, finish = sample.completion.started_s, sample.completion.finished_s
+        if start is not None and finish is not None:
+            first, last = spans.get(sample.session, (start, finish))
+            spans[sample.session] = (min(first, start), max(last, finish))
+    generating = _generating(manifest.sessions, spans)
+    return MachineUse(generating, _loading(manifest), manifest.energy)
+
+
+def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
+    """Where no session is on record: from the first start to the last finish."""
+    seen = Span(generation_s, True, 0, "first start to last finish: no session is on record")
+    return MachineUse(seen, Span(load_s, False, 0, "as the engine says"))
+
+
+def _generating(sessions: Sequence[Session], spans: Mapping[int, tuple[float, float]]) -> Span:
+    seconds, killed, unrecorded = 0.0, 0, 0
+    for number, session in enumerate(sessions):
+        first, last = spans.get(number, (session.clock_start_s, session.clock_start_s))
+        end = last if session.clock_end_s is None else max(last, session.clock_end_s)
+        seconds += end - min(first, session.clock_start_s)
+        killed += session.clock_end_s is not None and not session.is_end_known
+        unrecorded += session.clock_end_s is None
+    method = f"from ready to the end of generating, {len(sessions)} sessions"
+    method += f"; {killed} killed: to the last sign of life" if killed else ""
+    method += f"; {unrecorded} without an end on record: to the last answer" if unrecorded else ""
+    return Span(seconds, bool(killed or unrecorded), len(sessions), method)
+
+
+def _loading(manifest: RunManifest) -> Span:
+    loads = [_load_s(session) for session in manifest.sessions]
+    lost = [load.clock_end_s - load.opened_s for load in manifest.lost_loads]
+    known = [each for each in loads if each is not None] + lost
+    is_cut = not all(load.is_end_known for load in manifest.lost_loads)
+    method = f"loading, warm-up and known problems, {len(loads)} sessions, {len(lost)} lost loads"
+    return Span(sum(known) if known else None, is_cut, len(known), method)
+
+
+def _load_s(session: Session) -> float | None:
+    """None for an engine that loads nothing."""
+    if session.engine.load_s is None or session.opened_s is None:
+        return session.engine.load_s
+    return session.clock_start_s - session.opened_s
