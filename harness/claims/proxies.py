@@ -105,8 +105,8 @@ def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
     estimate = run.estimate(block.metric, block.task)
     return Evidence(
         kind="run",
-        text=f"{run.model.name}: {'at least ' * is_least}{value:.3g} USD for a million output tokens against {price:g} "
-        f"({block.price_of}), {words} answers under way at once",
+        text=f"{run.model.name}: {'at least ' * is_least}{value:.3g} USD for a million output "
+        f"tokens against {price:g} ({block.price_of}), {words} answers under way at once",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
         run_ids=(run.run_id,),

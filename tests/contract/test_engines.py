@@ -157,6 +157,14 @@ def test_times_are_in_order(serve: Serve, mixed) -> None:
         assert all(one <= other for one, other in pairwise(times)), times
 
 
+def test_what_is_told_of_prompt_and_tokens_fits_the_answer(serve: Serve, mixed) -> None:
+    for each in serve(mixed):
+        cached, gaps = each.cached_prompt_tokens, each.token_gaps
+        assert cached is None or 0 <= cached <= each.prompt_tokens
+        assert gaps is None or sum(gaps.values()) == each.completion_tokens - 1
+        assert each.sent_s is None or each.queued_s <= each.sent_s <= each.started_s
+
+
 def test_no_requests(serve: Serve) -> None:
     assert serve([]) == []
 

@@ -351,7 +351,7 @@ FULL = _served((0, 1, 5, 9), (0, 2, 8, 13), (5, 6, 16, 11))
 """Two places: from second 2, when both have a token, to 8, when nobody takes the second one."""
 
 
-def test_steady_state_is_from_the_first_tokens_of_all_places_to_the_first_that_stays_empty() -> (
+def test_steady_state_is_from_all_places_taken_to_the_first_that_stays_empty() -> None:
     None
 ):
     # Until second 2 the first request wrote 3 of its 9 tokens, the second one 1; until 8 the

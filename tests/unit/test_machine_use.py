@@ -1,0 +1,153 @@
+"""Machine time from what is on record of a run's sessions."""
+
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import heartbeat
+from harness.commands.sessions import last_moment_s, settled
+from harness.heartbeat import FILE, Heartbeat, beating, forget, last_beat
+from harness.manifest import LostLoad, RunManifest, Session
+from harness.metrics import machine_use
+from harness.metrics.samples import Sample
+from harness.records import Completion, Verdict
+from harness.store import Run
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
+BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def whole() -> RunManifest:
+    return Run(GOLDEN).read_manifest()
+
+
+def session(whole: RunManifest, number: int, opened_s: float, **changes: Any) -> Session:
+    """One that loaded for 10 s."""
+    fields = {
+        "started_at": BEGAN + timedelta(hours=number),
+        "opened_s": opened_s,
+        "clock_start_s": opened_s + 10,
+        "clock_end_s": None,
+        "is_end_known": False,
+    }
+    return whole.sessions[0].model_copy(update=fields | changes)
+
+
+def answer(number: int, of_session: int, start_s: float, finish_s: float) -> Sample:
+    request_id = f"math/{number}#0"
+    return Sample(
+        task="math",
+        problem_id=f"math/{number}",
+        index=0,
+        session=of_session,
+        completion=Completion(
+            request_id=request_id,
+            text="",
+            finish_reason="stop",
+            prompt_tokens=1,
+            completion_tokens=1,
+            reasoning_tokens=None,
+            queued_s=start_s,
+            started_s=start_s,
+            first_token_s=start_s,
+            finished_s=finish_s,
+        ),
+        verdict=Verdict(request_id=request_id, status="correct", scorer="s@1", wall_s=0.0),
+    )
+
+
+def test_one_answer_at_600_s_a_kill_at_3300_s_and_an_hour_more(whole, tmp_path):
+    killed = session(whole, 0, 0.0, clock_start_s=0.0)
+    manifest = whole.model_copy(update={"sessions": (killed,)})
+    beat = Heartbeat(started_at=killed.started_at, opened_s=0.0, alive_s=3300.0)
+    (tmp_path / FILE).write_text(beat.model_dump_json())
+    manifest = settled(Run(tmp_path), manifest)
+    assert last_moment_s(manifest) == 3300.0
+    second = session(whole, 1, 3300.0, clock_start_s=3300.0, clock_end_s=6900.0, is_end_known=True)
+    manifest = manifest.model_copy(update={"sessions": (*manifest.sessions, second)})
+    samples = [answer(0, 0, 0.0, 600.0), answer(1, 1, 3300.0, 6900.0)]
+    used = machine_use(manifest, samples).generating
+    assert (used.seconds, used.is_lower_bound) == (6900.0, True)
+
+
+def test_a_session_in_which_nothing_finished_costs_what_its_beats_show(whole):
+    sessions = (
+        session(whole, 0, 0.0, clock_end_s=500.0),
+        session(whole, 1, 500.0, clock_end_s=600.0, is_end_known=True),
+    )
+    manifest = whole.model_copy(update={"sessions": sessions})
+    used = machine_use(manifest, [answer(0, 1, 510.0, 590.0)])
+    assert used.generating.seconds == 490.0 + 90.0
+    assert used.loading.seconds == 20.0
+
+
+def test_an_older_session_counts_to_its_last_answer_and_is_a_lower_bound(whole):
+    manifest = whole.model_copy(update={"sessions": (session(whole, 0, 0.0),)})
+    used = machine_use(manifest, [answer(0, 0, 12.0, 70.0)]).generating
+    assert (used.seconds, used.is_lower_bound) == (60.0, True)
+
+
+def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(whole):
+    sessions = tuple(
+        session(whole, n, 100.0 * n, clock_end_s=100.0 * (n + 1), is_end_known=True)
+        for n in range(5)
+    )
+    manifest = whole.model_copy(update={"sessions": sessions})
+    used = machine_use(manifest, [])
+    assert (used.generating.seconds, used.generating.is_lower_bound) == (450.0, False)
+    assert used.generating.seconds + used.loading.seconds <= last_moment_s(manifest)
+
+
+def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path):
+    beat = Heartbeat(started_at=BEGAN, opened_s=5.0, alive_s=65.0)
+    (tmp_path / FILE).write_text(beat.model_dump_json())
+    manifest = settled(Run(tmp_path), whole.model_copy(update={"sessions": ()}))
+    lost = LostLoad(started_at=BEGAN, opened_s=5.0, clock_end_s=65.0, is_end_known=False)
+    assert manifest.lost_loads == (lost,)
+    assert settled(Run(tmp_path), manifest) is manifest, "asked again it counts once"
+    loading = machine_use(manifest, []).loading
+    assert (loading.seconds, loading.is_lower_bound) == (60.0, True)
+
+
+def test_what_is_on_record_is_not_changed_by_a_beat_that_was_left(whole, tmp_path):
+    ended = session(whole, 0, 0.0, clock_end_s=90.0, is_end_known=True)
+    manifest = whole.model_copy(update={"sessions": (ended,)})
+    beat = Heartbeat(started_at=ended.started_at, opened_s=0.0, alive_s=80.0)
+    (tmp_path / FILE).write_text(beat.model_dump_json())
+    assert settled(Run(tmp_path), manifest).sessions == (ended,)
+    assert settled(Run(GOLDEN), whole) is whole
+
+
+def test_a_beat_that_cannot_be_read_is_none(tmp_path, caplog):
+    (tmp_path / FILE).write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert last_beat(tmp_path) is None
+    assert FILE in caplog.text
+
+
+def test_it_beats_again_and_again_while_it_lives(tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeat, "BEAT_S", 0.001)
+    ticks = iter(range(1_000_000))
+    late = threading.Event()
+
+    def now() -> float:
+        tick = next(ticks)
+        if tick == 5:
+            late.set()
+        return float(tick)
+
+    with beating(tmp_path, now) as first:
+        assert late.wait(60), "it stopped beating"
+    last = last_beat(tmp_path)
+    assert last is not None
+    assert (first.opened_s, first.alive_s) == (0.0, 0.0)
+    assert (last.started_at, last.opened_s) == (first.started_at, 0.0)
+    assert last.alive_s >= 4
+    (tmp_path / f".{FILE}.1.new").touch()
+    forget(tmp_path)
+    assert list(tmp_path.iterdir()) == []
