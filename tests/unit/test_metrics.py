@@ -352,8 +352,6 @@ FULL = _served((0, 1, 5, 9), (0, 2, 8, 13), (5, 6, 16, 11))
 
 
 def test_steady_state_is_from_all_places_taken_to_the_first_that_stays_empty() -> None:
-    None
-):
     # Until second 2 the first request wrote 3 of its 9 tokens, the second one 1; until 8 the
     # second one all 13, the third one 3 of its 11.
     assert _steady(FULL, 2, "steady_state_s").value == 6.0
