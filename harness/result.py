@@ -48,9 +48,36 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
     """
     if manifest.engine is None:
         raise StoreError(f"run {run.run_id}: no engine was ever started; nothing to report")
-    pairs = list(_join(run))
-    samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
     pricing = choose_pricing(manifest.config.pricing, manifest.engine)
+    return _result_of(list(_join(run)), manifest, pricing)
+
+
+def recomputed(result: RunResult) -> RunResult:
+    """A result with its figures computed anew from its outcomes; verdicts and prices stay.
+
+    For one whose run is gone. What outcomes do not hold is unknown: cached prompt tokens, gaps
+    between tokens, when an HTTP request was sent.
+    """
+    scorers = {task.name: task.scorer for task in result.manifest.tasks}
+    pairs = [
+        (
+            Completion(text="", **outcome.model_dump(exclude={"status", "extracted"})),
+            Verdict(
+                **outcome.model_dump(include={"request_id", "status", "extracted"}),
+                scorer=scorers[outcome.request_id.partition("/")[0]],
+                wall_s=0.0,
+            ),
+        )
+        for outcome in result.outcomes
+    ]
+    return _result_of(pairs, result.manifest, result.pricing)
+
+
+def _result_of(
+    pairs: Sequence[tuple[Completion, Verdict]], manifest: RunManifest, pricing: Pricing
+) -> RunResult:
+    assert manifest.engine is not None, "an engine generated them"
+    samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
     estimates = estimate_all(
         samples,
         manifest.engine,

@@ -325,11 +325,11 @@ def _canary(setup: Setup, life: _Life, codec: Codec) -> Canary | None:
 def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: _Life) -> None:
     log.info("canary: a few known problems first (canary=false leaves them out)")
     report = canary.fly(engine, setup.run.folder)
-    _write_life(setup, _Life(life.sessions, life.lost_loads, report))
+    life.canary = report
+    _write_life(setup, life)
     for warning in report.warnings:
         log.warning("canary: %s", warning)
     refuse_faults(report)
-    life.canary = report
     log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
 
 

@@ -293,7 +293,9 @@ class VllmEngine:
                 max(now, metrics.first_token_ts + self._offset_s),
                 max(now, metrics.last_token_ts + self._offset_s),
             )
-        return Ended(request, times, tuple(final.outputs[0].token_ids), final.num_cached_tokens)
+        cached = final.num_cached_tokens
+        is_told = cached is not None and cached >= 0
+        return Ended(request, times, tuple(final.outputs[0].token_ids), cached if is_told else None)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
         found, source = hardware.engine_memory_bytes(self._own_pids(), is_cpu=is_cpu)

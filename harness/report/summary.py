@@ -238,7 +238,9 @@ def headline(result: RunResult, folder: Path) -> dict[str, Any]:
     for estimate in result.estimates:
         if estimate.metric in HEADLINE:
             key = f"{estimate.task}/{estimate.metric}" if estimate.task else estimate.metric
-            figures[key] = estimate.model_dump(include={"value", "unit", "n", "low", "high"})
+            figures[key] = estimate.model_dump(
+                include={"value", "unit", "n", "low", "high", "bound"}
+            )
     return {
         "run_id": result.manifest.run_id,
         "path": str(folder),
