@@ -16,6 +16,7 @@ RATES = {
     "mean_concurrency": "requests",
     "output_tokens_per_s.steady_state": "tokens/s",
     "mean_concurrency.steady_state": "requests",
+    "inter_token_latency_s.mean": "s",
 }
 """Of whole runs, with their units: no rate without the concurrency that it was reached at."""
 

@@ -70,6 +70,7 @@ class Row(NamedTuple):
     queue_wait_p50_s: float | None
     time_to_first_token_p50_s: float | None
     """This and the next: from the request's start, not from the batch's."""
+    inter_token_latency_mean_s: float | None
     time_per_output_token_p50_s: float | None
     request_latency_p50_s: float | None
     cost_is_lower_bound: bool
@@ -228,6 +229,7 @@ _OF_RUN = {
     "steady_mean_concurrency": "mean_concurrency.steady_state",
     "queue_wait_p50_s": "queue_wait_s.p50",
     "time_to_first_token_p50_s": "time_to_first_token_s.p50",
+    "inter_token_latency_mean_s": "inter_token_latency_s.mean",
     "time_per_output_token_p50_s": "time_per_output_token_s.p50",
     "request_latency_p50_s": "request_latency_s.p50",
 }

@@ -32,6 +32,7 @@ _FIGURES = {
     "output_tokens_per_s.steady_state": "output while full",
     "mean_concurrency.steady_state": "  requests at once, mean",
     "completion_tokens.mean": "tokens per answer",
+    "inter_token_latency_s.mean": "ITL, mean",
     "queue_wait_s.mean": "wait in the queue, mean",
     "time_to_first_token_s.mean": "TTFT from the start, mean",
     "time_per_output_token_s.mean": "TPOT, mean",

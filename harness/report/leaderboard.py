@@ -165,10 +165,11 @@ _OF_TIME = frozenset({"usd_per_solved_rented", "usd_per_solved_owned"})
 _TIMES = {
     "queue,\ns": "queue_wait_p50_s",
     "TTFT,\ns": "time_to_first_token_p50_s",
+    "ITL,\ns": "inter_token_latency_mean_s",
     "TPOT,\ns": "time_per_output_token_p50_s",
     "request,\ns": "request_latency_p50_s",
 }
-"""Medians; TTFT and request from the request's start."""
+"""Medians, of ITL the mean; TTFT and request from the request's start."""
 _WIDE_ONLY = frozenset({"begun", "while\nfull", *_TIMES})
 """Columns that 80 characters have no room for."""
 

@@ -21,11 +21,11 @@ _BASES = {
     "api": "had an API billed it",
 }
 _TIMES = {
-    "queue_wait_s": "Wait in the queue, median",
-    "time_to_first_token_s": "TTFT from the request's start, median",
-    "inter_token_latency_s": "ITL, median",
-    "time_per_output_token_s": "TPOT, median",
-    "request_latency_s": "Request from its start to its end, median",
+    "queue_wait_s.p50": "Wait in the queue, median",
+    "time_to_first_token_s.p50": "TTFT from the request's start, median",
+    "inter_token_latency_s.mean": "ITL, mean",
+    "time_per_output_token_s.p50": "TPOT, median",
+    "request_latency_s.p50": "Request from its start to its end, median",
 }
 
 
@@ -141,13 +141,14 @@ def _at_once(concurrency: Estimate) -> Iterator[str]:
 
 def _times(run: ReportRun) -> Iterator[Figure]:
     for metric, label in _TIMES.items():
-        median, slowest = run.estimate(f"{metric}.p50"), run.estimate(f"{metric}.p99")
-        if median.value is None:
-            why = median.method.removeprefix("undefined: ").split(";")[0]
-            yield Figure(f"time/{metric}", label, "unknown", (why,))
+        name = metric.partition(".")[0]
+        middle, slowest = run.estimate(metric), run.estimate(f"{name}.p99")
+        if middle.value is None:
+            why = middle.method.removeprefix("undefined: ").split(";")[0]
+            yield Figure(f"time/{name}", label, "unknown", (why,))
             continue
         notes = () if slowest.value is None else (f"99 % within {duration(slowest.value)}",)
-        yield Figure(f"time/{metric}", label, duration(median.value), notes)
+        yield Figure(f"time/{name}", label, duration(middle.value), notes)
 
 
 def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]) -> Figure:
