@@ -22,8 +22,11 @@ OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
 }
 RUN_FIGURES: dict[str, tuple[str, ...]] = {
     "output, whole run": ("output_tokens_per_s", "mean_concurrency"),
-    "output while full": ("output_tokens_per_s.steady_state", "mean_concurrency.steady_state"),
-    "  for so long": ("steady_state_s",),
+    "output while full": (
+        "output_tokens_per_s.steady_state",
+        "mean_concurrency.steady_state",
+        "steady_state_s",
+    ),
     "prefill computed": ("computed_prefill_tokens_per_s",),
     "wait in the queue, p50 and p99": ("queue_wait_s.p50", "queue_wait_s.p99"),
     "TTFT from the start, p50 and p99": (
