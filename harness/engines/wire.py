@@ -109,11 +109,11 @@ class Heard:
     def token_gaps(self) -> dict[int, int] | None:
         """Between tokens, by bin; None where chunks hold several tokens.
 
-        A token that ends the answer may come without text, and in no chunk.
+        The token that ends an answer has no text, so in a stream of text it is in no chunk.
         """
         tokens = self.completion_tokens or 0
-        unseen = tokens - self._chunks
-        is_single = unseen == 0 or (unseen == 1 and self.token_ids is None)
+        hides_end = self.token_ids is None and self.finish_reason == "stop"
+        is_single = tokens - self._chunks in ({0, 1} if hides_end else {0})
         return dict(self.gaps.counts) if is_single and tokens else None
 
     def answer(self) -> TextAnswer:

@@ -190,6 +190,32 @@ def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(played: Played
 
 
 @pytest.mark.parametrize(
+    ("chunks", "finish", "gaps"),
+    [
+        (5, "length", 4),
+        (4, "stop", 3),  # the token that ends it has no text
+        (4, "length", None),  # two came together
+        (2, "stop", None),
+    ],
+)
+def test_gaps_are_known_where_each_token_comes_alone(played: Played, chunks, finish, gaps) -> None:
+    played.answers = [chats(*[{"content": "a"}] * chunks, finish=finish)]
+    (got,) = answers(played.url)
+    assert (None if got.token_gaps is None else sum(got.token_gaps.values())) == gaps
+    assert got.queued_s <= got.sent_s <= got.first_token_s
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [({"cached_tokens": 3}, 3), ({"cached_tokens": 8}, None), (None, None)]
+)
+def test_cached_prompt_tokens_are_those_that_the_server_tells(played: Played, told, kept) -> None:
+    """More than the prompt has cannot be."""
+    played.answers = [chats({"content": "2"}, usage={**USAGE, "prompt_tokens_details": told})]
+    (got,) = answers(played.url)
+    assert got.cached_prompt_tokens == kept
+
+
+@pytest.mark.parametrize(
     ("deltas", "finish", "reasoning_tokens", "text", "counted"),
     [
         ([{"content": "2"}], "stop", None, "2", 0),

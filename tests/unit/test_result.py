@@ -10,7 +10,13 @@ from harness.energy import Energy
 from harness.paths import CONF_DIR
 from harness.pricing import Pricing
 from harness.records import EngineInfo
-from harness.result import build_result, choose_pricing, exit_status, usd_per_s
+from harness.result import (
+    build_result,
+    choose_pricing,
+    exit_status,
+    recomputed,
+    usd_per_s,
+)
 from harness.store import Run
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
@@ -104,6 +110,10 @@ def test_no_accuracy_is_averaged_over_tasks(result):
 
 def test_a_result_is_itself_again_after_writing(result):
     assert type(result).model_validate_json(result.model_dump_json()) == result
+
+
+def test_a_result_whose_run_is_gone_is_computed_anew_from_itself(result):
+    assert recomputed(result) == result
 
 
 def test_auto_prices_the_device_that_was_used():
