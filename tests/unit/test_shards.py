@@ -16,7 +16,7 @@ from harness.engines.build import ReplayConfig, TransformersConfig, VllmConfig, 
 from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.fingerprint import fingerprint
-from harness.manifest import RunResult
+from harness.manifest import LostLoad, RunResult
 from harness.preflight import check_devices
 from harness.records import Record
 from harness.result import build_result
@@ -146,6 +146,26 @@ def test_the_clock_of_a_merged_run_is_the_machine_time_of_all_workers(parts):
     assert methods["output_tokens_per_s"].endswith("; of 1 of 2 workers")
     starts = [session.clock_start_s for session in result.manifest.sessions]
     assert starts == sorted(starts)
+
+
+def test_what_a_killed_session_of_one_worker_used_is_in_the_whole_run(parts):
+    runs = [parts.make(0), parts.make(1)]
+    *earlier, last = runs[0].read_manifest().sessions
+    end_s = last.clock_start_s + 5000.0
+    lost = LostLoad(
+        started_at=last.started_at, opened_s=end_s, clock_end_s=end_s + 60, is_end_known=False
+    )
+    killed = last.model_copy(update={"clock_end_s": end_s, "is_end_known": False})
+    change(runs[0], sessions=(*earlier, killed), lost_loads=(lost,))
+    apart = [build_result(run, run.read_manifest()) for run in runs]
+    result = merged(runs, parts.results)
+    for metric in ("machine_s", "cost.rented", "load_cost.rented"):
+        together = sum(value(each, metric) for each in apart)
+        assert value(result, metric) == pytest.approx(together, rel=1e-9)
+    assert value(apart[0], "machine_s") >= 5000.0
+    (moved,) = result.manifest.lost_loads
+    others = [each.clock_start_s for each in result.manifest.sessions][len(earlier) + 1 :]
+    assert all(start >= moved.clock_end_s for start in others), "two workers lie on one another"
 
 
 def test_merging_again_makes_the_same_figures_and_leaves_the_shards_as_they_are(parts):
