@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -36,18 +36,18 @@ class Heartbeat(Record):
     """What a session that is under way says of itself."""
 
     started_at: datetime
-    """When the engine began to load, UTC: by it a session is known."""
+    """When the engine began to load, UTC."""
     opened_s: Seconds
-    """The same on the run's clock."""
+    """The same on the run's clock, which never goes back: by it a session is known."""
     alive_s: Seconds
     """When this was written, on the run's clock."""
 
 
 @contextmanager
-def beating(folder: Path, now: Now) -> Iterator[Heartbeat]:
+def beating(folder: Path, now: Now, started_at: datetime) -> Iterator[Heartbeat]:
     """Keeps the file new until the context ends; yields the first beat."""
     opened_s = now()
-    first = Heartbeat(started_at=datetime.now(UTC), opened_s=opened_s, alive_s=opened_s)
+    first = Heartbeat(started_at=started_at, opened_s=opened_s, alive_s=opened_s)
     over = threading.Event()
 
     def keep_beating() -> None:

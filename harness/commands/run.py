@@ -250,12 +250,12 @@ def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> I
             _write_life(setup, life)
             yield replay
         return
-    with beating(setup.run.folder, clock) as first_beat:
+    with beating(setup.run.folder, clock, datetime.now(UTC)) as first_beat:
         try:
             with _session(setup, clock, life, progress, first_beat) as engine:
                 yield engine
         finally:
-            if all(each.started_at != first_beat.started_at for each in sessions):
+            if all(each.opened_s != first_beat.opened_s for each in sessions):
                 lost = {**first_beat.model_dump(exclude={"alive_s"}), "clock_end_s": clock()}
                 life.lost_loads.append(LostLoad(**lost, is_end_known=True))
                 _write_life(setup, life)

@@ -11,9 +11,9 @@ def settled(run: Run, manifest: RunManifest) -> RunManifest:
     It can be asked again: what is on record already stays as it is.
     """
     beat = last_beat(run.folder)
-    if beat is None or any(load.started_at == beat.started_at for load in manifest.lost_loads):
+    if beat is None or any(load.opened_s == beat.opened_s for load in manifest.lost_loads):
         return manifest
-    if all(session.started_at != beat.started_at for session in manifest.sessions):
+    if all(session.opened_s != beat.opened_s for session in manifest.sessions):
         lost = LostLoad(
             started_at=beat.started_at,
             opened_s=beat.opened_s,
@@ -26,7 +26,7 @@ def settled(run: Run, manifest: RunManifest) -> RunManifest:
 
 
 def _ended(session: Session, beat: Heartbeat) -> Session:
-    if session.started_at != beat.started_at or session.clock_end_s is not None:
+    if session.opened_s != beat.opened_s or session.clock_end_s is not None:
         return session
     # The last beat may be from before it was ready.
     end_s = max(session.clock_start_s, beat.alive_s)

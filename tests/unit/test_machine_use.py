@@ -141,7 +141,7 @@ def test_it_beats_again_and_again_while_it_lives(tmp_path, monkeypatch):
             late.set()
         return float(tick)
 
-    with beating(tmp_path, now) as first:
+    with beating(tmp_path, now, BEGAN) as first:
         assert late.wait(60), "it stopped beating"
     last = last_beat(tmp_path)
     assert last is not None
