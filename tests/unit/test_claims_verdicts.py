@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -511,6 +512,17 @@ def test_cost_depends_on_the_load(verdict, tmp_path):
     assert (both.verdict, both.tag) == ("inconclusive", "scope")
     free = make_run(tmp_path, "c")
     assert metric in verdict(claim, free).measured.evidence[0].text
+
+
+def test_a_lower_bound_below_a_price_shows_nothing(verdict, tmp_path):
+    """Of an older run, whose cost leaves out what killed sessions used."""
+    metric = "usd_per_million_output_tokens.rented"
+    for usd, expected in ((0.3, "inconclusive"), (80.0, "challenged")):
+        file = make_run(tmp_path, f"run-{usd}", figures={metric: usd})
+        result = json.loads(Path(file).read_text())
+        result["estimates"] = [e for e in result["estimates"] if e["metric"] != "machine_s"]
+        Path(file).write_text(json.dumps(result))
+        assert verdict("open-models-cut-infra-cost", file).measured.verdict == expected
 
 
 # --- without runs: arithmetic and documents ---------------------------------------------------

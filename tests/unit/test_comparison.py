@@ -231,6 +231,23 @@ def test_tokens_time_and_cost_are_set_side_by_side(write, capsys):
     )
 
 
+def test_a_cost_that_leaves_out_killed_sessions_is_marked(write, capsys):
+    """An older result has no machine time; the other one's sessions all ended in order."""
+    older, whole = Path(write("older", 82)), Path(write("whole", 82))
+    for file, change in ((older, None), (whole, {"bound": None})):
+        result = json.loads(file.read_text())
+        result["estimates"] = [
+            each if change is None else {**each, **change}
+            for each in result["estimates"]
+            if change is not None or each["metric"] != "machine_s"
+        ]
+        file.write_text(json.dumps(result))
+    (task,) = compared(capsys, str(older), str(whole))["candidates"][0]["tasks"]
+    (cost,) = [each for each in task["figures"] if each["metric"] == "cost_per_solved.rented"]
+    assert cost["bounds"] == ["lower", None]
+    assert "at least" in said(capsys, str(older), str(whole))
+
+
 def test_costs_at_different_prices_are_marked(write, capsys):
     base, other = write("base"), Path(write("other"))
     assert "at other prices" not in said(capsys, base, str(other))

@@ -116,6 +116,27 @@ def test_two_nights_are_no_median_and_an_unknown_figure_is_not_compared(tmp_path
     assert "cost_per_solved.rented" not in worse(made_up_night(7, cost=None), before, tmp_path)
 
 
+@pytest.mark.parametrize("is_whole", [False, None])
+def test_a_cost_that_leaves_out_killed_sessions_is_in_no_median(tmp_path, is_whole):
+    """None: a line of an older version, which never counted them."""
+    before = [made_up_night(n) for n in range(7)]
+    older = [
+        night.model_copy(
+            update={
+                "figures": tuple(
+                    each.model_copy(update={"is_whole": is_whole}) for each in night.figures
+                )
+            }
+        )
+        for night in before
+    ]
+    cost = "cost_per_solved.rented"
+    tonight = made_up_night(7, cost=0.0023)
+    assert worse(tonight, before, tmp_path)[cost]
+    assert cost not in worse(tonight, older, tmp_path)
+    assert "output_tokens_per_s" in worse(tonight, older, tmp_path)
+
+
 def test_a_night_whose_result_is_damaged_stops_no_other_comparison(tmp_path, caplog):
     before = [made_up_night(n) for n in range(7)]
     for night in before:
