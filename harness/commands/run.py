@@ -2,15 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from harness.canary import Canary, is_wanted, refuse_faults
-from harness.commands.sessions import last_moment_s, settled
+from harness.commands.sessions import Life, last_moment_s, opened_engine, settled, write_life
 from harness.commands.setup import (
     Setup,
     find_finished_shard,
@@ -22,37 +20,26 @@ from harness.commands.setup import (
     with_scorers,
 )
 from harness.config import RunConfig
-from harness.energy import EnergyMeter
-from harness.engines.base import Clock, Engine
 from harness.engines.build import (
-    OpenaiConfig,
     ReplayConfig,
-    build_engine,
     prepare_process,
     resolve_auto,
 )
 from harness.errors import CanaryError, Interrupted, StoreError
-from harness.heartbeat import Heartbeat, beating, forget
+from harness.heartbeat import forget
 from harness.manifest import (
     CanaryReport,
-    LostLoad,
     RunManifest,
     RunResult,
-    Session,
     dump_json,
 )
-from harness.models import ResolvedModel, resolve
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.preflight import is_offline, no_network
 from harness.progress import RunProgress
-from harness.prompts import Codec
-from harness.provenance import collect
-from harness.records import EngineInfo
 from harness.report.summary import headline, print_summary
-from harness.result import build_result, choose_pricing, exit_status, scoring_workers, usd_per_s
-from harness.shards import asked_ids, of_shard
+from harness.result import build_result, exit_status, scoring_workers
+from harness.shards import of_shard
 from harness.store import Run, find_run
-from harness.tasks import load_spec
 from harness.trackers import check_tracker, track
 
 log = logging.getLogger(__name__)
@@ -146,13 +133,13 @@ def _complete(setup: Setup) -> int:
     questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
-    life = _Life(list(manifest.sessions), list(manifest.lost_loads), manifest.canary)
+    life = Life(list(manifest.sessions), list(manifest.lost_loads), manifest.canary)
     if manifest is not setup.manifest:  # an earlier session was killed
-        _write_life(setup, life)
+        write_life(setup, life)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
-            open_engine = partial(_opened, setup, run_clock(clock_start_s), life, progress)
+            open_engine = partial(opened_engine, setup, run_clock(clock_start_s), life, progress)
             generate(run, missing, open_engine, scoring, progress)
         scoring.wait()
         score_missing(run, scoring)
@@ -221,164 +208,6 @@ def _recorded(run: Run) -> tuple[set[str], float]:
         done.add(completion.request_id)
         last_s = max(last_s, completion.finished_s or 0.0)
     return done, last_s
-
-
-@dataclass
-class _Life:
-    """What a run's manifest learns while it is generated."""
-
-    sessions: list[Session]
-    lost_loads: list[LostLoad]
-    canary: CanaryReport | None
-
-    def onto(self, manifest: RunManifest) -> RunManifest:
-        """The manifest with it."""
-        update = {
-            "sessions": tuple(self.sessions),
-            "lost_loads": tuple(self.lost_loads),
-            "canary": self.canary,
-        }
-        return manifest.model_copy(update=update)
-
-
-@contextmanager
-def _opened(setup: Setup, clock: Clock, life: _Life, progress: RunProgress) -> Iterator[Engine]:
-    """The engine, with its session on record before it generates."""
-    config, sessions = setup.manifest.config, life.sessions
-    if isinstance(config.engine, ReplayConfig):
-        with _replaying(config, setup.manifest.model, life) as replay:
-            _write_life(setup, life)
-            yield replay
-        return
-    with beating(setup.run.folder, clock, datetime.now(UTC)) as first_beat:
-        try:
-            with _session(setup, clock, life, progress, first_beat) as engine:
-                yield engine
-        finally:
-            if all(each.opened_s != first_beat.opened_s for each in sessions):
-                lost = {**first_beat.model_dump(exclude={"alive_s"}), "clock_end_s": clock()}
-                life.lost_loads.append(LostLoad(**lost, is_end_known=True))
-                _write_life(setup, life)
-
-
-@contextmanager
-def _session(
-    setup: Setup, clock: Clock, life: _Life, progress: RunProgress, first_beat: Heartbeat
-) -> Iterator[Engine]:
-    """The engine loaded, and its session on record from then to its end."""
-    config, sessions = setup.manifest.config, life.sessions
-    model = resolve(config.model, with_weights=not isinstance(config.engine, OpenaiConfig))
-    _check_same_model(setup, model)
-    log.info("loading %s", model.name)
-    codec = Codec.load(model)
-    canary = _canary(setup, life, codec)
-    engine = build_engine(
-        config.engine, model, codec, clock, config.protocol.context_tokens, setup.run.folder
-    )
-    with engine:
-        if canary is not None:
-            _send_canary(canary, engine, setup, life)
-        # Loading took time in which nothing was generated; the session starts after it.
-        loaded, machine = engine.info(), collect()
-        opened = Session(
-            started_at=first_beat.started_at,
-            opened_s=first_beat.opened_s,
-            clock_start_s=clock(),
-            engine=loaded,
-            provenance=machine,
-            energy_source="none: the session ended before its counters were read",
-        )
-        _check_same_machine(setup, sessions, opened.engine)
-        sessions.append(opened)
-        _write_life(setup, life)
-        pricing = choose_pricing(config.pricing, opened.engine)
-        progress.generation_starts(usd_per_s(pricing, opened.engine))
-        meter = EnergyMeter(opened.engine.device)
-        try:
-            with meter:
-                yield engine
-        finally:
-            # Its end, peak memory and energy are only known now.
-            energy = meter.energy
-            sessions[-1] = opened.model_copy(
-                update={
-                    "clock_end_s": clock(),
-                    "is_end_known": True,
-                    "engine": engine.info(),
-                    "energy_joules": energy.joules,
-                    "energy_source": energy.source,
-                }
-            )
-            _write_life(setup, life)
-
-
-def _canary(setup: Setup, life: _Life, codec: Codec) -> Canary | None:
-    """The known problems of a long run that has not begun."""
-    config = setup.manifest.config
-    requests = len(asked_ids(setup.prompts, config))
-    if life.sessions or life.canary is not None or not is_wanted(config, requests):
-        return None
-    specs = [load_spec(task.name) for task in setup.manifest.tasks]
-    return Canary(config, specs, setup.scorers, codec)
-
-
-def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: _Life) -> None:
-    log.info("canary: a few known problems first (canary=false leaves them out)")
-    report = canary.fly(engine, setup.run.folder)
-    life.canary = report
-    _write_life(setup, life)
-    for warning in report.warnings:
-        log.warning("canary: %s", warning)
-    refuse_faults(report)
-    log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
-
-
-@contextmanager
-def _replaying(config: RunConfig, model: ResolvedModel, life: _Life) -> Iterator[Engine]:
-    """A recording, with the sessions in which it was made: its times are on their clock."""
-    assert isinstance(config.engine, ReplayConfig)
-    engine = build_engine(config.engine, model, None, run_clock(0.0), 0)
-    with engine:
-        recorded = find_run(config.engine.run, results_dir_of(config)).read_manifest()
-        renamed = {"name": engine.info().name, "version": engine.info().version}
-        life.lost_loads = list(recorded.lost_loads)
-        life.sessions = [
-            session.model_copy(update={"engine": session.engine.model_copy(update=renamed)})
-            for session in recorded.sessions
-        ]
-        yield engine
-
-
-def _check_same_model(setup: Setup, model: ResolvedModel) -> None:
-    """One run, one model: its weights may have been replaced since it began."""
-    was = setup.manifest.model
-    if (was.sha256, was.revision) != (model.sha256, model.revision):
-        raise StoreError(
-            f"run {setup.run.run_id} began with weights of sha256 {str(was.sha256)[:12]} "
-            f"(revision {was.revision}), {model.path} now has {str(model.sha256)[:12]} "
-            f"(revision {model.revision}); bring those back or start a new run"
-        )
-
-
-def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) -> None:
-    """Rates and cost of different devices cannot be joined in one figure."""
-    if not sessions:
-        return
-    was = sessions[-1].engine
-    for name in ("name", "device_name", "device_count", "dtype"):
-        before, here = getattr(was, name), getattr(now, name)
-        if before != here:
-            raise StoreError(
-                f"run {setup.run.run_id} was made with {name} {before}, here it is {here}; "
-                "go on with it there, or start a new run"
-            )
-    if was.version != now.version:
-        log.warning("the engine's version changed from %s to %s", was.version, now.version)
-
-
-def _write_life(setup: Setup, life: _Life) -> None:
-    with suppress(StoreError):  # a full disk is reported by whoever loses something through it
-        setup.run.write_manifest(life.onto(setup.manifest))
 
 
 def _record_end(setup: Setup, error: BaseException) -> None:

@@ -8,8 +8,8 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 STAMPS = {
-    *("commands/nightly.py", "commands/rerun.py", "commands/run.py", "commands/setup.py"),
-    *("store.py", "sweep/launchers.py"),
+    *("commands/nightly.py", "commands/rerun.py", "commands/run.py", "commands/sessions.py"),
+    *("commands/setup.py", "store.py", "sweep/launchers.py"),
 }
 """Where the time of day is written down, for people: in manifests, a run's name, a night's date."""
 WALL_CLOCK = {
