@@ -1,8 +1,9 @@
 r"""The final answer in the text that follows a model's reasoning: what stands in its last box.
 
 Rules, in order: the last balanced ``\boxed{}`` or ``\fbox{}`` that holds more than a placeholder;
-boxes joined by nothing but "and", "or", a comma or ``x =`` are one list, so that boxing several
-candidates is not the same as giving the last one. A last box that the end of the text cuts off is
+boxes joined by nothing but "and", "or possibly", a comma or ``x =``, or that stand one in each item
+of a list, are one list, so that boxing several candidates is not the same as giving the last one.
+A name in front of a box belongs to it where it tells boxes or formulas apart. A last box that the end of the text cuts off is
 no answer, and no reason to go back to an earlier one. Without any box only an explicit "the answer
 is" counts, the last one; never the last number of the text. Where nothing shows that an answer has
 ended, the end of the text may have cut it off.
@@ -35,7 +36,10 @@ class _Box(NamedTuple):
 _PIECE = re.compile(
     r"""
     (?P<open>(?<!\\)\\++(?:boxed|fbox)\s*+\{)
-  | (?P<bare>(?<!\\)\\++(?:boxed|fbox)\s*+(?P<token>\d+(?:\.\d+)?|[A-Za-z](?=\s*(?:\$|\\\)|\\\]))))
+  | (?P<bare>(?<!\\)\\++(?:boxed|fbox)\s*+(?P<token>
+        (?:(?!\\[bf])\\[A-Za-z]+|[A-Za-z](?![A-Za-z])|[-+\d.,/^_(){}*!%]|\ (?=\S)){1,60}?
+        (?=\s*(?:\$|\\\)|\\\]))
+      | [-+]?\d(?:[\d.,/]{0,40}\d)?))
   | \\. | \{ | \}
     """,
     re.VERBOSE | re.DOTALL,
@@ -45,7 +49,12 @@ _NOISE = re.compile(
       | [\s${}~*]+ """,
     re.VERBOSE,
 )
-_JOINT = re.compile(r"(?:[,;&/]|,?(?:and|or))?(?:[A-Za-z](?:_\w|_\{\w+\})?'?=)?", re.IGNORECASE)
+_NAME = r"[A-Za-z](?:_\w|_\{\w+\})?'?(?:\([A-Za-z]\))?"
+_NAMED = re.compile(rf"(?:^|[\s$({{;,:]|\\[(\[])({_NAME})\s*=[\s${{]*$")
+_OR = frozenset({"or", "alternatively", "equivalently", "possibly", "perhaps", "maybe", "could",
+                 "might", "may"})  # fmt: skip
+_JOINING = _OR | {"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"}
+_ITEM = re.compile(r"(?:^|\n)[ \t]*(?:[-*•+]|\(?\d{1,2}[.)])[ \t]+$")
 _PLACEHOLDER = re.compile(
     r"""
     (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
@@ -138,20 +147,66 @@ def _is_placeholder(text: str, box: _Box) -> bool:
 def _last_list(text: str, boxes: list[_Box]) -> str:
     """The last box with those that are joined to it."""
     first = len(boxes) - 1
-    while first > 0 and _is_joint(text, boxes[first - 1].end, boxes[first].start):
+    joints = []
+    while first > 0:
+        joint = _joint(text, boxes[first - 1], boxes[first])
+        if joint is None:
+            break
+        joints.append(joint)
         first -= 1
-    return ", ".join(dict.fromkeys(_content(text, box) for box in boxes[first:]))
+    names = [_name_before(text, box) for box in boxes[first:]]
+    contents = [_content(text, box) for box in boxes[first:]]
+    if "" not in names and (len(set(names)) > 1 or _is_formula(contents)):
+        contents = [f"{name} = {content}" for name, content in zip(names, contents, strict=True)]
+    separator = r" \text{ or } " if joints and all(each == "or" for each in joints) else ", "
+    return separator.join(dict.fromkeys(contents))
 
 
-def _is_joint(text: str, start: int, end: int) -> bool:
-    """Two boxes are one list: only a conjunction, a comma or a name stands between them."""
-    if end - start > 80:  # noqa: PLR2004
-        return False
-    between = text[start:end]
-    plain = _NOISE.sub("", between)
-    if not plain:
-        return "\n" not in between
-    return _JOINT.fullmatch(plain) is not None
+def _name_before(text: str, box: _Box) -> str:
+    """What a box is said to be equal to, empty where that is no plain name."""
+    found = _NAMED.search(text[max(0, box.start - 40) : box.start])
+    return found[1] if found else ""
+
+
+def _is_formula(contents: list[str]) -> bool:
+    """One box that holds a formula with variables: ``y =`` in front of it makes an equation."""
+    plain = re.sub(r"\\text\{[^{}]*\}|\\[A-Za-z]+|[eiπ]", "", contents[0])
+    return len(contents) == 1 and bool(re.search("[A-Za-z]", plain)) and not re.search(
+        r"[=<>,;]|\\(?:in|[lg]eq?|approx|text|begin)\b", contents[0]
+    )  # fmt: skip
+
+
+def _joint(text: str, one: _Box, two: _Box) -> str | None:
+    """How two boxes make one list, "or" or "and"; None when they do not."""
+    if two.start - one.end > 80:  # noqa: PLR2004
+        return None
+    between = text[one.end : two.start]
+    name = _NAMED.search(between)
+    before = between[: name.start(1)] if name else between
+    if _is_item(before) and _is_item(_line_before(text, one)):
+        return "and"
+    pieces = re.findall(r"[a-z]+|[^\sa-z]", _NOISE.sub(" ", before).lower())
+    if not pieces:
+        return None if "\n" in between else "and"
+    words = {piece for piece in pieces if piece.isalpha()}
+    signs = set(pieces) - words
+    if words & _OR:
+        return "or" if words <= _JOINING and signs <= set(",;&/().") else None
+    return "and" if pieces in ([","], [";"], ["&"], ["/"], ["and"], [",", "and"]) else None
+
+
+def _is_item(before: str) -> bool:
+    """A box is all that an item of a list holds."""
+    return _ITEM.search(before.rstrip("$({\\")) is not None and not re.search(
+        "[A-Za-z]", before.rpartition("\n")[0]
+    )
+
+
+def _line_before(text: str, box: _Box) -> str:
+    """What stands on a box's line in front of it, its name left out."""
+    before = text[max(0, box.start - 80) : box.start].rpartition("\n")[2]
+    name = _NAMED.search(before)
+    return before[: name.start(1)] if name else before
 
 
 def _statement(text: str) -> Extracted:

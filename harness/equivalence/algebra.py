@@ -1,22 +1,29 @@
-"""The judge that knows algebra: sympy works formulas out, math-verify settles what is left.
+"""The judge of the worker process: formulas worked out to many digits.
 
-Workers only. A formula is built in sympy straight from its tree. An answer's own LaTeX is never
-handed to latex2sympy: its grammar takes 80 ms for ``3x^2y-xy^2`` and exponential time in nested
-brackets, and it guesses (units, lower case, mixed numbers, ``i`` as a variable) where
-``expression`` refuses. ``second`` hands it formulas in a spelling of its own.
+Two formulas are the same if they have the same values at points of no special meaning: on each
+piece where no rule changes, that many digits at several points are no accident (``kinks`` finds the
+pieces). Constants are the same if their difference shrinks with every digit that is added.
+Sums, integrals, limits and unknown functions are the same only term by term.
 """
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
-from harness.equivalence import numbers
+import mpmath
+
+from harness.equivalence import kinks, numbers
+from harness.equivalence.calculus import FOREIGN
 from harness.equivalence.judge import Arithmetic
-from harness.equivalence.tree import Node, contains, number, variables
+from harness.equivalence.tree import Node, contains, variables
+from harness.equivalence.verdicts import every
 
 DIGITS = 60
+MORE_DIGITS = 400
 AGREEING_DIGITS = 45
-"""Two values that agree so far are the same, provided their difference shows no digit at all."""
+"""Two values that agree so far are the same."""
+_ENOUGH_POINTS = 2
 
 
 class Algebra:
@@ -30,14 +37,10 @@ class Algebra:
         verdict = self._arithmetic.equal(gold, answer)
         if verdict is not None:
             return verdict
-        first, second = build(gold), build(answer)
-        if _is_undefined(first) or _is_undefined(second):
-            return False
-        if first == second:
-            return True
-        is_complex = any(contains(node, "constant", frozenset("i")) for node in (gold, answer))
-        if first.free_symbols | second.free_symbols:
-            return _same_function(first, second, is_complex=is_complex)
+        terms: list[Node] = []
+        first, second = self._outline(gold, terms), self._outline(answer, terms)
+        if variables(first) | variables(second):
+            return first == second or _same_function(first, second)
         return _same_number(first, second)
 
     def value(self, node: Node) -> Fraction | None:
@@ -45,144 +48,105 @@ class Algebra:
         known = self._arithmetic.value(node)
         if known is not None or variables(node):
             return known
-        value = build(node).evalf(DIGITS)
-        if not (value.is_number and value.is_real and value.is_finite):
+        value = _value(node, {}, DIGITS)
+        if value is None or not _is_real(value):
             return None
-        return Fraction(str(value.evalf(AGREEING_DIGITS)))
+        return Fraction(mpmath.nstr(value.real, AGREEING_DIGITS))
+
+    def _outline(self, node: Node, terms: list[Node]) -> Node:
+        """The formula with a variable in place of each sum, integral, limit and unknown value."""
+        if node.operation not in FOREIGN:
+            operands = tuple(self._outline(operand, terms) for operand in node.operands)
+            return node._replace(operands=operands)
+        for at, term in enumerate(terms):
+            if self._same_term(term, node):
+                return Node("variable", (), f"?{at}")
+        terms.append(node)
+        return Node("variable", (), f"?{len(terms) - 1}")
+
+    def _same_term(self, one: Node, two: Node) -> bool:
+        if (one.operation, one.value, len(one.operands)) != (
+            two.operation, two.value, len(two.operands)
+        ):  # fmt: skip
+            return False
+        pairs = zip(one.operands, two.operands, strict=True)
+        return bool(every(self.equal(left, right) for left, right in pairs))
 
 
-def _is_undefined(value: Any) -> bool:
-    import sympy
-
-    return bool(value.has(sympy.nan, sympy.zoo, sympy.oo))
-
-
-def _same_number(first: Any, second: Any) -> bool:
-    """Constants: many digits of each, then of the difference."""
-    if not _close(first.evalf(DIGITS), second.evalf(DIGITS)):
-        return False
-    return _difference_vanishes(first - second)
-
-
-def _difference_vanishes(difference: Any) -> bool:
-    """No digit of the difference is found, however far it is worked out."""
-    from sympy.core.evalf import PrecisionExhausted
-
-    try:
-        return bool(difference.evalf(2, maxn=400, strict=True) == 0)
-    except PrecisionExhausted:
-        return True
-
-
-def _close(one: Any, two: Any) -> bool:
-    import sympy
-
-    scale = max(abs(one), abs(two))
-    if not (scale.is_number and scale.is_finite):
-        return False
-    tiny = sympy.Float(10, DIGITS) ** -AGREEING_DIGITS
-    # Next to an exact zero there is no relative error; what is left has no digits then.
-    return bool(abs(one - two) <= max(scale * tiny, tiny if 0 in {one, two} else 0))
-
-
-def _verify(first: Any, second: Any) -> bool:
-    """math-verify's verdict: no rounding, and without its timeouts, which use signals."""
-    from math_verify import verify
-
-    return bool(
-        verify(first, second, float_rounding=40, numeric_precision=40, timeout_seconds=None)
+def _digits() -> numbers.Kind:
+    """Numbers of as many digits as mpmath has been told to work with."""
+    return numbers.Kind(
+        functions=mpmath,
+        number=lambda value: mpmath.mpf(value.numerator) / value.denominator,
+        gamma=mpmath.gamma,
+        nearest=mpmath.nint,
+        pi=+mpmath.pi,
+        e=+mpmath.e,
+        tiny=10.0**-AGREEING_DIGITS,
     )
 
 
-_ENOUGH_POINTS = 2
+def _value(node: Node, point: Mapping[str, Fraction], digits: int) -> Any:
+    """The value at a point, None where there is none."""
+    with mpmath.workdps(digits):
+        among = _digits()
+        try:
+            known = numbers.exact(node, point)
+            if known is not None:
+                return among.number(known)
+            values = {name: among.number(value) for name, value in point.items()}
+            value = numbers.estimate(node, values, among)[0] + mpmath.mpf(0)
+        except (ArithmeticError, ValueError):
+            return None
+        return value if mpmath.isfinite(value) else None
 
 
-def _same_function(first: Any, second: Any, *, is_complex: bool) -> bool:
-    """Formulas with variables: equal wherever both have a real value, at points of both signs.
+def _same_number(first: Node, second: Node) -> bool:
+    """Constants: their difference is lost in rounding, however many digits are worked out."""
+    difference = Node("add", (first, Node("negate", (second,))))
+    value, coarse = (_value(node, {}, DIGITS) for node in (first, difference))
+    fine = _value(difference, {}, MORE_DIGITS)
+    if value is None or coarse is None or fine is None:
+        return False
+    with mpmath.workdps(DIGITS):
+        size = max(abs(value), abs(coarse)) or 1
+        return bool(abs(fine) <= size * mpmath.mpf(10) ** (2 * DIGITS - MORE_DIGITS))
 
-    Where one of them holds ``i``, complex values are compared as well. Where too few points have
-    a value, math-verify simplifies the difference.
-    """
-    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
-    seen = 0
-    for values in numbers.points([str(symbol) for symbol in symbols]):
-        point = {symbol: build(number(values[str(symbol)])) for symbol in symbols}
-        one, two = (value.subs(point).evalf(DIGITS) for value in (first, second))
-        if not all(value.is_number and value.is_finite for value in (one, two)):
+
+def _close(one: Any, two: Any) -> bool:
+    with mpmath.workdps(DIGITS):
+        tiny = mpmath.mpf(10) ** -AGREEING_DIGITS
+        # Next to an exact zero there is no relative error.
+        return bool(abs(one - two) <= max(max(abs(one), abs(two)) * tiny, tiny * tiny))
+
+
+def _same_function(first: Node, second: Node) -> bool | None:
+    """Equal wherever both have a real value; where one holds ``i``, or none has, everywhere."""
+    is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
+    seen: list[tuple[bool, bool]] = []
+    for point in itertools.chain(numbers.points(first, second), kinks.edges(first, second)):
+        found = _agree_at(point, first, second)
+        if found is None:
             continue
-        if not (is_complex or (_is_real(one) and _is_real(two))):
-            continue
-        if not _close(one, two):
+        is_real, is_same = found
+        if not is_same and (is_real or is_complex):
             return False
-        seen += 1
-    return seen >= _ENOUGH_POINTS or _verify(first, second)
+        seen.append(found)
+    real = [is_same for is_real, is_same in seen if is_real or is_complex]
+    counted = real or [is_same for _, is_same in seen]
+    return all(counted) if len(counted) >= _ENOUGH_POINTS else None
+
+
+def _agree_at(point: Mapping[str, Fraction], first: Node, second: Node) -> tuple[bool, bool] | None:
+    """Whether both have real values at a point, and the same; None where one has no value."""
+    for digits in (DIGITS, MORE_DIGITS):
+        one, two = _value(first, point, digits), _value(second, point, digits)
+        if one is None or two is None:
+            return None
+        if _close(one, two):
+            return _is_real(one) and _is_real(two), True
+    return _is_real(one) and _is_real(two), False
 
 
 def _is_real(value: Any) -> bool:
-    return bool(abs(value.as_real_imag()[1]) < 1e-40)  # noqa: PLR2004 - of 60 digits
-
-
-def build(node: Node) -> Any:
-    """The sympy expression of a tree."""
-    import sympy
-
-    value = node.value
-    match node.operation:
-        case "number":
-            assert isinstance(value, Fraction)
-            return sympy.Rational(value.numerator, value.denominator)
-        case "variable":
-            return sympy.Symbol(str(value))
-        case "constant":
-            constants = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "infty": sympy.oo}
-            return constants[str(value)]
-        case "root":
-            return _root(node)
-        case "call":
-            return _call(str(value), [build(operand) for operand in node.operands])
-        case operation:
-            return _operation(operation)(*map(build, node.operands))
-
-
-def _operation(name: str) -> Callable[..., Any]:
-    import sympy
-
-    operations: dict[str, Callable[..., Any]] = {
-        "add": sympy.Add,
-        "multiply": sympy.Mul,
-        "divide": lambda top, bottom: top / bottom,
-        "power": sympy.Pow,
-        "negate": lambda value: -value,
-        "factorial": sympy.factorial,
-        "abs": sympy.Abs,
-        "floor": sympy.floor,
-        "ceil": sympy.ceiling,
-        "binomial": sympy.binomial,
-    }
-    return operations[name]
-
-
-def _root(node: Node) -> Any:
-    """The real root of a negative number where there is one, as school has it."""
-    import sympy
-
-    radicand, degree = map(numbers.exact, node.operands)
-    first, second = map(build, node.operands)
-    is_odd = degree is not None and degree.denominator == 1 and degree % 2 == 1
-    if is_odd and radicand is not None and radicand < 0:
-        return -sympy.root(-first, second)
-    return sympy.Pow(first, 1 / second)
-
-
-def _call(name: str, operands: list[Any]) -> Any:
-    import sympy
-
-    match name:
-        case "log":
-            return sympy.log(operands[0], operands[1] if len(operands) > 1 else 10)
-        case "ln":
-            return sympy.log(operands[0])
-        case "cis":
-            return sympy.cos(operands[0]) + sympy.I * sympy.sin(operands[0])
-        case _:
-            return getattr(sympy, name.replace("arc", "a"))(operands[0])
+    return bool(abs(value.imag) <= abs(value) * 10.0**-AGREEING_DIGITS)

@@ -1,42 +1,40 @@
-r"""Formulas with what ``expression`` does not know: sums, integrals, limits, gcd, max, ``f(x)``.
+r"""Formulas with sums, integrals, limits, gcd, max and ``f(x)`` as well: the reader of formulas.
 
-The second reader, for one formula only. It inherits every refusal of the first: a text that can be
-read in two ways stays unreadable. Bound variables lose their names, so ``\sum_j`` is ``\sum_k``.
+It inherits every refusal of ``expression``: a text that can be read in two ways stays unreadable.
+Bound variables lose their names, so ``\sum_j`` is ``\sum_k``.
 """
 
-from harness.equivalence.brackets import unwrap
-from harness.equivalence.expression import FUNCTION_LETTERS, Reader
-from harness.equivalence.latex import Token, Unreadable, tokenize
-from harness.equivalence.numbers import TooLarge, Undefined, check_size
+from harness.equivalence.expression import Reader
+from harness.equivalence.latex import Token, Unreadable
+from harness.equivalence.spelling import SEVERAL
 from harness.equivalence.tree import Node, contains, number, replace, variables
 
-SEVERAL = frozenset({"gcd", "lcm", "max", "min"})
 BINDERS = frozenset({"sum", "prod", "int", "lim"})
 """``sum`` and ``prod`` (body, start, end), ``lim`` (body, point), ``int`` (body, or body, low,
 high); value: the bound variable, ``#1`` for the innermost."""
-FOREIGN = SEVERAL | BINDERS | {"apply"}
-"""Operations of this reader only. ``apply`` (operands): an unknown function; value: its name."""
+FOREIGN = BINDERS | {"apply"}
+"""Operations that are not worked out. ``apply`` (operands): an unknown function; value: its name."""
 
 _DIFFERENTIAL = "\\differential"
 _ARROWS = frozenset({"\\to", "\\rightarrow", "\\longrightarrow"})
+# Letters that in front of a bracket name a function: f(2) is not 2f.
+_FUNCTION_LETTERS = frozenset("fgFG")
 
 
-def read_formula(latex: str) -> Node:
-    """The tree of one answer that is one formula.
+def read_expression(tokens: list[Token]) -> Node:
+    """The tree of a whole formula.
 
     Raises:
-        Unreadable: It is something else, or can be read in two ways.
+        Unreadable: It is no formula, or one that can be read in two ways.
     """
-    try:
-        return _read(latex)
-    except (TooLarge, Undefined, RecursionError) as error:
-        raise Unreadable(str(error) or "nested too deeply") from error
-
-
-def _read(latex: str) -> Node:
-    reader = _Reader(_prepared(unwrap(tokenize(latex))))
+    reader = _Reader(_with_differentials(tokens))
     node = reader.whole()
-    check_size(node)
+    if reader.bound:
+        _check_names(node, reader)
+    return node
+
+
+def _check_names(node: Node, reader: "_Reader") -> None:
     free = variables(node) | ({"i"} if contains(node, "constant", frozenset("i")) else frozenset())
     if reader.bound & {name.partition("_")[0] for name in free}:
         raise Unreadable("a bound variable outside of what binds it")
@@ -44,7 +42,6 @@ def _read(latex: str) -> Node:
         raise Unreadable("a name that may hold a bound variable")
     if contains(node, "either") or contains(node, "degrees"):
         raise Unreadable("a sign with two readings")
-    return node
 
 
 def _mentions(name: str, bound: set[str]) -> bool:
@@ -54,18 +51,14 @@ def _mentions(name: str, bound: set[str]) -> bool:
     return any(each in index or (is_accented and each in name) for each in bound)
 
 
-def _prepared(tokens: list[Token]) -> list[Token]:
-    r"""``\text{lcm}`` as a command; in integrals the ``d`` of ``dx`` as one."""
-    named = [
-        Token("command", "\\" + t.text) if t.kind == "word" and t.text in SEVERAL else t
-        for t in tokens
-    ]
-    integrals = sum(token.text == "\\int" for token in named)
+def _with_differentials(tokens: list[Token]) -> list[Token]:
+    """In integrals the ``d`` of ``dx`` as a command."""
+    integrals = sum(token.text == "\\int" for token in tokens)
     if not integrals:
-        return named
+        return tokens
     single = [
         Token("letter", letter) if token.kind == "run" else token
-        for token in named
+        for token in tokens
         for letter in (token.text if token.kind == "run" else " ")
     ]
     marked = [
@@ -109,14 +102,18 @@ class _Reader(Reader):
         return super().letter()
 
     def variable(self, name: str) -> Node:
-        while self.peek() in {"_", "'"}:
-            name += self.subscript() if self.peek() == "_" else self.take().text
-        if name[0] not in FUNCTION_LETTERS or self.peek() not in {"(", "^"}:
+        name += self.marks()
+        if name[0] not in _FUNCTION_LETTERS or self.peek() != "(":
             return Node("variable", (), name)
-        if self.peek() == "^":
-            raise Unreadable("a power of what may be a function")
         self.functions.add(name)
         return Node("apply", self.bracketed(")"), name)
+
+    def power(self) -> Node:
+        node = super().power()
+        base = str(node.operands[0].value) if node.operation == "power" else ""
+        if base[:1] in _FUNCTION_LETTERS and self.peek() == "(":
+            raise Unreadable("a power of what may be a function")
+        return node
 
     def several(self) -> Node:
         """The operands in brackets of a function that takes many."""

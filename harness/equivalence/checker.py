@@ -1,12 +1,11 @@
 """One comparison of a gold answer and a model's answer, from string equality to algebra."""
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
 from typing import Literal, Self
 
-from harness.equivalence.calculus import read_formula
 from harness.equivalence.canonical import spell
 from harness.equivalence.judge import Arithmetic
 from harness.equivalence.latex import MAX_CHARACTERS, Unreadable, tokenize
@@ -16,9 +15,9 @@ from harness.equivalence.pool import Expired, Pool
 from harness.equivalence.reading import read_tokens
 from harness.equivalence.shape import Shape
 
-Route = Literal["string", "typed", "sympy", "math_verify", "none"]
+Route = Literal["string", "typed", "algebra", "none"]
 Status = Literal["ok", "no_answer", "unparsed", "timeout", "gold_unparsed"]
-LIBRARIES = ("math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime")
+LIBRARIES = ("mpmath",)
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,7 @@ class Comparison:
 
     is_equal: bool
     route: Route
-    """What decided: equal strings, typed comparison with exact numbers, algebra, math-verify's
-    reading, or nothing."""
+    """What decided: equal strings, typed comparison with exact numbers, algebra, or nothing."""
     status: Status = "ok"
     """``unparsed``: the answer could not be read, so it is not credited. ``gold_unparsed``: the
     gold could not, so nothing is known."""
@@ -74,46 +72,25 @@ class Equivalence:
         gold_side, answer_side = _reading(gold), _reading(answer)
         if gold_side.text and gold_side.text == answer_side.text:
             return Comparison(True, "string")
-        if not isinstance(gold_side.shape, str) and not isinstance(answer_side.shape, str):
-            by_type = _by_type(gold_side.shape, answer_side.shape)
-            return by_type or self._by_worker(gold, answer, "sympy")
-        refused = _refusal(gold_side, answer_side)
-        found = refused or self._by_worker(gold, answer, "math_verify")
-        if found.status == "gold_unparsed" and not isinstance(gold_side.shape, str):
-            # The first reader knows the gold: what is in the way is the answer.
-            return replace(found, status="unparsed", detail=str(answer_side.shape))
-        return found
+        sides: tuple[tuple[_Reading, Status], ...] = (
+            (gold_side, "gold_unparsed"),
+            (answer_side, "unparsed"),
+        )
+        for side, status in sides:
+            if isinstance(side.shape, str):
+                return Comparison(False, "none", status, side.shape)
+        assert not isinstance(gold_side.shape, str)
+        assert not isinstance(answer_side.shape, str)
+        return _by_type(gold_side.shape, answer_side.shape) or self._by_worker(gold, answer)
 
-    def _by_worker(self, gold: str, answer: str, route: Route) -> Comparison:
+    def _by_worker(self, gold: str, answer: str) -> Comparison:
         try:
             verdict = self._pool.ask(gold, answer)
         except Expired as error:
-            return Comparison(False, route, "timeout", str(error))
+            return Comparison(False, "algebra", "timeout", str(error))
         if "unreadable" in verdict:
-            status: Status = "gold_unparsed" if verdict.get("side") == "gold" else "unparsed"
-            return Comparison(False, route, status, str(verdict["unreadable"]))
-        return Comparison(bool(verdict["is_equal"]), route)
-
-
-def _refusal(gold: "_Reading", answer: "_Reading") -> Comparison | None:
-    """Why not even the second reader can read both sides, None when it can."""
-    sides: tuple[tuple[_Reading, Status], ...] = ((gold, "gold_unparsed"), (answer, "unparsed"))
-    for side, status in sides:
-        why = _unreadable(side.latex)
-        if why is not None:
-            first = side.shape if isinstance(side.shape, str) else why
-            return Comparison(False, "none", status, first)
-    return None
-
-
-@functools.lru_cache(maxsize=4096)
-def _unreadable(latex: str) -> str | None:
-    """Why the second reader refuses an answer."""
-    try:
-        read_formula(latex)
-    except Unreadable as error:
-        return str(error)
-    return None
+            return Comparison(False, "algebra", "unparsed", str(verdict["unreadable"]))
+        return Comparison(bool(verdict["is_equal"]), "algebra")
 
 
 def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
@@ -137,7 +114,6 @@ def _same_text(gold: str, answer: str) -> bool:
 
 @dataclass(frozen=True)
 class _Reading:
-    latex: str
     text: str
     """Canonical string, empty when there is none."""
     shape: Shape | str
@@ -150,8 +126,8 @@ def _reading(latex: str) -> _Reading:
     try:
         tokens = tokenize(latex)
         text = spell(tokens)
-        return _Reading(latex, text, read_tokens(tokens))
+        return _Reading(text, read_tokens(tokens))
     except Unreadable as error:
-        return _Reading(latex, text, str(error))
+        return _Reading(text, str(error))
     except RecursionError:
-        return _Reading(latex, text, "nested too deeply")
+        return _Reading(text, "nested too deeply")

@@ -1,4 +1,4 @@
-r"""One formula as a tree: what an answer's tokens say, before any algebra.
+r"""Arithmetic, roots and functions as a tree: what an answer's tokens say, before any algebra.
 
 The reader knows a closed list of commands and refuses the rest. Where LaTeX leaves two readings
 (``\sin 2(x+1)``, ``\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
@@ -22,17 +22,6 @@ _STARTERS = words("frac sqrt binom pi infty overline vec hat lfloor lceil")
 _MAX_RUN = 20
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec",
             "csc": "arccsc"}  # fmt: skip
-# Letters that in front of a bracket name a function: f(2) is not 2f.
-FUNCTION_LETTERS = frozenset("fgFG")
-
-
-def read_expression(tokens: list[Token]) -> Node:
-    """The tree of a whole formula.
-
-    Raises:
-        Unreadable: It is no formula, or one that can be read in two ways.
-    """
-    return Reader(tokens).whole()
 
 
 class Reader:
@@ -45,7 +34,7 @@ class Reader:
 
     def whole(self) -> Node:
         """The tree of everything."""
-        node = self.sum()
+        node = self.group()
         if self.peek():
             raise Unreadable(f"unexpected {self.peek()!r}")
         return node
@@ -63,6 +52,14 @@ class Reader:
             raise Unreadable(f"expected {expected or 'more'}, found {self.peek() or 'the end'!r}")
         self.at += 1
         return self.tokens[self.at - 1]
+
+    def group(self) -> Node:
+        r"""All between two braces: a sum, or two of them around ``\over`` or ``\choose``."""
+        node = self.sum()
+        if self.peek() not in {"\\over", "\\choose"}:
+            return node
+        operation = "divide" if self.take().text == "\\over" else "binomial"
+        return Node(operation, (node, self.sum()))
 
     def sum(self) -> Node:
         terms = [self.signed()]
@@ -154,7 +151,7 @@ class Reader:
     def enclosed(self) -> Node:
         closer = _CLOSER[self.take().text]
         bars, self.bars = self.bars, 0
-        node = self.sum()
+        node = self.group()
         self.take(closer)
         self.bars = bars
         return node
@@ -245,11 +242,14 @@ class Reader:
         return self.variable(name)
 
     def variable(self, name: str) -> Node:
+        return Node("variable", (), name + self.marks())
+
+    def marks(self) -> str:
+        """Subscripts and primes."""
+        marks = ""
         while self.peek() in {"_", "'"}:
-            name += self.subscript() if self.peek() == "_" else self.take().text
-        if name[0] in FUNCTION_LETTERS and self.peek() == "(":
-            raise Unreadable(f"a value of an unknown function {name}")
-        return Node("variable", (), name)
+            marks += self.subscript() if self.peek() == "_" else self.take().text
+        return marks
 
     def subscript(self) -> str:
         self.take("_")

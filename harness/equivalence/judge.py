@@ -33,6 +33,9 @@ class Arithmetic:
             return first == second
         if gold == answer:
             return True
+        verdict = numbers.same_rational(gold, answer)
+        if verdict is not None:
+            return verdict
         return False if numbers.differ(gold, answer) else None
 
     def value(self, node: Node) -> Fraction | None:

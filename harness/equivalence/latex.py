@@ -6,10 +6,12 @@ never get further than this.
 """
 
 import re
+import unicodedata
 from typing import Literal, NamedTuple
 
 from harness.equivalence.spelling import (
     BOLD,
+    CHINESE,
     DROPPED,
     DROPPED_WITH_GROUP,
     LOWERED,
@@ -19,6 +21,7 @@ from harness.equivalence.spelling import (
     RAISED,
     RENAMED,
     SETS,
+    SEVERAL,
     SYMBOLS,
     TEXT,
     UNICODE,
@@ -57,6 +60,9 @@ _ROW_SPACING = re.compile(r"\\\\\s*\[[\d.]+\s*(?:pt|em|ex|mm|cm)\]")
 _DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
 _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
+_DOTTED = re.compile(r"(?<=[\d.])\s*\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
+_CHINESE = re.compile("|".join(CHINESE))
+_LINES = re.compile(r"\\(?:begin|end)\{(?:aligned|align\*?|gathered|gather\*?|split|cases)\}")
 _TYPED_DOTS = re.compile(r"(?<=[\d,])\s*\.{3,}")
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
@@ -91,7 +97,7 @@ def depth_change(token: Token) -> int:
 
 def _plain(latex: str) -> str:
     """One alphabet, no math delimiters, no thousands separators, no Markdown."""
-    text = latex.strip()
+    text = (latex if latex.isascii() else _one_alphabet(latex)).strip()
     while len(text) > 4 and text.startswith("**") and text.endswith("**"):  # noqa: PLR2004
         text = text[2:-2].strip()
     for table, mark in ((RAISED, "^"), (LOWERED, "_")):
@@ -102,15 +108,44 @@ def _plain(latex: str) -> str:
             ),
             text,
         )
-    text = (
-        text.translate(UNICODE).replace("**", "^").replace(">=", "\\geq ").replace("<=", "\\leq ")
-    )
+    if not text.isascii():
+        text = _CHINESE.sub(lambda found: CHINESE[found[0]], text.translate(UNICODE))
+    text = text.replace("**", "^").replace(">=", "\\geq ").replace("<=", "\\leq ")
     text = _ROW_SPACING.sub(r"\\\\", text)
+    if "\\begin" in text:
+        text = _without_lines(text)
+    text = _DOTTED.sub(r"\\overline{\1\2\3}", text)
     text = _TYPED_DOTS.sub(r" \\ldots ", text)
     text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
     if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
         return text.replace(" ", "")
     return _join_thousands(text)
+
+
+def _one_alphabet(text: str) -> str:
+    """ASCII digits, letters, signs and spaces for those of other widths, fonts and scripts."""
+
+    def plain(character: str) -> str:
+        kind = unicodedata.category(character)
+        if kind == "Nd":
+            return str(unicodedata.digit(character))
+        if kind in {"Zs", "Cf"} or character == "\ufe0f":
+            return " " if kind == "Zs" else ""
+        is_styled = "\uff01" <= character <= "\uff5e" or "\U0001d400" <= character <= "\U0001d7ff"
+        is_styled = is_styled and character not in "｛｝，"
+        return unicodedata.normalize("NFKC", character) if is_styled else character
+
+    return "".join(map(plain, text))
+
+
+def _without_lines(text: str) -> str:
+    """The lines of an aligned formula or a system one after the other."""
+    if not _LINES.search(text):
+        return text
+    text = _LINES.sub(" ", text)
+    text = re.sub(r"&\s*(?==|<|>|\\[lg]e|\\in\b|\\approx)", "", text)
+    text = re.sub(r"\\\\\s*(?==)", " ", text).strip().removesuffix("\\\\")
+    return text.replace("\\\\", ", ")
 
 
 def _join_thousands(text: str) -> str:
@@ -237,6 +272,7 @@ def _group(text: str, position: int) -> tuple[str, int]:
     raise Unreadable("unbalanced braces")
 
 
+_SEVERAL = frozenset(Token("word", name) for name in SEVERAL)
 _RAISED_MARKS = frozenset({"°", "'", *ORDINALS})
 
 
@@ -264,8 +300,27 @@ def _tidy(tokens: list[Token]) -> list[Token]:
             tidy[-2:] = [_mark(token)]
         elif texts[:2] == ["^", "{"] and texts[-1] == "}" and texts[2] in _RAISED_MARKS:
             tidy[-4:] = [_mark(tidy[-2])]
+        elif token.text in {"(", "\\{"} and len(tidy) > 1 and tidy[-2] in _SEVERAL:
+            tidy[-2] = Token("command", "\\" + tidy[-2].text)
+        elif texts[-2:] in (["°", "C"], ["°", "F"]):
+            tidy[-2:] = [Token("word", "°" + token.text)]
         elif token.kind == "run" and len(tidy) > 1 and _is_ordinal(tidy[-2], token.text):
             tidy[-1] = _mark(token)
     while tidy and tidy[-1].kind == "symbol" and tidy[-1].text in ".,;":
         tidy.pop()
-    return tidy
+    is_turned = bool(tidy) and (tidy[0].text == "]" or tidy[-1].text == "[")
+    return _round(tidy) if is_turned else tidy
+
+
+def _round(tokens: list[Token]) -> list[Token]:
+    """``]0,1[`` is the open interval ``(0,1)``."""
+    depth, turned = 0, []
+    for token, after in zip(tokens, [*tokens[1:], Token("symbol", "\\cup")], strict=True):
+        is_closing = depth > 0 and after.text in {"\\cup", "\\cap", "\\setminus"}
+        if token.text == "]" and depth == 0:
+            token = Token("symbol", "(")
+        elif token.text == "[" and is_closing:
+            token = Token("symbol", ")")
+        depth += depth_change(token)
+        turned.append(token)
+    return turned

@@ -2,11 +2,13 @@
 
 Every comparison says yes, no, or that it takes algebra to tell (None). The same code runs twice: in
 the calling process with a judge that knows arithmetic only, and where that leaves a question open,
-in a worker process with a judge that asks sympy.
+in a worker process with a judge that works formulas out to many digits.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace as replace_fields
 from fractions import Fraction
 
 from harness.equivalence import numbers
@@ -39,6 +41,11 @@ def same(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
         return _same_relation(gold, answer, judge)
     if isinstance(gold, SetOperation | NumberSet) or isinstance(answer, SetOperation | NumberSet):
         return _same_region(gold, answer, judge)
+    first, second = _vector(gold), _vector(answer)
+    if first is not None and second is not None and not (_is_pair(gold) and _is_pair(answer)):
+        if isinstance(gold, Scalar) or isinstance(answer, Scalar):
+            first, second = _as_long(first, second)
+        return _ordered(first, second, judge)
     if isinstance(gold, Group) or isinstance(answer, Group):
         return _same_group(gold, answer, judge)
     return _same_single(gold, answer, judge)
@@ -48,13 +55,12 @@ def same(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
 
 
 def _same_choice(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
-    if isinstance(gold, Choice):
-        letter = _letter(answer)
-        return bool(letter) and letter.upper() == gold.letter.upper()
-    assert isinstance(answer, Choice)
-    if answer.rest is not None:
-        return same(gold, answer.rest, judge)
-    return _letter(gold) == answer.letter
+    one, two = _letter(gold), _letter(answer)
+    if one and two:
+        is_case_told = not isinstance(gold, Choice)
+        return one == two if is_case_told else one.upper() == two.upper()
+    rests = [each.rest if isinstance(each, Choice) else each for each in (gold, answer)]
+    return same(rests[0], rests[1], judge) if rests[0] and rests[1] else False
 
 
 def _letter(shape: Shape) -> str:
@@ -121,16 +127,33 @@ def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | No
             if verdict is not False:
                 return verdict
         return _proportional(gold, answer, judge)
-    if gold.name and answer.name and gold.name != answer.name:
-        # |x| < 3 and -3 < x < 3 describe the same x.
-        is_same_letter = gold.name.strip("|") == answer.name.strip("|")
-        is_order = "\\in" not in {*gold.operators, *answer.operators}
-        return _same_region(gold, answer, judge) if is_same_letter and is_order else False
+    # |x| < 3 and -3 < x < 3 describe the same x.
+    is_same_letter = gold.name.strip("|") == answer.name.strip("|")
     if gold.operators == ("\\in",) == answer.operators:
         assert gold.terms[1] is not None
         assert answer.terms[1] is not None
-        return same(gold.terms[1], answer.terms[1], judge)
-    return either(_same_region(gold, answer, judge), _proportional(gold, answer, judge))
+        return same(gold.terms[1], answer.terms[1], judge) if is_same_letter else False
+    return either(
+        _same_region(gold, answer, judge) if is_same_letter else False,
+        _proportional(gold, answer, judge),
+        _same_chain(gold, answer, judge),
+    )
+
+
+def _same_chain(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
+    """``a < b < c`` is ``c > b > a``."""
+    first, second = _ascending(gold), _ascending(answer)
+    if first.operators != second.operators or None in first.terms + second.terms:
+        return False
+    pairs = zip(first.terms, second.terms, strict=True)
+    return every(same(g, a, judge) for g, a in pairs if g is not None and a is not None)
+
+
+def _ascending(relation: Relation) -> Relation:
+    if not set(relation.operators) <= {">", "\\geq"}:
+        return relation
+    operators = tuple(_turned(each, True) for each in reversed(relation.operators))
+    return replace_fields(relation, terms=relation.terms[::-1], operators=operators)
 
 
 _POINT = (Fraction(7, 3), Fraction(-11, 5), Fraction(13, 7), Fraction(17, 11), Fraction(-19, 13))
@@ -218,9 +241,13 @@ def _same_group(  # noqa: PLR0911 - one for each rule
 ) -> bool | None:
     if _is_one(gold) or _is_one(answer):
         return same(_unwrapped(gold), _unwrapped(answer), judge)
-    first, second = _vector(gold), _vector(answer)
-    if first is not None and second is not None and not (_is_pair(gold) and _is_pair(answer)):
-        return _ordered(first, second, judge)
+    if isinstance(answer, Group) and not isinstance(gold, Group):
+        # Several spellings of one value are one value: 1/2 or 0.5.
+        if not answer.is_choice and not _is_ordering(gold):
+            return False
+        if answer.is_choice:
+            return every(same(gold, item, judge) for item in answer.items)
+        return _letters_of(answer) == _letters_of(gold)
     if not isinstance(gold, Group) or not isinstance(answer, Group):
         return False
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
@@ -229,8 +256,9 @@ def _same_group(  # noqa: PLR0911 - one for each rule
             len(gold.items),
             len(answer.items),
         )
-    if gold.brackets == "()" and answer.brackets == "":
-        return _same_named(gold, answer, judge)
+    if {gold.brackets, answer.brackets} == {"()", ""}:
+        golds, answers = _in_order(gold), _in_order(answer)
+        return _ordered(golds, answers, judge) if golds and answers else False
     if gold.brackets != answer.brackets:
         return False
     return _ordered(gold.items, answer.items, judge)
@@ -258,15 +286,31 @@ def _ordered(golds: tuple[Shape, ...], answers: tuple[Shape, ...], judge: Judge)
     return every(same(g, a, judge) for g, a in zip(golds, answers, strict=True))
 
 
-def _same_named(gold: Group, answer: Group, judge: Judge) -> bool | None:
-    """``x = 3, y = 4`` spells out the pair ``(3, 4)``."""
-    names = [item.name for item in answer.items if isinstance(item, Relation)]
-    if len(names) != len(answer.items) or "" in names or len(set(names)) != len(names):
-        return False
-    items = answer.items
-    if all(len(name) == 1 for name in names):
-        items = tuple(item for _, item in sorted(zip(names, items, strict=True)))
-    return _ordered(gold.items, items, judge)
+def _in_order(group: Group) -> tuple[Shape, ...]:
+    """``x = 3, y = 4`` spells out the pair ``(3, 4)``; a bare list without names has no order.
+
+    Neighbours in the alphabet stand in its order, other names in that of the text.
+    """
+    if group.brackets:
+        return group.items
+    names = [item.name for item in group.items if isinstance(item, Relation)]
+    if len(names) != len(group.items) or "" in names or len(set(names)) != len(names):
+        return ()
+    codes = [ord(name) for name in names if len(name) == 1]
+    if len(codes) == len(names) and max(codes) - min(codes) == len(codes) - 1:
+        return tuple(item for _, item in sorted(zip(codes, group.items, strict=True)))
+    return group.items
+
+
+def _is_ordering(shape: Shape) -> bool:
+    """Capital letters side by side: points or people in a row, not a product."""
+    letters = shape.letters if isinstance(shape, Scalar) else ""
+    return len(letters) > 1 and letters.isalpha() and letters.isupper()
+
+
+def _letters_of(shape: Shape) -> str:
+    items = shape.items if isinstance(shape, Group) else (shape,)
+    return "".join(item.letters if isinstance(item, Scalar) else "?" for item in items)
 
 
 def _vector(shape: Shape) -> tuple[Shape, ...] | None:
@@ -286,11 +330,21 @@ _BASIS = frozenset({"\\basis{i}", "\\basis{j}", "\\basis{k}"})
 
 
 def _components(node: Node) -> tuple[Shape, ...]:
-    names = sorted(_BASIS) if "\\basis{k}" in variables(node) else sorted(_BASIS)[:2]
     return tuple(
-        Scalar(replace(node, {other: number(int(other == name)) for other in names}))
-        for name in names
+        Scalar(replace(node, {other: number(int(other == name)) for other in _BASIS}))
+        for name in sorted(_BASIS)
     )
+
+
+def _as_long(
+    first: tuple[Shape, ...], second: tuple[Shape, ...]
+) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
+    """In the plane, ``3i + 4j`` has no third component."""
+    nothing = Scalar(number(0))
+    size = max(len(first), len(second))
+    if size != len(_BASIS) or min(len(first), len(second)) != size - 1:
+        return first, second
+    return (*first, nothing)[:size], (*second, nothing)[:size]
 
 
 # --- single things ----------------------------------------------------------------------------
@@ -305,9 +359,9 @@ def _same_single(  # noqa: PLR0911 - one for each rule
         case (Words(), Words()) | (Clock(), Clock()) | (BaseNumber(), BaseNumber()):
             return gold == answer
         case (Words(text), Scalar(letters=letters)) | (Scalar(letters=letters), Words(text)):
-            return len(text) > 1 and letters.casefold() == text
-        case BaseNumber(digits), Scalar(node=node):
-            return str(numbers.exact(node)) == digits.lstrip("0")
+            return len(text) > 1 and letters.casefold() == text.replace(" ", "")
+        case BaseNumber(digits), Scalar(letters=letters):
+            return letters.upper().lstrip("0") == digits.lstrip("0")
         case Scalar(node=node), BaseNumber(digits, 10):
             return str(numbers.exact(node)) == digits.lstrip("0")
         case Matrix(golds), Matrix(answers):
@@ -326,17 +380,29 @@ def _same_matrix(
 
 
 def _same_ratio(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
-    if isinstance(gold, Ratio) and isinstance(answer, Ratio) and len(gold.parts) > 2:  # noqa: PLR2004
+    if isinstance(gold, Ratio) and isinstance(answer, Ratio):
         if len(gold.parts) != len(answer.parts):
             return False
-        return every(judge.equal(g, a) for g, a in zip(gold.parts, answer.parts, strict=True))
+        if gold.is_time and (answer.is_time or _is_unreduced(gold)):
+            return gold.parts == answer.parts
+        crossed = [
+            (Node("multiply", (g, answer.parts[0])), Node("multiply", (a, gold.parts[0])))
+            for g, a in zip(gold.parts, answer.parts, strict=True)
+        ]
+        return every(judge.equal(g, a) for g, a in crossed)
     first, second = _quotient(gold), _quotient(answer)
     return judge.equal(first, second) if first and second else False
 
 
+def _is_unreduced(ratio: Ratio) -> bool:
+    """A gold ratio would have been reduced: this is a time."""
+    parts = [numbers.exact(part) for part in ratio.parts]
+    return math.gcd(*(int(part) for part in parts if part is not None)) != 1
+
+
 def _quotient(shape: Shape) -> Node | None:
     match shape:
-        case Ratio((top, bottom)):
+        case Ratio((top, bottom)) if not (shape.is_time and _is_unreduced(shape)):
             return Node("divide", (top, bottom))
         case Scalar(node=node, is_percent=False):
             return node
@@ -347,6 +413,8 @@ def _quotient(shape: Shape) -> Node | None:
 def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
     if not agree(gold.label, answer.label):
         return False
+    if _is_ordering(gold) and answer.letters:
+        return gold.letters == answer.letters
     verdict = judge.equal(gold.node, answer.node)
     if gold.is_percent == answer.is_percent:
         return verdict

@@ -1,11 +1,11 @@
 """Formulas with what stands around them: a unit, a per cent sign, the brackets of a matrix."""
 
 from harness.equivalence.brackets import encloses, split, unwrap
-from harness.equivalence.expression import read_expression
+from harness.equivalence.calculus import read_expression
 from harness.equivalence.latex import Token, Unreadable, depth_change
 from harness.equivalence.shape import Group, Matrix, Scalar, Shape
 from harness.equivalence.tree import Node, contains, number, settle_degrees, signs, variables
-from harness.equivalence.units import Label, is_bare_unit, read_label, scale_of
+from harness.equivalence.units import is_plain_label, read_label, scale_of
 
 _MATRICES = frozenset({"pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix", "array"})
 
@@ -13,46 +13,53 @@ _MATRICES = frozenset({"pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix",
 def read_scalar(tokens: list[Token]) -> Shape:
     """A formula with its unit, or the list of two that a plus-or-minus sign stands for."""
     formula, rest = _cut_label(tokens)
-    is_percent = any(token.text in {"%", "percent", "percentage"} for token in rest)
-    rest = [t for t in rest if t.text not in {"%", "percent", "percentage"}]
-    scale = scale_of(rest)
-    label = read_label(rest[1:] if scale else rest)
+    is_percent = any(token.text in PERCENT for token in rest)
     node = read_expression(formula)
-    if scale:
-        node = Node("multiply", (node, number(10**scale)))
+    rest = [token for token in rest if token.text not in PERCENT]
+    if [token.text for token in rest] == ["i"]:
+        node, rest = Node("multiply", (node, Node("constant", (), "i"))), []
+    while rest and formula and (scale := scale_of(rest[0].text)):
+        node, rest = Node("multiply", (node, number(scale))), rest[1:]
+    label = read_label(rest)
     if contains(node, "degrees"):
         settled = settle_degrees(node)
         if not contains(settled, "call") and not label.unit:
-            label = Label("degree", label.words)
+            label = label._replace(unit="degree")
         node = settled
     if is_percent and (variables(node) or label.unit):
         raise Unreadable("a percentage of something")
-    letters = (
-        " ".join(token.text for token in tokens)
-        if all(t.kind in {"letter", "run"} for t in tokens)
-        else ""
-    )
-    items = tuple(Scalar(each, label, is_percent, letters) for each in signs(node))
+    items = tuple(Scalar(each, label, is_percent, _letters(tokens)) for each in signs(node))
     return items[0] if len(items) == 1 else Group("", items)
 
 
-_CURRENCIES = frozenset({"\\$", "€", "£", "¥", "¢"})
+PERCENT = frozenset({"%", "percent", "percentage"})
+_CURRENCIES = frozenset({"\\$", "€", "£", "¥", "¢", "₹"})
+
+
+def _letters(tokens: list[Token]) -> str:
+    """The tokens as plain letters and digits, empty where they are more than that."""
+    is_plain = all(t.kind in {"letter", "run", "word"} or t.text.isdigit() for t in tokens)
+    return "".join(token.text for token in tokens) if is_plain else ""
 
 
 def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """The formula, and what stands beside it. A currency sign may stand in front."""
-    front: list[Token] = []
+    """The formula, and what stands beside it: words on both sides, a currency sign in front."""
+    start = next((at for at, token in enumerate(tokens) if token.kind != "word"), 0)
+    front, tokens = tokens[:start], tokens[start:]
     sign = [token for token in tokens[:1] if token.text in {"-", "+"}]
     if len(tokens) > len(sign) and tokens[len(sign)].text in _CURRENCIES:
-        front = [tokens[len(sign)]]
+        front = [*front, tokens[len(sign)]]
         tokens = sign + tokens[len(sign) + 1 :]
     cut = len(tokens)
     depth = 0
     for at, token in enumerate(tokens):
-        if depth == 0 and at and _starts_label(tokens, at):
+        if (depth == 0 or token.kind == "word") and at and _starts_label(tokens, at):
             cut = at
             break
         depth += depth_change(token)
+    if depth == 1 and tokens[cut - 1].text in {"(", "["}:
+        # 5 (cm)
+        cut -= 1
     rest = tokens[cut:]
     if rest and rest[0].text == "\\cdot":
         rest = rest[1:]
@@ -60,19 +67,18 @@ def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
 
 
 def _starts_label(tokens: list[Token], at: int) -> bool:
-    token = tokens[at]
-    if token.text in {"%", "percent", *_CURRENCIES} or token.kind == "word":
+    token, tail = tokens[at], tokens[at:]
+    if token.text in PERCENT | _CURRENCIES or token.kind == "word":
         return True
     if token.text == "\\cdot":
         return at + 1 < len(tokens) and tokens[at + 1].kind == "word"
-    if not is_bare_unit(token):
-        return False
     # Bare letters are a unit only beside a number without variables, and at the end.
-    is_numeric = not any(t.kind in {"letter", "run"} for t in tokens[:at])
-    tail = tokens[at + 1 :]
-    return is_numeric and all(
-        t.text in {"^", "{", "}", "/", "2", "3"} or t.kind == "run" or t.text in {"s", "h", "m"}
-        for t in tail
+    if any(t.kind in {"letter", "run"} for t in tokens[:at]):
+        return False
+    if [t.text for t in tail[:3]] == ["m", "/", "s"]:
+        return all(t.text in {"^", "{", "}", "2"} for t in tail[3:])
+    return is_plain_label(token) and all(
+        is_plain_label(t) or t.text in {"^", "{", "}", "/", "2", "3", "s", "h", "m"} for t in tail
     )
 
 

@@ -3,7 +3,7 @@
 import re
 
 from harness.equivalence.brackets import encloses, is_unbalanced, split, unwrap
-from harness.equivalence.expression import read_expression
+from harness.equivalence.calculus import BINDERS, read_expression
 from harness.equivalence.latex import Token, Unreadable, depth_change, tokenize
 from harness.equivalence.quantity import read_matrix, read_scalar
 from harness.equivalence.shape import (
@@ -25,12 +25,15 @@ from harness.equivalence.units import NUMBER_WORDS
 _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
 _RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
 _CONNECTORS = frozenset({"and", "or"})
+_ASIDES = frozenset({"either", "both", "equivalently", "possibly", "perhaps", "maybe"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBER_SETS = {
     "all real numbers": "R", "all reals": "R", "real numbers": "R", "all real number": "R",
     "all integers": "Z", "integers": "Z",
 }  # fmt: skip
-_SYNONYMS = {"dne": "does not exist", "no solutions": "no solution"}
+_SYNONYMS = {"dne": "does not exist"}
+_EMPTY = frozenset({"empty set", "null set", "no solution", "no solutions", "no real solution",
+                    "no real solutions"})  # fmt: skip
 _LEAD = re.compile(r"(?:the )?(?:final |correct )?answer(?: is)?")
 
 
@@ -81,24 +84,28 @@ def _clock(tokens: list[Token]) -> Shape | None:
 def _base_number(tokens: list[Token]) -> Shape | None:
     compact = "".join(t.text for t in tokens if t.text not in {"{", "}", "(", ")"})
     names = "|".join(NUMBER_WORDS)
-    found = re.fullmatch(rf"([A-F]*\d[\dA-F]*)(?:_(?:base)?|(?:in)?base)(\d+|{names})", compact)
-    if not found or (is_unbalanced(tokens)):
+    found = re.fullmatch(rf"([\dA-Z]+)(?:_(?:base)?|(?:in)?base)(\d+|{names})", compact)
+    if not found or is_unbalanced(tokens):
         return None
     base = NUMBER_WORDS.get(found[2]) or int(found[2])
+    letters = [ord(letter) - ord("A") + 10 for letter in found[1] if letter.isalpha()]
+    if letters and (len(found[1]) == 1 or max(letters) >= base):
+        return None
     return BaseNumber(found[1], base)
 
 
 def _choice(tokens: list[Token]) -> Shape | None:
     r"""``\text{(B)}``, ``(B)``, ``B.``, ``\textbf{(B)}\ 48``; a bare letter is a variable."""
-    if len(tokens) > 1 and tokens[0].text.casefold() in {"option", "choice"}:
-        tokens = [Token("word", tokens[1].text), *tokens[2:]]
+    is_named = len(tokens) > 1 and tokens[0].text.casefold() in {"option", "choice"}
+    tokens = tokens[1:] if is_named else tokens
     is_bracketed = len(tokens) > 2 and tokens[0].text == "(" and tokens[2].text == ")"  # noqa: PLR2004
     letter = tokens[1] if is_bracketed else tokens[0]
     rest = tokens[3:] if is_bracketed else tokens[1:]
     if not re.fullmatch("[A-Ja-j]", letter.text) or (letter.text.islower() and not is_bracketed):
         return None
     closes = not is_bracketed and bool(rest) and rest[0].text in {".", ")", ":"}
-    if letter.kind != "word" and not _is_plain_choice(is_bracketed, closes, rest):
+    is_text = letter.kind == "word" or is_named
+    if not is_text and not _is_plain_choice(is_bracketed, closes, rest):
         return None
     if rest and not is_bracketed and not closes:
         return None
@@ -106,10 +113,12 @@ def _choice(tokens: list[Token]) -> Shape | None:
 
 
 def _is_plain_choice(is_bracketed: bool, closes: bool, rest: list[Token]) -> bool:
-    """In math mode only ``(B)``, ``(B) 48`` and ``B)`` cannot be meant as a variable."""
+    """In math mode only ``(B)``, ``(B) 48``, ``B)`` and ``B: 48`` cannot be meant as a variable."""
     if is_bracketed:
         return not rest or rest[0].kind == "number"
-    return closes and rest[0].text == ")" and (len(rest) == 1 or rest[1].kind == "number")
+    if not closes or len(rest) == 1:
+        return closes and rest[0].text == ")"
+    return rest[1].kind == "number" or (rest[0].text != ")" and rest[1].kind in {"command", "word"})
 
 
 def _chosen(letter: str, rest: list[Token]) -> Shape | None:
@@ -124,9 +133,7 @@ def _chosen(letter: str, rest: list[Token]) -> Shape | None:
 
 def _listing(tokens: list[Token]) -> Shape | None:
     """``1, 2 and 3``. ``x < 1 or x > 4`` is a union, ``x > 1 and x < 4`` an intersection."""
-    tokens = [
-        t for t in tokens if not (t.kind == "word" and t.text.casefold() in {"either", "both"})
-    ]
+    tokens = [t for t in tokens if not (t.kind == "word" and t.text.casefold() in _ASIDES)]
     tokens = [
         Token("word", t.text.casefold()) if t.text.casefold() in _CONNECTORS else t for t in tokens
     ]
@@ -136,13 +143,14 @@ def _listing(tokens: list[Token]) -> Shape | None:
     items = [read_tokens(piece) for piece in pieces if piece]
     if not items:
         raise Unreadable("a list of nothing")
+    has_or = any(token.text == "or" for token in tokens)
+    has_and = any(token.text == "and" for token in tokens)
     if all(_is_region(item) for item in items):
-        has_or = any(token.text == "or" for token in tokens)
-        has_and = any(token.text == "and" for token in tokens)
         has_gap = any(isinstance(item, Relation) and "\\neq" in item.operators for item in items)
         if has_or != (has_and or has_gap):
             return _fold("\\cup" if has_or else "\\cap", items)
-    return _gather(items)
+    is_choice = has_or and not has_and and not split(tokens, frozenset({",", ";"}))[1:]
+    return _gather(items, is_choice=is_choice)
 
 
 def _is_region(item: Shape) -> bool:
@@ -156,7 +164,7 @@ def _fold(operator: str, items: list[Shape]) -> Shape:
     return folded
 
 
-def _gather(items: list[Shape]) -> Shape:
+def _gather(items: list[Shape], *, is_choice: bool = False) -> Shape:
     r"""A list, with ``x = 1, 2`` and ``\pm 1`` spread out."""
     first, others = items[0], items[1:]
     if (
@@ -170,25 +178,27 @@ def _gather(items: list[Shape]) -> Shape:
     spread: list[Shape] = []
     for item in items:
         spread.extend(item.items if isinstance(item, Group) and not item.brackets else [item])
-    return Group("", tuple(spread))
+    return Group("", tuple(spread), is_choice)
 
 
 def _words(tokens: list[Token]) -> Shape | None:
     """Words and nothing else."""
-    if not any(token.kind == "word" for token in tokens):
-        return None
-    # "July 4" is words, "4 apples" is a number with a label.
-    kinds = {"word", "run", "letter"} | ({"number"} if tokens[0].kind == "word" else set())
-    if any(t.kind not in kinds and t.text not in "-'.\"!&()" for t in tokens):
+    if not any(token.kind == "word" for token in tokens) or not _is_prose(tokens, {"letter"}):
         return None
     text = fold_words(tokens)
     if text in NUMBER_WORDS:
         return Scalar(number(NUMBER_WORDS[text]))
     if text in _NUMBER_SETS:
         return NumberSet(_NUMBER_SETS[text])
+    if text in _EMPTY:
+        return Group("{}", ())
     if text == "infinity":
         return Scalar(Node("constant", (), "infty"))
     return Words(_SYNONYMS.get(text, text))
+
+
+def _is_prose(tokens: list[Token], others: set[str]) -> bool:
+    return all(t.kind in {"word", "run", *others} or t.text in "-'.\"!&()" for t in tokens)
 
 
 def fold_words(tokens: list[Token]) -> str:
@@ -209,7 +219,11 @@ def _relation(tokens: list[Token]) -> Shape | None:
         # "exact ≈ rounded": the exact value is the answer.
         cut = operators.index("\\approx")
         kept = sum(len(side) + 1 for side in sides[: cut + 1]) - 1
-        return read_tokens(tokens[:kept])
+        if kept == len(sides[0]) and _name(sides[0]):
+            tokens = [*sides[0], Token("symbol", "="), *tokens[kept + 1 :]]
+        else:
+            tokens = tokens[:kept]
+        return read_tokens(tokens)
     if operators == ("\\in",) and not _name(sides[0]):
         raise Unreadable("membership of something without a name")
     if any(not side for side in sides) or not set(operators) <= _ORDER | {"=", "\\in"}:
@@ -262,21 +276,31 @@ def _name(tokens: list[Token]) -> str:
     A formula in one variable (``2x``) is no name: ``2x = 14`` does not say 14.
     """
     texts = [token.text for token in tokens]
-    outside = split(tokens, frozenset())[0] if tokens else []
     letters = {t.text for t in tokens if t.kind == "letter" or _is_greek(t)}
     letters |= {letter for t in tokens if t.kind == "run" for letter in t.text}
-    has_words = any(token.kind == "word" for token in tokens)
-    if not letters and not has_words:
+    if not letters and not any(token.kind == "word" for token in tokens):
         return ""
     if {"\\log", "\\ln", "\\exp"} & set(texts):
         return ""
+    if {"\\" + binder for binder in BINDERS} & set(texts):
+        return "".join(texts)
     if _OPERATION_SIGNS & set(texts):
-        has_numbers = any(t.kind == "number" and t.text not in {"1", "2", "3"} for t in outside)
-        is_several = len(letters - {"e", "i"}) > 1 and not has_numbers
-        return "".join(texts) if is_several else ""
+        # 100m+n is what was asked for, 2x+3y is the side of an equation.
+        is_several = len(letters - {"e", "i"}) > 1
+        is_asked = not letters <= {"x", "y", "z"} or not _has_coefficient(tokens)
+        return "".join(texts) if is_several and is_asked else ""
     if tokens[0].kind == "number":
         return ""
     return "".join(texts)
+
+
+def _has_coefficient(tokens: list[Token]) -> bool:
+    """A number that is no exponent."""
+    before = ["", "", *(token.text for token in tokens)]
+    return any(
+        token.kind == "number" and before[at + 1] != "^" and before[at : at + 2] != ["^", "{"]
+        for at, token in enumerate(tokens)
+    )
 
 
 def _is_greek(token: Token) -> bool:
@@ -298,6 +322,9 @@ def _sets(tokens: list[Token]) -> Shape | None:
     return None
 
 
+_TIME = r"([01]?\d|2[0-3])(:[0-5]\d){1,2}"
+
+
 def _single(tokens: list[Token]) -> Shape:
     """One bracketed thing, one matrix, one ratio, or one formula."""
     if len(tokens) > 1 and depth_change(tokens[0]) == 1 and encloses(tokens):
@@ -308,8 +335,14 @@ def _single(tokens: list[Token]) -> Shape:
         return read_matrix(tokens)
     parts = split(tokens, frozenset({":"}))
     if len(parts) > 1:
-        return Ratio(tuple(read_expression(part) for part in parts))
-    return read_scalar(tokens)
+        is_time = re.fullmatch(_TIME, _compact(tokens)) is not None
+        return Ratio(tuple(read_expression(part) for part in parts), is_time)
+    try:
+        return read_scalar(tokens)
+    except Unreadable:
+        if tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"}):
+            return Words(fold_words(tokens))
+        raise
 
 
 def _bracketed(tokens: list[Token]) -> Shape | None:
@@ -318,7 +351,8 @@ def _bracketed(tokens: list[Token]) -> Shape | None:
     inside = tokens[1:-1]
     if opener == "\\{" and closer == "\\}":
         return _set(inside)
-    pieces = split(inside, frozenset({","}))
+    pieces = split(inside, frozenset({";"}))
+    pieces = pieces if len(pieces) > 1 else split(inside, frozenset({","}))
     if opener == "\\langle" and closer == "\\rangle":
         return Group("<>", tuple(map(read_tokens, pieces)))
     if opener not in {"(", "["} or closer not in {")", "]"}:

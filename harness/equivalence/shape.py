@@ -16,7 +16,7 @@ class Scalar:
     label: Label = NO_LABEL
     is_percent: bool = False
     letters: str = ""
-    """The same tokens read as plain letters, empty where they are more than that."""
+    """The same tokens read as plain letters and digits, empty where they are more than that."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class Group:
 
     brackets: str
     items: tuple[Shape, ...]
+    is_choice: bool = False
+    """A bare list joined by "or" alone."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Ratio:
     """``3:4``, or more parts."""
 
     parts: tuple[Node, ...]
+    is_time: bool = False
+    """It is written as times of day are: ``3:05``."""
 
 
 @dataclass(frozen=True)

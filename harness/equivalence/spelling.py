@@ -16,8 +16,8 @@ UNICODE = str.maketrans(
                 "omega")
         ), strict=True)),
         "π": " \\pi ", "Δ": " \\Delta ", "Ω": " \\Omega ", "√": " \\sqrt ", "∞": " \\infty ",
-        "×": " \\cdot ", "·": " \\cdot ", "⋅": " \\cdot ", "∙": " \\cdot ", "÷": "/", "∕": "/",
-        "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "±": " \\pm ", "∓": " \\mp ",
+        "×": " \\cdot ", "·": " \\cdot ", "⋅": " \\cdot ", "∙": " \\cdot ", "∗": " \\cdot ",
+        **dict.fromkeys("÷∕⁄", "/"), **dict.fromkeys("−–—‐‑‒―﹣", "-"), "±": " \\pm ", "∓": " \\mp ",
         "≤": " \\leq ", "⩽": " \\leq ", "≥": " \\geq ", "⩾": " \\geq ", "≠": " \\neq ",
         "≈": " \\approx ", "∈": " \\in ", "∪": " \\cup ", "∩": " \\cap ", "∖": " \\setminus ",
         "∅": " \\emptyset ", "ℝ": " \\mathbb{R} ", "ℤ": " \\mathbb{Z} ", "ℚ": " \\mathbb{Q} ",
@@ -25,13 +25,30 @@ UNICODE = str.maketrans(
         "⟩": " \\rangle ", "〈": " \\langle ", "〉": " \\rangle ", "⌊": " \\lfloor ",
         "⌋": " \\rfloor ", "⌈": " \\lceil ", "⌉": " \\rceil ", "∠": " \\angle ", "º": "°",
         "′": "'", "’": "'", "‘": "'", "“": '"', "”": '"', "：": ":", "，": ", ", "（": "(",
-        "）": ")", "％": "%", "￥": "¥", "…": " \\ldots ", "∣": "|", "│": "|", "∘": "°",
+        "）": ")", "％": "%", "￥": "¥", "｛": "\\{", "｝": "\\}", "。": ". ", "、": ", ",
+        "∶": ":", "∛": " \\sqrt[3]", "∜": " \\sqrt[4]", "℃": "°C", "℉": "°F", "⋯": " \\ldots ",
+        **dict.fromkeys("✓✔✅∎"), "…": " \\ldots ", "∣": "|", "│": "|", "∘": "°",
         "½": "\\frac{1}{2}", "⅓": "\\frac{1}{3}", "⅔": "\\frac{2}{3}", "¼": "\\frac{1}{4}",
         "¾": "\\frac{3}{4}", "⅕": "\\frac{1}{5}", "⅛": "\\frac{1}{8}", "⅜": "\\frac{3}{8}",
         "⅝": "\\frac{5}{8}", "⅞": "\\frac{7}{8}", "⅙": "\\frac{1}{6}", "⅚": "\\frac{5}{6}",
         "⅖": "\\frac{2}{5}", "⅗": "\\frac{3}{5}", "⅘": "\\frac{4}{5}",
     }
 )  # fmt: skip
+CHINESE = {
+    "或者": " \\lor ", "或": " \\lor ", **dict.fromkeys("和与及且", " \\land "),
+    "答案是": "\\text{answer is}", "答案为": "\\text{answer is}", "答案": "\\text{answer}",
+    "约等于": "\\approx ", "大约": "\\approx ", "约": "\\approx ",
+    "空集": " \\emptyset ", "无解": " \\emptyset ", "不存在": "\\text{does not exist}",
+    **{name: rf"\text{{ {unit} }}" for names, unit in (
+        ("平方", "square"), ("立方", "cubic"), ("千米 公里", "km"), ("厘米", "cm"), ("毫米", "mm"),
+        ("米", "meter"), ("千克 公斤", "kg"), ("克", "gram"), ("吨", "ton"), ("毫升", "ml"),
+        ("升", "liter"), ("美元", "dollar"), ("元 块", "yuan"), ("分钟", "minute"), ("小时", "hour"),
+        ("秒", "second"), ("天", "day"), ("年 岁", "year"), ("摄氏度", "celsius"), ("度", "degree"),
+        ("个 人 名 只 种 次 本 条 张 件 位 支 棵 辆 颗 朵 头 组 份 项 单位", "unit"),
+        ("万", "万"), ("萬", "萬"), ("亿", "亿"), ("億", "億"), ("千", "千"), ("百", "百"),
+    ) for name in names.split()},
+}  # fmt: skip
+"""What Chinese words stand for, the longer ones first where one begins another."""
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 
@@ -45,12 +62,14 @@ MATH_FONTS = words("mathrm mathit mathbf mathsf mathtt mathnormal boldsymbol bm 
 BOLD = words("mathbf boldsymbol bm bf")
 DROPPED = words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle "
+    "underline ensuremath checkmark qed blacksquare tiny small LARGE huge Huge boldmath "
     "textstyle scriptstyle limits nolimits quad qquad thinspace medspace thickspace enspace "
     "enskip space mathstrut strut hfill boxed fbox normalsize large Large middle"
 )
-DROPPED_WITH_GROUP = words("color textcolor hspace hspace* vspace")
+DROPPED_WITH_GROUP = words("color textcolor colorbox hspace hspace* vspace tag tag* label")
 RENAMED = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
+    "dbinom": "binom", "tbinom": "binom",
     "le": "leq", "leqslant": "leq", "ge": "geq", "geqslant": "geq", "ne": "neq",
     "times": "cdot", "ast": "cdot", "bullet": "cdot", "varnothing": "emptyset",
     "lbrace": "{", "rbrace": "}", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots",
@@ -71,5 +90,7 @@ PLAIN_NAMES = words(
     "beta infty cup cap binom"
 )
 # Written as text now and then; "sec" is not among them, it is a unit.
-UPRIGHT_FUNCTIONS = frozenset({"sin", "cos", "cis", "ln", "arcsin", "arccos", "arctan"})
+UPRIGHT_FUNCTIONS = words("sin cos cis ln arcsin arccos arctan pi")
+SEVERAL = words("gcd lcm max min")
+"""Functions of many operands."""
 ORDINALS = frozenset({"st", "nd", "rd", "th"})

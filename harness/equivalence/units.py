@@ -1,9 +1,13 @@
-"""What may stand beside a number: known units, and words that do not change what it says."""
+"""What stands beside a number: units, things that are counted, and words that change what it says.
+
+Only words on a list are harmless. Any other word counts: the other side has to have it as well.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.equivalence.latex import Token, Unreadable
+from harness.equivalence.nouns import ADJECTIVES, NOUNS
 from harness.equivalence.spelling import ORDINALS, words
 
 
@@ -13,7 +17,9 @@ class Label(NamedTuple):
     unit: str = ""
     """Known units in one spelling (``inch^2``, ``mile/hour``), empty where none is known."""
     words: frozenset[str] = frozenset()
-    """The other words, singular."""
+    """Words that say what is counted (``red``, ``marble``), singular."""
+    telling: tuple[str, ...] = ()
+    """All other words, in their order: they change the number, or nothing is known about them."""
 
 
 NO_LABEL = Label()
@@ -29,8 +35,12 @@ _NAMES = {
     "degree": "deg °", "radian": "rad", "dollar": "usd \\$", "cent": "¢", "euro": "eur €",
     "british pound": "gbp £", "yen": "¥", "penny": "pennies pence", "nickel": "", "dime": "",
     "quarter": "", "joule": "J", "newton": "N", "watt": "W", "volt": "V", "hertz": "Hz",
-    "kelvin": "K", "celsius": "", "fahrenheit": "", "acre": "", "hectare": "",
-    "bit": "", "byte": "", "knot": "",
+    "kelvin": "", "celsius": "centigrade °C", "fahrenheit": "°F", "acre": "", "hectare": "",
+    "bit": "", "byte": "", "knot": "", "watt hour": "Wh", "kilowatt": "kW", "kilojoule": "kJ",
+    "calorie": "cal", "kilocalorie": "kcal", "mole": "mol", "pascal": "Pa", "ampere": "amp",
+    "ohm": "", "rupee": "₹ rs", "yuan": "rmb", "peso": "",
+    "decade": "", "century": "centuries", "nautical mile": "", "micrometer": "μm micrometre",
+    "fortnight": "", "furlong": "", "revolution": "rev", "gigabyte": "GB", "megabyte": "MB",
 }  # fmt: skip
 _UNITS = {
     spelling: unit
@@ -39,23 +49,29 @@ _UNITS = {
     for spelling in ((name, name + "s") if len(name) > 3 else (name,))  # noqa: PLR2004
 }
 _COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour",
-             "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2"}  # fmt: skip
+             "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2",
+             "sqm": "meter^2", "sqcm": "centimeter^2"}  # fmt: skip
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
-_SILENT = words("a an the of in total each long wide tall high away apart old")
-# Words beside a number that make it another number, a range, a choice or no answer at all.
-_TELLING = words(
-    "or and not no non un of mod modulo plus minus times over divided by to from than more less "
-    "fewer least most about approximately approx around nearly almost roughly above below under "
-    "exactly half halves third thirds fourth fourths quarter fifth sixth seventh eighth eighths "
-    "ninth tenth tenths hundredth thousandth zero one two three four five six seven eight nine "
-    "ten eleven twelve hundred thousand million billion trillion dozen pair percent base if "
-    "when where only either neither both but except without is are was be isnt wrong incorrect "
-    "maybe perhaps possibly unless until greater smaller bigger larger factorial squared cubed "
-    "power root double twice thrice triple negative positive choose per mixed remainder "
-    "remaining r equals equal undefined infinity infinite impossible option choice answer x nor "
-    "false true error unknown invalid versus vs between through up down"
+_SIGNS = frozenset({"°", "\\$", "€", "£", "¥", "¢", "₹"})
+_SILENT = words(
+    "a an the of in is are was were there it has have we get total number answer result value "
+    "so hence thus exactly just only altogether overall each every apiece whole full "
+    "long wide tall high deep away apart old remaining left different distinct possible "
+    "unit units about approximately approx around roughly circa"
 )
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SIDES = words(
+    "east west north south northeast northwest southeast southwest up down upward upwards downward "
+    "downwards right forward forwards backward backwards clockwise counterclockwise anticlockwise "
+    "profit loss gain increase decrease above below positive negative more less fewer taller "
+    "shorter older younger longer heavier lighter faster slower larger smaller greater before after "
+    "earlier later ahead behind ago owed"
+)
+"""Words that tell a number from its opposite: an answer may leave them out, not add or change."""
+_SCALES = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "dozen": 12, "k": 10**3, "mn": 10**6, "bn": 10**9, "lakh": 10**5, "lac": 10**5,
+    "crore": 10**7, "百": 10**2, "千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
+}  # fmt: skip
 
 NUMBER_WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
@@ -69,24 +85,37 @@ def unit_of(spelling: str) -> str:
     return _UNITS.get(spelling) or _UNITS.get(spelling.casefold(), "")
 
 
-def is_bare_unit(token: Token) -> bool:
-    r"""A unit or noun that can be told from variables without ``\text``."""
+def _noun(word: str) -> str:
+    """The singular of a word that says what is counted, empty when it is none."""
+    singulars = (word, word[:-1], word[:-2], word[:-3] + "y")
+    endings = ("", "s", "es", "ies")
+    for singular, ending in zip(singulars, endings, strict=True):
+        if word.endswith(ending) and singular in NOUNS | ADJECTIVES:
+            return singular
+    return ""
+
+
+def scale_of(text: str) -> int | None:
+    """What ``million`` and its like multiply by."""
+    word = text.casefold()
+    return _SCALES.get(word) or (_SCALES.get(word[:-1]) if len(word) > 3 else None)  # noqa: PLR2004
+
+
+def is_plain_label(token: Token) -> bool:
+    r"""A unit, scale or noun that can be told from variables without ``\text``."""
     if token.kind != "run":
         return False
-    is_noun = len(token.text) > 3 and bool(set(token.text) & set("aeiou"))  # noqa: PLR2004
-    return is_noun or bool(unit_of(token.text) or token.text in _COMPOUND)
-
-
-def scale_of(tokens: Sequence[Token]) -> int | None:
-    """The power of ten of ``million`` and its like when it comes first."""
-    return _SCALES.get(tokens[0].text.casefold()) if tokens else None
+    word = token.text.casefold()
+    if unit_of(token.text) or word in _COMPOUND:
+        return True
+    return len(word) > 2 and bool(_noun(word) or scale_of(word) or word in _SILENT)  # noqa: PLR2004
 
 
 def read_label(tokens: Sequence[Token]) -> Label:
-    """What the tokens after a number say.
+    """What the tokens beside a number say.
 
     Raises:
-        Unreadable: They are more than a label: they change the number or hedge it.
+        Unreadable: They are more than words and units.
     """
     reader = _LabelReader()
     for token in tokens:
@@ -99,15 +128,19 @@ class _LabelReader:
         self.above: dict[str, int] = {}
         self.below: dict[str, int] = {}
         self.words: set[str] = set()
+        self.telling: list[str] = []
         self.is_below = False
         self.power = 1
         self.awaits_exponent = False
         self.last: tuple[dict[str, int], str] | None = None
 
     def add(self, token: Token) -> None:
-        if token.text in {"{", "}", ".", "(", ")", "\\cdot", "-", "'"}:
+        if token.text in {"{", "}", ".", "(", ")", "[", "]", "\\cdot", "'"}:
             return
-        if token.text == "^":
+        if token.text == "-":
+            # cm^{-1}; in kilowatt-hour it says nothing.
+            self.is_below = self.is_below or self.awaits_exponent
+        elif token.text == "^":
             self.awaits_exponent = True
         elif self.awaits_exponent:
             self.exponent(token)
@@ -117,7 +150,7 @@ class _LabelReader:
             self.exponent(token)
         elif token.text in _POWERS:
             self.power = _POWERS[token.text]
-        elif token.kind in {"word", "run"} or token.text in {"°", "\\$", "€", "£", "¥", "¢"}:
+        elif token.kind in {"word", "run", "letter"} or token.text in _SIGNS:
             self.word(token.text)
         else:
             raise Unreadable(f"{token.text!r} beside a number")
@@ -126,47 +159,60 @@ class _LabelReader:
         power = _POWERS.get(token.text) or (int(token.text) if token.text in "1234" else 0)
         if self.last is None or not power:
             raise Unreadable("an exponent that belongs to no unit")
-        if self.last[0][self.last[1]] != 1:
+        side, unit = self.last
+        if side[unit] != 1:
             raise Unreadable("a unit raised twice")
-        self.last[0][self.last[1]] = power
+        side[unit] = power
+        if self.is_below and side is self.above:
+            self.below[unit] = side.pop(unit)
         self.awaits_exponent = False
 
     def word(self, text: str) -> None:
-        unit = unit_of(text)
+        word = text.casefold()
+        unit = unit_of(text) or ("unit" if word in {"unit", "units"} else "")
         if unit:
             side = self.below if self.is_below else self.above
             side[unit] = self.power
             self.last, self.power = (side, unit), 1
-        elif text.casefold() in _COMPOUND:
-            top, _, bottom = _COMPOUND[text.casefold()].partition("/")
+        elif word in _COMPOUND:
+            top, _, bottom = _COMPOUND[word].partition("/")
             self.above[top] = 1
             if bottom:
                 self.below[bottom] = 1
-        elif {text.casefold(), text.casefold().rstrip("s")} & _TELLING:
-            raise Unreadable(f"{text!r} beside a number")
-        elif text.casefold() in {"unit", "units"}:
-            self.power = 1
-        elif text.casefold() not in _SILENT | ORDINALS:
-            self.words.add(text.casefold().rstrip("s"))
+        elif word in _SILENT | ORDINALS:
+            pass
+        elif _noun(word):
+            self.words.add(_noun(word))
+        else:
+            self.telling.append(word)
 
     def label(self) -> Label:
         if self.power > 1 or self.awaits_exponent:
             raise Unreadable("a power without its unit")
-        if len(self.words) > 4:  # noqa: PLR2004
-            raise Unreadable("a sentence beside a number")
+        for unit in {"celsius", "fahrenheit"} & set(self.above):
+            self.above = {unit: 1}
         sides = [
             "*".join(
-                f"{unit}^{power}" if power > 1 else unit for unit, power in sorted(side.items())
+                f"{unit}^{power}" if power > 1 else unit
+                for unit, power in sorted(side.items())
+                if unit != "unit"
             )
             for side in (self.above, self.below)
         ]
-        return Label("/".join(filter(None, sides)), frozenset(self.words))
+        return Label("/".join(filter(None, sides)), frozenset(self.words), tuple(self.telling))
+
+
+_ANY_DEGREE = frozenset({"degree", "celsius", "fahrenheit"})
 
 
 def agree(gold: Label, answer: Label) -> bool:
     """Whether two labels may stand for the same: one may be missing, they may not conflict."""
-    if NO_LABEL in {answer, gold}:
+    is_left_out = not answer.telling and set(gold.telling) <= _SIDES and answer.words <= gold.words
+    if gold.telling != answer.telling and not is_left_out:
+        return False
+    if not (gold.unit or gold.words) or not (answer.unit or answer.words):
         return True
-    if gold.unit or answer.unit:
-        return gold.unit == answer.unit
-    return bool(gold.words & answer.words)
+    is_degree = {gold.unit, answer.unit} <= _ANY_DEGREE and "degree" in {gold.unit, answer.unit}
+    if gold.unit != answer.unit and not is_degree:
+        return False
+    return gold.words <= answer.words or answer.words <= gold.words

@@ -15,25 +15,16 @@ ORPHAN_GRACE_S = 5
 
 
 def judge(gold: str, answer: str) -> dict[str, object]:
-    """The verdict on one pair: ``is_equal``; ``unreadable`` with the reason when there is none.
-
-    What the project's own reader refuses goes to math-verify.
-    """
-    from harness.equivalence import second
+    """The verdict on one pair: ``is_equal``; ``unreadable`` with the reason when there is none."""
     from harness.equivalence.algebra import Algebra
-    from harness.equivalence.latex import Unreadable
     from harness.equivalence.matching import same
     from harness.equivalence.reading import read
 
     try:
-        try:
-            shapes = read(gold), read(answer)
-        except Unreadable:
-            return second.judge(gold, answer)
-        verdict = same(*shapes, Algebra())
+        verdict = same(read(gold), read(answer), Algebra())
     except MemoryError:
         raise
-    except Exception as error:  # noqa: BLE001 - third-party parsers raise anything; it is reported
+    except Exception as error:  # noqa: BLE001 - whatever a text brings about is reported
         return {"is_equal": False, "unreadable": f"{type(error).__name__}: {error}"[:200]}
     if verdict is None:
         return {"is_equal": False, "unreadable": "algebra could not tell"}

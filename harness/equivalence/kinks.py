@@ -1,0 +1,113 @@
+"""Where a formula may change its rule: where an absolute value, a root or a step turns.
+
+Two formulas that agree at a point of no meaning agree on the whole piece around it, as long as no
+rule changes there. So they are tried on all pieces, and on the edges between them.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+from harness.equivalence import numbers
+from harness.equivalence.tree import Node, variables
+
+Point = dict[str, Fraction]
+_MAX_SWITCHES = 6
+_MAX_KINKS = 6
+"""Of one switch along one line: those next to zero."""
+_MAX_PLACES = 14
+_GRID = sorted({*map(float, range(-40, 41)), *(s * 1.3**k for k in range(-8, 55) for s in (-1, 1))})
+_BESIDE = (Fraction(0), Fraction(1, 97), Fraction(-1, 97), Fraction(3, 7), Fraction(-3, 7))
+
+
+def edges(*nodes: Node) -> Iterator[Point]:
+    """Points at, beside and between the places where one of the formulas may change its rule."""
+    names = sorted(frozenset().union(*map(variables, nodes)) - numbers.whole_names(*nodes))
+    switches = list(dict.fromkeys(itertools.chain(*map(_switches, nodes))))[:_MAX_SWITCHES]
+    for name, base in itertools.product(names, itertools.islice(numbers.points(*nodes), 1, 6, 3)):
+        turns = {place for each in switches for place in _turns(each, name, base)}
+        places = sorted(sorted(turns, key=abs)[:_MAX_PLACES])
+        middles = [(low + high) / 2 for low, high in itertools.pairwise(places)]
+        for place in places:
+            yield from ({**base, name: place + step} for step in _BESIDE)
+        yield from ({**base, name: middle} for middle in middles)
+
+
+def _switches(node: Node) -> Iterator[tuple[str, Node]]:
+    """What an absolute value, an even root, a step or a maximum depends on."""
+    for operand in node.operands:
+        yield from _switches(operand)
+    if node.operation in {"abs", "root"} or numbers.is_broken_power(node):
+        yield "sign", node.operands[0]
+    elif node.operation in {"floor", "ceil"}:
+        yield "step", node.operands[0]
+    elif node.operation in {"max", "min"}:
+        for one, two in itertools.combinations(node.operands, 2):
+            yield "sign", Node("add", (one, Node("negate", (two,))))
+
+
+def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
+    """Where a switch turns along one variable."""
+    kind, node = switch
+    if name not in variables(node):
+        return []
+    others = {other: complex(float(value)) for other, value in base.items()}
+
+    def value(at: float) -> float | None:
+        try:
+            found = numbers.estimate(node, {**others, name: complex(at)})[0]
+        except (ArithmeticError, ValueError):
+            return None
+        return float(found.real) if abs(found.imag) <= 1e-9 * abs(found) else None
+
+    def state(at: float) -> float | None:
+        found = value(at)
+        return None if found is None else (found > 0 if kind == "sign" else found // 1)
+
+    states = [(at, state(at)) for at in _GRID]
+    found = [
+        _between(low, high, state) for (low, a), (high, b) in itertools.pairwise(states) if a != b
+    ]
+    if kind == "sign":
+        found += _touches(value)
+    nearest = sorted(set(found), key=abs)[:_MAX_KINKS]
+    return [_plain(place) for place in nearest]
+
+
+def _between(low: float, high: float, state: Callable[[float], float | None]) -> float:
+    """The first place between two where the state is no longer what it was."""
+    first = state(low)
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if state(middle) == first else (low, middle)
+    return high
+
+
+def _touches(value: Callable[[float], float | None]) -> list[float]:
+    """Where a function comes down to zero and goes up again: ``(x + 10)^2`` at -10."""
+    found = []
+    sizes = [(at, value(at)) for at in _GRID]
+    for (low, a), (_, b), (high, c) in zip(sizes, sizes[1:], sizes[2:], strict=False):
+        if a is None or b is None or c is None or not b <= min(a, c) or b < 0:
+            continue
+        place = _lowest(low, high, value)
+        if abs(value(place) or 0) <= 1e-6 * max(a, c):  # noqa: PLR2004
+            found.append(place)
+    return found
+
+
+def _lowest(low: float, high: float, value: Callable[[float], float | None]) -> float:
+    for _ in range(60):
+        third = (high - low) / 3
+        one, two = value(low + third), value(high - third)
+        if one is None or two is None:
+            break
+        low, high = (low, high - third) if one <= two else (low + third, high)
+    return (low + high) / 2
+
+
+def _plain(place: float) -> Fraction:
+    """The simple fraction that floats have come close to, where there is one."""
+    simple = Fraction(place).limit_denominator(1000)
+    is_near = abs(float(simple) - place) <= 1e-6 * max(1.0, abs(place))
+    return simple if is_near else Fraction(place).limit_denominator(10**9)
