@@ -40,7 +40,7 @@ class TaskInfo(Record):
     selection: str
     version: int
     scorer: str
-    """With its version: ``math_answer@2``."""
+    """With its version: ``math_answer@3``."""
     problems: Count
     full_size: Count
     """How many the whole task has."""

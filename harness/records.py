@@ -162,7 +162,7 @@ class Verdict(Record):
     extracted: str | None = None
     detail: str = ""
     scorer: str
-    """``math_answer@2``; the number rises whenever any verdict can change."""
+    """``math_answer@3``; the number rises whenever any verdict can change."""
     wall_s: Seconds
 
 

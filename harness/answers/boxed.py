@@ -3,10 +3,11 @@ r"""The final answer in the text that follows a model's reasoning: what stands i
 Rules, in order: the last balanced ``\boxed{}`` or ``\fbox{}`` that holds more than a placeholder;
 boxes joined by nothing but "and", "or possibly", a comma or ``x =``, or that stand one in each item
 of a list, are one list, so that boxing several candidates is not the same as giving the last one.
-A name in front of a box belongs to it where it tells boxes or formulas apart. A last box that the end of the text cuts off is
-no answer, and no reason to go back to an earlier one. Without any box only an explicit "the answer
-is" counts, the last one; never the last number of the text. Where nothing shows that an answer has
-ended, the end of the text may have cut it off.
+A name in front of a box belongs to it where it tells boxes or formulas apart. A box without braces
+holds what stands up to the end of its formula, or else one number. A last box that the end of the
+text cuts off is no answer, and no reason to go back to an earlier one. Without any box only an
+explicit "the answer is" counts, the last one; never the last number of the text. Where nothing
+shows that an answer has ended, the end of the text may have cut it off.
 """
 
 import re
@@ -37,7 +38,8 @@ _PIECE = re.compile(
     r"""
     (?P<open>(?<!\\)\\++(?:boxed|fbox)\s*+\{)
   | (?P<bare>(?<!\\)\\++(?:boxed|fbox)\s*+(?P<token>
-        (?:(?!\\[bf])\\[A-Za-z]+|[A-Za-z](?![A-Za-z])|[-+\d.,/^_(){}*!%]|\ (?=\S)){1,60}?
+        (?: (?!\\(?:boxed|fbox))\\(?:[A-Za-z]+|[%,;!]) | [A-Za-z](?![A-Za-z])
+          | [-+\d.,/^_(){}*!%] | \ (?=\S) ){1,60}?
         (?=\s*(?:\$|\\\)|\\\]))
       | [-+]?\d(?:[\d.,/]{0,40}\d)?))
   | \\. | \{ | \}

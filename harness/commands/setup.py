@@ -227,7 +227,7 @@ def contexts(scorers: dict[str, Scorer]) -> dict[str, dict[str, str]]:
 
 
 def scorer_name_of(versioned: str) -> ScorerName:
-    """``math_answer@2`` → ``math_answer``."""
+    """``math_answer@3`` → ``math_answer``."""
     match versioned.partition("@")[0]:
         case "math_answer":
             return "math_answer"

@@ -13,7 +13,7 @@ BINDERS = frozenset({"sum", "prod", "int", "lim"})
 """``sum`` and ``prod`` (body, start, end), ``lim`` (body, point), ``int`` (body, or body, low,
 high); value: the bound variable, ``#1`` for the innermost."""
 FOREIGN = BINDERS | {"apply"}
-"""Operations that are not worked out. ``apply`` (operands): an unknown function; value: its name."""
+"""Operations that are not worked out. ``apply`` (operands): an unknown function, value its name."""
 
 _DIFFERENTIAL = "\\differential"
 _ARROWS = frozenset({"\\to", "\\rightarrow", "\\longrightarrow"})

@@ -91,7 +91,7 @@ def _touches(value: Callable[[float], float | None]) -> list[float]:
         if a is None or b is None or c is None or not b <= min(a, c) or b < 0:
             continue
         place = _lowest(low, high, value)
-        if abs(value(place) or 0) <= 1e-6 * max(a, c):  # noqa: PLR2004
+        if abs(value(place) or 0) <= 1e-6 * max(a, c):
             found.append(place)
     return found
 

@@ -14,6 +14,7 @@ from harness.equivalence.spelling import (
     CHINESE,
     DROPPED,
     DROPPED_WITH_GROUP,
+    KEPT_WIDE,
     LOWERED,
     MATH_FONTS,
     ORDINALS,
@@ -62,7 +63,12 @@ _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
 _DOTTED = re.compile(r"(?<=[\d.])\s*\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
 _CHINESE = re.compile("|".join(CHINESE))
-_LINES = re.compile(r"\\(?:begin|end)\{(?:aligned|align\*?|gathered|gather\*?|split|cases)\}")
+_LINES = re.compile(
+    r"""\\left\s*\\\{\s*\\begin\{(?:array|aligned)\}(?:\{[lcr]*\})?
+      | \\end\{(?:array|aligned)\}\s*\\right\s*\.
+      | \\(?:begin|end)\{(?:aligned|align\*?|gathered|gather\*?|split|cases)\}""",
+    re.VERBOSE,
+)
 _TYPED_DOTS = re.compile(r"(?<=[\d,])\s*\.{3,}")
 _SPACED_THOUSANDS = re.compile(r"-?\d{1,3}(?: \d{3})+(?:\.\d+)?")
 
@@ -132,7 +138,7 @@ def _one_alphabet(text: str) -> str:
         if kind in {"Zs", "Cf"} or character == "\ufe0f":
             return " " if kind == "Zs" else ""
         is_styled = "\uff01" <= character <= "\uff5e" or "\U0001d400" <= character <= "\U0001d7ff"
-        is_styled = is_styled and character not in "｛｝，"
+        is_styled = is_styled and character not in KEPT_WIDE
         return unicodedata.normalize("NFKC", character) if is_styled else character
 
     return "".join(map(plain, text))
@@ -318,9 +324,10 @@ def _round(tokens: list[Token]) -> list[Token]:
     for token, after in zip(tokens, [*tokens[1:], Token("symbol", "\\cup")], strict=True):
         is_closing = depth > 0 and after.text in {"\\cup", "\\cap", "\\setminus"}
         if token.text == "]" and depth == 0:
-            token = Token("symbol", "(")
+            turned.append(Token("symbol", "("))
         elif token.text == "[" and is_closing:
-            token = Token("symbol", ")")
-        depth += depth_change(token)
-        turned.append(token)
+            turned.append(Token("symbol", ")"))
+        else:
+            turned.append(token)
+        depth += depth_change(turned[-1])
     return turned

@@ -27,6 +27,7 @@ from harness.equivalence.shape import (
     SetOperation,
     Shape,
     Words,
+    plain_node,
 )
 from harness.equivalence.tree import Node, contains, number, replace, variables
 from harness.equivalence.units import agree
@@ -57,10 +58,19 @@ def same(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
 def _same_choice(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
     one, two = _letter(gold), _letter(answer)
     if one and two:
-        is_case_told = not isinstance(gold, Choice)
-        return one == two if is_case_told else one.upper() == two.upper()
+        is_same = one.upper() == two.upper() if isinstance(gold, Choice) else one == two
+        return is_same and not _has_other_value(gold, answer, judge)
     rests = [each.rest if isinstance(each, Choice) else each for each in (gold, answer)]
     return same(rests[0], rests[1], judge) if rests[0] and rests[1] else False
+
+
+def _has_other_value(gold: Shape, answer: Shape, judge: Judge) -> bool:
+    """``(B) 49`` where ``(B) 48`` is right."""
+    match gold, answer:
+        case Choice(rest=Scalar() as one), Choice(rest=Scalar() as two):
+            return same(one, two, judge) is False
+        case _:
+            return False
 
 
 def _letter(shape: Shape) -> str:
@@ -189,11 +199,10 @@ def _turned(operator: str, is_flipped: bool) -> str:
 
 
 def _difference(relation: Relation) -> Node | None:
-    match relation.terms:
-        case (Scalar(node=left), Scalar(node=right)):
-            return Node("add", (left, Node("negate", (right,))))
-        case _:
-            return None
+    sides = [plain_node(term) for term in relation.terms]
+    if len(sides) != 2 or sides[0] is None or sides[1] is None:  # noqa: PLR2004
+        return None
+    return Node("add", (sides[0], Node("negate", (sides[1],))))
 
 
 # --- sets of numbers --------------------------------------------------------------------------
@@ -359,8 +368,11 @@ def _same_single(  # noqa: PLR0911 - one for each rule
         case (Words(), Words()) | (Clock(), Clock()) | (BaseNumber(), BaseNumber()):
             return gold == answer
         case (Words(text), Scalar(letters=letters)) | (Scalar(letters=letters), Words(text)):
-            return len(text) > 1 and letters.casefold() == text.replace(" ", "")
-        case BaseNumber(digits), Scalar(letters=letters):
+            return (
+                len(text) > 1 and letters.isalpha() and letters.casefold() == text.replace(" ", "")
+            )
+        case BaseNumber(digits), Words(letters) | Scalar(letters=letters):
+            letters = letters.replace(" ", "")
             return letters.upper().lstrip("0") == digits.lstrip("0")
         case Scalar(node=node), BaseNumber(digits, 10):
             return str(numbers.exact(node)) == digits.lstrip("0")
@@ -404,8 +416,8 @@ def _quotient(shape: Shape) -> Node | None:
     match shape:
         case Ratio((top, bottom)) if not (shape.is_time and _is_unreduced(shape)):
             return Node("divide", (top, bottom))
-        case Scalar(node=node, is_percent=False):
-            return node
+        case Scalar(is_percent=False):
+            return plain_node(shape)
         case _:
             return None
 
@@ -420,6 +432,13 @@ def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
         return verdict
     if gold.label.unit or answer.label.unit:
         return False
+    return _same_percentage(gold, answer, judge, verdict)
+
+
+def _same_percentage(
+    gold: Scalar, answer: Scalar, judge: Judge, verdict: bool | None
+) -> bool | None:
+    """One of the two is a percentage, and ``verdict`` says whether the numbers are the same."""
     percent, plain = (gold, answer) if gold.is_percent else (answer, gold)
     as_fraction = judge.equal(Node("divide", (percent.node, number(100))), plain.node)
     if gold.is_percent:

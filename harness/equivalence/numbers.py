@@ -393,10 +393,9 @@ def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
 def differ(first: Node, second: Node) -> bool:
     """Whether floats show that two formulas are not the same. False means nothing."""
     is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
-    for exact_point in points(first, second):
-        point = {name: complex(float(value)) for name, value in exact_point.items()}
+    for point in points(first, second):
         try:
-            (one, is_sound), (two, is_also_sound) = estimate(first, point), estimate(second, point)
+            (one, is_sound), (two, is_also_sound) = _at(point, first), _at(point, second)
         except (ArithmeticError, ValueError):
             continue
         scale = max(abs(one), abs(two))
@@ -408,6 +407,13 @@ def differ(first: Node, second: Node) -> bool:
         if not point:
             return False
     return False
+
+
+def _at(point: Mapping[str, Fraction], node: Node) -> Estimate:
+    known = exact(node, point)
+    if known is not None:
+        return complex(float(known)), True
+    return estimate(node, {name: complex(float(value)) for name, value in point.items()})
 
 
 def same_rational(first: Node, second: Node) -> bool | None:

@@ -15,7 +15,7 @@ from harness.errors import UnavailableError
 
 _ROOT = Path(__file__).resolve().parents[2]
 START_LIMIT_S = 120.0
-"""The first pair of a worker also pays for importing sympy, on a busy machine slowly."""
+"""The first pair of a worker also pays for its imports, on a busy machine slowly."""
 
 
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}

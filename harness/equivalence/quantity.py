@@ -15,6 +15,8 @@ def read_scalar(tokens: list[Token]) -> Shape:
     formula, rest = _cut_label(tokens)
     is_percent = any(token.text in PERCENT for token in rest)
     node = read_expression(formula)
+    if rest and rest[-1].text.casefold() in _SIGN_WORDS:
+        node, rest = Node("negate", (node,)), rest[:-1]
     rest = [token for token in rest if token.text not in PERCENT]
     if [token.text for token in rest] == ["i"]:
         node, rest = Node("multiply", (node, Node("constant", (), "i"))), []
@@ -32,13 +34,14 @@ def read_scalar(tokens: list[Token]) -> Shape:
     return items[0] if len(items) == 1 else Group("", items)
 
 
+_SIGN_WORDS = frozenset({"minus", "negative"})
 PERCENT = frozenset({"%", "percent", "percentage"})
 _CURRENCIES = frozenset({"\\$", "€", "£", "¥", "¢", "₹"})
 
 
 def _letters(tokens: list[Token]) -> str:
     """The tokens as plain letters and digits, empty where they are more than that."""
-    is_plain = all(t.kind in {"letter", "run", "word"} or t.text.isdigit() for t in tokens)
+    is_plain = all(t.kind in {"letter", "run", "word"} or t.text.isalnum() for t in tokens)
     return "".join(token.text for token in tokens) if is_plain else ""
 
 
@@ -58,8 +61,7 @@ def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
             break
         depth += depth_change(token)
     if depth == 1 and tokens[cut - 1].text in {"(", "["}:
-        # 5 (cm)
-        cut -= 1
+        cut -= 1  # the bracket of a unit in brackets
     rest = tokens[cut:]
     if rest and rest[0].text == "\\cdot":
         rest = rest[1:]

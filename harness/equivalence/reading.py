@@ -133,6 +133,7 @@ def _chosen(letter: str, rest: list[Token]) -> Shape | None:
 
 def _listing(tokens: list[Token]) -> Shape | None:
     """``1, 2 and 3``. ``x < 1 or x > 4`` is a union, ``x > 1 and x < 4`` an intersection."""
+    tokens = _without_aside(tokens)
     tokens = [t for t in tokens if not (t.kind == "word" and t.text.casefold() in _ASIDES)]
     tokens = [
         Token("word", t.text.casefold()) if t.text.casefold() in _CONNECTORS else t for t in tokens
@@ -151,6 +152,14 @@ def _listing(tokens: list[Token]) -> Shape | None:
             return _fold("\\cup" if has_or else "\\cap", items)
     is_choice = has_or and not has_and and not split(tokens, frozenset({",", ";"}))[1:]
     return _gather(items, is_choice=is_choice)
+
+
+def _without_aside(tokens: list[Token]) -> list[Token]:
+    """``1/2 (or 0.5)`` without the brackets."""
+    for at, token in enumerate(tokens[:-1]):
+        if token.text == "(" and tokens[at + 1].text == "or" and tokens[-1].text == ")":
+            return [*tokens[:at], *tokens[at + 1 : -1]]
+    return tokens
 
 
 def _is_region(item: Shape) -> bool:
@@ -340,7 +349,8 @@ def _single(tokens: list[Token]) -> Shape:
     try:
         return read_scalar(tokens)
     except Unreadable:
-        if tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"}):
+        is_digits = all(t.text.isalnum() for t in tokens) and _compact(tokens).isupper()
+        if is_digits or (tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"})):
             return Words(fold_words(tokens))
         raise
 

@@ -16,9 +16,9 @@ from harness.equivalence.shape import (
     Group,
     NumberSet,
     Relation,
-    Scalar,
     SetOperation,
     Shape,
+    plain_node,
 )
 from harness.equivalence.tree import INFINITY, MINUS_INFINITY, Node, is_infinite
 
@@ -62,7 +62,10 @@ def region(shape: Shape) -> Region | None:  # noqa: PLR0911 - one for each case
             return _LINE
         case Group("{}", items):
             return _points(items)
-        case Group(brackets, (Scalar(node=low), Scalar(node=high))) if brackets[:1] in {"(", "["}:
+        case Group(brackets, (first, last)) if brackets[:1] in {"(", "["}:
+            low, high = plain_node(first), plain_node(last)
+            if low is None or high is None:
+                return None
             return Interval(low, high, brackets[0] == "[", brackets[1] == "]")
         case SetOperation(operator, left, right):
             sides = region(left), region(right)
@@ -78,15 +81,16 @@ def region(shape: Shape) -> Region | None:  # noqa: PLR0911 - one for each case
 def _points(items: tuple[Shape, ...]) -> Region | None:
     points: Region = Empty()
     for item in items:
-        if not isinstance(item, Scalar):
+        node = plain_node(item)
+        if node is None:
             return None
-        points = Combined("\\cup", points, Interval(item.node, item.node, True, True))
+        points = Combined("\\cup", points, Interval(node, node, True, True))
     return points
 
 
 def _solved(terms: tuple[Shape | None, ...], operators: tuple[str, ...]) -> Region | None:
     r"""``x > 3``, ``3 < x``, ``x \neq 3``, ``|x| < 3`` and ``1 < x <= 3``."""
-    nodes = [term.node if isinstance(term, Scalar) else None for term in terms]
+    nodes = [plain_node(term) for term in terms]
     match nodes:
         case (Node("abs", (Node("variable"),)), Node() as bound):
             return _band(operators[0], bound)

@@ -19,6 +19,11 @@ class Scalar:
     """The same tokens read as plain letters and digits, empty where they are more than that."""
 
 
+def plain_node(shape: Shape | None) -> Node | None:
+    """The formula of a scalar that no word beside it makes another one."""
+    return shape.node if isinstance(shape, Scalar) and not shape.label.telling else None
+
+
 @dataclass(frozen=True)
 class Words:
     """A text answer, case folded, without punctuation and articles."""

@@ -17,7 +17,8 @@ UNICODE = str.maketrans(
         ), strict=True)),
         "π": " \\pi ", "Δ": " \\Delta ", "Ω": " \\Omega ", "√": " \\sqrt ", "∞": " \\infty ",
         "×": " \\cdot ", "·": " \\cdot ", "⋅": " \\cdot ", "∙": " \\cdot ", "∗": " \\cdot ",
-        **dict.fromkeys("÷∕⁄", "/"), **dict.fromkeys("−–—‐‑‒―﹣", "-"), "±": " \\pm ", "∓": " \\mp ",
+        **dict.fromkeys("÷∕⁄", "/"),
+        **dict.fromkeys("−–—‐‑‒―﹣", "-"), "±": " \\pm ", "∓": " \\mp ",
         "≤": " \\leq ", "⩽": " \\leq ", "≥": " \\geq ", "⩾": " \\geq ", "≠": " \\neq ",
         "≈": " \\approx ", "∈": " \\in ", "∪": " \\cup ", "∩": " \\cap ", "∖": " \\setminus ",
         "∅": " \\emptyset ", "ℝ": " \\mathbb{R} ", "ℤ": " \\mathbb{Z} ", "ℚ": " \\mathbb{Q} ",
@@ -34,6 +35,8 @@ UNICODE = str.maketrans(
         "⅖": "\\frac{2}{5}", "⅗": "\\frac{3}{5}", "⅘": "\\frac{4}{5}",
     }
 )  # fmt: skip
+KEPT_WIDE = "｛｝，"
+"""Wide characters that stand for more than their narrow ones."""
 CHINESE = {
     "或者": " \\lor ", "或": " \\lor ", **dict.fromkeys("和与及且", " \\land "),
     "答案是": "\\text{answer is}", "答案为": "\\text{answer is}", "答案": "\\text{answer}",
@@ -42,8 +45,9 @@ CHINESE = {
     **{name: rf"\text{{ {unit} }}" for names, unit in (
         ("平方", "square"), ("立方", "cubic"), ("千米 公里", "km"), ("厘米", "cm"), ("毫米", "mm"),
         ("米", "meter"), ("千克 公斤", "kg"), ("克", "gram"), ("吨", "ton"), ("毫升", "ml"),
-        ("升", "liter"), ("美元", "dollar"), ("元 块", "yuan"), ("分钟", "minute"), ("小时", "hour"),
-        ("秒", "second"), ("天", "day"), ("年 岁", "year"), ("摄氏度", "celsius"), ("度", "degree"),
+        ("升", "liter"), ("美元", "dollar"), ("元 块", "yuan"), ("分钟", "minute"),
+        ("小时", "hour"), ("秒", "second"), ("天", "day"), ("年 岁", "year"),
+        ("摄氏度", "celsius"), ("度", "degree"),
         ("个 人 名 只 种 次 本 条 张 件 位 支 棵 辆 颗 朵 头 组 份 项 单位", "unit"),
         ("万", "万"), ("萬", "萬"), ("亿", "亿"), ("億", "億"), ("千", "千"), ("百", "百"),
     ) for name in names.split()},

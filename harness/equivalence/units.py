@@ -55,16 +55,16 @@ _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _SIGNS = frozenset({"°", "\\$", "€", "£", "¥", "¢", "₹"})
 _SILENT = words(
     "a an the of in is are was were there it has have we get total number answer result value "
-    "so hence thus exactly just only altogether overall each every apiece whole full "
-    "long wide tall high deep away apart old remaining left different distinct possible "
+    "so hence thus exactly just only altogether overall each every apiece "
+    "long wide tall high deep away apart old different distinct possible "
     "unit units about approximately approx around roughly circa"
 )
 _SIDES = words(
     "east west north south northeast northwest southeast southwest up down upward upwards downward "
     "downwards right forward forwards backward backwards clockwise counterclockwise anticlockwise "
     "profit loss gain increase decrease above below positive negative more less fewer taller "
-    "shorter older younger longer heavier lighter faster slower larger smaller greater before after "
-    "earlier later ahead behind ago owed"
+    "shorter older younger longer heavier lighter faster slower larger smaller greater before "
+    "after earlier later ahead behind ago owed"
 )
 """Words that tell a number from its opposite: an answer may leave them out, not add or change."""
 _SCALES = {
@@ -106,7 +106,7 @@ def is_plain_label(token: Token) -> bool:
     if token.kind != "run":
         return False
     word = token.text.casefold()
-    if unit_of(token.text) or word in _COMPOUND:
+    if unit_of(token.text) or word in _COMPOUND or word in _POWERS:
         return True
     return len(word) > 2 and bool(_noun(word) or scale_of(word) or word in _SILENT)  # noqa: PLR2004
 

@@ -17,7 +17,7 @@ class Scorer(Protocol):
     """
 
     name: str
-    """``math_answer@2``; the number rises whenever any grade can change."""
+    """``math_answer@3``; the number rises whenever any grade can change."""
 
     def __enter__(self) -> Self: ...
 

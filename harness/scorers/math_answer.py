@@ -3,7 +3,7 @@
 The policy is that of ``harness.answers.boxed`` and ``harness.equivalence``. An answer that cannot
 be read, or whose algebra outlives its limit, is not the reference as far as anybody can tell: it
 is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is not the model's
-doing: a worker that cannot be started, a reference that neither reader can read.
+doing: a worker that cannot be started, a reference that the reader cannot read.
 """
 
 import time
@@ -26,7 +26,7 @@ class MathAnswerScorer:
         pair_limit_s: Seconds of algebra for one answer, after which its process is killed.
     """
 
-    name = "math_answer@2"
+    name = "math_answer@3"
 
     def __init__(self, workers: int, pair_limit_s: float = 8.0) -> None:
         self._pair_limit_s = pair_limit_s

@@ -112,7 +112,7 @@ def _answer(place: int, samples: int, words: int, shift: int) -> tuple[Completio
         status=status,
         extracted=given,
         detail=f"{given} is not {right} {hostile}" if status == "incorrect" else "",
-        scorer="math_answer@2",
+        scorer="math_answer@3",
         wall_s=0.0,
     )
     return completion, verdict

@@ -38,7 +38,7 @@ def answer(text=RIGHT, *, end="stop", status="correct", thinks=False, more_token
             request_id="canary/sum#0",
             status=status,
             detail="the sandbox is gone" if status == "scorer_error" else "",
-            scorer="math_answer@2",
+            scorer="math_answer@3",
             wall_s=0,
         ),
     )
@@ -65,7 +65,7 @@ LOOP = "The answer is the answer. " * 60
         ([answer(" ", status="no_answer")] * 3, "all 3 answers are empty: the chat template"),
         (
             [answer(), answer(), answer(status="scorer_error")],
-            "math_answer@2 cannot grade an answer: the sandbox is gone",
+            "math_answer@3 cannot grade an answer: the sandbox is gone",
         ),
         (
             [answer(more_tokens=1)] * 3,

@@ -61,7 +61,7 @@ def _sample(
     *,
     session: int = 0,
     extracted: str | None = None,
-    scorer: str = "math_answer@2",
+    scorer: str = "math_answer@3",
     **completion: Any,
 ) -> Sample:
     """A sample of ``task/problem`` that ran from second 1 to 11 and wrote 101 tokens."""
