@@ -193,7 +193,7 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
     words = {piece for piece in pieces if piece.isalpha()}
     signs = set(pieces) - words
     if words & _OR:
-        return "or" if words <= _JOINING and signs <= set(",;&/().") else None
+        return "or" if words <= _JOINING and signs <= set(",;&/().-—") else None
     return "and" if pieces in ([","], [";"], ["&"], ["/"], ["and"], [",", "and"]) else None
 
 

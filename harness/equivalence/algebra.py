@@ -16,7 +16,7 @@ import mpmath
 from harness.equivalence import kinks, numbers
 from harness.equivalence.calculus import FOREIGN
 from harness.equivalence.judge import Arithmetic
-from harness.equivalence.tree import Node, contains, variables
+from harness.equivalence.tree import Node, variables
 from harness.equivalence.verdicts import every
 
 DIGITS = 60
@@ -48,7 +48,7 @@ class Algebra:
         known = self._arithmetic.value(node)
         if known is not None or variables(node):
             return known
-        value = _value(node, {}, DIGITS)
+        value = _value(node, {})
         if value is None or not _is_real(value):
             return None
         return Fraction(mpmath.nstr(value.real, AGREEING_DIGITS))
@@ -73,7 +73,7 @@ class Algebra:
         return bool(every(self.equal(left, right) for left, right in pairs))
 
 
-def _digits() -> numbers.Kind:
+def _digits(*, is_real: bool) -> numbers.Kind:
     """Numbers of as many digits as mpmath has been told to work with."""
     return numbers.Kind(
         functions=mpmath,
@@ -83,13 +83,16 @@ def _digits() -> numbers.Kind:
         pi=+mpmath.pi,
         e=+mpmath.e,
         tiny=10.0**-AGREEING_DIGITS,
+        is_real=is_real,
     )
 
 
-def _value(node: Node, point: Mapping[str, Fraction], digits: int) -> Any:
-    """The value at a point, None where there is none."""
+def _value(
+    node: Node, point: Mapping[str, Fraction], digits: int = DIGITS, *, is_real: bool = False
+) -> Any:
+    """The value at a point, None where there is none, or no real one if that is asked for."""
     with mpmath.workdps(digits):
-        among = _digits()
+        among = _digits(is_real=is_real)
         try:
             known = numbers.exact(node, point)
             if known is not None:
@@ -98,13 +101,14 @@ def _value(node: Node, point: Mapping[str, Fraction], digits: int) -> Any:
             value = numbers.estimate(node, values, among)[0] + mpmath.mpf(0)
         except (ArithmeticError, ValueError):
             return None
-        return value if mpmath.isfinite(value) else None
+        is_allowed = mpmath.isfinite(value) and (not is_real or _is_real(value))
+        return value if is_allowed else None
 
 
 def _same_number(first: Node, second: Node) -> bool:
     """Constants: their difference is lost in rounding, however many digits are worked out."""
     difference = Node("add", (first, Node("negate", (second,))))
-    value, coarse = (_value(node, {}, DIGITS) for node in (first, difference))
+    value, coarse = (_value(node, {}) for node in (first, difference))
     fine = _value(difference, {}, MORE_DIGITS)
     if value is None or coarse is None or fine is None:
         return False
@@ -122,30 +126,30 @@ def _close(one: Any, two: Any) -> bool:
 
 def _same_function(first: Node, second: Node) -> bool | None:
     """Equal wherever both have a real value; where one holds ``i``, or none has, everywhere."""
-    is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
-    seen: list[tuple[bool, bool]] = []
-    for point in itertools.chain(numbers.points(first, second), kinks.edges(first, second)):
-        found = _agree_at(point, first, second)
-        if found is None:
-            continue
-        is_real, is_same = found
-        if not is_same and (is_real or is_complex):
-            return False
-        seen.append(found)
-    real = [is_same for is_real, is_same in seen if is_real or is_complex]
-    counted = real or [is_same for _, is_same in seen]
-    return all(counted) if len(counted) >= _ENOUGH_POINTS else None
+    kinds = (False,) if numbers.is_complex(first, second) else (True, False)
+    for is_real in kinds:
+        seen = 0
+        for point in itertools.chain(numbers.points(first, second), kinks.edges(first, second)):
+            is_same = _agree_at(point, first, second, is_real=is_real)
+            if is_same is False:
+                return False
+            seen += is_same is True
+        if seen >= _ENOUGH_POINTS:
+            return True
+    return None
 
 
-def _agree_at(point: Mapping[str, Fraction], first: Node, second: Node) -> tuple[bool, bool] | None:
-    """Whether both have real values at a point, and the same; None where one has no value."""
+def _agree_at(
+    point: Mapping[str, Fraction], first: Node, second: Node, *, is_real: bool
+) -> bool | None:
+    """Whether both have the same value at a point, None where one has none."""
     for digits in (DIGITS, MORE_DIGITS):
-        one, two = _value(first, point, digits), _value(second, point, digits)
+        one, two = (_value(node, point, digits, is_real=is_real) for node in (first, second))
         if one is None or two is None:
             return None
         if _close(one, two):
-            return _is_real(one) and _is_real(two), True
-    return _is_real(one) and _is_real(two), False
+            return True
+    return False
 
 
 def _is_real(value: Any) -> bool:

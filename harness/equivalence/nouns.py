@@ -57,6 +57,6 @@ ADJECTIVES = words(
     "additional altogether apart apiece available away big black blue brown deep different "
     "distinct distinguishable each every favorable female final full gold golden gray green grey "
     "high identical individual large left long male medium new old orange ordered ordinary "
-    "overall pink possible proper purple real red regular remaining required separate short "
-    "silver small such tall tiny total unique unordered valid white whole wide yellow young"
+    "overall pink positive possible proper purple real red regular remaining required separate "
+    "short silver small such tall tiny total unique unordered valid white whole wide yellow young"
 )

@@ -187,6 +187,8 @@ class Kind(NamedTuple):
     e: Any
     tiny: float
     """Relative error up to which a number counts as whole."""
+    is_real: bool = False
+    """Roots and logarithms of negative numbers have no value."""
 
 
 FLOATS = Kind(
@@ -264,9 +266,9 @@ def _operate(operation: str, numbers: list[Any], among: Kind) -> Any:  # noqa: P
         case "abs":
             return abs(numbers[0])
         case "power":
-            return _float_power(*numbers)
+            return _float_power(numbers[0], numbers[1], among)
         case "root":
-            return _float_root(*numbers)
+            return _float_root(numbers[0], numbers[1], among)
         case "factorial":
             return _gamma(numbers[0] + 1, among)
         case "binomial":
@@ -282,15 +284,20 @@ MAX_LOGARITHM = 1e5
 """Of a power: what is larger is not worked out."""
 
 
-def _float_power(base: Any, exponent: Any) -> Any:
+def _float_power(base: Any, exponent: Any, among: Kind) -> Any:
+    if among.is_real and base.imag == 0 and base.real < 0 and exponent.real % 1 != 0:
+        raise ValueError("not real")
     if abs(exponent) > 1 and abs(exponent) * abs(math.log(max(abs(base), 1e-300))) > MAX_LOGARITHM:
         raise OverflowError("a power too large to work out")
     return base**exponent
 
 
-def _float_root(radicand: Any, degree: Any) -> Any:
+def _float_root(radicand: Any, degree: Any, among: Kind) -> Any:
     """The real root of a negative number where there is one, as school has it."""
-    if radicand.imag == 0 and radicand.real < 0 and degree.real % 2 == 1:
+    is_negative = radicand.imag == 0 and radicand.real < 0
+    if is_negative and among.is_real and degree.real % 2 != 1:
+        raise ValueError("not real")
+    if is_negative and degree.real % 2 == 1:
         return -((-radicand) ** (1 / degree))
     return (0 + radicand) ** (1 / degree)
 
@@ -314,6 +321,8 @@ _INVERSES = {"cot": "tan", "sec": "cos", "csc": "sin", "arccot": "atan", "arcsec
 
 def _call(name: str, numbers: list[Any], among: Kind) -> Any:
     argument, functions = numbers[0], among.functions
+    if among.is_real and name in {"log", "ln"} and argument.real < 0:
+        raise ValueError("not real")
     if name in {"exp", "cis"} and abs(argument) > MAX_LOGARITHM:
         raise OverflowError("a power too large to work out")
     match name:
@@ -356,7 +365,7 @@ def is_kinked(node: Node) -> bool:
 
 
 def whole_names(*nodes: Node) -> frozenset[str]:
-    """Variables that stand for whole numbers only.
+    """Variables that stand for whole numbers only, and no negative ones.
 
     They do in a gcd; where there are steps, by custom, if they are called ``n`` or the like.
     """
@@ -381,39 +390,50 @@ def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
         for turn in range(2 if len(names) < 2 else 3):  # noqa: PLR2004 - all orders of two
             draw = random.Random(f"{low} {high} {turn}")  # noqa: S311 - repeatable, not secret
             point = {name: Fraction(draw.randrange(low * 997, high * 997), 997) for name in names}
-            yield {name: Fraction(round(v)) if name in whole else v for name, v in point.items()}
+            yield {n: Fraction(abs(round(v))) if n in whole else v for n, v in point.items()}
     if not wide:
         return
     for at, value in enumerate(_INTEGERS):
         draw = random.Random(at)  # noqa: S311
-        others = {name: Fraction(draw.randrange(-7, 13)) for name in names[1:]}
-        yield {names[0]: Fraction(value), **others} if names else {}
+        values = [value, *(draw.randrange(-7, 13) for _ in names[1:])]
+        yield {
+            name: Fraction(abs(each) if name in whole else each)
+            for name, each in zip(names, values, strict=False)
+        }
+
+
+def is_complex(*nodes: Node) -> bool:
+    """The imaginary unit occurs."""
+    return any(contains(node, "constant", frozenset("i")) for node in nodes)
 
 
 def differ(first: Node, second: Node) -> bool:
     """Whether floats show that two formulas are not the same. False means nothing."""
-    is_complex = any(contains(node, "constant", frozenset("i")) for node in (first, second))
+    needs_real = bool(variables(first) | variables(second)) and not is_complex(first, second)
+    among = FLOATS._replace(is_real=needs_real)
     for point in points(first, second):
         try:
-            (one, is_sound), (two, is_also_sound) = _at(point, first), _at(point, second)
+            (one, is_sound), (two, is_also_sound) = (
+                _at(point, node, among) for node in (first, second)
+            )
         except (ArithmeticError, ValueError):
             continue
         scale = max(abs(one), abs(two))
         if not (is_sound and is_also_sound and math.isfinite(scale)):
             continue
         is_real = max(abs(one.imag), abs(two.imag)) <= 1e-9 * scale
-        if (is_real or is_complex or not point) and abs(one - two) > 1e-6 * scale:
+        if (is_real or not needs_real) and abs(one - two) > 1e-6 * scale:
             return True
         if not point:
             return False
     return False
 
 
-def _at(point: Mapping[str, Fraction], node: Node) -> Estimate:
+def _at(point: Mapping[str, Fraction], node: Node, among: Kind) -> Estimate:
     known = exact(node, point)
     if known is not None:
         return complex(float(known)), True
-    return estimate(node, {name: complex(float(value)) for name, value in point.items()})
+    return estimate(node, {name: complex(float(v)) for name, v in point.items()}, among)
 
 
 def same_rational(first: Node, second: Node) -> bool | None:

@@ -49,6 +49,8 @@ def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     """The formula, and what stands beside it: words on both sides, a currency sign in front."""
     start = next((at for at, token in enumerate(tokens) if token.kind != "word"), 0)
     front, tokens = tokens[:start], tokens[start:]
+    if front and len(tokens) > 1 and tokens[0].text == ".":
+        tokens = tokens[1:]  # approx. 5
     sign = [token for token in tokens[:1] if token.text in {"-", "+"}]
     if len(tokens) > len(sign) and tokens[len(sign)].text in _CURRENCIES:
         front = [*front, tokens[len(sign)]]
@@ -63,7 +65,12 @@ def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
     if depth == 1 and tokens[cut - 1].text in {"(", "["}:
         cut -= 1  # the bracket of a unit in brackets
     rest = tokens[cut:]
-    if rest and rest[0].text == "\\cdot":
+    if rest and rest[0].text == "\\frac":
+        rest = [
+            Token("symbol", "/") if [each.text for each in rest[at : at + 2]] == ["}", "{"] else t
+            for at, t in enumerate(rest)
+        ][1:]
+    elif rest and rest[0].text == "\\cdot":
         rest = rest[1:]
     return tokens[:cut], rest + front
 
@@ -72,6 +79,8 @@ def _starts_label(tokens: list[Token], at: int) -> bool:
     token, tail = tokens[at], tokens[at:]
     if token.text in PERCENT | _CURRENCIES or token.kind == "word":
         return True
+    if token.text == "\\frac":
+        return [t.kind == "word" for t in tail[1:3]] == [False, True]
     if token.text == "\\cdot":
         return at + 1 < len(tokens) and tokens[at + 1].kind == "word"
     # Bare letters are a unit only beside a number without variables, and at the end.

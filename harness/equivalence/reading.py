@@ -19,7 +19,8 @@ from harness.equivalence.shape import (
     Shape,
     Words,
 )
-from harness.equivalence.tree import Node, number
+from harness.equivalence.spelling import SEVERAL
+from harness.equivalence.tree import FUNCTIONS, Node
 from harness.equivalence.units import NUMBER_WORDS
 
 _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
@@ -34,7 +35,7 @@ _NUMBER_SETS = {
 _SYNONYMS = {"dne": "does not exist"}
 _EMPTY = frozenset({"empty set", "null set", "no solution", "no solutions", "no real solution",
                     "no real solutions"})  # fmt: skip
-_LEAD = re.compile(r"(?:the )?(?:final |correct )?answer(?: is)?")
+_LEAD = re.compile(r"(?:the )?(?:final |correct |right )?(?:answer|option|choice)(?P<verb> is)?")
 
 
 def read(latex: str) -> Shape:
@@ -59,13 +60,14 @@ def read_tokens(tokens: list[Token]) -> Shape:
 
 
 def _without_lead(tokens: list[Token]) -> list[Token]:
-    """Without ``Answer:`` in front."""
+    """Without ``Answer:`` or ``the correct option is`` in front."""
     said = ""
     for at, token in enumerate(tokens[:6]):
+        found = _LEAD.fullmatch(said.strip())
         if token.text in {":", "="}:
-            return tokens[at + 1 :] if _LEAD.fullmatch(said.strip()) else tokens
-        if said.endswith("answer is "):
-            return tokens[at:] if _LEAD.fullmatch(said.strip()) else tokens
+            return tokens[at + 1 :] if found else tokens
+        if found and found["verb"]:
+            return tokens[at:]
         said += token.text.casefold() + " "
     return tokens
 
@@ -115,7 +117,7 @@ def _choice(tokens: list[Token]) -> Shape | None:
 def _is_plain_choice(is_bracketed: bool, closes: bool, rest: list[Token]) -> bool:
     """In math mode only ``(B)``, ``(B) 48``, ``B)`` and ``B: 48`` cannot be meant as a variable."""
     if is_bracketed:
-        return not rest or rest[0].kind == "number"
+        return not rest or rest[0].kind in {"number", "word", "command"}
     if not closes or len(rest) == 1:
         return closes and rest[0].text == ")"
     return rest[1].kind == "number" or (rest[0].text != ")" and rest[1].kind in {"command", "word"})
@@ -195,8 +197,11 @@ def _words(tokens: list[Token]) -> Shape | None:
     if not any(token.kind == "word" for token in tokens) or not _is_prose(tokens, {"letter"}):
         return None
     text = fold_words(tokens)
-    if text in NUMBER_WORDS:
-        return Scalar(number(NUMBER_WORDS[text]))
+    numbers = [at for at, token in enumerate(tokens) if token.text.casefold() in NUMBER_WORDS]
+    if len(numbers) == 1:
+        at = numbers[0]
+        digits = Token("number", str(NUMBER_WORDS[tokens[at].text.casefold()]))
+        return read_scalar([*tokens[:at], digits, *tokens[at + 1 :]])
     if text in _NUMBER_SETS:
         return NumberSet(_NUMBER_SETS[text])
     if text in _EMPTY:
@@ -289,7 +294,7 @@ def _name(tokens: list[Token]) -> str:
     letters |= {letter for t in tokens if t.kind == "run" for letter in t.text}
     if not letters and not any(token.kind == "word" for token in tokens):
         return ""
-    if {"\\log", "\\ln", "\\exp"} & set(texts):
+    if {"\\log", "\\ln", "\\exp", "\\lfloor", "\\lceil"} & set(texts):
         return ""
     if {"\\" + binder for binder in BINDERS} & set(texts):
         return "".join(texts)
@@ -313,8 +318,9 @@ def _has_coefficient(tokens: list[Token]) -> bool:
 
 
 def _is_greek(token: Token) -> bool:
-    plain = {"\\pi", "\\infty", "\\frac", "\\sqrt", "\\cdot"}
-    return token.kind == "command" and token.text[1:].isalpha() and token.text not in plain
+    name = token.text[1:]
+    is_plain = name in {"pi", "infty", "frac", "sqrt", "cdot", "binom"} | SEVERAL | FUNCTIONS
+    return token.kind == "command" and name.isalpha() and not is_plain
 
 
 def _sets(tokens: list[Token]) -> Shape | None:
@@ -349,8 +355,9 @@ def _single(tokens: list[Token]) -> Shape:
     try:
         return read_scalar(tokens)
     except Unreadable:
-        is_digits = all(t.text.isalnum() for t in tokens) and _compact(tokens).isupper()
-        if is_digits or (tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"})):
+        if all(token.text.isalnum() for token in tokens) and _compact(tokens).isupper():
+            return Words(_compact(tokens).casefold())
+        if tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"}):
             return Words(fold_words(tokens))
         raise
 
@@ -369,7 +376,8 @@ def _bracketed(tokens: list[Token]) -> Shape | None:
         return None
     if len(pieces) > 1:
         return Group(opener + closer, tuple(map(read_tokens, pieces)))
-    if opener + closer == "()" and any(token.text in _RELATIONS for token in inside):
+    is_more = any(token.text in _RELATIONS or token.kind == "word" for token in inside)
+    if opener + closer == "()" and is_more:
         return read_tokens(inside)
     return None
 

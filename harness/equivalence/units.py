@@ -46,13 +46,14 @@ _UNITS = {
     spelling: unit
     for unit, spellings in _NAMES.items()
     for name in (unit, *spellings.split())
-    for spelling in ((name, name + "s") if len(name) > 3 else (name,))  # noqa: PLR2004
+    for spelling in ((name, name + "s") if len(name) > 2 else (name,))  # noqa: PLR2004
 }
 _COMPOUND = {"mph": "mile/hour", "kph": "kilometer/hour", "kmh": "kilometer/hour",
              "rpm": "revolution/minute", "fps": "foot/second", "sqft": "foot^2",
              "sqm": "meter^2", "sqcm": "centimeter^2"}  # fmt: skip
 _POWERS = {"square": 2, "squared": 2, "sq": 2, "cubic": 3, "cubed": 3, "cu": 3}
 _SIGNS = frozenset({"°", "\\$", "€", "£", "¥", "¢", "₹"})
+_MARKS = frozenset({"{", "}", "(", ")", "[", "]", ".", "'", "-", "\\cdot"})
 _SILENT = words(
     "a an the of in is are was were there it has have we get total number answer result value "
     "so hence thus exactly just only altogether overall each every apiece "
@@ -62,7 +63,7 @@ _SILENT = words(
 _SIDES = words(
     "east west north south northeast northwest southeast southwest up down upward upwards downward "
     "downwards right forward forwards backward backwards clockwise counterclockwise anticlockwise "
-    "profit loss gain increase decrease above below positive negative more less fewer taller "
+    "profit loss gain increase decrease above below more less fewer taller "
     "shorter older younger longer heavier lighter faster slower larger smaller greater before "
     "after earlier later ahead behind ago owed"
 )
@@ -82,7 +83,8 @@ NUMBER_WORDS = {
 
 def unit_of(spelling: str) -> str:
     """The unit of a spelling, empty when it is none."""
-    return _UNITS.get(spelling) or _UNITS.get(spelling.casefold(), "")
+    is_symbol = len(spelling) == 1
+    return _UNITS.get(spelling) or ("" if is_symbol else _UNITS.get(spelling.casefold(), ""))
 
 
 def _noun(word: str) -> str:
@@ -133,18 +135,15 @@ class _LabelReader:
         self.power = 1
         self.awaits_exponent = False
         self.last: tuple[dict[str, int], str] | None = None
+        self.is_of = False
+        """What is measured follows: cups of flour."""
 
     def add(self, token: Token) -> None:
-        if token.text in {"{", "}", ".", "(", ")", "[", "]", "\\cdot", "'"}:
-            return
-        if token.text == "-":
-            # cm^{-1}; in kilowatt-hour it says nothing.
-            self.is_below = self.is_below or self.awaits_exponent
-        elif token.text == "^":
+        if token.text == "^":
             self.awaits_exponent = True
-        elif self.awaits_exponent:
+        elif self.awaits_exponent and token.text not in {"{", "-"}:
             self.exponent(token)
-        elif token.text in {"/", "per"}:
+        elif token.text in {"/", "per"} or (token.text == "-" and self.awaits_exponent):
             self.is_below = True
         elif token.text in {"squared", "cubed"}:
             self.exponent(token)
@@ -152,7 +151,7 @@ class _LabelReader:
             self.power = _POWERS[token.text]
         elif token.kind in {"word", "run", "letter"} or token.text in _SIGNS:
             self.word(token.text)
-        else:
+        elif token.text not in _MARKS:
             raise Unreadable(f"{token.text!r} beside a number")
 
     def exponent(self, token: Token) -> None:
@@ -180,9 +179,9 @@ class _LabelReader:
             if bottom:
                 self.below[bottom] = 1
         elif word in _SILENT | ORDINALS:
-            pass
-        elif _noun(word):
-            self.words.add(_noun(word))
+            self.is_of = self.is_of or (word == "of" and bool(self.last or self.words))
+        elif _noun(word) or self.is_of:
+            self.words.add(_noun(word) or word)
         else:
             self.telling.append(word)
 
