@@ -166,7 +166,8 @@ def _last_list(text: str, boxes: list[_Box]) -> str:
 
 def _name_before(text: str, box: _Box) -> str:
     """What a box is said to be equal to, empty where that is no plain name."""
-    found = _NAMED.search(text[max(0, box.start - 40) : box.start])
+    before = text[max(0, box.start - 40) : box.start]
+    found = _NAMED.search(before) if "=" in before else None
     return found[1] if found else ""
 
 

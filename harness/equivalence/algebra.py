@@ -13,7 +13,7 @@ from typing import Any
 
 import mpmath
 
-from harness.equivalence import kinks, numbers
+from harness.equivalence import kinks, numbers, values
 from harness.equivalence.calculus import FOREIGN
 from harness.equivalence.judge import Arithmetic
 from harness.equivalence.tree import Node, variables
@@ -73,18 +73,8 @@ class Algebra:
         return bool(every(self.equal(left, right) for left, right in pairs))
 
 
-def _digits(*, is_real: bool) -> numbers.Kind:
-    """Numbers of as many digits as mpmath has been told to work with."""
-    return numbers.Kind(
-        functions=mpmath,
-        number=lambda value: mpmath.mpf(value.numerator) / value.denominator,
-        gamma=mpmath.gamma,
-        nearest=mpmath.nint,
-        pi=+mpmath.pi,
-        e=+mpmath.e,
-        tiny=10.0**-AGREEING_DIGITS,
-        is_real=is_real,
-    )
+def _number(value: Fraction) -> Any:
+    return mpmath.mpf(value.numerator) / value.denominator
 
 
 def _value(
@@ -92,13 +82,12 @@ def _value(
 ) -> Any:
     """The value at a point, None where there is none, or no real one if that is asked for."""
     with mpmath.workdps(digits):
-        among = _digits(is_real=is_real)
         try:
             known = numbers.exact(node, point)
             if known is not None:
-                return among.number(known)
-            values = {name: among.number(value) for name, value in point.items()}
-            value = numbers.estimate(node, values, among)[0] + mpmath.mpf(0)
+                return _number(known)
+            place = values.Place({n: _number(v) for n, v in point.items()}, mpmath.mp, is_real)
+            value = values.estimate(node, place)[0] + mpmath.mpf(0)
         except (ArithmeticError, ValueError):
             return None
         is_allowed = mpmath.isfinite(value) and (not is_real or _is_real(value))
@@ -126,10 +115,10 @@ def _close(one: Any, two: Any) -> bool:
 
 def _same_function(first: Node, second: Node) -> bool | None:
     """Equal wherever both have a real value; where one holds ``i``, or none has, everywhere."""
-    kinds = (False,) if numbers.is_complex(first, second) else (True, False)
+    kinds = (False,) if values.is_complex(first, second) else (True, False)
     for is_real in kinds:
         seen = 0
-        for point in itertools.chain(numbers.points(first, second), kinks.edges(first, second)):
+        for point in itertools.chain(values.points(first, second), kinks.edges(first, second)):
             is_same = _agree_at(point, first, second, is_real=is_real)
             if is_same is False:
                 return False

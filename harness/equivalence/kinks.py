@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
-from harness.equivalence import numbers
+from harness.equivalence import values
 from harness.equivalence.tree import Node, variables
 
 Point = dict[str, Fraction]
@@ -22,9 +22,9 @@ _BESIDE = (Fraction(0), Fraction(1, 97), Fraction(-1, 97), Fraction(3, 7), Fract
 
 def edges(*nodes: Node) -> Iterator[Point]:
     """Points at, beside and between the places where one of the formulas may change its rule."""
-    names = sorted(frozenset().union(*map(variables, nodes)) - numbers.whole_names(*nodes))
+    names = sorted(frozenset().union(*map(variables, nodes)) - values.whole_names(*nodes))
     switches = list(dict.fromkeys(itertools.chain(*map(_switches, nodes))))[:_MAX_SWITCHES]
-    for name, base in itertools.product(names, itertools.islice(numbers.points(*nodes), 1, 6, 3)):
+    for name, base in itertools.product(names, itertools.islice(values.points(*nodes), 1, 6, 3)):
         turns = {place for each in switches for place in _turns(each, name, base)}
         places = sorted(sorted(turns, key=abs)[:_MAX_PLACES])
         middles = [(low + high) / 2 for low, high in itertools.pairwise(places)]
@@ -37,7 +37,7 @@ def _switches(node: Node) -> Iterator[tuple[str, Node]]:
     """What an absolute value, an even root, a step or a maximum depends on."""
     for operand in node.operands:
         yield from _switches(operand)
-    if node.operation in {"abs", "root"} or numbers.is_broken_power(node):
+    if node.operation in {"abs", "root"} or values.is_broken_power(node):
         yield "sign", node.operands[0]
     elif node.operation in {"floor", "ceil"}:
         yield "step", node.operands[0]
@@ -55,7 +55,8 @@ def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
 
     def value(at: float) -> float | None:
         try:
-            found = numbers.estimate(node, {**others, name: complex(at)})[0]
+            place = values.FLOATS._replace(values={**others, name: complex(at)})
+            found = values.estimate(node, place)[0]
         except (ArithmeticError, ValueError):
             return None
         return float(found.real) if abs(found.imag) <= 1e-9 * abs(found) else None

@@ -178,9 +178,11 @@ def _proportional(gold: Relation, answer: Relation, judge: Judge) -> bool | None
     if not names or names != sorted(variables(second)) or len(names) > len(_POINT):
         return False
     point = {name: number(value) for name, value in zip(names, _POINT, strict=False)}
+    from harness.equivalence.values import FLOATS, estimate
+
     factors = replace(first, point), replace(second, point)
     try:
-        sizes = [numbers.estimate(factor, {})[0] for factor in factors]
+        sizes = [estimate(factor, FLOATS)[0] for factor in factors]
     except (ArithmeticError, ValueError):
         return False
     if not all(abs(size) > 1e-9 and abs(size.imag) < 1e-9 * abs(size) for size in sizes):  # noqa: PLR2004
