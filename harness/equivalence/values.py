@@ -194,6 +194,9 @@ def points(*nodes: Node) -> Iterator[dict[str, Fraction]]:
     Where rules may change, whole numbers and wide ranges are tried as well.
     """
     names = sorted(frozenset().union(*map(variables, nodes)))
+    if not names:
+        yield {}
+        return
     whole = whole_names(*nodes)
     wide = any(map(is_kinked, nodes)) or bool(whole)
     for low, high in (*_RANGES, *(_WIDE if wide else ())):
@@ -234,8 +237,6 @@ def differ(first: Node, second: Node) -> bool:
         is_real = max(abs(one.imag), abs(two.imag)) <= 1e-9 * scale
         if (is_real or not needs_real) and abs(one - two) > 1e-6 * scale:
             return True
-        if not point:
-            return False
     return False
 
 

@@ -176,9 +176,9 @@ def test_a_worker_out_of_memory_does_not_make_the_next_pair_wrong() -> None:
         assert equivalence.compare(*EASY).is_equal
         first = process_of(equivalence)
         resource.prlimit(first.pid, resource.RLIMIT_AS, (1 << 20, 1 << 20))
-        # A pair that needs memory of its own: the worker holds some that it has used before.
-        roots = [rf"\sqrt{{{number}}}" for number in range(2, 130)]
-        pair = ("+".join(roots), "+".join(reversed(roots)))
+        # More than the worker still holds from what it has seen before: 2 MB of numbers at once.
+        terms = [r"\sqrt{2}", *(f"7^{{{exponent}}}" for exponent in range(49_900, 50_000))]
+        pair = ("+".join(terms), "+".join(reversed(terms)))
         assert equivalence.compare(*pair) == Comparison(True, "algebra")
         assert first.returncode not in {None, 0}
 
