@@ -195,7 +195,7 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
     signs = set(pieces) - words
     if words & _OR:
         return "or" if words <= _JOINING and signs <= set(",;&/().-—") else None
-    return "and" if pieces in ([","], [";"], ["&"], ["/"], ["and"], [",", "and"]) else None
+    return "and" if words <= {"and", "also"} and signs <= set(",;&/") else None
 
 
 def _is_item(before: str) -> bool:

@@ -38,12 +38,23 @@ def _switches(node: Node) -> Iterator[tuple[str, Node]]:
     for operand in node.operands:
         yield from _switches(operand)
     if node.operation in {"abs", "root"} or values.is_broken_power(node):
-        yield "sign", node.operands[0]
+        yield from (("sign", factor) for factor in _factors(node.operands[0]))
     elif node.operation in {"floor", "ceil"}:
         yield "step", node.operands[0]
     elif node.operation in {"max", "min"}:
         for one, two in itertools.combinations(node.operands, 2):
             yield "sign", Node("add", (one, Node("negate", (two,))))
+
+
+def _factors(node: Node) -> Iterator[Node]:
+    """What a product is made of, without exponents: ``(x-1)^2`` turns where ``x-1`` does."""
+    if node.operation in {"multiply", "divide", "negate"}:
+        for operand in node.operands:
+            yield from _factors(operand)
+    elif node.operation == "power":
+        yield from _factors(node.operands[0])
+    else:
+        yield node
 
 
 def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
@@ -53,24 +64,20 @@ def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
         return []
     others = {other: complex(float(value)) for other, value in base.items()}
 
-    def value(at: float) -> float | None:
+    def state(at: float) -> float | None:
         try:
             place = values.FLOATS._replace(values={**others, name: complex(at)})
-            found = values.estimate(node, place)[0]
+            value = values.estimate(node, place)[0]
         except (ArithmeticError, ValueError):
             return None
-        return float(found.real) if abs(found.imag) <= 1e-9 * abs(found) else None
-
-    def state(at: float) -> float | None:
-        found = value(at)
-        return None if found is None else (found > 0 if kind == "sign" else found // 1)
+        if abs(value.imag) > 1e-9 * abs(value):
+            return None
+        return value.real > 0 if kind == "sign" else value.real // 1
 
     states = [(at, state(at)) for at in _GRID]
     found = [
         _between(low, high, state) for (low, a), (high, b) in itertools.pairwise(states) if a != b
     ]
-    if kind == "sign":
-        found += _touches(value)
     nearest = sorted(set(found), key=abs)[:_MAX_KINKS]
     return [_plain(place) for place in nearest]
 
@@ -82,29 +89,6 @@ def _between(low: float, high: float, state: Callable[[float], float | None]) ->
         middle = (low + high) / 2
         low, high = (middle, high) if state(middle) == first else (low, middle)
     return high
-
-
-def _touches(value: Callable[[float], float | None]) -> list[float]:
-    """Where a function comes down to zero and goes up again: ``(x + 10)^2`` at -10."""
-    found = []
-    sizes = [(at, value(at)) for at in _GRID]
-    for (low, a), (_, b), (high, c) in zip(sizes, sizes[1:], sizes[2:], strict=False):
-        if a is None or b is None or c is None or not b <= min(a, c) or b < 0:
-            continue
-        place = _lowest(low, high, value)
-        if abs(value(place) or 0) <= 1e-6 * max(a, c):
-            found.append(place)
-    return found
-
-
-def _lowest(low: float, high: float, value: Callable[[float], float | None]) -> float:
-    for _ in range(60):
-        third = (high - low) / 3
-        one, two = value(low + third), value(high - third)
-        if one is None or two is None:
-            break
-        low, high = (low, high - third) if one <= two else (low + third, high)
-    return (low + high) / 2
 
 
 def _plain(place: float) -> Fraction:

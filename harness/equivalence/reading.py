@@ -21,7 +21,7 @@ from harness.equivalence.shape import (
 )
 from harness.equivalence.spelling import SEVERAL
 from harness.equivalence.tree import FUNCTIONS, Node
-from harness.equivalence.units import NUMBER_WORDS
+from harness.equivalence.units import NUMBER_WORDS, read_label
 
 _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
 _RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
@@ -49,7 +49,7 @@ def read(latex: str) -> Shape:
 
 def read_tokens(tokens: list[Token]) -> Shape:
     """The shape of a token list, see ``read``."""
-    tokens = _without_lead(unwrap(tokens))
+    tokens = _without_kind(_without_lead(unwrap(tokens)))
     if not tokens:
         raise Unreadable("nothing there")
     for reader in (_clock, _base_number, _choice, _listing, _words, _relation, _sets):
@@ -70,6 +70,15 @@ def _without_lead(tokens: list[Token]) -> list[Token]:
             return tokens[at:]
         said += token.text.casefold() + " "
     return tokens
+
+
+def _without_kind(tokens: list[Token]) -> list[Token]:
+    """``the point (1, 2)`` without what it is called."""
+    start = next((at for at, token in enumerate(tokens) if token.kind != "word"), 0)
+    if not start or tokens[start].text not in {"(", "[", "\\{", "\\langle"}:
+        return tokens
+    label = read_label(tokens[:start])
+    return tokens if label.telling or label.unit else tokens[start:]
 
 
 def _compact(tokens: list[Token]) -> str:

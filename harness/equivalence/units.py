@@ -34,7 +34,7 @@ _NAMES = {
     "gallon": "gal", "quart": "qt", "pint": "pt", "cup": "",
     "degree": "deg °", "radian": "rad", "dollar": "usd \\$", "cent": "¢", "euro": "eur €",
     "british pound": "gbp £", "yen": "¥", "penny": "pennies pence", "nickel": "", "dime": "",
-    "quarter": "", "joule": "J", "newton": "N", "watt": "W", "volt": "V", "hertz": "Hz",
+    "joule": "J", "newton": "N", "watt": "W", "volt": "V", "hertz": "Hz",
     "kelvin": "", "celsius": "centigrade °C", "fahrenheit": "°F", "acre": "", "hectare": "",
     "bit": "", "byte": "", "knot": "", "watt hour": "Wh", "kilowatt": "kW", "kilojoule": "kJ",
     "calorie": "cal", "kilocalorie": "kcal", "mole": "mol", "pascal": "Pa", "ampere": "amp",

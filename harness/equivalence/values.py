@@ -156,7 +156,9 @@ _STEPS = frozenset({"floor", "ceil"})
 _KINKED = _STEPS | {"abs", "max", "min", "root", "factorial", "binomial"}
 _RANGES = ((0, 1), (0, 5), (-5, 5), (-1, 1), (10, 50))
 _WIDE = ((-40, 0), (0, 200), (-200, 200), (-9000, 9000))
-_INTEGERS = (*range(13), 16, 17, 25, 27, 31, 32, 64, 81, 100, 1000, -1, -2, -3, -4, -5, -9, -30)
+_INTEGERS = (*range(13), 16, 17, 25, 27, 31, 32, 64, 81, 100, 1000, -1, -2, -3, -4, -5, -9, -30,
+             10**7, -(10**7))  # fmt: skip
+"""The last two lie beyond all turns, on the pieces that have no end."""
 
 
 def is_broken_power(node: Node) -> bool:
