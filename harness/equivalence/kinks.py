@@ -72,7 +72,7 @@ def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
             return None
         if abs(value.imag) > 1e-9 * abs(value):
             return None
-        return value.real > 0 if kind == "sign" else value.real // 1
+        return float(value.real > 0 if kind == "sign" else value.real // 1)
 
     states = [(at, state(at)) for at in _GRID]
     found = [
