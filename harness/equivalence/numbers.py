@@ -162,13 +162,14 @@ def _degree(node: Node) -> float:
 
 def _rough(node: Node) -> float | None:
     """Rough absolute value of a formula without variables; infinite when out of range."""
-    from harness.equivalence.values import FLOATS, estimate
-
     if variables(node):
         return None
     known = exact(node)
     if known is not None:
         return abs(float(known)) if abs(known) < MAX_BITS else math.inf
+    # Exact numbers need no mpmath.
+    from harness.equivalence.values import FLOATS, estimate
+
     try:
         return float(abs(estimate(node, FLOATS)[0]))
     except (OverflowError, ArithmeticError, ValueError):
