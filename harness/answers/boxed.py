@@ -156,17 +156,19 @@ def _last_list(text: str, boxes: list[_Box]) -> str:
             break
         joints.append(joint)
         first -= 1
-    names = [_name_before(text, box) for box in boxes[first:]]
     contents = [_content(text, box) for box in boxes[first:]]
+    names = [_name_before(text, box) for box in boxes[first:]]
     if "" not in names and (len(set(names)) > 1 or _is_formula(contents)):
         contents = [f"{name} = {content}" for name, content in zip(names, contents, strict=True)]
-    separator = r" \text{ or } " if joints and all(each == "or" for each in joints) else ", "
+    if not joints:
+        return contents[0]
+    separator = r" \text{ or } " if all(each == "or" for each in joints) else ", "
     return separator.join(dict.fromkeys(contents))
 
 
 def _name_before(text: str, box: _Box) -> str:
     """What a box is said to be equal to, empty where that is no plain name."""
-    before = text[max(0, box.start - 40) : box.start]
+    before = text[max(0, box.start - 40) : box.start] if box.start else ""
     found = _NAMED.search(before) if "=" in before else None
     return found[1] if found else ""
 
