@@ -131,6 +131,7 @@ class _LabelReader:
         self.below: dict[str, int] = {}
         self.words: set[str] = set()
         self.telling: list[str] = []
+        self.heard: list[str] = []
         self.is_below = False
         self.power = 1
         self.awaits_exponent = False
@@ -167,7 +168,8 @@ class _LabelReader:
         self.awaits_exponent = False
 
     def word(self, text: str) -> None:
-        word = text.casefold()
+        word = text.casefold() if len(text) > 1 else text
+        self.heard.append(word)
         unit = unit_of(text) or ("unit" if word in {"unit", "units"} else "")
         if unit:
             side = self.below if self.is_below else self.above
@@ -190,6 +192,8 @@ class _LabelReader:
             raise Unreadable("a power without its unit")
         for unit in {"celsius", "fahrenheit"} & set(self.above):
             self.above = {unit: 1}
+        if self.heard == ["a"]:
+            self.telling = ["a"]  # 5a, not 5 a day
         sides = [
             "*".join(
                 f"{unit}^{power}" if power > 1 else unit
