@@ -56,7 +56,7 @@ _SIGNS = frozenset({"°", "\\$", "€", "£", "¥", "¢", "₹"})
 _MARKS = frozenset({"{", "}", "(", ")", "[", "]", ".", "'", "-", "\\cdot"})
 _SILENT = words(
     "a an the of in is are was were there it has have we get total number answer result value "
-    "so hence thus exactly just only altogether overall each every apiece "
+    "so hence thus exactly just only all altogether overall each every apiece "
     "long wide tall high deep away apart old different distinct possible "
     "unit units about approximately approx around roughly circa"
 )
@@ -120,8 +120,9 @@ def read_label(tokens: Sequence[Token]) -> Label:
         Unreadable: They are more than words and units.
     """
     reader = _LabelReader()
-    for token in tokens:
-        reader.add(token)
+    for token, after in zip(tokens, [*tokens[1:], Token("symbol", "")], strict=False):
+        if (token.text, after.text) not in {("in", "total"), ("in", "all")}:  # not inches
+            reader.add(token)
     return reader.label()
 
 
