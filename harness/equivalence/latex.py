@@ -87,9 +87,15 @@ def tokenize(latex: str) -> list[Token]:
         depth += (token.text in _OPENING) - (token.text in _CLOSING)
         if depth > MAX_DEPTH:
             raise Unreadable(f"nested deeper than {MAX_DEPTH}")
-        if token.kind == "number" and len(token.text) > MAX_DIGITS:
+        if token.kind == "number" and _digits(token.text) > MAX_DIGITS:
             raise Unreadable(f"a number of more than {MAX_DIGITS} digits")
     return _tidy(tokens)
+
+
+def _digits(number: str) -> int:
+    """About how many digits a number has when it is written out: ``1e9`` has ten."""
+    digits, _, exponent = number.casefold().partition("e")
+    return len(digits) + abs(int(exponent[:9] or 0))
 
 
 _OPENING = frozenset({"(", "[", "{", "\\{", "\\langle", "\\lfloor", "\\lceil", "\\begin"})

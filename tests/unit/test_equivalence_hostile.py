@@ -26,6 +26,8 @@ EASY = (r"\sqrt{8}", r"2\sqrt{2}")
 
 HOSTILE = {
     "tower": "10^{10^{10}}",
+    "scientific": "1e999999999",
+    "tiny": "1e-999999999",
     "tower of fractions": r"2^{\sqrt{10^{20}}}",
     "factorial": "999999999!",
     "factorials of factorials": "((9!)!)!",
