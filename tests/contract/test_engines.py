@@ -13,7 +13,10 @@ import pytest
 from harness import hardware
 from harness.engines.base import Engine
 from harness.engines.build import build_engine
-from harness.engines.transformers_engine import TransformersConfig
+from harness.engines.kv_cache import ATTENTION
+from harness.engines.recorded_environment import RECORDED
+from harness.engines.transformers_engine import TRANSFORMERS_SETTINGS, TransformersConfig
+from harness.engines.vllm_settings import VLLM_SETTINGS
 from harness.errors import ConfigError, GenerationError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
@@ -230,6 +233,27 @@ def test_what_was_loaded_is_told(
     # The embedding alone takes so much.
     assert info.peak_memory_bytes > 151_665 * 64 * 4
     assert info.peak_memory_source
+
+
+def test_what_it_runs_with_is_told(live: Engine) -> None:
+    info = live.info()
+    if info.name == "transformers":
+        assert tuple(info.settings) == TRANSFORMERS_SETTINGS
+        assert info.settings["attention"] == ATTENTION
+        return
+    assert tuple(info.settings) == VLLM_SETTINGS
+    told = info.settings
+    assert (told["max_model_len"], told["enforce_eager"]) == (TINY_CONTEXT, True)
+    assert (told["quantization"], told["speculative_config"]) == ("none", "none")
+    assert (told["tensor_parallel_size"], told["kv_cache_dtype"]) == (1, "auto")
+    assert told["cudagraph_mode"] == "NONE"
+    assert told["model_runner"] in {"V1", "V2"}
+    assert told["kv_cache_blocks"] * told["block_size"] >= TINY_CONTEXT
+    if info.name == "vllm":  # a server does not say all of it
+        assert None not in told.values()
+    if info.device == "cpu":  # what was set for it counts as what the user sets
+        assert info.environment["VLLM_CPU_KVCACHE_SPACE"]
+    assert RECORDED.issuperset(info.environment)
 
 
 @pytest.mark.vllm

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.engines.identity import known_facts
 from harness.models import origin
 from harness.report.page.runs import ReportRun
 
@@ -72,7 +73,14 @@ def _engine(run: ReportRun) -> dict[str, str]:
         "device": f"{engine.device_count} x {engine.device_name} ({engine.device})",
         "dtype": engine.dtype,
         "sessions": str(len(run.result.manifest.sessions)),
+        **{_words(name): str(value) for name, value in known_facts(engine).items()},
     }
+
+
+def _words(fact: str) -> str:
+    """``engine: attention backend`` of ``settings.attention_backend``; a variable as it is."""
+    kind, _, name = fact.partition(".")
+    return f"engine: {name.replace('_', ' ')}" if kind == "settings" else name
 
 
 def _known(value: str | None) -> str:
