@@ -53,6 +53,13 @@ def _facts(run: ReportRun) -> dict[str, str]:
         facts[f"{name}, scorer"] = task.scorer
         facts[f"{name}, problems sha256"] = task.problems_sha256
         facts[f"{name}, fingerprint"] = manifest.protocol_fingerprints.get(name, "unknown")
+    if (expected := manifest.expected) is not None:
+        facts["generation, expected before"] = (
+            f"{expected.generation_s:,.0f} s ({expected.generation_low_s:,.0f} to "
+            f"{expected.generation_high_s:,.0f}), {expected.output_tokens:,} tokens; by "
+            f"{expected.basis}: {expected.source}"
+        )
+        facts["generation, measured"] = _measured(run)
     prices = [getattr(run.result.pricing, basis) for basis in run.result.pricing.bases()]
     facts["prices"] = "; ".join(price.citation() for price in prices) or "none"
     facts["energy"] = manifest.energy.source
@@ -62,6 +69,12 @@ def _facts(run: ReportRun) -> dict[str, str]:
     facts["platform"] = source.platform
     facts["packages"] = ", ".join(f"{name} {version}" for name, version in source.packages.items())
     return facts
+
+
+def _measured(run: ReportRun) -> str:
+    known = {e.metric: e.value for e in run.result.estimates if e.task is None}
+    seconds, tokens = known.get("generation_s"), known.get("completion_tokens.total")
+    return "unknown" if seconds is None else f"{seconds:,.0f} s, {tokens or 0:,.0f} tokens"
 
 
 def _engine(run: ReportRun) -> dict[str, str]:
