@@ -1,16 +1,28 @@
 """What an engine runs with: read from vLLM's words, and set against another's."""
 
 import re
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from harness.commands.run import _check_same_machine
+from harness.comparison import Options, compare_sides, read_side
 from harness.engines.identity import identity, known_facts, unlike
 from harness.engines.recorded_environment import PLACES, RECORDED, SET_ONLY, recorded
 from harness.engines.vllm_settings import VLLM_SETTINGS, of_config, of_server
+from harness.errors import NotComparableError, StoreError
+from harness.jsonl import read_json
+from harness.manifest import RunResult, Session
+from harness.nightly.record import setting_of
+from harness.provenance import collect
 from harness.records import EngineInfo
+from harness.report.page.provenance import provenance
+from harness.report.page.runs import ReportRun
+from harness.shards.merge import Shard, _check_same_run
+from tests.unit.claim_runs import BASELINE
 
 # Lines of vLLM 0.32 on an H100, cut to what is read; those before the engine's are its front's.
 BEGINNING = (
@@ -208,3 +220,92 @@ def test_what_varies_by_itself_is_shown_all_the_same():
         "settings.max_num_seqs"
     }
     assert PLACES <= RECORDED
+
+
+# --- who looks at it --------------------------------------------------------------------------
+
+
+def run_with(folder: Path, name: str, info: EngineInfo) -> tuple[RunResult, Path]:
+    """A real result whose engine is another."""
+    result = read_json(BASELINE, RunResult)
+    sessions = tuple(
+        session.model_copy(update={"engine": info}) for session in result.manifest.sessions
+    )
+    manifest = result.manifest.model_copy(update={"run_id": name, "sessions": sessions})
+    result = result.model_copy(update={"manifest": manifest})
+    file = folder / f"{name}.json"
+    file.write_text(result.model_dump_json())
+    return result, file
+
+
+PLAIN = engine({"kv_cache_tokens": 1000, "attention_backend": "FLASH_ATTN"})
+OTHER_CACHE = engine({"kv_cache_tokens": 2000, "attention_backend": "FLASH_ATTN"})
+INVARIANT = engine(
+    {"kv_cache_tokens": 1000, "attention_backend": "TRITON_ATTN"}, VLLM_BATCH_INVARIANT="1"
+)
+BATCH_INVARIANT = "environment.VLLM_BATCH_INVARIANT"
+SILENT = PLAIN.model_copy(update={"settings": {}})
+
+
+@pytest.mark.parametrize(
+    ("other", "fields"),
+    [
+        (PLAIN, set()),
+        (OTHER_CACHE, {"engine.settings.kv_cache_tokens"}),
+        (INVARIANT, {f"engine.{name}" for name in ("settings.attention_backend", BATCH_INVARIANT)}),
+        (SILENT, {"engine.settings"}),
+    ],
+    ids=["the same", "other cache", "batch invariant", "not recorded"],
+)
+def test_compare_names_what_differs(tmp_path, other, fields):
+    sides = [
+        read_side(str(run_with(tmp_path, name, info)[1]), tmp_path)
+        for name, info in (("one", PLAIN), ("other", other))
+    ]
+    (candidate,) = compare_sides(sides[0], sides[1:], Options()).candidates
+    assert {each.field for each in candidate.subject_differences} == fields
+
+
+def test_another_setting_begins_a_new_series_of_nights_and_another_cache_does_not(tmp_path):
+    plain, cache, invariant = (
+        setting_of(run_with(tmp_path, "night", info)[0]) for info in (PLAIN, OTHER_CACHE, INVARIANT)
+    )
+    assert plain == cache
+    assert plain != invariant
+    assert invariant["engine.environment.VLLM_BATCH_INVARIANT"] == "1"
+
+
+def test_the_page_shows_all_of_it(tmp_path):
+    runs = [
+        ReportRun(letter, *run_with(tmp_path, letter, info), folder=None)
+        for letter, info in (("A", PLAIN), ("B", INVARIANT))
+    ]
+    facts = {fact.label: fact for fact in provenance(runs)}
+    assert facts["engine: attention backend"].values == ("FLASH_ATTN", "TRITON_ATTN")
+    assert facts["VLLM_BATCH_INVARIANT"].values == ("-", "1")
+    assert facts["engine: kv cache tokens"].differs is False
+
+
+def test_a_run_is_not_resumed_under_another_setting():
+    began = Session(
+        started_at=datetime.now(UTC), clock_start_s=0, engine=PLAIN, provenance=collect()
+    )
+    setup = SimpleNamespace(run=SimpleNamespace(run_id="RUN"))
+    _check_same_machine(setup, [began], OTHER_CACHE)
+    with pytest.raises(StoreError, match=r"environment\.VLLM_BATCH_INVARIANT=None, here it is 1"):
+        _check_same_machine(setup, [began], INVARIANT)
+
+
+def test_shards_with_other_settings_are_not_joined(tmp_path):
+    def shard(name: str, info: EngineInfo) -> Shard:
+        folder = tmp_path / name
+        folder.mkdir()
+        for file in ("problems.jsonl", "prompts.jsonl"):
+            (folder / file).touch()
+        run = SimpleNamespace(folder=folder, shown=name)
+        return Shard(run, run_with(tmp_path, name, info)[0].manifest)
+
+    one = shard("one", PLAIN)
+    _check_same_run(one, shard("two", OTHER_CACHE))
+    with pytest.raises(NotComparableError, match=r"engine\.environment\.VLLM_BATCH_INVARIANT"):
+        _check_same_run(one, shard("three", INVARIANT))
