@@ -146,6 +146,7 @@ def _sum(values: list[int | None]) -> int | None:
 def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     """What a run of this configuration would do here, with so much memory free."""
     refusals: list[str] = []
+    asked = config.engine
     try:
         engine, why = resolve_auto(config.engine)
     except UnavailableError as error:
@@ -185,7 +186,9 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     tokens = None if requests is None else requests * protocol.max_new_tokens
     lines += _amounts(config, requests, tokens)
     machine = collect()
-    expected = _expected(config, counts, requests, machine)
+    # An engine that was left open is chosen where the run will be.
+    as_asked = config.model_copy(update={"engine": asked})
+    expected = _expected(as_asked, counts, requests, machine)
     lines += [f"time       unknown: {expected}"] if isinstance(expected, str) else _time(expected)
     if is_offline(config):  # what is missing is why it cannot run
         to_fetch = {}

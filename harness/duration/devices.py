@@ -7,7 +7,7 @@ from harness.config import RunConfig
 from harness.derive.machine import Machine
 from harness.derive.published import machines
 from harness.duration.roofline import Roof
-from harness.engines.build import VllmKnobs
+from harness.engines.build import AutoConfig, VllmKnobs
 from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError
 from harness.provenance import Provenance
@@ -57,10 +57,12 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
     if named is None or not named.match:
         return _cpu(here, named)
     args = config.engine.args if isinstance(config.engine, VllmKnobs) else {}
-    each, world = replica_size(args), world_size(args)
+    # Shards that start together each have devices of their own.
+    workers = config.shards if config.shard is None else 1
+    each, world = replica_size(args), workers * world_size(args)
     together = each * (TOGETHER_FRACTION if each > 1 else 1.0)
     peak = named.peak_flops.get("bf16")
-    is_vllm = isinstance(config.engine, VllmKnobs)
+    is_vllm = isinstance(config.engine, VllmKnobs | AutoConfig)
     roof = Roof(
         bytes_per_s=named.bandwidth * BANDWIDTH_FRACTION * together,
         flops_per_s=None if peak is None else peak * FLOPS_FRACTION * together,

@@ -15,7 +15,14 @@ from harness.derive.size import active_matrices, active_parameters, total_parame
 from harness.duration.devices import Devices, devices_of
 from harness.duration.earlier import Earlier, find_earlier
 from harness.duration.roofline import Batch, Course, Load, course, lengths
-from harness.engines.build import OpenaiConfig, ReplayConfig, TransformersConfig, VllmKnobs
+from harness.engines.build import (
+    AutoConfig,
+    OpenaiConfig,
+    ReplayConfig,
+    TransformersConfig,
+    VllmConfig,
+    VllmKnobs,
+)
 from harness.errors import UserError
 from harness.manifest import ExpectedTime
 from harness.models import ModelConfig
@@ -58,7 +65,7 @@ def expect(
     """How long a run will take, or why that is not known.
 
     Args:
-        config: With its engine chosen.
+        config: The run's; its engine may still be ``auto``.
         requests: How many, by task.
         here: This machine.
         results_dir: Where earlier runs are.
@@ -68,12 +75,13 @@ def expect(
     """
     if isinstance(config.engine, ReplayConfig | OpenaiConfig):
         return f"engine={config.engine.kind} computes somewhere else"
-    load = _load(config)
-    if load is None:
-        return f"the size of model={config.model.name} is not known"
     devices = devices_of(config, here)
     if isinstance(devices, str):
         return devices
+    config = _with_engine(config, devices)
+    load = _load(config)
+    if load is None:
+        return f"the size of model={config.model.name} is not known"
     earlier = find_earlier(config, here, results_dir) if config.machine is None else None
     asked = _asked(config, requests, earlier)
     if isinstance(asked, str):
@@ -93,6 +101,15 @@ def expect(
         basis = "earlier run" if earlier.is_same_protocol else basis
         source += f"; speed as in {earlier.run_id}"
     return _expected(config, devices, (load_s, seconds, found.tokens), basis, source)
+
+
+def _with_engine(config: RunConfig, devices: Devices) -> RunConfig:
+    """``engine=auto`` is vLLM where there is a GPU: the devices may be another machine's."""
+    if not isinstance(config.engine, AutoConfig):
+        return config
+    is_gpu = devices.engine.device == "cuda"
+    engine = VllmConfig(kind="vllm") if is_gpu else TransformersConfig(kind="transformers")
+    return config.model_copy(update={"engine": engine})
 
 
 def _expected(

@@ -1,6 +1,8 @@
 """How long a run will take: against published speeds, a planned table, and itself."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +171,8 @@ def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with():
         ({"engine": "vllm", "machine": "a100"}, [H200], "1 x A100 80 GB SXM"),
         ({"engine": "vllm", "args": {"tensor_parallel_size": 2}}, [H200] * 2, "2 x H200 141 GB"),
         ({"engine": "vllm", "args": {"data_parallel_size": 4}}, [H200] * 4, "4 x H200 141 GB"),
+        ({"engine": "vllm", "shards": 2}, [H200] * 2, "2 x H200 141 GB"),
+        ({"engine": "vllm", "shards": 2, "shard": 0}, [H200] * 2, "1 x H200 141 GB"),
         # The plan asks for GPUs, and none is here.
         ({"engine": "vllm", "requires": {"gpus": 1}}, [], "1 x H200 141 GB"),
     ],
@@ -194,6 +198,25 @@ def test_two_copies_are_faster_than_one_spread_over_two(tmp_path):
 def test_an_unknown_gpu_is_no_guess(tmp_path):
     config = made_config(engine="vllm")
     assert isinstance(expect(config, {"math500": 9}, machine("Graphics 9000"), tmp_path), str)
+
+
+def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
+    def seconds(engine: str, *gpus: str, **changed: Any) -> float:
+        config = made_config(model="smollm2_135m", engine=engine, **changed)
+        return expect(config, {"math500": 100}, machine(*gpus), tmp_path).generation_s
+
+    assert seconds("auto", H200) == seconds("vllm", H200)
+    # A laptop plans for the box that the experiment needs, and for vLLM on it.
+    assert seconds("auto", requires={"gpus": 1}) == seconds("vllm", H200)
+
+
+def test_planning_loads_no_torch():
+    program = (
+        "import sys; from harness.duration import expect; from harness.duration.roofline import "
+        "lengths; lengths(9, 1, 9, 9); "
+        "assert not {'torch', 'vllm', 'transformers'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
 def test_a_machine_that_is_not_there_is_named():
