@@ -221,11 +221,12 @@ def _time(expected: ExpectedTime) -> list[str]:
     middle = expected.load_s + expected.generation_s
     low = expected.load_s + expected.generation_low_s
     high = expected.load_s + expected.generation_high_s
-    usd = "" if expected.usd is None else f", {expected.usd:.2f} USD of rent"
+    rent = "unknown: no price is for it" if expected.usd is None else f"{expected.usd:.2f} USD"
+    factor = expected.generation_high_s / expected.generation_s
     return [
-        f"time       about {duration(middle)} ({duration(low)} to {duration(high)}){usd}, "
-        f"{expected.load_s:.0f} s of it to load",
-        f"           by {expected.basis}: {expected.source}",
+        f"time       about {duration(middle)} ({duration(low)} to {duration(high)}), of which "
+        f"{expected.load_s:.0f} s load the model; rent {rent}",
+        f"           by {expected.basis}, right within a factor of {factor:.2g}: {expected.source}",
     ]
 
 

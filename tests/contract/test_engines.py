@@ -335,6 +335,10 @@ def test_what_a_server_counts_is_told(vllm_server_engine: Engine, openai_engine:
     assert after.preemptions == 0
     assert after.draft_tokens is None
     assert after.prefix_cache_queried_tokens > before.prefix_cache_queried_tokens
+    # What its metrics tell of its cache is told of a server that was there before, too.
+    ours, attached_to = vllm_server_engine.info().settings, openai_engine.info().settings
+    for name in ("block_size", "kv_cache_blocks", "kv_cache_dtype"):
+        assert attached_to[name] == ours[name] is not None
 
 
 @pytest.mark.vllm
