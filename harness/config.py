@@ -155,7 +155,7 @@ class RunConfig(Record):
     """Which of them this one is, from 0; None with several shards: all of them, on this machine."""
     canary: Literal["auto", True, False] = "auto"
     """Known problems before the run; auto: when it has more than 100 requests."""
-    machine: str | None = None
+    plan_for: str | None = None
     """The machine of ``conf/machine`` that ``--dry-run`` reckons with; null: this one."""
     offline: bool = False
     """Nothing may be fetched; what is missing is listed."""

@@ -129,7 +129,7 @@ def _expected(
     share = requests / (config.shards if config.shard is not None else 1)
     whole = sum(len(task.problems) for task in tasks) or 1
     asked = {task.spec.name: round(len(task.problems) * share / whole) for task in tasks}
-    here = config.model_copy(update={"machine": None})
+    here = config.model_copy(update={"plan_for": None})
     found = expect(here, asked, machine, results_dir)
     if isinstance(found, str):
         log.info("how long it takes is not known: %s", found)

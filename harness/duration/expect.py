@@ -71,7 +71,7 @@ def expect(
         results_dir: Where earlier runs are.
 
     Raises:
-        ConfigError: ``machine`` names none.
+        ConfigError: ``plan_for`` names none.
     """
     if isinstance(config.engine, ReplayConfig | OpenaiConfig):
         return f"engine={config.engine.kind} computes somewhere else"
@@ -82,7 +82,7 @@ def expect(
     load = _load(config)
     if load is None:
         return f"the size of model={config.model.name} is not known"
-    earlier = find_earlier(config, here, results_dir) if config.machine is None else None
+    earlier = find_earlier(config, here, results_dir) if config.plan_for is None else None
     asked = _asked(config, requests, earlier)
     if isinstance(asked, str):
         return asked

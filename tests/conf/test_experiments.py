@@ -180,7 +180,7 @@ def test_the_durations_on_the_page_are_those_of_the_plan(jobs, experiment, tmp_p
     minutes: dict[str, list[float]] = {}
     total_s = usd = 0.0
     for config in jobs(f"experiment={experiment}"):
-        h200 = config.model_copy(update={"machine": "h200"})
+        h200 = config.model_copy(update={"plan_for": "h200"})
         found = expect(h200, requests_of(config), collect(), tmp_path)
         if config.model.name == "r1_distill_llama_70b":
             assert isinstance(found, str)  # does not fit
