@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from harness.config import RunConfig
@@ -119,10 +120,12 @@ def _cpu(config: RunConfig, here: Provenance, named: Machine | None) -> Devices:
     return Devices(title, roof, None, 1, _as_engine("cpu", here.cpu, count))
 
 
+@cache
 def measure_cpu() -> tuple[float, float]:
     """Bytes read from memory and float32 operations per second, within about a second.
 
-    The best of many short looks: a busy machine lets few of them through undisturbed.
+    The best of many short looks: a busy machine lets few of them through undisturbed. Once for a
+    process, so that all jobs of a sweep are planned alike.
     """
     import numpy as np
 

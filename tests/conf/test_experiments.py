@@ -85,7 +85,7 @@ def deciding(ledger, experiment) -> Ledger:
         if getattr(claim.ablation or claim.measured, "experiment", None) == experiment
     }
     tables = {n: table for n, table in ledger.tables.items() if table.experiment == experiment}
-    return Ledger(claims, tables)
+    return Ledger(ledger.articles, claims, tables)
 
 
 def pretend(folder, number: int, config: RunConfig) -> str:
