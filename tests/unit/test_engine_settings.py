@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.commands.run import _check_same_machine
+from harness.commands.sessions import _check_same_machine
 from harness.comparison import Options, compare_sides, read_side
 from harness.engines.identity import identity, known_facts, unlike
 from harness.engines.recorded_environment import PLACES, RECORDED, SET_ONLY, recorded
