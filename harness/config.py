@@ -155,6 +155,8 @@ class RunConfig(Record):
     """Which of them this one is, from 0; None with several shards: all of them, on this machine."""
     canary: Literal["auto", True, False] = "auto"
     """Known problems before the run; auto: when it has more than 100 requests."""
+    plan_for: str | None = None
+    """The machine of ``conf/machine`` that ``--dry-run`` reckons with; null: this one."""
     offline: bool = False
     """Nothing may be fetched; what is missing is listed."""
     tracker: TrackerConfig = NoTracker()
@@ -272,7 +274,17 @@ class RunConfig(Record):
 
 # What may differ between a run and its continuation.
 NOT_IN_IDENTITY = frozenset(
-    {"canary", "data_dir", "offline", "purpose", "requires", "results_dir", "resume", "tracker"}
+    {
+        "canary",
+        "data_dir",
+        "machine",
+        "offline",
+        "purpose",
+        "requires",
+        "results_dir",
+        "resume",
+        "tracker",
+    }
 )
 
 

@@ -11,6 +11,9 @@ from typing import Any
 # The kernel's names for bfloat16 arithmetic: x86 (AVX-512 or AMX) and Arm.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
+MATRIX_FLAGS = BFLOAT16_FLAGS | {"amx_int8", "amx_tile", "avx512_vnni", "avx_vnni", "i8mm"}
+"""Of these too: matrix products of small numbers."""
+
 
 def usable_cores() -> tuple[int, ...]:
     """The cores that this process may run on, which a container can make fewer than there are."""
@@ -28,6 +31,12 @@ def cpu_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slow."""
     flags = _cpu_field("flags") or _cpu_field("Features") or ""
     return not BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+def cpu_matrix_units() -> str:
+    """The processor's instructions for products of small numbers, by the kernel's names."""
+    flags = (_cpu_field("flags") or _cpu_field("Features") or "").split()
+    return " ".join(sorted(MATRIX_FLAGS.intersection(flags))) or "none"
 
 
 def cuda_devices() -> int:

@@ -96,6 +96,24 @@ class CanaryReport(Record):
     wall_s: Seconds
 
 
+class ExpectedTime(Record):
+    """How long a run was expected to take, before it began; to be held against what it took."""
+
+    basis: str
+    """``roofline`` of a GPU's data sheet, ``roofline of a CPU`` that was measured for a moment, or
+    an ``earlier run``."""
+    source: str
+    """Which machine, and how long its answers are taken to be."""
+    output_tokens: Count
+    load_s: Seconds
+    generation_s: Seconds
+    generation_low_s: Seconds
+    """This and the next: as far off as such a figure is known to be."""
+    generation_high_s: Seconds
+    usd: Usd | None
+    """Rent for loading and generating; None where no price is for the device."""
+
+
 class RunManifest(Record):
     """What a run is. Everything that a number of it can depend on is in here."""
 
@@ -120,6 +138,8 @@ class RunManifest(Record):
     error: str | None
     canary: CanaryReport | None = None
     """None where none was sent."""
+    expected: ExpectedTime | None = None
+    """None where it could not be told."""
     merged_from: tuple[str, ...] = ()
     """The runs of its shards, in their order. They lie one after another on this run's clock."""
 

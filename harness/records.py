@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Setting = bool | int | float | str | None
+"""One setting of an engine as it was resolved; None: it does not tell."""
 
 
 class Record(BaseModel):
@@ -248,3 +250,10 @@ class EngineInfo(Record):
     peak_memory_source: str | None = None
     serving: ServingStats | None = None
     """What the engine counted, as far as it was asked; None for one that counts nothing."""
+    settings: dict[str, Setting] = Field(default_factory=dict)
+    """What it runs with, as it resolved what was left to it: attention backend, size and type of
+    the cache, batch limits … (docs/engines.md has all names). Empty for an engine that tells
+    nothing."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of its environment that can change a result, those of a list of allowed names
+    alone."""

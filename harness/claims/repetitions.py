@@ -6,13 +6,15 @@ the logarithms of their ratios have a t-interval.
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness.claims.runs import ClaimRun, Wanted, unfit
 from harness.claims.scores import not_comparable
 from harness.claims.verdict import Bounds, Evidence
+from harness.engines.identity import identity
+from harness.records import EngineInfo
 
 MECHANISM = "shows the mechanism in a small model; what it comes to in R1 it cannot show"
 
@@ -103,13 +105,26 @@ def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Settin
         others=json.dumps(
             {
                 name: value
-                for name, value in {**run.args, "concurrency": run.concurrency}.items()
+                for name, value in {
+                    **run.args,
+                    "concurrency": run.concurrency,
+                    **_environment(engine),
+                }.items()
                 if name not in (*switches, "max_num_seqs") and value is not None
             },
             sort_keys=True,
             default=str,
         ),
     )
+
+
+def _environment(engine: EngineInfo) -> dict[str, Any]:
+    """Variables that change numbers, and the one setting that vLLM changes beside a switch.
+
+    Other settings may follow from what is compared: another model, another draft.
+    """
+    names = ("environment.", "settings.async_scheduling")
+    return {n: value for n, value in identity(engine).items() if n.startswith(names)}
 
 
 def sort_out(runs: Sequence[ClaimRun], wanted: Wanted) -> tuple[list[ClaimRun], list[Evidence]]:

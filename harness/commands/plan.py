@@ -12,8 +12,10 @@ from harness.canary import is_wanted
 from harness.commands.setup import results_dir_of
 from harness.commands.workers import share_out
 from harness.config import ProtocolConfig, RunConfig
+from harness.duration import expect
 from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
 from harness.errors import StoreError, UnavailableError
+from harness.manifest import ExpectedTime
 from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
 from harness.preflight import (
     FreeMemory,
@@ -34,7 +36,7 @@ from harness.preflight import (
 from harness.prompts import Codec
 from harness.provenance import Provenance, collect
 from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
-from harness.report.summary import WIDTH_WITHOUT_TERMINAL
+from harness.report.summary import WIDTH_WITHOUT_TERMINAL, duration
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
 
 
@@ -49,6 +51,8 @@ class PlannedRun(NamedTuple):
     """At most."""
     to_fetch: dict[str, int | None]
     """Bytes of what is not here yet, by its name; None: unknown."""
+    expected: ExpectedTime | None
+    """How long it would take; None: unknown."""
 
 
 class Plans:
@@ -89,6 +93,7 @@ class Plans:
                 "",
                 f"total      {len(self._planned)} runs, {_count(requests)} requests, "
                 f"{_count(tokens)} output tokens at most{lack}",
+                *_time_in_all([planned.expected for planned in self._planned]),
                 *(f"to fetch   {_sized(*item)}" for item in to_fetch.items()),
                 *_fetched_in_all(to_fetch),
             ]
@@ -101,6 +106,25 @@ def _fetched_in_all(to_fetch: dict[str, int | None]) -> list[str]:
         return ["to fetch   nothing"]
     unknown = ", without what is of unknown size" if len(known) < len(to_fetch) else ""
     return [f"in all     about {sum(known) / 1e9:.1f} GB{unknown}"] if known else []
+
+
+def _time_in_all(expected: list[ExpectedTime | None]) -> list[str]:
+    """Of all jobs one after another."""
+    known = [each for each in expected if each is not None]
+    if not known:
+        return []
+    load_s = sum(each.load_s for each in known)
+    low, middle, high = (
+        load_s + sum(seconds)
+        for seconds in zip(
+            *((e.generation_low_s, e.generation_s, e.generation_high_s) for e in known),
+            strict=True,
+        )
+    )
+    prices = [each.usd for each in known if each.usd is not None]
+    usd = f", {sum(prices):.2f} USD" if len(prices) == len(known) else ""
+    lack = f", without {len(expected) - len(known)} runs" if len(known) < len(expected) else ""
+    return [f"time       about {duration(middle)} ({duration(low)} to {duration(high)}){usd}{lack}"]
 
 
 def _words(line: str) -> str:
@@ -122,6 +146,7 @@ def _sum(values: list[int | None]) -> int | None:
 def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     """What a run of this configuration would do here, with so much memory free."""
     refusals: list[str] = []
+    asked = config.engine
     try:
         engine, why = resolve_auto(config.engine)
     except UnavailableError as error:
@@ -160,17 +185,49 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
     lines += _amounts(config, requests, tokens)
+    machine = collect()
+    # An engine that was left open is chosen where the run will be.
+    as_asked = config.model_copy(update={"engine": asked})
+    expected = _expected(as_asked, counts, requests, machine)
+    lines += [f"time       unknown: {expected}"] if isinstance(expected, str) else _time(expected)
     if is_offline(config):  # what is missing is why it cannot run
         to_fetch = {}
     lines.append(f"to fetch   {'; '.join(_sized(*item) for item in to_fetch.items()) or 'nothing'}")
-    machine = collect()
     refusals += _refusals(config, machine, free, requests)
     lines += _notes(config, machine, free, requests)
     lines += [f"cannot run {line}" for refusal in refusals for line in refusal.split("\n")] or [
         "can run    yes, as far as is known"
     ]
     lines += _forecast(planned, protocol)
-    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch)
+    known = None if isinstance(expected, str) else expected
+    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch, known)
+
+
+def _expected(
+    config: RunConfig, counts: list[int | None], requests: int | None, machine: Provenance
+) -> ExpectedTime | str:
+    """How long it would take; of a shard, its part of every task."""
+    if requests is None:
+        return "how many problems there are is not known"
+    whole = _sum(counts) or 1
+    asked = {
+        selection.task: round((count or 0) * requests / whole)
+        for selection, count in zip(config.selections, counts, strict=True)
+    }
+    return expect(config, asked, machine, results_dir_of(config))
+
+
+def _time(expected: ExpectedTime) -> list[str]:
+    middle = expected.load_s + expected.generation_s
+    low = expected.load_s + expected.generation_low_s
+    high = expected.load_s + expected.generation_high_s
+    rent = "unknown: no price is for it" if expected.usd is None else f"{expected.usd:.2f} USD"
+    factor = expected.generation_high_s / expected.generation_s
+    return [
+        f"time       about {duration(middle)} ({duration(low)} to {duration(high)}), of which "
+        f"{expected.load_s:.0f} s load the model; rent {rent}",
+        f"           by {expected.basis}, right within a factor of {factor:.2g}: {expected.source}",
+    ]
 
 
 def _refusals(

@@ -12,6 +12,7 @@ from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
+from harness.engines.identity import unlike
 from harness.errors import StoreError
 from harness.heartbeat import Heartbeat, beating, last_beat
 from harness.manifest import CanaryReport, LostLoad, RunManifest, Session
@@ -185,6 +186,11 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
                 f"run {setup.run.run_id} was made with {name} {before}, here it is {here}; "
                 "go on with it there, or start a new run"
             )
+    if differing := unlike(was, now):
+        what = "; ".join(f"{each.name}={each.one}, here it is {each.other}" for each in differing)
+        raise StoreError(
+            f"run {setup.run.run_id} was made with {what}; set it as it was, or start a new run"
+        )
     if was.version != now.version:
         log.warning("the engine's version changed from %s to %s", was.version, now.version)
 

@@ -11,10 +11,11 @@ from harness import hardware
 from harness.answers.marks import Reasoning
 from harness.canary import check_scorers, is_wanted
 from harness.config import RunConfig, differing_keys
+from harness.duration import expect
 from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
 from harness.fingerprint import Rendering, fingerprint, protocol_fields
-from harness.manifest import SCHEMA_VERSION, RunManifest, TaskInfo
+from harness.manifest import SCHEMA_VERSION, ExpectedTime, RunManifest, TaskInfo
 from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
 from harness.pipeline import Question
@@ -112,12 +113,28 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         started_at=datetime.now(UTC),
         finished_at=None,
         error=None,
+        expected=_expected(config, tasks, requests, machine, results_dir),
     )
     problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
     run.write_problems(list(problems.values()))
     run.write_prompts(list(prompts.values()))
     run.write_manifest(manifest)
     return Setup(run, manifest, problems, prompts, scorers)
+
+
+def _expected(
+    config: RunConfig, tasks: list[Task], requests: int, machine: Provenance, results_dir: Path
+) -> ExpectedTime | None:
+    """Of this machine, whatever ``--dry-run`` was to reckon with."""
+    share = requests / (config.shards if config.shard is not None else 1)
+    whole = sum(len(task.problems) for task in tasks) or 1
+    asked = {task.spec.name: round(len(task.problems) * share / whole) for task in tasks}
+    here = config.model_copy(update={"plan_for": None})
+    found = expect(here, asked, machine, results_dir)
+    if isinstance(found, str):
+        log.info("how long it takes is not known: %s", found)
+        return None
+    return found
 
 
 def _check_amounts(

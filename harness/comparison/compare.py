@@ -1,9 +1,9 @@
 """The door: a baseline and its candidates in, everything that is said of them out."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from harness.comparison.figures import run_figures, task_figures
 from harness.comparison.protocol import check_allowed, check_protocols
@@ -124,8 +124,17 @@ def _subject_differences(baseline: Side, candidate: Side) -> tuple[FieldDifferen
     return tuple(
         FieldDifference(field=name, baseline=ours.get(name), candidate=theirs.get(name))
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
+        if ours.get(name) != theirs.get(name) and not _is_unknown(name, ours, theirs)
     )
+
+
+def _is_unknown(name: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether one side does not tell it: then it is neither equal nor different."""
+    if name.startswith("engine.settings."):
+        return name not in ours or name not in theirs
+    # A variable that is not there was not set, if variables were recorded at all.
+    is_variable = name.startswith("engine.environment.")
+    return is_variable and ours.get("engine.settings") != theirs.get("engine.settings")
 
 
 def _compare_task(task: str, baseline: Side, candidate: Side, options: Options) -> TaskComparison:

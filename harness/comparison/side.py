@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.comparison.records import RunName
 from harness.cost import apportion, request_weight
+from harness.engines.identity import known_facts
 from harness.errors import StoreError, UserError
 from harness.foreign import ForeignLog, ForeignProblem, harness_of, read_foreign
 from harness.jsonl import read_json
@@ -198,6 +199,9 @@ def _subject(manifest: RunManifest) -> dict[str, Any]:
     if engine is not None:
         shown = {"name", "version", "device", "device_name", "device_count", "dtype"}
         known |= {f"engine.{key}": value for key, value in engine.model_dump(include=shown).items()}
+        known["engine.settings"] = "recorded" if engine.settings else "not recorded"
+        if engine.settings:
+            known |= {f"engine.{name}": value for name, value in known_facts(engine).items()}
     configured = _flat(manifest.config.engine.model_dump(mode="json"), "engine.config")
     return {**known, **{k: v for k, v in configured.items() if not k.endswith((".kind", ".dtype"))}}
 

@@ -31,6 +31,9 @@ class Machine(Sourced):
 
     name: Name
     title: str
+    match: tuple[str, ...] = ()
+    """Names under which the driver knows such a device, the one that prices are for first; empty
+    for a machine that is no GPU."""
     memory_bytes: Size
     """Of one device; a data sheet's GB are taken as 10^9 bytes."""
     most_devices: Size

@@ -1,6 +1,7 @@
 """The published data that everything is derived from, each group read when first asked for.
 
-It lies in ``conf/``: ``architecture``, ``machine``, ``precision``, ``training``, ``published``, and
+It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``, ``training``,
+``published``, and
 the price lists of January 2025 among ``pricing``.
 """
 
@@ -12,6 +13,7 @@ from typing import TypeVar
 import yaml
 from pydantic import ValidationError
 
+from harness.derive.answer_length import AnswerLengths
 from harness.derive.architecture import Architecture, Name
 from harness.derive.machine import Machine, Precision
 from harness.derive.sourced import Quantity, Sourced, looked_up
@@ -59,6 +61,12 @@ def precisions() -> dict[str, Precision]:
     """All precisions by name, the widest first."""
     found = _read_all("precision", Precision)
     return dict(sorted(found.items(), key=lambda item: -item[1].bits_per_weight))
+
+
+@cache
+def answer_lengths() -> dict[str, AnswerLengths]:
+    """How long answers are expected to be, by kind of model."""
+    return _read_all("answer_length", AnswerLengths)
 
 
 @cache

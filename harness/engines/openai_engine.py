@@ -27,11 +27,12 @@ from harness.engines.endpoint import (
 )
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.serving_metrics import Meter
+from harness.engines.vllm_settings import of_server
 from harness.engines.wire import TAKES_MORE
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
-from harness.records import Completion, EngineInfo, GenerationRequest, Record
+from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
 
 PROBE_RETRIES = 1
 PROBE_LIMIT_S = 30.0
@@ -132,6 +133,7 @@ class OpenaiEngine:
         self._served: Served
         self._endpoint: Endpoint
         self._meter: Meter
+        self._settings: dict[str, Setting] = {}
         self._load_s: float | None = None
 
     def __enter__(self) -> Self:
@@ -158,6 +160,8 @@ class OpenaiEngine:
             resources.callback(lambda: wait_for(client.close(), self._loop))
             self._endpoint = Endpoint(client, target, self._codec, self._clock, self._why_gone)
             self._meter = Meter(self._metrics)
+            told = self._metrics()
+            self._settings = of_server("", told, {}) if told else {}
             self._resources = resources.pop_all()
         return self
 
@@ -187,6 +191,7 @@ class OpenaiEngine:
             peak_memory_bytes=None,
             peak_memory_source="the server is not ours",
             serving=self._meter.stats(),
+            settings=self._settings,
         )
 
     def restart_counters(self) -> None:

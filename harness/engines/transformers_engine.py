@@ -7,6 +7,7 @@ the request's seed alone.
 """
 
 import logging
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -18,12 +19,27 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import ATTENTION, register_attention
+from harness.engines.recorded_environment import recorded
 from harness.errors import GenerationError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
-from harness.records import Completion, EngineInfo, GenerationRequest, Record
+from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
 
 log = logging.getLogger(__name__)
+
+
+TRANSFORMERS_SETTINGS = (
+    "attention",
+    "float32_matmul_precision",
+    "deterministic_algorithms",
+    "threads",
+    "cpu_capability",
+    "cpu_matrix_units",
+    "cuda",
+)
+"""Names of what is recorded of torch: the vector instructions that its kernels use, and those of
+its matrix products (oneDNN takes the best that the processor has and ``ONEDNN_MAX_CPU_ISA`` lets
+it)."""
 
 
 class TransformersConfig(Record):
@@ -108,6 +124,8 @@ class TransformersEngine:
             peak_memory_source=(
                 "torch.cuda.max_memory_allocated" if is_cuda else "VmHWM of the harness process"
             ),
+            settings=_settings(self._model),
+            environment=recorded(os.environ),
         )
 
     def restart_counters(self) -> None:
@@ -265,6 +283,23 @@ class TransformersEngine:
         )
         batch.admit([Row(request, 0.0)])
         batch.step()
+
+
+def _settings(model: Any) -> dict[str, Setting]:
+    """What torch computes with; the names are in ``TRANSFORMERS_SETTINGS``."""
+    import torch
+
+    is_cuda = model.device.type == "cuda"
+    values: tuple[Setting, ...] = (
+        model.config._attn_implementation,
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+        None if is_cuda else torch.get_num_threads(),
+        None if is_cuda else torch.backends.cpu.get_cpu_capability(),
+        None if is_cuda else hardware.cpu_matrix_units(),
+        torch.version.cuda if is_cuda else None,
+    )
+    return dict(zip(TRANSFORMERS_SETTINGS, values, strict=True))
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

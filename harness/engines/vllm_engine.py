@@ -23,19 +23,24 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
+from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_args import check_args
 from harness.engines.vllm_environment import missing_settings
+from harness.engines.vllm_settings import of_config
+from harness.engines.vllm_worker import METHOD, QUALIFIED_NAME
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, Times
-from harness.records import Completion, EngineInfo, GenerationRequest, Record
+from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
 
 log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
 # Between two looks for processes that vLLM started while it loads.
 LOOK_S = 0.25
+# Asking its workers what they run with; they are idle then.
+ASK_LIMIT_S = 30.0
 
 
 class VllmKnobs(Record):
@@ -94,6 +99,8 @@ class VllmEngine:
         self._others: frozenset[int] = frozenset()
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
+        self._settings: dict[str, Setting] = {}
+        self._environment: dict[str, str] = {}
         self._preemptions = 0
         self._offset_s = 0.0
 
@@ -117,6 +124,8 @@ class VllmEngine:
                         process.terminate()
                 raise
             resources.callback(self._shut_down)
+            self._settings = of_config(self._engine.vllm_config, self._await(self._ask_workers()))
+            self._environment = recorded(os.environ)
             self._resources = resources.pop_all()
         self._meter = Meter(_own_metrics)
         self._load_s = self._clock() - began
@@ -160,6 +169,8 @@ class VllmEngine:
             peak_memory_bytes=peak,
             peak_memory_source=source,
             serving=self._meter.stats(),
+            settings=self._settings,
+            environment=self._environment,
         )
 
     def restart_counters(self) -> None:
@@ -216,6 +227,17 @@ class VllmEngine:
             # 128 requests at once where LLM takes 256, or 1,024 on a large GPU.
             usage_context=UsageContext.LLM_CLASS,
         )
+
+    async def _ask_workers(self) -> list[dict[str, Setting]]:
+        """What each worker says of itself; nothing where it is not of our making."""
+        if self._engine.vllm_config.parallel_config.worker_extension_cls != QUALIFIED_NAME:
+            return []
+        try:
+            said = await self._engine.collective_rpc(METHOD, timeout=ASK_LIMIT_S)
+        except Exception as error:  # noqa: BLE001 - the run is no worse for what stays unknown
+            log.warning("vllm's workers do not tell their settings: %s", _one_line(error))
+            return []
+        return list(said)
 
     async def _begin(
         self, requests: Sequence[GenerationRequest], now: float, answers: Answers
@@ -319,6 +341,8 @@ def engine_arguments(
         "load_format": "safetensors",
         "skip_tokenizer_init": True,
         "use_tqdm_on_load": False,
+        # Ray's workers may be on machines that do not have the harness.
+        "worker_extension_cls": "" if _is_ray(config.args) else QUALIFIED_NAME,
         **config.args,
         "model": model.path,
         "dtype": config.dtype,
@@ -331,6 +355,11 @@ def _places(config: Any) -> int:
     """Requests that vLLM takes into its batches at once, over all its replicas."""
     replicas = config.parallel_config.data_parallel_size
     return int(config.scheduler_config.max_num_seqs * replicas)
+
+
+def _is_ray(args: Mapping[str, Any]) -> bool:
+    names = ("distributed_executor_backend", "data_parallel_backend")
+    return any(args.get(name) == "ray" for name in names)
 
 
 @contextlib.contextmanager

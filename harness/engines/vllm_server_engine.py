@@ -20,15 +20,17 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.recorded_environment import recorded
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
+from harness.engines.vllm_settings import BEGINNING, of_server
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.provenance import collect
-from harness.records import Completion, EngineInfo, GenerationRequest
+from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 SERVED_AS = "model"
 LOG_NAME = "vllm_server.log"
@@ -36,7 +38,6 @@ LOG_NAME = "vllm_server.log"
 MOST_SEQUENCES = 1024
 # A connection that the server closed while it was idle is no reason to fail a request.
 RECONNECTS = 2
-_BEGAN = re.compile(r"Initializing a V1 LLM engine \(v([^)]*)\) with config: (.*)")
 
 
 class VllmServerConfig(VllmKnobs):
@@ -97,6 +98,8 @@ class VllmServerEngine:
         self._endpoint: Endpoint
         self._meter: Meter
         self._loaded: Loaded
+        self._settings: dict[str, Setting] = {}
+        self._environment: dict[str, str] = {}
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
 
@@ -130,7 +133,10 @@ class VllmServerEngine:
                 self._clock,
                 self.server.why_gone,
             )
-            self._loaded = _loaded(own_log(self._log))
+            written = own_log(self._log)
+            self._loaded = _loaded(written)
+            self._settings = of_server(written, self.server.get("/metrics"), self._config.args)
+            self._environment = recorded(environment)
             self._meter = Meter(partial(self.server.get, "/metrics"))
             self._resources = resources.pop_all()
         self._load_s = self._clock() - began
@@ -165,6 +171,8 @@ class VllmServerEngine:
             peak_memory_bytes=peak,
             peak_memory_source=source,
             serving=self._meter.stats(),
+            settings=self._settings,
+            environment=self._environment,
         )
 
     def restart_counters(self) -> None:
@@ -217,7 +225,7 @@ class VllmServerEngine:
 
 def _loaded(log_text: str) -> Loaded:
     """Version, data type and device, as the engine says when it begins."""
-    found = _BEGAN.search(log_text)
+    found = BEGINNING.search(log_text)
     if found is None:
         return Loaded("unknown", "unknown", "cpu" if hardware.cuda_devices() == 0 else "cuda")
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from harness.engines.build import ReplayConfig
+from harness.engines.identity import identity
 from harness.manifest import RunManifest, RunResult
 from harness.pricing import BASES
 from harness.records import Count, Record
@@ -82,7 +83,8 @@ class Night(Record):
     started_at: datetime
     finished_at: datetime | None = None
     setting: dict[str, str] = Field(default_factory=dict)
-    """What must agree for two nights to be of one series: protocol, weights, engine, prices."""
+    """What must agree for two nights to be of one series: protocol, weights, engine with what it
+    resolved and found in its environment, prices."""
     versions: dict[str, str] = Field(default_factory=dict)
     """What may differ within a series and is marked where it does: commit, driver, packages."""
     figures: tuple[NightFigure, ...] = ()
@@ -161,6 +163,7 @@ def setting_of(result: RunResult) -> dict[str, str]:
             "engine.version": engine.version,
             "engine.device": f"{engine.device_count} x {engine.device_name}",
             "engine.dtype": engine.dtype,
+            **{f"engine.{name}": value for name, value in identity(engine).items()},
         }
     # Which recording stands for the model is what a rehearsal of a bad night changes.
     left_out = {"kind", "run"} if isinstance(manifest.config.engine, ReplayConfig) else {"kind"}

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.manifest import RunResult, TaskInfo
+from harness.manifest import ExpectedTime, RunResult, TaskInfo
 from harness.models import origin
 from harness.records import Estimate, VerdictStatus
 from harness.report.safe import safe
@@ -159,6 +159,9 @@ def _run_table(result: RunResult) -> Table:
                 table.add_row(label, _with_reason(found[0]))
             continue
         table.add_row(label, ", ".join(_value(each) for each in found))
+    if (expected := result.manifest.expected) is not None:
+        measured = _value(_find(result, "generation_s", None))
+        table.add_row("generation, and as expected", f"{measured}, {_expected(expected)}")
     if not _priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
     for basis in _priced(result):
@@ -224,6 +227,19 @@ def budget_table(result: RunResult) -> Table | None:
 
 def _priced(result: RunResult) -> tuple[str, ...]:
     return tuple(result.pricing.bases())
+
+
+def duration(seconds: float) -> str:
+    """A time for people: ``40 s``, ``25 min``, ``3.4 h``."""
+    if seconds < 90:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"  # noqa: PLR2004
+
+
+def _expected(expected: ExpectedTime) -> str:
+    low, high = duration(expected.generation_low_s), duration(expected.generation_high_s)
+    return f"{duration(expected.generation_s)} ({low} to {high}, by {expected.basis})"
 
 
 def _with_reason(estimate: Estimate) -> str:

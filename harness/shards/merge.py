@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import ReplayConfig
+from harness.engines.identity import unlike
 from harness.errors import NotComparableError, StoreError
 from harness.fingerprint import fingerprint, of_the_whole
 from harness.manifest import LostLoad, RunManifest, Session
@@ -77,6 +78,9 @@ def _check_same_run(one: Shard, other: Shard) -> None:
     left, right = _facts(one), _facts(other)
     differing = differing_keys(_unsharded(one.manifest.config), _unsharded(other.manifest.config))
     differing += [name for name in left if left[name] != right[name]]
+    engines = one.manifest.engine, other.manifest.engine
+    if engines[0] is not None and engines[1] is not None:
+        differing += [f"engine.{each.name}" for each in unlike(engines[0], engines[1])]
     if one.manifest.config.shards != other.manifest.config.shards:
         differing = ["shards", *differing]
     if differing:
@@ -232,6 +236,7 @@ def _manifest(
             "started_at": min(shard.manifest.started_at for shard in shards),
             "finished_at": max(ends, default=None),
             "error": None,
+            "expected": None,  # each worker's was of its own part
             "merged_from": tuple(shard.run.run_id for shard in shards),
         }
     )

@@ -161,10 +161,12 @@ def test_the_plan_of_a_sweep_says_each_thing_once_and_what_all_comes_to(tmp_path
     assert [len(job.splitlines()) for job in (same, wrong)] == [1, 1]
     keys = [line[:10].rstrip() for line in other.splitlines()[1:]]
     # how much fits at once, and if it can run, are this machine's
-    assert keys[:3] == ["model", "memory", "to fetch"]
-    assert set(keys[3:]) <= {"at once", "mind", "cannot run", "can run"}
+    assert keys[:4] == ["model", "memory", "time", "to fetch"]
+    assert set(keys[4:]) <= {"at once", "mind", "cannot run", "can run"}
     hub = "(Hugging Face hub)"
-    assert total.splitlines() == [
+    amounts, time, *rest = total.splitlines()
+    assert time.startswith("time ")
+    assert [amounts, *rest] == [
         "     4 runs, 2,000 requests, 200,000 output tokens at most; "
         "4 of 8 jobs have no plan and are not in it",
         f"to fetch   deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d {hub}, about 3.6 GB",

@@ -11,10 +11,14 @@ from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
 from harness.commands.job import JobReport
 from harness.config import RunConfig
+from harness.duration import expect
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_environment import missing_settings
 from harness.paths import CONF_DIR
+from harness.provenance import collect
 from harness.sweep import jobs as jobs_module
+from harness.tasks import load_spec
+from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import SIZES, make_run
 
 JOBS = {
@@ -25,6 +29,15 @@ JOBS = {
     "home_pc": 4,
     "moe_mla_proxy": 10,
 }
+DURATIONS = (
+    "r1_math500_85",
+    "r1_humaneval_92",
+    "distill_table",
+    "mtp_fp8_speedup",
+    "moe_mla_proxy",
+    "nightly",
+)
+"""Experiments whose durations are in docs/gpu.md."""
 FIGURES = {
     "output_tokens_per_s": 100.0,
     "output_tokens_per_s.steady_state": 100.0,
@@ -72,7 +85,7 @@ def deciding(ledger, experiment) -> Ledger:
         if getattr(claim.ablation or claim.measured, "experiment", None) == experiment
     }
     tables = {n: table for n, table in ledger.tables.items() if table.experiment == experiment}
-    return Ledger(claims, tables)
+    return Ledger(ledger.articles, claims, tables)
 
 
 def pretend(folder, number: int, config: RunConfig) -> str:
@@ -127,6 +140,58 @@ def test_the_runs_are_those_that_the_claims_need(ledger, jobs, tmp_path, experim
         judged = next(each for each in found if each.id == name)
         ran = {run.model for run in judged.measured.evidence if run.verdict != "not comparable"}
         assert ran == set(models) or ran == {block.model}
+
+
+@pytest.mark.parametrize("experiment", ["mtp_fp8_speedup", "moe_mla_proxy"])
+def test_a_batch_is_as_large_as_it_is_called(jobs, experiment):
+    """So many requests run at once as the batch is set to: fewer would leave places empty."""
+    for config in jobs(f"experiment={experiment}"):
+        assert config.engine.args["max_num_seqs"] <= sum(requests_of(config).values())
+
+
+def requests_of(config: RunConfig) -> dict[str, int]:
+    """By task, with none of them at hand."""
+    samples = config.protocol.samples_per_problem
+    return {
+        each.task: samples * (each.size or load_spec(each.task).problems)
+        for each in config.selections
+    }
+
+
+TITLES = {
+    "r1_distill_qwen_1_5b": "1.5B",
+    "r1_distill_qwen_7b": "7B",
+    "r1_distill_llama_8b": "8B",
+    "r1_distill_qwen_14b": "14B",
+    "r1_distill_qwen_32b": "32B",
+    "deepseek_v2_lite_chat": "V2-Lite",
+    "qwen2_5_14b_instruct": "14B",
+}
+
+
+def between(minutes: list[float]) -> str:
+    low, high = f"{min(minutes):.0f}", f"{max(minutes):.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+@pytest.mark.parametrize("experiment", DURATIONS)
+def test_the_durations_on_the_page_are_those_of_the_plan(jobs, experiment, tmp_path):
+    """When this fails on purpose, the row to put into docs/gpu.md is in the message."""
+    minutes: dict[str, list[float]] = {}
+    total_s = usd = 0.0
+    for config in jobs(f"experiment={experiment}"):
+        h200 = config.model_copy(update={"plan_for": "h200"})
+        found = expect(h200, requests_of(config), collect(), tmp_path)
+        if config.model.name == "r1_distill_llama_70b":
+            assert isinstance(found, str)  # does not fit
+            continue
+        seconds = found.load_s + found.generation_s
+        minutes.setdefault(config.model.name, []).append(seconds / 60)
+        total_s += seconds
+        usd += found.usd
+    each = "; ".join(f"{TITLES[name]} {between(found)}" for name, found in minutes.items())
+    row = f"| `{experiment}` | {each} | {total_s / 3600:.1f} h, {usd:.0f} USD |"
+    assert row in (REPOSITORY / "docs" / "gpu.md").read_text(), row
 
 
 @pytest.mark.parametrize("experiment", JOBS)

@@ -13,7 +13,10 @@ import pytest
 from harness import hardware
 from harness.engines.base import Engine
 from harness.engines.build import build_engine
-from harness.engines.transformers_engine import TransformersConfig
+from harness.engines.kv_cache import ATTENTION
+from harness.engines.recorded_environment import RECORDED
+from harness.engines.transformers_engine import TRANSFORMERS_SETTINGS, TransformersConfig
+from harness.engines.vllm_settings import VLLM_SETTINGS
 from harness.errors import ConfigError, GenerationError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
@@ -232,6 +235,27 @@ def test_what_was_loaded_is_told(
     assert info.peak_memory_source
 
 
+def test_what_it_runs_with_is_told(live: Engine) -> None:
+    info = live.info()
+    if info.name == "transformers":
+        assert tuple(info.settings) == TRANSFORMERS_SETTINGS
+        assert info.settings["attention"] == ATTENTION
+        return
+    assert tuple(info.settings) == VLLM_SETTINGS
+    told = info.settings
+    assert (told["max_model_len"], told["enforce_eager"]) == (TINY_CONTEXT, True)
+    assert (told["quantization"], told["speculative_config"]) == ("none", "none")
+    assert (told["tensor_parallel_size"], told["kv_cache_dtype"]) == (1, "auto")
+    assert told["cudagraph_mode"] == "NONE"
+    assert told["model_runner"] in {"V1", "V2"}
+    assert told["kv_cache_blocks"] * told["block_size"] >= TINY_CONTEXT
+    if info.name == "vllm":  # a server does not say all of it
+        assert None not in told.values()
+    if info.device == "cpu":  # what was set for it counts as what the user sets
+        assert info.environment["VLLM_CPU_KVCACHE_SPACE"]
+    assert RECORDED.issuperset(info.environment)
+
+
 @pytest.mark.vllm
 def test_a_death_keeps_what_was_yielded_before(tiny: ResolvedModel) -> None:
     """The engine's process is killed in the middle; memory and processes are gone afterwards."""
@@ -311,6 +335,10 @@ def test_what_a_server_counts_is_told(vllm_server_engine: Engine, openai_engine:
     assert after.preemptions == 0
     assert after.draft_tokens is None
     assert after.prefix_cache_queried_tokens > before.prefix_cache_queried_tokens
+    # What its metrics tell of its cache is told of a server that was there before, too.
+    ours, attached_to = vllm_server_engine.info().settings, openai_engine.info().settings
+    for name in ("block_size", "kv_cache_blocks", "kv_cache_dtype"):
+        assert attached_to[name] == ours[name] is not None
 
 
 @pytest.mark.vllm

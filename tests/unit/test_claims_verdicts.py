@@ -378,7 +378,7 @@ def test_a_ratio_outside_the_band_is_challenged_and_a_noisy_one_is_not(verdict, 
 
 
 def test_settings_that_disagree_leave_it_open(verdict, tmp_path):
-    files = two_by_two(tmp_path, 1.5, 1.2) + two_by_two(tmp_path, 1.1, 1.0, batch=32)
+    files = two_by_two(tmp_path, 1.5, 1.2) + two_by_two(tmp_path, 1.1, 1.0, batch=20)
     found = verdict("mtp-fp8-1-8x", *files)
     assert [each.verdict for each in found.measured.evidence] == ["reproduced", "challenged"]
     assert (found.verdict, found.measured.tag) == ("inconclusive", "scope")
@@ -406,7 +406,7 @@ def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
     assert found.verdict == "untested"
     assert "no run with speculative_decoding on, fp8 on" in found.measured.evidence[0].text
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, batch=64))
-    assert "batch size 64; planned are 1, 32" in found.measured.evidence[0].text
+    assert "batch size 64; planned are 1, 20" in found.measured.evidence[0].text
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, seeds=1))
     assert found.measured.verdict == "inconclusive"
     assert any("1 repetitions where 5 were planned" in caveat for caveat in found.caveats)

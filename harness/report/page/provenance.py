@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.engines.identity import known_facts
 from harness.models import origin
 from harness.report.page.runs import ReportRun
 
@@ -52,6 +53,13 @@ def _facts(run: ReportRun) -> dict[str, str]:
         facts[f"{name}, scorer"] = task.scorer
         facts[f"{name}, problems sha256"] = task.problems_sha256
         facts[f"{name}, fingerprint"] = manifest.protocol_fingerprints.get(name, "unknown")
+    if (expected := manifest.expected) is not None:
+        facts["generation, expected before"] = (
+            f"{expected.generation_s:,.0f} s ({expected.generation_low_s:,.0f} to "
+            f"{expected.generation_high_s:,.0f}), {expected.output_tokens:,} tokens; by "
+            f"{expected.basis}: {expected.source}"
+        )
+        facts["generation, measured"] = _measured(run)
     prices = [getattr(run.result.pricing, basis) for basis in run.result.pricing.bases()]
     facts["prices"] = "; ".join(price.citation() for price in prices) or "none"
     facts["energy"] = manifest.energy.source
@@ -63,6 +71,12 @@ def _facts(run: ReportRun) -> dict[str, str]:
     return facts
 
 
+def _measured(run: ReportRun) -> str:
+    known = {e.metric: e.value for e in run.result.estimates if e.task is None}
+    seconds, tokens = known.get("generation_s"), known.get("completion_tokens.total")
+    return "unknown" if seconds is None else f"{seconds:,.0f} s, {tokens or 0:,.0f} tokens"
+
+
 def _engine(run: ReportRun) -> dict[str, str]:
     engine = run.result.manifest.engine
     if engine is None:
@@ -72,7 +86,14 @@ def _engine(run: ReportRun) -> dict[str, str]:
         "device": f"{engine.device_count} x {engine.device_name} ({engine.device})",
         "dtype": engine.dtype,
         "sessions": str(len(run.result.manifest.sessions)),
+        **{_words(name): str(value) for name, value in known_facts(engine).items()},
     }
+
+
+def _words(fact: str) -> str:
+    """``engine: attention backend`` of ``settings.attention_backend``; a variable as it is."""
+    kind, _, name = fact.partition(".")
+    return f"engine: {name.replace('_', ' ')}" if kind == "settings" else name
 
 
 def _known(value: str | None) -> str:
