@@ -8,6 +8,7 @@ score is taken to stand for the whole benchmark.
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from harness.statistics import expected_standard_errors, wilson
@@ -56,6 +57,7 @@ class Forecast(NamedTuple):
     """Smallest difference to a published score that is found with 80 % power."""
 
 
+@cache
 def forecast(plan: Plan) -> Forecast:
     """Half-widths and smallest differences of a plan; None where no possible one is found."""
     fixed, new = _errors(plan, plan.p)

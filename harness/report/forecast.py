@@ -65,10 +65,9 @@ def forecast_notes(tasks: list[PlannedTask], protocol: ProtocolConfig) -> list[s
     lines = [
         f"assumed    two samples of one problem correlate with rho = {rho}; for another run one "
         f"problem in {1 / REDRAWN:.0f} is",
-        "           as hard as any other, the rest as hard as for this one; the published score rests "
-        f"on {published}",
-        "           samples of every problem; differences are found with about "
-        f"{POWER:.0%} power".replace("%", " %"),
+        "           as hard as any other, the rest as hard as for this one; the published score",
+        f"           rests on {published} samples of every problem; differences are found with "
+        f"about {POWER:.0%} power".replace("%", " %"),
         f"           a difference that fewer than {FEWEST_DIFFERING} problems make is never "
         "significant, however large",
     ]
