@@ -23,6 +23,8 @@ SEED = 20_250_120
 _BISECTIONS = 54
 """Halvings of an interval no longer than 1: down to the last digit of a float."""
 _TINY = 1e-300
+_HARDLY_ONE = 1.25
+"""Problems' worth of failures, or successes, up to which their number has a Poisson bound."""
 CHUNK_ELEMENTS = 2_000_000
 """Resampled values held at once, 16 MB: bounds the memory of a bootstrap, not its result."""
 
@@ -62,10 +64,9 @@ def fraction_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Mean of one value in [0, 1] per problem, with an interval for new problems.
 
     If all values are 0 or 1 it is the plain Wilson interval of ``n`` trials. Otherwise it is the
-    same score interval for values in between (``score_ends``). Near 0 and 1 the end on that side
-    is the bound of Brown, Cai and DasGupta (Statistical Science 2001, 16:101) where it is wider:
-    with fewer than about ten problems' worth of failures (or successes) the score interval alone
-    is too short there.
+    same score interval for values in between (``score_ends``). Where hardly one problem's worth of
+    failures (or of successes) was seen that interval is too short on the near side; there the end
+    is that of a Poisson count, as Brown, Cai and DasGupta do (Statistical Science 2001, 16:101).
     """
     x = np.sort(np.asarray(values, dtype=np.float64))
     n = len(x)
@@ -84,20 +85,30 @@ def fraction_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
 
 
 def fraction_ends(rows: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:
-    """Ends of the interval of ``fraction_interval`` for values in between.
+    """Ends of the interval of ``fraction_interval``, for each row.
 
     Args:
         rows: Data sets by problems, ``(draws, n)``, values in [0, 1].
         confidence: Of the interval.
     """
-    from scipy.special import gammaincinv
-
     z = normal_quantile((1 + confidence) / 2)
     low, high = score_ends(rows, z)
-    n, tail = rows.shape[1], 1 - confidence
-    fewest_solved = gammaincinv(rows.sum(axis=1), tail) / n
-    fewest_unsolved = gammaincinv((1 - rows).sum(axis=1), tail) / n
-    return np.minimum(low, fewest_solved), np.maximum(high, 1 - fewest_unsolved)
+    n, between = rows.shape[1], ((rows > 0) & (rows < 1)).any(axis=1)
+    fewest_solved = _fewest(rows.sum(axis=1), 1 - confidence) / n
+    fewest_unsolved = _fewest((1 - rows).sum(axis=1), 1 - confidence) / n
+    return (
+        np.where(between, np.minimum(low, fewest_solved), low),
+        np.where(between, np.maximum(high, 1 - fewest_unsolved), high),
+    )
+
+
+def _fewest(seen: Floats, tail: float) -> Floats:
+    """Lower bound of an expected number of problems of which hardly one was ``seen``."""
+    from scipy.special import gammaincinv
+
+    few = (seen > 0) & (seen <= _HARDLY_ONE)
+    bound = gammaincinv(np.where(few, seen, 1.0), tail)
+    return np.asarray(np.where(few, bound, np.where(seen == 0, 0.0, np.inf)))
 
 
 def score_ends(rows: Floats, z: float) -> tuple[Floats, Floats]:

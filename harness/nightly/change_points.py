@@ -25,8 +25,9 @@ def change_points(values: Sequence[float]) -> list[int]:
     these very values, since series are short and ties the rule; the same values give the same
     answer. That assumes nights that vary independently of each other. A series that drifts, each
     night half like the one before (AR(1) of 0.5), is split without any change in 9, 24 and 39 % of
-    series of 14, 30 and 60 nights. Where a level begins is then put where the distances from the medians inside and
-    outside are least. Each part is searched again, until nothing is significant at ``ALPHA``.
+    series of 14, 30 and 60 nights. Where a level begins is then put where the distances from the
+    medians inside and outside are least. Each part is searched again, until nothing is significant
+    at ``ALPHA``.
     Fewer than 12 nights can show nothing; after 30 of one level, 6 of another are enough.
     """
     return sorted(_split(np.asarray(values, dtype=np.float64), 0))

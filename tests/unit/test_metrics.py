@@ -259,15 +259,22 @@ def test_one_score_has_an_interval_for_each_question() -> None:
         for i in range(4)
     ]
     estimates = _all(samples)
-    names = ("accuracy", "accuracy.fixed_benchmark", "accuracy.cluster_bootstrap")
-    new, fixed, bootstrap = (_one(estimates, name, "math") for name in names)
-    assert new.value == fixed.value == bootstrap.value == 98 / 160
+    names = ("accuracy", "accuracy.fixed_benchmark")
+    new, fixed = (_one(estimates, name, "math") for name in names)
+    assert new.value == fixed.value == 98 / 160
     # Decoding noise alone is less than that of other problems too.
-    for other in (new, bootstrap):
-        assert other.low < fixed.low < fixed.high < other.high
-    assert "10000 draws" in bootstrap.method
-    single = [s for s in samples if s.index == 0]
-    assert not [e for e in _all(single) if e.metric == "accuracy.cluster_bootstrap"]
+    assert new.low < fixed.low < fixed.high < new.high
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_score_that_does_not_vary_has_no_standard_error_of_zero(count: int) -> None:
+    samples = [_sample(f"math/{p}", i, "correct") for p in range(40) for i in range(count)]
+    estimates = _all(samples)
+    for name in ("accuracy_se.fixed_benchmark", "accuracy_se.new_problems"):
+        assert _one(estimates, name, "math").value is None
+    for each in estimates:
+        if each.low is not None and each.high is not None:
+            assert each.low < each.high, each.metric
 
 
 # --- time --------------------------------------------------------------------------------------
