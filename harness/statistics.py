@@ -23,7 +23,7 @@ SEED = 20_250_120
 _BISECTIONS = 54
 """Halvings of an interval no longer than 1: down to the last digit of a float."""
 _TINY = 1e-300
-_HARDLY_ONE = 1.25
+_HARDLY_ONE = 2.0
 """Problems' worth of failures, or successes, up to which their number has a Poisson bound."""
 CHUNK_ELEMENTS = 2_000_000
 """Resampled values held at once, 16 MB: bounds the memory of a bootstrap, not its result."""
