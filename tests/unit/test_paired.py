@@ -162,7 +162,9 @@ def coverage(truth, intervals) -> float:
 )
 def test_intervals_on_new_problems_cover_what_they_promise(before, after, samples):
     truth, drawn = simulated(before, after, samples)
-    assert 0.93 <= coverage(truth, [difference(pairs) for pairs in drawn]) <= 0.97
+    found = coverage(truth, [difference(pairs) for pairs in drawn])
+    # Several samples leave room for problems that were not drawn, which these runs do not have.
+    assert 0.93 <= found <= (0.97 if samples == 1 else 1.0)
 
 
 def broken(share, p, problems, samples):
