@@ -1,17 +1,25 @@
 """What a plan can be expected to show, before anything runs: numbers in, numbers out.
 
 Everything is forecast from an expected score ``p`` and the correlation ``rho`` of two samples of
-one problem. Two runs are taken to find the same problems hard, so that their answers to one
-problem differ as two samples do; a published score is taken to stand for the whole benchmark.
+one problem. Another run is taken to find nine problems of ten as hard as this one does and one in
+ten (``REDRAWN``) as hard as any: that is the spread of the differences over problems. A published
+score is taken to stand for the whole benchmark.
 """
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from harness.statistics import expected_standard_errors, wilson
 
 POWER = 0.8
+REDRAWN = 0.1
+"""Share of problems whose difficulty for another run has nothing to do with that for this one."""
+FEWEST_DIFFERING = 6
+"""Problems that must differ, all in one direction, for p < 0.05 two-sided: 2 / 2^6."""
+FEWEST_FOR_FORECAST = 20
+"""Problems from which on the power with several samples is known within a few percent."""
 PUBLISHED_SAMPLES = 4
 """Samples per problem that a published score is taken to rest on; most papers do not say."""
 MOST_SAMPLES = 64
@@ -49,6 +57,7 @@ class Forecast(NamedTuple):
     """Smallest difference to a published score that is found with 80 % power."""
 
 
+@cache
 def forecast(plan: Plan) -> Forecast:
     """Half-widths and smallest differences of a plan; None where no possible one is found."""
     fixed, new = _errors(plan, plan.p)
@@ -61,21 +70,44 @@ def forecast(plan: Plan) -> Forecast:
 
 
 def detectable_against_run(plan: Plan) -> float | None:
-    """Smallest difference of two runs on the same problems that a two-sided test at 5 % finds.
+    """Smallest difference of two runs on the same problems that ``compare``'s test at 5 % finds.
 
-    One sample per problem: McNemar's exact test. Several: a test of the mean difference, whose
-    variance is the decoding noise of both. The other score lies on the side of one half, where
-    differences are hardest to see. None when not even the largest possible one is found.
+    The other score lies on the side of one half, where differences are hardest to see. None when
+    not even the largest possible one is found.
     """
     p = max(plan.p, 1 - plan.p)
+    power = mcnemar_power if plan.samples == 1 else sign_flip_power
+    return _smallest(lambda difference: power(plan, difference) - POWER, p)
 
-    def lack(difference: float) -> float:
-        if plan.samples == 1:
-            return mcnemar_power(plan, difference) - POWER
-        one, other = (_decoding_error(plan, score) for score in (p, p - difference))
-        return z_power(difference, math.hypot(one, other)) - POWER
 
-    return _smallest(lack, p)
+def sign_flip_power(plan: Plan, difference: float) -> float:
+    """Power of the two-sided sign-flip test at 5 % and a true difference, several samples.
+
+    By the t-test, which it follows closely but for the steps of its sums: half of one, 1/k, is
+    taken off. Below ``FEWEST_FOR_FORECAST`` problems, where this does not hold, 0.
+    """
+    from scipy import stats
+
+    n = plan.problems
+    if n < FEWEST_FOR_FORECAST:
+        return 0.0
+    error = math.sqrt(_difference_variance(plan, difference) / n)
+    if error == 0:
+        return 1.0 if difference else 0.0
+    seen = difference - 1 / (plan.samples * n)
+    return float(stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, seen / error))
+
+
+def _difference_variance(plan: Plan, difference: float) -> float:
+    """Variance over problems of the difference of two runs' scores of one problem.
+
+    With v and w the variances of one sample of either run, decoding noise is (v + w)(1-rho)/k and
+    the spread of true differences rho (v + w - 2 (1 - REDRAWN) sqrt(v w)).
+    """
+    p = max(plan.p, 1 - plan.p)
+    v, w = p * (1 - p), (p - difference) * (1 - p + difference)
+    alike = 2 * (1 - REDRAWN) * math.sqrt(max(v * w, 0.0))
+    return (v + w) * (1 - plan.rho) / plan.samples + plan.rho * (v + w - alike)
 
 
 def detectable_against_published(plan: Plan) -> float | None:
@@ -110,14 +142,14 @@ def z_power(difference: float, error: float, critical_error: float | None = None
 def mcnemar_power(plan: Plan, difference: float, alpha: float = 0.05) -> float:
     """Power of McNemar's exact two-sided test at a true difference, one sample of each problem.
 
-    The two sides answer a problem differently with probability ``2 q(1-q)(1-rho)``, where ``q``
-    is the mean of both scores, and at least as often as the difference itself demands.
+    The two sides answer a problem differently as often as the mean square of the difference says,
+    its variance plus ``difference`` squared, and at least as often as the difference demands.
     """
     import numpy as np
     from scipy import stats
 
-    mean = max(plan.p, 1 - plan.p) - difference / 2
-    discordant = min(1.0, max(2 * mean * (1 - mean) * (1 - plan.rho), difference))
+    seen = _difference_variance(plan._replace(samples=1), difference) + difference**2
+    discordant = min(1.0, max(seen, difference))
     if discordant == 0:
         return 0.0
     counts = np.arange(plan.problems + 1)

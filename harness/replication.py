@@ -5,8 +5,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.paired import NO_NOISE, is_equivalent, normal_quantile
-from harness.statistics import Interval, fixed_benchmark_interval, fraction_interval
+from harness.paired import NO_NOISE, is_equivalent
+from harness.statistics import (
+    Interval,
+    fixed_benchmark_interval,
+    fraction_interval,
+    normal_quantile,
+)
 
 ErrorModel = Literal["new_problems", "fixed_benchmark"]
 

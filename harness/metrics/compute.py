@@ -117,7 +117,7 @@ def _task_figures(
         "statuses": [s.verdict.status for s in samples],
     }
     figures: dict[str, Mapping[str, Any]] = {}
-    figures |= Accuracy(**where).compute(**graded, benchmark_size=benchmark_size, seed=seed)
+    figures |= Accuracy(**where).compute(**graded, benchmark_size=benchmark_size)
     figures |= OutcomeShares(**where).compute(statuses=graded["statuses"])
     most = _most_samples(samples)
     if most > 1:

@@ -8,7 +8,7 @@ import numpy as np
 from harness.statistics import CHUNK_ELEMENTS, Floats, Ints
 
 ALPHA = 0.01
-"""Of each scan: at most one series in a hundred without any change is split."""
+"""Of each scan: one series of independent nights in a hundred without any change is split."""
 DRAWS = 999
 SEED = 20_250_127
 SHORTEST = 3
@@ -23,8 +23,11 @@ def change_points(values: Sequence[float]) -> list[int]:
     all others, so that a level that came and went again is found too, and one night that is far
     off weighs no more than one that is a little off. Its null distribution is had by shuffling
     these very values, since series are short and ties the rule; the same values give the same
-    answer. Where a level begins is then put where the distances from the medians inside and
-    outside are least. Each part is searched again, until nothing is significant at ``ALPHA``.
+    answer. That assumes nights that vary independently of each other. A series that drifts, each
+    night half like the one before (AR(1) of 0.5), is split without any change in 9, 24 and 39 % of
+    series of 14, 30 and 60 nights. Where a level begins is then put where the distances from the
+    medians inside and outside are least. Each part is searched again, until nothing is significant
+    at ``ALPHA``.
     Fewer than 12 nights can show nothing; after 30 of one level, 6 of another are enough.
     """
     return sorted(_split(np.asarray(values, dtype=np.float64), 0))

@@ -16,11 +16,14 @@ log = logging.getLogger(__name__)
 
 ALPHA = 0.01
 """Of the paired test of one night against one run: one false alarm in a hundred nights at most."""
+SHARES_ALPHA = 0.005
+"""Of all of a night's shares of truncated answers and of errors together."""
 SPREADS = 4.0
 """How many robust standard deviations beyond the median still are ordinary."""
 FEWEST = 3
 """Nights that make a median; with fewer nothing is said."""
 _PERCENT = 100.0
+_SHARES = frozenset({record.TRUNCATED, record.ERRORS})
 # The median absolute deviation of a normal distribution times this is its standard deviation.
 _MAD_TO_SD = 1.4826
 
@@ -73,8 +76,10 @@ def judge(
     if middle is not None:
         night, side = middle
         found += paired(side, f"middle night {night.night}", result_file, rules)
+    shares = sum(figure.metric in _SHARES for figure in tonight.figures)
     for figure in tonight.figures:
-        if (finding := _against_median(figure, nights, rules)) is not None:
+        alpha = SHARES_ALPHA / shares if figure.metric in _SHARES else None
+        if (finding := _against_median(figure, nights, rules, alpha)) is not None:
             found.append(finding)
     return found
 
@@ -139,25 +144,33 @@ def _mean_accuracy(night: Night) -> float:
 # --- everything else: against the median ------------------------------------------------------
 
 
-def _against_median(figure: NightFigure, nights: Sequence[Night], rules: Rules) -> Finding | None:
-    """Worse means beyond the tolerance and beyond what nights differ by anyway."""
-    known = [each for night in nights if (each := night.figure(figure.key)) is not None]
+def _against_median(
+    figure: NightFigure, nights: Sequence[Night], rules: Rules, alpha: float | None
+) -> Finding | None:
+    """Worse means beyond the tolerance and beyond what nights differ by anyway.
+
+    Args:
+        figure: Tonight's.
+        nights: The ones before.
+        rules: How much is tolerated.
+        alpha: Of a share: how often chance alone may exceed the limit. None for what is no share.
+    """
+    past = [found for night in nights if (found := night.figure(figure.key)) is not None]
     if figure.metric.startswith(record.COST):
-        known = [each for each in known if each.is_whole]
-    values = [each.value for each in known if each.value is not None]
+        past = [found for found in past if found.is_whole]
+    values = [found.value for found in past if found.value is not None]
     if figure.value is None or len(values) < FEWEST or figure.metric == record.ACCURACY:
         return None
     centre = median(values)
     spread = _MAD_TO_SD * median(abs(value - centre) for value in values)
-    if figure.metric in {record.TRUNCATED, record.ERRORS}:
+    tolerance = rules.tolerance_percent / _PERCENT * centre
+    if alpha is not None:
         tolerance = rules.margin_points / _PERCENT
-        # Shares of few answers vary by chance even where the last nights happened to agree.
-        spread = max(spread, math.sqrt(centre * (1 - centre) / figure.n) if figure.n else 0.0)
-    else:
-        tolerance = rules.tolerance_percent / _PERCENT * centre
     allowed = max(tolerance, SPREADS * spread)
     is_loss = figure.metric == record.SPEED
     limit = centre - allowed if is_loss else centre + allowed
+    if alpha is not None:
+        limit = max(limit, largest_ordinary_share(figure.n, past, alpha))
     return Finding(
         figure=figure.key,
         against=f"median of {len(values)} nights",
@@ -167,3 +180,19 @@ def _against_median(figure: NightFigure, nights: Sequence[Night], rules: Rules) 
         p=None,
         is_regression=figure.value < limit if is_loss else figure.value > limit,
     )
+
+
+def largest_ordinary_share(n: int, past: Sequence[NightFigure], alpha: float) -> float:
+    """What a share of ``n`` answers exceeds with a chance of ``alpha`` if nothing has changed.
+
+    The beta-binomial prediction from all answers of the past nights, with half an answer more of
+    either kind (Jeffreys' prior): nights without any error do not promise that none will come.
+    """
+    from scipy.stats import betabinom
+
+    if n == 0:
+        return 1.0
+    known = [(each.value, each.n) for each in past if each.value is not None]
+    such = sum(value * count for value, count in known)
+    others = sum(count for _, count in known) - such
+    return float(betabinom.isf(alpha, n, such + 0.5, others + 0.5)) / n

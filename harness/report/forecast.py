@@ -6,8 +6,10 @@ from rich.table import Table
 
 from harness.config import ProtocolConfig, PurposeConfig
 from harness.power import (
+    FEWEST_DIFFERING,
     MOST_SAMPLES,
     POWER,
+    REDRAWN,
     Plan,
     equivalence_power,
     forecast,
@@ -61,10 +63,18 @@ def forecast_notes(tasks: list[PlannedTask], protocol: ProtocolConfig) -> list[s
     rho = ", ".join(sorted({f"{_correlation(task):g}" for task in tasks}))
     published = ", ".join(map(str, sorted({_purpose_of(t).published_samples for t in tasks})))
     lines = [
-        f"assumed    two samples of one problem correlate with rho = {rho}; the other run finds "
-        "the same problems hard;",
-        f"           the published score rests on {published} samples of every problem; "
-        f"differences are found with about {POWER:.0%} power".replace("%", " %"),
+        f"assumed    two samples of one problem correlate with rho = {rho}; for another run one "
+        f"problem in {1 / REDRAWN:.0f} is",
+        "           as hard as any other, the rest as hard as for this one; the published score",
+        f"           rests on {published} samples of every problem; differences are found with "
+        f"about {POWER:.0%} power".replace("%", " %"),
+        f"           a difference that fewer than {FEWEST_DIFFERING} problems make is never "
+        "significant, however large",
+    ]
+    lines += [
+        f"           {task.selection}: too few problems to find a difference to another run"
+        for task in tasks
+        if all(forecast(plan).against_run is None for plan in _plans(task, protocol))
     ]
     if protocol.temperature == 0:
         lines.append("           greedy: the same model gives the same answers again")

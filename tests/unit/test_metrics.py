@@ -292,15 +292,22 @@ def test_one_score_has_an_interval_for_each_question() -> None:
         for i in range(4)
     ]
     estimates = _all(samples)
-    names = ("accuracy", "accuracy.fixed_benchmark", "accuracy.cluster_bootstrap")
-    new, fixed, bootstrap = (_one(estimates, name, "math") for name in names)
-    assert new.value == fixed.value == bootstrap.value == 98 / 160
+    names = ("accuracy", "accuracy.fixed_benchmark")
+    new, fixed = (_one(estimates, name, "math") for name in names)
+    assert new.value == fixed.value == 98 / 160
     # Decoding noise alone is less than that of other problems too.
-    for other in (new, bootstrap):
-        assert other.low < fixed.low < fixed.high < other.high
-    assert "10000 draws" in bootstrap.method
-    single = [s for s in samples if s.index == 0]
-    assert not [e for e in _all(single) if e.metric == "accuracy.cluster_bootstrap"]
+    assert new.low < fixed.low < fixed.high < new.high
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_score_that_does_not_vary_has_no_standard_error_of_zero(count: int) -> None:
+    samples = [_sample(f"math/{p}", i, "correct") for p in range(40) for i in range(count)]
+    estimates = _all(samples)
+    for name in ("accuracy_se.fixed_benchmark", "accuracy_se.new_problems"):
+        assert _one(estimates, name, "math").value is None
+    for each in estimates:
+        if each.low is not None and each.high is not None:
+            assert each.low < each.high, each.metric
 
 
 # --- time --------------------------------------------------------------------------------------
@@ -556,7 +563,7 @@ def test_tokens_are_split_into_thinking_and_answer() -> None:
     for metric, value in values.items():
         assert _one(estimates, metric, "math").value == pytest.approx(value)
     assert _one(estimates, "reasoning_share", "math").n == 2
-    assert "fewer than 5 problems" in _one(estimates, "reasoning_share", "math").method
+    assert "fewer than 30 problems" in _one(estimates, "reasoning_share", "math").method
     assert _one(estimates, "completion_tokens.total").value == 450
     assert _one(estimates, "prompt_tokens.total").value == 80
 
@@ -645,7 +652,7 @@ def test_energy_per_token_and_per_solved_by_hand() -> None:
 
 def test_energy_per_solved_has_the_interval_of_the_tokens_per_solved() -> None:
     """The same ratio but for a factor, so the same relative interval as the rent's."""
-    estimates = _all(_many(), ALL_PRICES, energy=Energy(1000.0, "RAPL, package 0"))
+    estimates = _all(_many(problems=30), ALL_PRICES, energy=Energy(1000.0, "RAPL, package 0"))
     joules, usd = (
         _one(estimates, f"{what}_per_solved{basis}", "math")
         for what, basis in (("joules", ""), ("cost", ".rented"))
@@ -751,7 +758,7 @@ def test_budgets_double_up_to_the_limit(most: int, expected: list[int]) -> None:
 # --- the whole ---------------------------------------------------------------------------------
 
 
-def _many() -> list[Sample]:
+def _many(problems: int = 9) -> list[Sample]:
     rng = random.Random(7)
     statuses = ["correct", "correct", "incorrect", "truncated", "no_answer", "scorer_error"]
     return [
@@ -764,7 +771,7 @@ def _many() -> list[Sample]:
             finished_s=rng.uniform(10, 60),
         )
         for task in ("math", "aime")
-        for p in range(9)
+        for p in range(problems)
         for i in range(3)
     ]
 

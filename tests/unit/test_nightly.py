@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -17,7 +18,8 @@ from harness.errors import StoreError
 from harness.nightly.change_points import change_points
 from harness.nightly.history import History, series, steps
 from harness.nightly.jobs import jobs_of
-from harness.nightly.judge import Rules, judge
+from harness.nightly.judge import SHARES_ALPHA, Rules, judge, largest_ordinary_share
+from harness.nightly.record import NightFigure
 from harness.nightly.retention import prune
 from tests.conftest import REPOSITORY
 from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
@@ -101,6 +103,24 @@ def test_beyond_tolerance_and_chance_is_worse(tmp_path, figure, change, is_worse
     found = worse(made_up_night(7, **change), before, tmp_path)
     assert found.pop(figure) is is_worse
     assert not any(found.values())
+
+
+@pytest.mark.parametrize("p", [0.002, 0.02, 0.1, 0.4])
+@pytest.mark.parametrize(("n", "nights"), [(20, 3), (20, 7), (50, 7), (328, 7)])
+def test_shares_raise_a_false_alarm_on_one_night_in_a_hundred_at_most(n, nights, p):
+    rng = np.random.default_rng([n, nights])
+    before, tonight = rng.binomial(n, p, (20_000, nights)), rng.binomial(n, p, 20_000)
+    limits = {}
+    for counts in before:
+        if (total := int(counts.sum())) not in limits:
+            past = [share_of(int(count), n) for count in counts]
+            limits[total] = largest_ordinary_share(n, past, SHARES_ALPHA / 4)
+    limit = np.array([limits[int(counts.sum())] for counts in before])
+    assert 4 * np.mean(tonight / n > limit) <= 0.01  # two tasks: four shares
+
+
+def share_of(count: int, n: int) -> NightFigure:
+    return NightFigure(metric="share.errors", task="math500", unit="fraction", value=count / n, n=n)
 
 
 def test_where_nights_differ_much_more_must_happen(tmp_path):

@@ -1,12 +1,10 @@
-"""Forecasts against worked numbers, statsmodels, enumeration and simulation."""
-
-from itertools import product
+"""Forecasts against worked numbers, statsmodels and simulation."""
 
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
 
+from harness.paired import compare_paired, pair_up
 from harness.power import (
     Plan,
     detectable_against_published,
@@ -70,39 +68,47 @@ def test_a_subset_cannot_decide_what_the_whole_can() -> None:
     assert samples_that_decide(subset, 0.001) is None
 
 
-@pytest.mark.parametrize(("p", "problems"), list(product([0.5, 0.9], [40, 164])))
-def test_power_of_mcnemars_test_by_simulation(p: float, problems: int) -> None:
-    """Answers drawn as the forecast assumes, tested by statsmodels."""
-    plan = Plan(p, 0.5, problems, problems, 1)
-    difference = detectable_against_run(plan)
-    assert difference is not None
-    q = p - difference / 2
-    discordant = max(2 * q * (1 - q) * 0.5, difference)
-    rng = np.random.default_rng(problems)
-    worse, better = (discordant + difference) / 2, (discordant - difference) / 2
-    drawn = rng.multinomial(problems, [worse, better, 1 - worse - better], SIMULATIONS)[:, :2]
-    tables, counts = np.unique(drawn, axis=0, return_counts=True)
-    found = [mcnemar([[0, a], [b, 0]], exact=True).pvalue <= 0.05 for a, b in tables]
-    power = (np.array(found) * counts).sum() / SIMULATIONS
-    assert power == pytest.approx(0.8, abs=0.02)
-
-
-@pytest.mark.parametrize("p", [0.5, 0.93])
-def test_two_runs_with_that_difference_are_told_apart_four_times_in_five(p: float) -> None:
-    """Beta distributed chances, the same for both runs but for a shift of their mean."""
-    plan = Plan(p, 0.5, 300, 300, 4)
-    difference = detectable_against_run(plan)
-    assert difference is not None
-    rng = np.random.default_rng(11)
-    uniform = rng.random((1500, 300))
-    solved = [
-        rng.binomial(4, stats.beta.ppf(uniform, mean, 1 - mean)) / 4
-        for mean in (p, p - difference)  # a + b = 1 gives rho = 1/2
+def _two_runs(plan: Plan, difference: float, draws: int) -> list[np.ndarray]:
+    """Solved samples of two runs, one problem in ten as hard for the second as any other."""
+    rng = np.random.default_rng([plan.problems, plan.samples, round(100 * plan.p)])
+    ranks = rng.random((draws, plan.problems))
+    others = np.where(rng.random(ranks.shape) < 0.1, rng.random(ranks.shape), ranks)
+    fine = 10.0 ** -np.arange(3, 12, 0.05)
+    grid = np.sort(np.concatenate([np.linspace(0, 1, 2001), fine, 1 - fine]))
+    scores = ((ranks, plan.p), (others, plan.p - difference))
+    return [
+        rng.binomial(plan.samples, np.interp(each, grid, stats.beta.ppf(grid, mean, 1 - mean)))
+        for each, mean in scores  # a + b = 1 gives rho = 1/2
     ]
-    d = solved[0] - solved[1]
-    t = d.mean(axis=1) / (d.std(axis=1, ddof=1) / np.sqrt(300))
-    # Near 1 a shift of the mean moves hard problems more than easy ones, which costs some power.
-    assert (abs(t) > 1.96).mean() == pytest.approx(0.8, abs=0.04)
+
+
+@pytest.mark.parametrize("p", [0.5, 0.9])
+@pytest.mark.parametrize(
+    ("problems", "samples"), [(500, 4), (164, 8), (30, 64), (20, 8), (500, 1), (164, 1)]
+)
+def test_the_test_of_compare_finds_the_printed_difference_four_times_in_five(
+    p: float, problems: int, samples: int
+) -> None:
+    plan = Plan(p, 0.5, problems, problems, samples)
+    difference = detectable_against_run(plan)
+    assert difference is not None
+    sizes = np.full(problems, samples)
+    before, after = _two_runs(plan, difference, 400)
+    found = [
+        compare_paired(pair_up(a, sizes, b, sizes), draws=499).p < 0.05
+        for a, b in zip(before, after, strict=True)
+    ]
+    assert 0.72 <= np.mean(found) <= 0.90  # 0.75 to 0.87, and one and a half standard errors
+
+
+@pytest.mark.parametrize("samples", [1, 2, 64])
+@pytest.mark.parametrize("problems", [2, 5])
+def test_fewer_than_six_problems_never_decide(problems: int, samples: int) -> None:
+    assert detectable_against_run(Plan(0.5, 0.5, problems, problems, samples)) is None
+    sizes = np.full(problems, samples)
+    most = compare_paired(pair_up(sizes, sizes, 0 * sizes, sizes))
+    assert most.p is not None
+    assert most.p > 0.05
 
 
 @pytest.mark.parametrize(("problems", "samples"), [(500, 1), (100, 1), (100, 4)])

@@ -11,11 +11,9 @@ import evaluate
 
 from harness.records import ERROR_STATUSES
 from harness.statistics import (
-    SEED,
     Interval,
     fixed_benchmark_interval,
     fraction_interval,
-    mean_interval,
     standard_errors,
     tally,
     within_problem_correlation,
@@ -28,15 +26,12 @@ Args:
     statuses: A verdict status per sample. Only `correct` is solved; `scorer_error` and
         `generation_error` are in no denominator.
     benchmark_size: Problems of the whole benchmark when these are a random subset of it.
-    seed: Of the bootstrap.
 
 Returns:
     A figure (value, unit, n, low, high, method) each for `accuracy`, with the interval for new
     problems; `accuracy.fixed_benchmark`, the same score with the interval for this very
-    benchmark; where a problem has several samples `accuracy.cluster_bootstrap`, the same score
-    with a percentile interval for new problems; the two standard errors
-    `accuracy_se.fixed_benchmark` and `accuracy_se.new_problems`; and
-    `within_problem_correlation`.
+    benchmark; the two standard errors `accuracy_se.fixed_benchmark` and
+    `accuracy_se.new_problems`, None where nothing varies; and `within_problem_correlation`.
 """
 
 
@@ -58,7 +53,6 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
         problem_ids: Sequence[str],
         statuses: Sequence[str],
         benchmark_size: int | None = None,
-        seed: int = SEED,
     ) -> dict[str, dict[str, Any]]:
         rows = [(p, s) for p, s in zip(problem_ids, statuses, strict=True)]
         graded = [(p, s == "correct") for p, s in rows if s not in ERROR_STATUSES]
@@ -74,29 +68,28 @@ class Accuracy(evaluate.Metric):  # type: ignore[misc]
         figures = {
             "accuracy": accuracy._replace(method=f"{accuracy.method}; {counts}"),
             "accuracy.fixed_benchmark": fixed_interval,
-            "accuracy_se.fixed_benchmark": Interval(
-                fixed, None, None, n, _why(fixed, f"two-stage sampling, {n} of {size} problems")
+            "accuracy_se.fixed_benchmark": _standard_error(
+                fixed, n, f"two-stage sampling, {n} of {size} problems", _NEEDS_SEVERAL
             ),
-            "accuracy_se.new_problems": Interval(
-                new,
+            "accuracy_se.new_problems": _standard_error(
+                new, n, f"variance between {n} problem means", "needs two problems"
+            ),
+            "within_problem_correlation": Interval(
+                rho,
                 None,
                 None,
                 n,
-                "undefined: needs two problems"
-                if new is None
-                else f"variance between {n} problem means",
-            ),
-            "within_problem_correlation": Interval(
-                rho, None, None, n, _why(rho, "analysis of variance")
+                f"undefined: {_NEEDS_SEVERAL}" if rho is None else "analysis of variance",
             ),
         }
-        if samples.max(initial=0) > 1:
-            bootstrap = mean_interval(solved / samples, seed=seed)
-            figures["accuracy.cluster_bootstrap"] = bootstrap
         return {name: {**f._asdict(), "unit": "fraction"} for name, f in figures.items()}
 
 
-def _why(value: float | None, method: str) -> str:
-    if value is not None:
-        return method
-    return "undefined: needs two problems, two samples of each, and some variation"
+_NEEDS_SEVERAL = "needs two problems, two samples of each, and some variation"
+
+
+def _standard_error(error: float | None, n: int, method: str, needs: str) -> Interval:
+    if error == 0:
+        # A standard error of 0 would say that the score is certain.
+        return Interval(None, None, None, n, "undefined: nothing varies; the interval has a width")
+    return Interval(error, None, None, n, f"undefined: {needs}" if error is None else method)
