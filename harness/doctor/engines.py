@@ -49,7 +49,7 @@ def look_at_transformers() -> list[Finding]:
     has_gpu = hardware.cuda_devices() > 0
     found, mistake = _ask(_TORCH, "cuda" if has_gpu else "cpu")
     if found is None:
-        remedy = "pip install 'torch==2.13.0' transformers; scripts/setup makes a clean .venv"
+        remedy = "pip install 'torch>=2.13,<2.15' transformers; scripts/setup makes a clean .venv"
         return [_finding("transformers", "missing", f"does not start: {mistake}", remedy)]
     return [_torch(found, has_gpu=has_gpu), _transformers(found)]
 
@@ -90,7 +90,7 @@ def _torch(found: dict[str, Any], *, has_gpu: bool) -> Finding:
         f"built for CUDA {found['cuda']}" if found["cuda"] else "no CUDA"
     )
     if has_gpu and not found["cuda"]:
-        remedy = "pip install --force-reinstall 'torch==2.13.0' from an index with CUDA builds"
+        remedy = "pip install --force-reinstall 'torch>=2.13,<2.15' from an index with CUDA builds"
         return _finding("torch", "warn", f"{version}, though a GPU is here", remedy)
     if has_gpu and not found["works"]:
         return _finding(

@@ -213,7 +213,7 @@ def test_a_container_may_have_less_memory_than_its_machine(tmp_path: Path) -> No
 def test_packages_are_held_against_what_is_demanded() -> None:
     demanded = {each.name for each in packages.demands()}
     assert {"torch", "transformers", "pydantic"} <= demanded
-    assert [str(each) for each in packages.demands("vllm")] == ["vllm==0.32.0"]
+    assert [str(each) for each in packages.demands("vllm")] == ["vllm<0.34,>=0.32"]
     found = {each.name: each for each in packages.look_at_packages()}
     assert demanded <= found.keys()
     assert found["antlr4-python3-runtime"].value.startswith("4.9.")
