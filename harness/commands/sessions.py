@@ -106,7 +106,7 @@ def _session(
         write_life(setup, life)
         pricing = choose_pricing(config.pricing, opened.engine)
         progress.generation_starts(usd_per_s(pricing, opened.engine))
-        meter = EnergyMeter(opened.engine.device)
+        meter = EnergyMeter(opened.engine.device, devices=opened.engine.device_count)
         try:
             with meter:
                 yield engine

@@ -24,7 +24,7 @@ from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
 from harness.engines.serving_metrics import Meter
-from harness.engines.vllm_args import check_args
+from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
@@ -298,7 +298,9 @@ class VllmEngine:
         return Ended(request, times, tuple(final.outputs[0].token_ids), cached if is_told else None)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        found, source = hardware.engine_memory_bytes(self._own_pids(), is_cpu=is_cpu)
+        found, source = hardware.engine_memory_bytes(
+            self._own_pids(), is_cpu=is_cpu, devices=world_size(self._config.args)
+        )
         # vLLM takes its memory while loading; an engine that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source

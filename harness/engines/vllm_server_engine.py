@@ -209,7 +209,9 @@ class VllmServerEngine:
         return flags(given)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        found, source = hardware.engine_memory_bytes(self.server.pids(), is_cpu=is_cpu)
+        found, source = hardware.engine_memory_bytes(
+            self.server.pids(), is_cpu=is_cpu, devices=world_size(self._config.args)
+        )
         # A server that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -23,6 +22,7 @@ from harness.doctor.storage import look_at_folder
 from harness.preflight import LEAST_FREE_BYTES
 from harness.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
+from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 H200 = GpuInfo(name="NVIDIA H200", memory_bytes=150_754_820_096, driver="1")
@@ -336,50 +336,6 @@ def test_this_machine(tmp_path: Path) -> None:
 # --- the driver, where there is none --------------------------------------------------------------
 
 
-class NvmlError(Exception):
-    """NVML's own."""
-
-
-class Driver(ModuleType):
-    """NVML with a free GPU, a busy one, and one that shares the processor's memory."""
-
-    NVMLError = NvmlError
-    total, free = 150_754_820_096, (150_000_000_000, 40_000_000_000, None)
-
-    def __init__(self, failure: str | None = None) -> None:
-        super().__init__("pynvml")
-        self.failure = failure
-        self.is_open = False
-
-    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
-        if self.failure:
-            raise NvmlError(self.failure)
-        self.is_open = True
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.is_open = False
-
-    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        return "580.65.06"
-
-    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
-        return 13_010
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return len(self.free)
-
-    def nvmlDeviceGetHandleByIndex(self, place: int) -> int:  # noqa: N802
-        return place
-
-    def nvmlDeviceGetName(self, place: int) -> str:  # noqa: N802
-        return f"GPU of kind {place}"
-
-    def nvmlDeviceGetMemoryInfo(self, place: int) -> SimpleNamespace:  # noqa: N802
-        if self.free[place] is None:
-            raise NvmlError("Not Supported")
-        return SimpleNamespace(total=self.total, free=self.free[place])
-
-
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.hardware, "cuda_devices", lambda: 3)
@@ -387,22 +343,33 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gpus_are_read_from_the_driver(seen: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = Driver()
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    """One is free, one is busy, one shares the processor's memory."""
+    library = Nvml(h200(0), h200(1, free=40 * GB), shared())
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     found = machine.find_gpus()
-    assert not driver.is_open
-    assert [gpu.memory_bytes for gpu in found.devices] == [driver.total, driver.total, None]
+    assert library.opened == 0
+    assert [gpu.memory_bytes for gpu in found.devices] == [150 * GB, 150 * GB, None]
     assert [(each.name, each.status, each.value) for each in found.findings] == [
         ("driver", "ok", "580.65.06, CUDA up to 13.1"),
-        ("GPU 0", "ok", "GPU of kind 0, 150.8 GB, 150.0 GB free"),
-        ("GPU 1", "warn", "GPU of kind 1, 150.8 GB, 40.0 GB free"),
-        ("GPU 2", "ok", "GPU of kind 2, memory shared with the CPU"),
+        ("GPU 0", "ok", "NVIDIA H200, 150.0 GB, 149.0 GB free"),
+        ("GPU 1", "warn", "NVIDIA H200, 150.0 GB, 40.0 GB free"),
+        ("GPU 2", "ok", "NVIDIA GB10, memory shared with the CPU"),
     ]
     assert found.findings[2].remedy == "nvidia-smi shows who holds the rest"
 
 
+def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch) -> None:
+    library = Nvml(h200(0))
+    library.nvmlSystemGetDriverVersion = lambda: "575.57.08"
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    driver = machine.find_gpus().findings[0]
+    assert (driver.status, "580" in driver.remedy) == ("warn", True)
+
+
 def test_a_driver_that_does_not_answer_is_missing(seen: None, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Driver("Driver/library version mismatch"))
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(failure="Driver/library version mismatch"))
+    monkeypatch.setenv("PATH", "/nowhere")
     found = machine.find_gpus()
     assert found.devices == ()
     (driver,) = found.findings
