@@ -68,11 +68,12 @@ def available_memory_bytes() -> int:
 def gpu_free_bytes() -> tuple[int, ...] | None:
     """Memory of each visible GPU or part of one that no process holds now, in CUDA's order.
 
-    None where the driver does not tell.
+    None where the driver does not tell, or there is none.
     """
-    found = gpus.visible()
-    if not found and cuda_devices():
+    machine = gpus.of_machine()
+    if not machine:
         return None
+    found = gpus.chosen(machine, os.environ)
     free = tuple(gpu.free_bytes for gpu in found if gpu.free_bytes is not None)
     return free if len(free) == len(found) else None
 

@@ -23,10 +23,12 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
+from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.serving_metrics import Meter
+from harness.engines.start_log import StartLog, start_log
 from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_environment import missing_settings
-from harness.errors import ConfigError, GenerationError, UnavailableError
+from harness.errors import ConfigError, GenerationError, HarnessError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, Times
 from harness.records import Completion, EngineInfo, GenerationRequest, Record
@@ -34,6 +36,8 @@ from harness.records import Completion, EngineInfo, GenerationRequest, Record
 log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
+PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
+"""What vLLM calls the processes that it starts; the second comes with data parallelism."""
 # Between two looks for processes that vLLM started while it loads.
 LOOK_S = 0.25
 
@@ -104,13 +108,12 @@ class VllmEngine:
         with contextlib.ExitStack() as resources:
             guardian = resources.enter_context(Guardian())
             resources.enter_context(_environment(self._config.args))
+            log_of_start = resources.enter_context(start_log())
             self._loop = resources.enter_context(event_loop("vllm"))
             try:
                 self._engine = self._start_guarded(guardian)
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"engine=vllm: {_one_line(error)}") from error
-            except (ImportError, OSError, RuntimeError) as error:
-                raise UnavailableError(f"engine=vllm: {_one_line(error)}") from error
+            except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+                raise _failure(error, log_of_start) from error
             except BaseException:
                 for process in _engine_processes():
                     if process.pid not in self._others:
@@ -347,6 +350,15 @@ def _environment(args: Mapping[str, Any]) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+def _failure(error: Exception, log_of_start: StartLog) -> HarnessError:
+    """A failed start with vLLM's own reason: what it raises may only point to its log."""
+    kind, words = type(error).__name__, _one_line(error)
+    if CONSEQUENCE.search(words):
+        kind, words = log_of_start.cause() or (kind, words)
+    failed = ConfigError if kind in WRONG_SETTING else UnavailableError
+    return failed(f"engine=vllm: {words}")
+
+
 def _own_metrics() -> str:
     # Looking every second, as at a server, would hold up the thread that feeds the engine.
     from prometheus_client import generate_latest
@@ -357,11 +369,11 @@ def _own_metrics() -> str:
 
 def _engine_processes() -> list[BaseProcess]:
     children = multiprocessing.active_children()
-    return [child for child in children if child.name.startswith("EngineCore")]
+    return [child for child in children if child.name.startswith(PROCESSES)]
 
 
 def _engine_pids() -> list[int]:
-    """Process ids of vLLM's engine and its workers."""
+    """Process ids of vLLM's engine, its workers and its coordinator."""
     import psutil
 
     pids: list[int] = []

@@ -20,6 +20,7 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.open_files import room_for
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_args import check_args, world_size
@@ -97,6 +98,7 @@ class VllmServerEngine:
         self._endpoint: Endpoint
         self._meter: Meter
         self._loaded: Loaded
+        self._at_once = 0
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
 
@@ -109,6 +111,7 @@ class VllmServerEngine:
             # It goes to a file, and says what was loaded.
             "VLLM_LOGGING_LEVEL": "INFO",
         }
+        at_once = room_for(self._wanted_at_once)
         with contextlib.ExitStack() as resources:
             self.server = resources.enter_context(
                 serving(self._arguments(), environment, self._log, self._config.start_limit_s)
@@ -121,7 +124,7 @@ class VllmServerEngine:
                 silence_limit_s=None,  # a dead server closes its connections
                 is_own=True,
             )
-            client = open_client(link, self._concurrency)
+            client = open_client(link, at_once)
             resources.callback(lambda: wait_for(client.close(), self._loop))
             self._endpoint = Endpoint(
                 client,
@@ -133,6 +136,7 @@ class VllmServerEngine:
             self._loaded = _loaded(own_log(self._log))
             self._meter = Meter(partial(self.server.get, "/metrics"))
             self._resources = resources.pop_all()
+        self._at_once = at_once
         self._load_s = self._clock() - began
         return self
 
@@ -177,10 +181,10 @@ class VllmServerEngine:
         fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
-            yield from answer_all(self._loop, fitting, answer, self._concurrency)
+            yield from answer_all(self._loop, fitting, answer, self._at_once)
 
     @property
-    def _concurrency(self) -> int:
+    def _wanted_at_once(self) -> int:
         return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
 
     @property
