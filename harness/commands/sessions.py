@@ -142,7 +142,7 @@ def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: Life) -> No
     write_life(setup, life)
     for warning in report.warnings:
         log.warning("canary: %s", warning)
-    refuse_faults(report)
+    refuse_faults(report, setup.manifest.config)
     log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
 
 

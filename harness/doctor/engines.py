@@ -40,6 +40,13 @@ _VLLM = """
 import json, vllm
 from vllm.platforms import current_platform
 current_platform.import_kernels()
+# It only warns where they do not load, and a run would end at the first operation.
+if current_platform.is_cuda():
+    from importlib import import_module
+    from importlib.util import find_spec
+    for name in ("_C", "_C_stable_libtorch", "_moe_C", "_moe_C_stable_libtorch"):
+        if find_spec(f"vllm.{name}"):
+            import_module(f"vllm.{name}")
 print(json.dumps({"version": vllm.__version__, "device": current_platform.device_type}))
 """
 

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness import errors
-from harness.doctor import cached, engines, machine, packages
+from harness.doctor import cached, engines, machine, packages, system
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
 from harness.doctor.diagnosis import conclude, described_models
@@ -375,6 +376,51 @@ def test_a_driver_that_does_not_answer_is_missing(seen: None, monkeypatch) -> No
     (driver,) = found.findings
     assert (driver.status, driver.value) == ("missing", "NVML: Driver/library version mismatch")
     assert "driver" in driver.remedy
+
+
+# --- what vLLM expects of the system --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [((1024, 524_288), "ok"), ((1024, resource.RLIM_INFINITY), "ok"), ((1024, 1024), "warn")],
+)
+def test_room_for_open_files(limits: tuple[int, int], status: str) -> None:
+    found = system._open_files(*limits)
+    assert (found.status, found.remedy is None) == (status, status == "ok")
+
+
+@pytest.mark.parametrize(
+    ("library", "status"),
+    [
+        (("glibc", "2.28", "x86_64"), "ok"),
+        (("glibc", "2.17", "x86_64"), "warn"),
+        (("glibc", "2.34", "aarch64"), "ok"),
+        (("glibc", "2.31", "aarch64"), "warn"),
+        (("", "", "x86_64"), "warn"),
+        (("glibc", "2.40", "ppc64le"), "warn"),
+    ],
+)
+def test_the_c_library_that_vllms_wheels_need(library: tuple[str, str, str], status: str) -> None:
+    assert system._glibc(*library).status == status
+
+
+def test_the_compiler_is_looked_for_where_vllm_does(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(system, "NVCC_FOLDERS", ())
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    assert system.find_nvcc() is None
+    assert system._compiler(None).status == "warn"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvcc").touch()
+    assert system.find_nvcc() == tmp_path / "bin" / "nvcc"
+
+
+def test_rows_about_cuda_are_for_machines_with_a_gpu(monkeypatch) -> None:
+    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 0)
+    assert [each.name for each in system.look_at_system()] == ["open files"]
+    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 1)
+    assert [each.name for each in system.look_at_system()] == ["open files", "glibc", "nvcc"]
 
 
 # --- docs/troubleshooting.md ----------------------------------------------------------------------

@@ -78,6 +78,7 @@ def test_what_goes_out_and_what_comes_back_is_tokenizer_jsons(any_model):
             assert len(prompt.token_ids) - len(ids) == (0 if chat else 1)  # the template has BOS
         request = GenerationRequest(
             request_id=f"t/{number}#0",
+            problem_id=problem.problem_id,
             prompt_token_ids=(1,),
             prompt_opened_think=False,
             sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=99),
