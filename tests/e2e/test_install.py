@@ -100,12 +100,11 @@ def test_the_package_installs_into_a_clean_environment(index, tmp_path):
     # Without this torch a machine without a GPU could be given gigabytes of CUDA's libraries.
     torch = f"torch=={metadata.version('torch')}\n"
     (tmp_path / "torch.txt").write_text(torch, encoding="utf-8")
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "clean")], check=True)
     clean = tmp_path / "clean" / "bin"
-    installed = subprocess.run(
-        [str(clean / "python"), "-m", "pip", "install", "--quiet", "--no-compile",
-         "--constraint", str(tmp_path / "torch.txt"), str(REPOSITORY)],
-        capture_output=True, text=True, check=False,
+    assert uv("venv", "--quiet", "--python", sys.executable, str(clean.parent)).returncode == 0
+    installed = uv(
+        "pip", "install", "--quiet", "--python", str(clean / "python"),
+        "--constraint", str(tmp_path / "torch.txt"), *links_of_pip(), ".",
     )  # fmt: skip
     assert installed.returncode == 0, installed.stderr
     plan = subprocess.run(
@@ -114,6 +113,15 @@ def test_the_package_installs_into_a_clean_environment(index, tmp_path):
     )  # fmt: skip
     assert plan.returncode == 0, plan.stderr
     assert "math_mini:20: 20 of 70 problems" in plan.stdout
+
+
+def links_of_pip():
+    """Where pip here has its torch for CPUs from, which uv would not look into."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "get", ":env:.find-links"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return [word for link in done.stdout.split() for word in ("--find-links", link)]
 
 
 def without_path():

@@ -280,7 +280,6 @@ def test_every_shipped_price_list_is_valid_and_named_as_its_file(path: Any) -> N
     ("device", "device_name", "expected"),
     [
         ("cuda", "NVIDIA H200", ["h200"]),
-        ("cuda", "NVIDIA GH200 480GB", []),
         ("cuda", "NVIDIA H100 80GB HBM3", ["h100"]),
         ("cuda", "NVIDIA H100 PCIe", ["h100_pcie"]),
         ("cuda", "NVIDIA H100 NVL", ["h100_nvl"]),
