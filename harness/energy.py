@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from harness.hardware import visible_gpus
+from harness import gpus
 
 log = logging.getLogger(__name__)
 
@@ -39,18 +39,22 @@ class EnergyMeter:
     whatever else the machine does.
     """
 
-    def __init__(self, device: str, powercap: Path = POWERCAP) -> None:
+    def __init__(
+        self, device: str, powercap: Path = POWERCAP, *, devices: int | None = None
+    ) -> None:
         """Names what to count.
 
         Args:
-            device: ``cuda``: the visible GPUs, and the processors' packages where those are
+            device: ``cuda``: the run's GPUs, and the processors' packages where those are
                 readable; ``cpu``: the packages. For any other nothing is known.
             powercap: Where Linux shows RAPL.
+            devices: How many of the visible GPUs the run uses, the first ones; None: all.
         """
+        self._devices = devices
         self._device = device
         self._powercap = powercap
         self._counters: list[_Counter] = []
-        self._close: list[Callable[[], object]] = []
+        self._resources = contextlib.ExitStack()
         self._sources: list[str] = []
         self._failure: str | None = "not started"
         self._joules = 0.0
@@ -93,9 +97,8 @@ class EnergyMeter:
         if self._thread is not None:
             self._thread.join()
         self._look()
-        for close in self._close:
-            with self._recorded():
-                close()
+        with self._recorded():
+            self._resources.close()
 
     def _look(self) -> None:
         """Takes up what was used since the last look."""
@@ -118,17 +121,19 @@ class EnergyMeter:
 
     def _add_gpus(self) -> None:
         try:
-            import pynvml
-        except ImportError as error:
-            raise _UnreadableError("no NVML, pynvml is not installed") from error
-        pynvml.nvmlInit()
-        self._close.append(pynvml.nvmlShutdown)
-        gpus = visible_gpus(pynvml)
-        if not gpus:
-            raise _UnreadableError("NVML shows none of the visible GPUs")
-        read = pynvml.nvmlDeviceGetTotalEnergyConsumption
-        self._counters += [_Counter(partial(read, gpu), per_joule=1_000) for gpu in gpus]
-        self._sources.append(f"NVML, {len(gpus)} GPU{'s' if len(gpus) > 1 else ''}")
+            library = self._resources.enter_context(gpus.nvml())
+            used = gpus.visible()[: self._devices]
+            if not used:
+                raise _UnreadableError("the driver shows none of the visible GPUs")
+            if any(part.uuid.startswith("MIG-") for part in used):
+                raise _UnreadableError("a part of a GPU (MIG) has no energy counter of its own")
+            read = library.nvmlDeviceGetTotalEnergyConsumption
+            self._counters += [
+                _Counter(partial(read, gpus.handle(library, gpu)), per_joule=1_000) for gpu in used
+            ]
+        except gpus.NoNvmlError as error:
+            raise _UnreadableError(f"no NVML, {error}") from error
+        self._sources.append(f"NVML, {len(used)} GPU{'s' if len(used) > 1 else ''}")
 
     def _add_packages(self) -> None:
         domains = rapl_packages(self._powercap)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from harness import gpus
+
 # The kernel's names for bfloat16 arithmetic: x86 (AVX-512 or AMX) and Arm.
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
@@ -73,27 +75,16 @@ def available_memory_bytes() -> int:
 
 
 def gpu_free_bytes() -> tuple[int, ...] | None:
-    """Memory of each visible GPU that no process holds now; None where NVML does not tell.
+    """Memory of each visible GPU or part of one that no process holds now, in CUDA's order.
 
-    It tells nothing of a part of a GPU (MIG).
+    None where the driver does not tell, or there is none.
     """
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except (ImportError, OSError):
+    machine = gpus.of_machine()
+    if not machine:
         return None
-    except pynvml.NVMLError:
-        return None
-    try:
-        gpus = visible_gpus(pynvml)
-        if not gpus and cuda_devices():
-            return None
-        return tuple(pynvml.nvmlDeviceGetMemoryInfo(gpu).free for gpu in gpus)
-    except pynvml.NVMLError:  # memory shared with the CPU
-        return None
-    finally:
-        pynvml.nvmlShutdown()
+    found = gpus.chosen(machine, os.environ)
+    free = tuple(gpu.free_bytes for gpu in found if gpu.free_bytes is not None)
+    return free if len(free) == len(found) else None
 
 
 def peak_rss_bytes(pids: Iterable[int | str]) -> int | None:
@@ -106,62 +97,49 @@ def peak_rss_bytes(pids: Iterable[int | str]) -> int | None:
     return sum(peaks) if peaks else None
 
 
-def engine_memory_bytes(pids: Iterable[int], *, is_cpu: bool) -> tuple[int | None, str]:
+def engine_memory_bytes(
+    pids: Iterable[int], *, is_cpu: bool, devices: int | None = None
+) -> tuple[int | None, str]:
     """Memory of an engine's processes where it computes, and where the figure comes from."""
     if is_cpu:
         return peak_rss_bytes(pids), "VmHWM summed over vLLM's processes"
-    return gpu_memory_bytes(pids)
+    return gpu_memory_bytes(pids, devices)
 
 
-def gpu_memory_bytes(pids: Iterable[int]) -> tuple[int | None, str]:
-    """Memory that processes hold on all GPUs now, and where the figure comes from.
+def gpu_memory_bytes(pids: Iterable[int], devices: int | None = None) -> tuple[int | None, str]:
+    """Memory that processes hold on a run's GPUs now, and where the figure comes from.
 
-    In a container the driver knows processes by other ids; then it is all that is in use on the
-    GPUs that this process may see, whoever uses it.
+    In a container the driver knows processes by other ids; then it is all that is in use on those
+    GPUs, whoever uses it.
+
+    Args:
+        pids: The processes.
+        devices: How many of the visible GPUs the run uses, the first ones; None: all.
     """
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-    except (ImportError, OSError) as error:
-        return None, f"no NVML ({type(error).__name__})"
-    except pynvml.NVMLError as error:
+        with gpus.nvml() as library:
+            handles = [gpus.handle(library, gpu) for gpu in gpus.visible()[:devices]]
+            held = _held_bytes(library, handles, frozenset(pids))
+            if held:
+                return held, "NVML, memory of vLLM's processes"
+            used = sum(library.nvmlDeviceGetMemoryInfo(each).used for each in handles)
+            return used or None, "NVML, memory in use on the GPUs of the run"
+    except gpus.NoNvmlError as error:
         return None, f"no NVML ({error})"
-    try:
-        wanted = set(pids)
-        gpus = visible_gpus(pynvml)
-        held = [
-            process.usedGpuMemory
-            for gpu in gpus
-            for process in pynvml.nvmlDeviceGetComputeRunningProcesses(gpu)
-            if process.pid in wanted and process.usedGpuMemory is not None
-        ]
-        if held:
-            return sum(held), "NVML, memory of vLLM's processes"
-        used = sum(pynvml.nvmlDeviceGetMemoryInfo(gpu).used for gpu in gpus)
-        return used or None, "NVML, memory in use on the visible GPUs"
-    finally:
-        pynvml.nvmlShutdown()
 
 
-def visible_gpus(pynvml: Any) -> list[Any]:
-    """NVML's handles of the GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, by number or UUID."""
-    count = pynvml.nvmlDeviceGetCount()
-    gpus = [pynvml.nvmlDeviceGetHandleByIndex(place) for place in range(count)]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return gpus
-    wanted = [part.strip() for part in visible.split(",") if part.strip()]
-    return [
-        gpu
-        for place, gpu in enumerate(gpus)
-        if any(part == str(place) or _is_uuid_of(pynvml, gpu, part) for part in wanted)
-    ]
-
-
-def _is_uuid_of(pynvml: Any, gpu: Any, part: str) -> bool:
-    """CUDA takes the beginning of a UUID for the whole."""
-    return part.startswith("GPU-") and str(pynvml.nvmlDeviceGetUUID(gpu)).startswith(part)
+def _held_bytes(library: Any, handles: Iterable[Any], pids: frozenset[int]) -> int:
+    """0 where the driver does not tell who holds memory."""
+    listed = (
+        gpus.told(library, library.nvmlDeviceGetComputeRunningProcesses, each) or ()
+        for each in handles
+    )
+    return sum(
+        process.usedGpuMemory or 0
+        for processes in listed
+        for process in processes
+        if process.pid in pids
+    )
 
 
 def _high_water_bytes(pid: int | str) -> int | None:

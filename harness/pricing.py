@@ -3,6 +3,7 @@
 Everything is in US dollars; a price without a source and a date is not accepted.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +15,9 @@ Grade = Literal["P", "S", "M", "D"]
 """P read in the primary document, S in a secondary page, M from memory, D derived from those."""
 Basis = Literal["rented", "owned", "api"]
 BASES: tuple[Basis, ...] = ("rented", "owned", "api")
+
+
+_PART = re.compile(r"\bMIG\b")
 
 
 class Price(Record):
@@ -74,10 +78,16 @@ class Pricing(Record):
     api: ApiPrice | None = None
 
     def is_for(self, engine: EngineInfo) -> bool:
-        """Whether this list prices the device: ``cpu`` is any CPU, else part of its name."""
-        name = engine.device_name.lower()
+        """Whether this list prices the device: ``cpu`` is any CPU, else whole words of its name.
+
+        A part of a GPU (MIG) is rented by nobody's list: its price is unknown.
+        """
+        if _PART.search(engine.device_name):
+            return False
         return any(
-            engine.device == "cpu" if part.lower() == "cpu" else part.lower() in name
+            engine.device == "cpu"
+            if part.lower() == "cpu"
+            else re.search(rf"\b{re.escape(part)}\b", engine.device_name, re.IGNORECASE)
             for part in self.match
         )
 

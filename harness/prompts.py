@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from harness.answers.marks import Reasoning, detect, has_marks, without_marks, written_style
 from harness.answers.thinking import is_inside_thought, split_thinking
-from harness.errors import ConfigError, UnavailableError
+from harness.errors import ConfigError
 from harness.models import ResolvedModel, stop_token_ids
 from harness.records import Completion, GenerationRequest, Problem, Prompt
+from harness.tokenizer import load_tokenizer
 
 _PROMPT_END = 80
 """Characters of a prompt that are looked at for a thought that it opens, where its template does
@@ -97,16 +98,7 @@ class Codec:
         """Loads the tokenizer from the model's folder, where it has one."""
         if not model.path:
             return ServersCodec(model.reasoning)
-        from transformers import AutoTokenizer
-
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                model.path, trust_remote_code=model.trust_remote_code
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
-        return cls(tokenizer, stop_token_ids(Path(model.path)), model.reasoning)
+        return cls(load_tokenizer(model), stop_token_ids(Path(model.path)), model.reasoning)
 
     @property
     def template_sha256(self) -> str | None:

@@ -10,7 +10,7 @@ from importlib import metadata
 
 import psutil
 
-from harness import __version__, hardware
+from harness import __version__, gpus, hardware
 from harness.paths import checkout_dir
 from harness.records import Count, Record
 
@@ -47,6 +47,7 @@ class Provenance(Record):
     """Cores that this process may use."""
     memory_bytes: Count
     gpus: tuple[GpuInfo, ...]
+    """Those that CUDA gives this process, in CUDA's order."""
 
 
 def collect() -> Provenance:
@@ -87,14 +88,10 @@ def _git() -> tuple[str | None, bool | None]:
 
 
 def _gpus() -> tuple[GpuInfo, ...]:
-    query = ["--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
-    listed = _run(["nvidia-smi", *query])
-    gpus = []
-    for line in (listed or "").splitlines():
-        name, memory_mib, driver = (part.strip() for part in line.split(","))
-        memory = int(memory_mib) << 20 if memory_mib.isdigit() else None
-        gpus.append(GpuInfo(name=name, memory_bytes=memory, driver=driver))
-    return tuple(gpus)
+    return tuple(
+        GpuInfo(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver)
+        for gpu in gpus.visible()
+    )
 
 
 def _run(command: list[str]) -> str | None:

@@ -25,6 +25,8 @@ FACTORS = ("speculative_decoding", "fp8")
 """Of the 2 x 2 design, in the order of a cell's two switches."""
 _SWITCHES = ("speculative_config", "quantization")
 """The engine's arguments that set them."""
+_FP8 = ("fp8_per_tensor", "fp8")
+"""vLLM's names for BF16 weights rounded to FP8 while they load; the second is the older one."""
 Cell = tuple[bool, bool]
 """Speculative decoding on, FP8 on."""
 
@@ -59,14 +61,14 @@ def ablations(claim: Claim, block: Ablation, runs: Sequence[ClaimRun]) -> list[E
     )
     for run in fitting:
         setting = setting_of(run, block.task, _SWITCHES)
-        if run.quantization not in (None, "fp8"):
+        if run.quantization not in (None, *_FP8):
             evidence.append(not_comparable(run, f"quantised otherwise: {run.quantization}"))
         elif setting.batch_size not in block.batch_sizes:
             planned = ", ".join(str(size) for size in block.batch_sizes)
             size = "of its own choice" if setting.batch_size is None else setting.batch_size
             evidence.append(not_comparable(run, f"batch size {size}; planned are {planned}"))
         else:
-            cell = (run.args.get("speculative_config") is not None, run.quantization == "fp8")
+            cell = (run.args.get("speculative_config") is not None, run.quantization in _FP8)
             designs[run.model.name, setting][cell].append(run)
     for (model, setting), cells in sorted(designs.items(), key=lambda item: str(item[0])):
         design = Design(model, setting, {cell: by_seed(each) for cell, each in cells.items()})

@@ -107,7 +107,7 @@ def _session(
         write_life(setup, life)
         pricing = choose_pricing(config.pricing, opened.engine)
         progress.generation_starts(usd_per_s(pricing, opened.engine))
-        meter = EnergyMeter(opened.engine.device)
+        meter = EnergyMeter(opened.engine.device, devices=opened.engine.device_count)
         try:
             with meter:
                 yield engine
@@ -143,7 +143,7 @@ def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: Life) -> No
     write_life(setup, life)
     for warning in report.warnings:
         log.warning("canary: %s", warning)
-    refuse_faults(report)
+    refuse_faults(report, setup.manifest.config)
     log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
 
 

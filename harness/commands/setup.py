@@ -22,6 +22,7 @@ from harness.pipeline import Question
 from harness.preflight import (
     check_devices,
     check_disk,
+    check_draft,
     check_memory,
     check_requirements,
     disk_note,
@@ -67,6 +68,8 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     machine = collect()
     check_requirements(config, machine)
     check_devices(config.engine, hardware.cuda_devices())
+    if not is_offline(config):
+        check_draft(config.engine)
     if is_offline(config):
         refuse_missing(config)
     check_memory(config, machine)

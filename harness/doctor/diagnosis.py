@@ -19,6 +19,7 @@ from harness.doctor.packages import GROUP as PACKAGES
 from harness.doctor.packages import look_at_packages
 from harness.doctor.storage import GROUP as DISK
 from harness.doctor.storage import look_at_storage
+from harness.doctor.system import look_at_system
 from harness.models import HubModel, ModelConfig
 from harness.paths import CONF_DIR
 from harness.records import Record
@@ -51,6 +52,7 @@ def diagnose(results_dir: Path) -> Diagnosis:
     checks = [
         Check(PACKAGES, "packages", _QUICK_S, look_at_packages),
         Check(MACHINE, "CPU", _QUICK_S, look_at_machine),
+        Check(MACHINE, "system", _QUICK_S, look_at_system),
         Check(MACHINE, "energy", _QUICK_S, look_at_energy),
         Check(engines.GROUP, "transformers", engines.LIMIT_S, engines.look_at_transformers),
         Check(engines.GROUP, "vllm", engines.LIMIT_S, engines.look_at_vllm),

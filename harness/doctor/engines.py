@@ -40,6 +40,13 @@ _VLLM = """
 import json, vllm
 from vllm.platforms import current_platform
 current_platform.import_kernels()
+# It only warns where they do not load, and a run would end at the first operation.
+if current_platform.is_cuda():
+    from importlib import import_module
+    from importlib.util import find_spec
+    for name in ("_C", "_C_stable_libtorch", "_moe_C", "_moe_C_stable_libtorch"):
+        if find_spec(f"vllm.{name}"):
+            import_module(f"vllm.{name}")
 print(json.dumps({"version": vllm.__version__, "device": current_platform.device_type}))
 """
 
@@ -49,7 +56,7 @@ def look_at_transformers() -> list[Finding]:
     has_gpu = hardware.cuda_devices() > 0
     found, mistake = _ask(_TORCH, "cuda" if has_gpu else "cpu")
     if found is None:
-        remedy = "pip install 'torch==2.13.0' transformers; scripts/setup makes a clean .venv"
+        remedy = "pip install 'torch>=2.13,<2.15' transformers; scripts/setup makes a clean .venv"
         return [_finding("transformers", "missing", f"does not start: {mistake}", remedy)]
     return [_torch(found, has_gpu=has_gpu), _transformers(found)]
 
@@ -90,7 +97,7 @@ def _torch(found: dict[str, Any], *, has_gpu: bool) -> Finding:
         f"built for CUDA {found['cuda']}" if found["cuda"] else "no CUDA"
     )
     if has_gpu and not found["cuda"]:
-        remedy = "pip install --force-reinstall 'torch==2.13.0' from an index with CUDA builds"
+        remedy = "pip install --force-reinstall 'torch>=2.13,<2.15' from an index with CUDA builds"
         return _finding("torch", "warn", f"{version}, though a GPU is here", remedy)
     if has_gpu and not found["works"]:
         return _finding(

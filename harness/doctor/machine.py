@@ -1,14 +1,17 @@
 """The processor, its memory, and the GPUs with their driver: asked without loading torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import hardware
+from harness import gpus, hardware
 from harness.doctor.finding import Finding
-from harness.provenance import GpuInfo, collect
+from harness.provenance import GpuInfo
 
 GROUP = "machine"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+LEAST_DRIVER = 580
+"""The branch that CUDA 13 begins with (CUDA Toolkit 13 release notes)."""
 _BUSY_FRACTION = 0.1
 """So much of a GPU's memory in other hands is worth a word."""
 
@@ -25,18 +28,15 @@ def find_gpus() -> Gpus:
     if hardware.cuda_devices() == 0:
         return Gpus(findings=(_no_gpu(),))
     try:
-        import pynvml
-    except ImportError:
-        return _by_nvidia_smi()
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError as error:
-        remedy = "nvidia-smi should list the GPUs; install or restart NVIDIA's driver"
-        return Gpus(findings=(_driver("missing", f"NVML: {error}", remedy),))
-    try:
-        return _by_nvml(pynvml)
-    finally:
-        pynvml.nvmlShutdown()
+        with gpus.nvml() as library:
+            cuda = int(gpus.told(library, library.nvmlSystemGetCudaDriverVersion) or 0)
+    except gpus.NoNvmlError as error:
+        found = gpus.visible()
+        if not found:
+            remedy = "nvidia-smi should list the GPUs; install or restart NVIDIA's driver"
+            return Gpus(findings=(_driver("missing", f"NVML: {error}", remedy),))
+        return _described(found, None)
+    return _described(gpus.visible(), cuda or None)
 
 
 def look_at_machine() -> list[Finding]:
@@ -73,7 +73,7 @@ def memory_bytes(cgroup_limit: Path = CGROUP_LIMIT) -> int:
 
 
 def _no_gpu() -> Finding:
-    here = bool(collect().gpus)
+    here = bool(gpus.of_machine())
     return Finding(
         group=GROUP,
         name="GPU",
@@ -90,39 +90,29 @@ def _driver(status: Any, value: str, remedy: str | None = None) -> Finding:
     return Finding(group=GROUP, name="driver", status=status, value=value, remedy=remedy)
 
 
-def _by_nvidia_smi() -> Gpus:
-    devices = collect().gpus
-    if not devices:
-        remedy = "nvidia-smi should list the GPUs; install or restart NVIDIA's driver"
-        return Gpus(findings=(_driver("missing", "device nodes, but no driver answers", remedy),))
-    rows = [_gpu_finding(place, gpu, None) for place, gpu in enumerate(devices)]
-    return Gpus(devices, (_driver("ok", devices[0].driver), *rows))
+def _described(found: Sequence[gpus.Gpu], cuda: int | None) -> Gpus:
+    """Rows of the driver and of each GPU; ``cuda`` as NVML writes it, 13010 for 13.1."""
+    version = found[0].driver if found else "unknown"
+    newest = "" if cuda is None else f", CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
+    rows = [_gpu_finding(place, gpu) for place, gpu in enumerate(found)]
+    devices = (
+        GpuInfo(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver) for gpu in found
+    )
+    return Gpus(tuple(devices), (_driver_finding(version, newest), *rows))
 
 
-def _by_nvml(pynvml: Any) -> Gpus:
-    driver = str(pynvml.nvmlSystemGetDriverVersion())
-    cuda = int(pynvml.nvmlSystemGetCudaDriverVersion())
-    devices, rows = [], []
-    for place, handle in enumerate(hardware.visible_gpus(pynvml)):
-        total, free = _memory(pynvml, handle)
-        name = str(pynvml.nvmlDeviceGetName(handle))
-        gpu = GpuInfo(name=name, memory_bytes=total, driver=driver)
-        devices.append(gpu)
-        rows.append(_gpu_finding(place, gpu, free))
-    supported = f"{driver}, CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
-    return Gpus(tuple(devices), (_driver("ok", supported), *rows))
+def _driver_finding(version: str, newest_cuda: str) -> Finding:
+    branch = version.partition(".")[0]
+    if branch.isdigit() and int(branch) < LEAST_DRIVER:
+        remedy = (
+            f"install NVIDIA's driver {LEAST_DRIVER} or newer: this torch and vLLM are for CUDA 13"
+        )
+        return _driver("warn", f"{version}{newest_cuda}", remedy)
+    return _driver("ok", f"{version}{newest_cuda}")
 
 
-def _memory(pynvml: Any, handle: Any) -> tuple[int | None, int | None]:
-    try:
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    except pynvml.NVMLError:  # a GPU that shares the processor's memory
-        return None, None
-    return int(memory.total), int(memory.free)
-
-
-def _gpu_finding(place: int, gpu: GpuInfo, free_bytes: int | None) -> Finding:
-    total = gpu.memory_bytes
+def _gpu_finding(place: int, gpu: gpus.Gpu) -> Finding:
+    total, free_bytes = gpu.memory_bytes, gpu.free_bytes
     size = "memory shared with the CPU" if total is None else f"{total / 1e9:.1f} GB"
     is_busy = (
         total is not None and free_bytes is not None and free_bytes < (1 - _BUSY_FRACTION) * total

@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import secrets
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import Any
 
 from harness.engines.endpoint import get_text
 from harness.engines.guardian import Guardian
+from harness.engines.last_words import PORT_TAKEN, WRONG_SETTING, last_words
 from harness.errors import ConfigError, HarnessError, UnavailableError
 
 log = logging.getLogger(__name__)
@@ -29,16 +29,6 @@ ANSWER_LIMIT_S = 5.0
 # The engine's workers need a while to let go of a GPU; what is left then is killed.
 STOP_LIMIT_S = 20.0
 BEGINNING = "--- a new server ---"
-PORT_TAKEN = "address already in use"
-# vLLM puts the process, the level and the place in the source before its words.
-_PREFIX = re.compile(r"^(\(\w+[^)]*\) )*([A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
-_ERROR = re.compile(r"^([\w.]*(?:Error|Exception|Interrupt))\b:? ?(.*)")
-_USAGE = re.compile(r"^[\w.]+\.py: error: (.*)")
-# What vLLM raises because something else went wrong before.
-_CONSEQUENCE = re.compile(r"Engine core initialization failed|WorkerProc initialization failed")
-_LISTING = "ValidationError"
-# These name a setting; everything else is a matter of the machine.
-_WRONG_SETTING = frozenset({"ValueError", "TypeError", "ValidationError", "usage"})
 
 
 class ServerProcess:
@@ -99,7 +89,7 @@ class ServerProcess:
             f"engine=vllm_server: the server ended with status {self._process.returncode} while "
             f"it started: {words} (log: {self.log})"
         )
-        raise ConfigError(message) if kind in _WRONG_SETTING else UnavailableError(message)
+        raise ConfigError(message) if kind in WRONG_SETTING else UnavailableError(message)
 
     def stop(self) -> None:
         """Asks the server to end, with its engine; kills what is left of the group after that."""
@@ -213,21 +203,3 @@ def own_log(log_file: Path) -> str:
     except OSError as error:
         return f"its log cannot be read: {error.strerror}"
     return text.rpartition(BEGINNING)[2]
-
-
-def last_words(text: str) -> tuple[str, str]:
-    """What a server's log gives as the reason for its end: the kind of error, and one line."""
-    lines = [line for raw in text.splitlines() if (line := _PREFIX.sub("", raw).strip())]
-    for line in reversed(lines):
-        if found := _USAGE.match(line):
-            return "usage", found[1]
-        if PORT_TAKEN in line.lower():
-            return "OSError", line
-    causes = [(place, found) for place, line in enumerate(lines) if (found := _ERROR.match(line))]
-    causes = [each for each in causes if not _CONSEQUENCE.search(each[1][0])] or causes
-    if causes:
-        place, found = causes[-1]
-        # pydantic says what is wrong with which field in the lines that follow.
-        whole = " ".join(lines[place : place + 3]) if found[1].endswith(_LISTING) else found[0]
-        return found[1].rpartition(".")[2], whole[:400]
-    return "", " | ".join(lines[-3:])[:400] or "nothing"

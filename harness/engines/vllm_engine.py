@@ -23,13 +23,15 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
+from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
-from harness.engines.vllm_args import check_args
+from harness.engines.start_log import StartLog, start_log
+from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_environment import missing_settings
 from harness.engines.vllm_settings import of_config
 from harness.engines.vllm_worker import METHOD, QUALIFIED_NAME
-from harness.errors import ConfigError, GenerationError, UnavailableError
+from harness.errors import ConfigError, GenerationError, HarnessError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, Times
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
@@ -37,6 +39,8 @@ from harness.records import Completion, EngineInfo, GenerationRequest, Record, S
 log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
+PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
+"""What vLLM calls the processes that it starts; the second comes with data parallelism."""
 # Between two looks for processes that vLLM started while it loads.
 LOOK_S = 0.25
 # Asking its workers what they run with; they are idle then.
@@ -111,13 +115,12 @@ class VllmEngine:
         with contextlib.ExitStack() as resources:
             guardian = resources.enter_context(Guardian())
             resources.enter_context(_environment(self._config.args))
+            log_of_start = resources.enter_context(start_log())
             self._loop = resources.enter_context(event_loop("vllm"))
             try:
                 self._engine = self._start_guarded(guardian)
-            except (ValueError, TypeError) as error:
-                raise ConfigError(f"engine=vllm: {_one_line(error)}") from error
-            except (ImportError, OSError, RuntimeError) as error:
-                raise UnavailableError(f"engine=vllm: {_one_line(error)}") from error
+            except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+                raise _failure(error, log_of_start) from error
             except BaseException:
                 for process in _engine_processes():
                     if process.pid not in self._others:
@@ -320,7 +323,9 @@ class VllmEngine:
         return Ended(request, times, tuple(final.outputs[0].token_ids), cached if is_told else None)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        found, source = hardware.engine_memory_bytes(self._own_pids(), is_cpu=is_cpu)
+        found, source = hardware.engine_memory_bytes(
+            self._own_pids(), is_cpu=is_cpu, devices=world_size(self._config.args)
+        )
         # vLLM takes its memory while loading; an engine that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source
@@ -374,6 +379,15 @@ def _environment(args: Mapping[str, Any]) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
+def _failure(error: Exception, log_of_start: StartLog) -> HarnessError:
+    """A failed start with vLLM's own reason: what it raises may only point to its log."""
+    kind, words = type(error).__name__, _one_line(error)
+    if CONSEQUENCE.search(words):
+        kind, words = log_of_start.cause() or (kind, words)
+    failed = ConfigError if kind in WRONG_SETTING else UnavailableError
+    return failed(f"engine=vllm: {words}")
+
+
 def _own_metrics() -> str:
     # Looking every second, as at a server, would hold up the thread that feeds the engine.
     from prometheus_client import generate_latest
@@ -384,11 +398,11 @@ def _own_metrics() -> str:
 
 def _engine_processes() -> list[BaseProcess]:
     children = multiprocessing.active_children()
-    return [child for child in children if child.name.startswith("EngineCore")]
+    return [child for child in children if child.name.startswith(PROCESSES)]
 
 
 def _engine_pids() -> list[int]:
-    """Process ids of vLLM's engine and its workers."""
+    """Process ids of vLLM's engine, its workers and its coordinator."""
     import psutil
 
     pids: list[int] = []

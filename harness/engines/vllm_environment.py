@@ -24,13 +24,17 @@ def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
+        # FlashInfer compiles its sampler with nvcc while vLLM starts, which fails on a machine
+        # that has no CUDA toolkit. It would not be used: vLLM samples requests that carry a seed,
+        # as all here do, without it.
+        "VLLM_USE_FLASHINFER_SAMPLER": "0",
         # A fork of a process with threads can hang.
         "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
     }
     draft = args.get("speculative_config")
     if isinstance(draft, Mapping) and draft.get("max_model_len"):
-        # A draft head stops drafting at the length that it was trained with, and for a whole batch
-        # as soon as one answer is longer. Told otherwise, vLLM widens its positions.
+        # vLLM's older runner stops drafting, for a whole batch, as soon as one answer outgrows the
+        # length that the draft head was trained with. Given a longer one, it widens its positions.
         wanted["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
     if hardware.cuda_devices() == 0:
         wanted["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB

@@ -20,6 +20,7 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.open_files import room_for
 from harness.engines.recorded_environment import recorded
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
@@ -100,6 +101,7 @@ class VllmServerEngine:
         self._loaded: Loaded
         self._settings: dict[str, Setting] = {}
         self._environment: dict[str, str] = {}
+        self._at_once = 0
         self._load_s: float | None = None
         self._peak_bytes: int | None = None
 
@@ -112,6 +114,7 @@ class VllmServerEngine:
             # It goes to a file, and says what was loaded.
             "VLLM_LOGGING_LEVEL": "INFO",
         }
+        at_once = room_for(self._wanted_at_once)
         with contextlib.ExitStack() as resources:
             self.server = resources.enter_context(
                 serving(self._arguments(), environment, self._log, self._config.start_limit_s)
@@ -124,7 +127,7 @@ class VllmServerEngine:
                 silence_limit_s=None,  # a dead server closes its connections
                 is_own=True,
             )
-            client = open_client(link, self._concurrency)
+            client = open_client(link, at_once)
             resources.callback(lambda: wait_for(client.close(), self._loop))
             self._endpoint = Endpoint(
                 client,
@@ -139,6 +142,7 @@ class VllmServerEngine:
             self._environment = recorded(environment)
             self._meter = Meter(partial(self.server.get, "/metrics"))
             self._resources = resources.pop_all()
+        self._at_once = at_once
         self._load_s = self._clock() - began
         return self
 
@@ -185,10 +189,10 @@ class VllmServerEngine:
         fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
-            yield from answer_all(self._loop, fitting, answer, self._concurrency)
+            yield from answer_all(self._loop, fitting, answer, self._at_once)
 
     @property
-    def _concurrency(self) -> int:
+    def _wanted_at_once(self) -> int:
         return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
 
     @property
@@ -198,7 +202,7 @@ class VllmServerEngine:
         if sequences is None:
             return None
         replicas = self._config.args.get("data_parallel_size") or 1
-        return min(self._concurrency, int(sequences) * int(replicas))
+        return min(self._at_once or self._wanted_at_once, int(sequences) * int(replicas))
 
     def _arguments(self) -> list[str]:
         given: dict[str, Any] = {
@@ -217,7 +221,9 @@ class VllmServerEngine:
         return flags(given)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
-        found, source = hardware.engine_memory_bytes(self.server.pids(), is_cpu=is_cpu)
+        found, source = hardware.engine_memory_bytes(
+            self.server.pids(), is_cpu=is_cpu, devices=world_size(self._config.args)
+        )
         # A server that died has none left to be read.
         self._peak_bytes = max(self._peak_bytes or 0, found or 0) or None
         return self._peak_bytes, source

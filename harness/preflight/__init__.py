@@ -6,6 +6,7 @@ against what the folder has, ``missing`` against what lies on this machine.
 
 from harness.preflight.devices import check_devices
 from harness.preflight.disk import LEAST_FREE_BYTES, check_disk, disk_note, written_bytes
+from harness.preflight.draft import check_draft
 from harness.preflight.memory import (
     VLLM_GPU_FRACTION,
     FreeMemory,
@@ -34,6 +35,7 @@ __all__ = [
     "Missing",
     "check_devices",
     "check_disk",
+    "check_draft",
     "check_memory",
     "check_requirements",
     "disk_note",

@@ -11,9 +11,11 @@ from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ModelConfig
+from harness.preflight.overhead import overhead_bytes
 from harness.provenance import Provenance
 
 _BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
+_ONE_BYTE = ("fp8", "fp8_per_tensor")
 VLLM_GPU_FRACTION = 0.92
 """``gpu_memory_utilization`` of vLLM 0.32, where nobody sets it."""
 VLLM_MAX_NUM_SEQS = 256
@@ -39,7 +41,7 @@ class MemoryPlan(NamedTuple):
     free_bytes: int
     """Of the total, at this moment."""
     cache_bytes: int
-    """What is left for keys and values; below 0: the weights do not even fit."""
+    """What weights and the engine's own work leave for keys and values; below 0: nothing."""
     at_once: int
     """Requests that the engine serves at once, if their answers are short."""
 
@@ -123,6 +125,11 @@ def plan_memory(
     usable = unused
     if isinstance(engine, VllmKnobs):
         usable = min(unused, int(total * _gpu_fraction(engine)))
+        if config.model.shape is not None:
+            first = machine.gpus[0]
+            usable -= overhead_bytes(
+                engine, config.model.shape, first.name, first.memory_bytes or 0
+            )
     device = f"{shards} x {machine.gpus[0].name}"
     at_once = _at_once(config)
     return MemoryPlan(weights, context, device, total, unused, usable - weights, at_once)
@@ -181,8 +188,8 @@ def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
         )
     return (
         f"engine.args.gpu_memory_utilization={_gpu_fraction(config.engine):g}: {what}, "
-        f"{max(0, plan.cache_bytes) / 1e9:.1f} GB are left for them beside the weights; raise it, "
-        "or lower protocol.max_new_tokens"
+        f"{max(0, plan.cache_bytes) / 1e9:.1f} GB are left for them beside weights and "
+        "activations; raise it, use more GPUs, or lower protocol.max_new_tokens"
     )
 
 
@@ -267,9 +274,9 @@ def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:
         return None
     args = engine.args if isinstance(engine, VllmKnobs) else {}
     quantization = args.get("quantization")
-    if args.get("cpu_offload_gb") or quantization not in (None, "fp8"):
+    if args.get("cpu_offload_gb") or quantization not in (None, *_ONE_BYTE):
         return None
-    width = 1 if quantization == "fp8" else _width(engine)
+    width = 1 if quantization in _ONE_BYTE else _width(engine)
     return model.parameters * width
 
 

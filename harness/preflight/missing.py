@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.config import RunConfig
-from harness.engines.build import EngineConfig, OpenaiConfig, ReplayConfig, VllmKnobs
+from harness.engines.build import EngineConfig, OpenaiConfig, ReplayConfig
 from harness.errors import UnavailableError
 from harness.models import (
     HubModel,
@@ -18,6 +18,7 @@ from harness.models import (
     origin,
     wheel_folder,
 )
+from harness.preflight.draft import draft_model
 from harness.tasks import Selection, load_spec, load_task, planned_origin
 from harness.tasks.spec import HubSource, TaskSpec
 
@@ -103,9 +104,8 @@ def refuse_missing(config: RunConfig) -> None:
 
 def draft_to_fetch(engine: EngineConfig) -> str | None:
     """The model that drafts, which vLLM itself fetches, where it is in no cache of the hub."""
-    draft = engine.args.get("speculative_config") if isinstance(engine, VllmKnobs) else None
-    name = draft.get("model") if isinstance(draft, dict) else None
-    if not isinstance(name, str) or Path(name).exists():
+    name = draft_model(engine)
+    if name is None or Path(name).exists():
         return None
     from huggingface_hub import try_to_load_from_cache
 

@@ -224,6 +224,16 @@ def test_the_ablation_is_balanced(jobs):
     assert len(cells) == 2 * 2 * 2 * 5
 
 
+@pytest.mark.parametrize("experiment", ["mtp_fp8_speedup", "ngram_speculation"])
+def test_both_sides_of_an_ablation_schedule_alike(jobs, experiment):
+    """vLLM chooses by the draft where nobody does."""
+    chosen = {
+        config.engine.args.get("async_scheduling") for config in jobs(f"experiment={experiment}")
+    }
+    assert len(chosen) == 1
+    assert None not in chosen
+
+
 def test_the_draft_head_drafts_as_far_as_an_answer_may_go(jobs, monkeypatch):
     """Without it vLLM would stop at the head's own 2,048 tokens."""
     monkeypatch.delenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", raising=False)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from harness.canary import Canary, CanaryAnswer, check_scorers, find_faults, is_wanted
+from harness.canary import (
+    Canary,
+    CanaryAnswer,
+    check_scorers,
+    find_faults,
+    is_wanted,
+    refuse_faults,
+)
 from harness.commands.setup import find_unfinished
 from harness.errors import CanaryError, ConfigError, StoreError
 from harness.manifest import CanaryReport
@@ -335,3 +342,38 @@ def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
         canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
         report = canary.fly(OneAnswer(RIGHT), tmp_path)
     assert report.warnings[0].startswith("the chat template writes <|im_end|>, <|start_header|>, ")
+
+
+# --- keys and values in FP8 ----------------------------------------------------------------------
+
+RISKY = ("engine=vllm", "model=r1_distill_qwen_7b", "+engine.args.kv_cache_dtype=fp8")
+
+
+def flown(solved):
+    return CanaryReport(
+        problems=3, solved=solved, faults=(), warnings=(), max_new_tokens=9, wall_s=1.0
+    )
+
+
+def test_an_fp8_cache_on_a_descendant_of_qwen_math_must_pass_the_smoke_test():
+    config = compose(*RISKY)
+    assert is_wanted(config, 1)
+    refuse_faults(flown(1), config)
+    with pytest.raises(CanaryError, match="kv_cache_dtype=fp8"):
+        refuse_faults(flown(0), config)
+    with pytest.raises(ConfigError, match=r"^engine\.args\.kv_cache_dtype=fp8: .*canary=true"):
+        is_wanted(compose(*RISKY, "canary=false"), 1)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (*RISKY, "model=r1_distill_llama_8b"),
+        ("engine=vllm", "model=r1_distill_qwen_7b"),
+        ("engine=transformers", "model=r1_distill_qwen_7b"),
+    ],
+)
+def test_other_models_and_caches_need_not(overrides):
+    config = compose(*overrides)
+    assert not is_wanted(config, 1)
+    refuse_faults(flown(0), config)

@@ -323,7 +323,7 @@ def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a d
     design = (
         ("none", OFF, None, 1.0),
         ("draft", DRAFT, None, draft),
-        ("fp8", OFF, "fp8", fp8),
+        ("fp8", OFF, "fp8_per_tensor", fp8),
         ("both", DRAFT, "fp8", draft * fp8),
     )
     for place, (name, config, quantization, factor) in enumerate(design[:cells]):

@@ -4,16 +4,16 @@ import ast
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from harness import errors
-from harness.doctor import cached, engines, machine, packages
+from harness.doctor import cached, engines, machine, packages, system
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
 from harness.doctor.diagnosis import conclude, described_models
@@ -23,6 +23,7 @@ from harness.doctor.storage import look_at_folder
 from harness.preflight import LEAST_FREE_BYTES
 from harness.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
+from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 H200 = GpuInfo(name="NVIDIA H200", memory_bytes=150_754_820_096, driver="1")
@@ -213,7 +214,7 @@ def test_a_container_may_have_less_memory_than_its_machine(tmp_path: Path) -> No
 def test_packages_are_held_against_what_is_demanded() -> None:
     demanded = {each.name for each in packages.demands()}
     assert {"torch", "transformers", "pydantic"} <= demanded
-    assert [str(each) for each in packages.demands("vllm")] == ["vllm==0.32.0"]
+    assert [str(each) for each in packages.demands("vllm")] == ["vllm<0.34,>=0.32"]
     found = {each.name: each for each in packages.look_at_packages()}
     assert demanded <= found.keys()
     assert found["antlr4-python3-runtime"].value.startswith("4.9.")
@@ -336,50 +337,6 @@ def test_this_machine(tmp_path: Path) -> None:
 # --- the driver, where there is none --------------------------------------------------------------
 
 
-class NvmlError(Exception):
-    """NVML's own."""
-
-
-class Driver(ModuleType):
-    """NVML with a free GPU, a busy one, and one that shares the processor's memory."""
-
-    NVMLError = NvmlError
-    total, free = 150_754_820_096, (150_000_000_000, 40_000_000_000, None)
-
-    def __init__(self, failure: str | None = None) -> None:
-        super().__init__("pynvml")
-        self.failure = failure
-        self.is_open = False
-
-    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
-        if self.failure:
-            raise NvmlError(self.failure)
-        self.is_open = True
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.is_open = False
-
-    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
-        return "580.65.06"
-
-    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
-        return 13_010
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return len(self.free)
-
-    def nvmlDeviceGetHandleByIndex(self, place: int) -> int:  # noqa: N802
-        return place
-
-    def nvmlDeviceGetName(self, place: int) -> str:  # noqa: N802
-        return f"GPU of kind {place}"
-
-    def nvmlDeviceGetMemoryInfo(self, place: int) -> SimpleNamespace:  # noqa: N802
-        if self.free[place] is None:
-            raise NvmlError("Not Supported")
-        return SimpleNamespace(total=self.total, free=self.free[place])
-
-
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine.hardware, "cuda_devices", lambda: 3)
@@ -387,27 +344,83 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gpus_are_read_from_the_driver(seen: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = Driver()
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    """One is free, one is busy, one shares the processor's memory."""
+    library = Nvml(h200(0), h200(1, free=40 * GB), shared())
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     found = machine.find_gpus()
-    assert not driver.is_open
-    assert [gpu.memory_bytes for gpu in found.devices] == [driver.total, driver.total, None]
+    assert library.opened == 0
+    assert [gpu.memory_bytes for gpu in found.devices] == [150 * GB, 150 * GB, None]
     assert [(each.name, each.status, each.value) for each in found.findings] == [
         ("driver", "ok", "580.65.06, CUDA up to 13.1"),
-        ("GPU 0", "ok", "GPU of kind 0, 150.8 GB, 150.0 GB free"),
-        ("GPU 1", "warn", "GPU of kind 1, 150.8 GB, 40.0 GB free"),
-        ("GPU 2", "ok", "GPU of kind 2, memory shared with the CPU"),
+        ("GPU 0", "ok", "NVIDIA H200, 150.0 GB, 149.0 GB free"),
+        ("GPU 1", "warn", "NVIDIA H200, 150.0 GB, 40.0 GB free"),
+        ("GPU 2", "ok", "NVIDIA GB10, memory shared with the CPU"),
     ]
     assert found.findings[2].remedy == "nvidia-smi shows who holds the rest"
 
 
+def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch) -> None:
+    library = Nvml(h200(0))
+    library.nvmlSystemGetDriverVersion = lambda: "575.57.08"
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    driver = machine.find_gpus().findings[0]
+    assert (driver.status, "580" in driver.remedy) == ("warn", True)
+
+
 def test_a_driver_that_does_not_answer_is_missing(seen: None, monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Driver("Driver/library version mismatch"))
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(failure="Driver/library version mismatch"))
+    monkeypatch.setenv("PATH", "/nowhere")
     found = machine.find_gpus()
     assert found.devices == ()
     (driver,) = found.findings
     assert (driver.status, driver.value) == ("missing", "NVML: Driver/library version mismatch")
     assert "driver" in driver.remedy
+
+
+# --- what vLLM expects of the system --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "status"),
+    [((1024, 524_288), "ok"), ((1024, resource.RLIM_INFINITY), "ok"), ((1024, 1024), "warn")],
+)
+def test_room_for_open_files(limits: tuple[int, int], status: str) -> None:
+    found = system._open_files(*limits)
+    assert (found.status, found.remedy is None) == (status, status == "ok")
+
+
+@pytest.mark.parametrize(
+    ("library", "status"),
+    [
+        (("glibc", "2.28", "x86_64"), "ok"),
+        (("glibc", "2.17", "x86_64"), "warn"),
+        (("glibc", "2.34", "aarch64"), "ok"),
+        (("glibc", "2.31", "aarch64"), "warn"),
+        (("", "", "x86_64"), "warn"),
+        (("glibc", "2.40", "ppc64le"), "warn"),
+    ],
+)
+def test_the_c_library_that_vllms_wheels_need(library: tuple[str, str, str], status: str) -> None:
+    assert system._glibc(*library).status == status
+
+
+def test_the_compiler_is_looked_for_where_vllm_does(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(system, "NVCC_FOLDERS", ())
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    assert system.find_nvcc() is None
+    assert system._compiler(None).status == "warn"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvcc").touch()
+    assert system.find_nvcc() == tmp_path / "bin" / "nvcc"
+
+
+def test_rows_about_cuda_are_for_machines_with_a_gpu(monkeypatch) -> None:
+    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 0)
+    assert [each.name for each in system.look_at_system()] == ["open files"]
+    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 1)
+    assert [each.name for each in system.look_at_system()] == ["open files", "glibc", "nvcc"]
 
 
 # --- docs/troubleshooting.md ----------------------------------------------------------------------

@@ -3,12 +3,12 @@
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from harness import energy
 from harness.energy import Energy, EnergyMeter, rapl_packages
+from tests.unit.made_up_gpus import Nvml, h200
 
 RANGE_UJ = 262_143_328_850
 
@@ -124,70 +124,14 @@ def test_without_counters_the_reason_stands_in_the_source(
     assert meter.energy.source.startswith("none: " + why.format(tmp_path))
 
 
-class Driver(ModuleType):
-    """NVML with GPUs whose counters the test moves, in millijoules."""
-
-    def __init__(self, counters: list[int]) -> None:
-        super().__init__("pynvml")
-        self.counters = counters
-        self.is_open = False
-
-    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
-        self.is_open = True
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.is_open = False
-
-    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
-        return len(self.counters)
-
-    def nvmlDeviceGetHandleByIndex(self, place: int) -> int:  # noqa: N802
-        return place
-
-    def nvmlDeviceGetUUID(self, gpu: int) -> str:  # noqa: N802
-        return f"GPU-{gpu}{gpu}{gpu}{gpu}-0000"
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: int) -> int:  # noqa: N802
-        if self.counters[gpu] < 0:
-            raise RuntimeError("Not Supported")
-        return self.counters[gpu]
-
-
-@pytest.mark.parametrize(
-    ("visible", "joules", "source"),
-    [
-        (None, 30.0, "NVML, 2 GPUs"),
-        ("1", 20.0, "NVML, 1 GPU"),
-        ("GPU-0000", 10.0, "NVML, 1 GPU"),
-        ("GPU-1111-0000,0", 30.0, "NVML, 2 GPUs"),
-    ],
-)
-def test_the_visible_gpus_are_counted(
-    visible: str | None,
-    joules: float,
-    source: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    driver = Driver([7_000, 9_000])
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    with EnergyMeter("cuda", tmp_path) as meter:
-        driver.counters = [17_000, 29_000]
-    assert meter.energy == Energy(joules, source)
-    assert not driver.is_open
-
-
 def test_the_processors_are_added_to_the_gpus_where_they_can_be_read(
     powercap: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = Driver([0])
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    gpu = h200(0)
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(gpu))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with EnergyMeter("cuda", powercap) as meter:
-        driver.counters = [1_000]
+        gpu.energy = 1_000
         set_counter(powercap, "intel-rapl:0", 7_000_000)
     assert meter.energy == Energy(3.0, "NVML, 1 GPU + RAPL, packages 0, 1")
 
@@ -195,21 +139,17 @@ def test_the_processors_are_added_to_the_gpus_where_they_can_be_read(
 def test_a_gpu_without_a_counter_makes_the_energy_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = Driver([5, -1])
-    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    first, second = h200(0, energy=5), h200(1, energy=None)
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(first, second))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     with EnergyMeter("cuda", tmp_path) as meter:
         pass
     assert meter.energy.joules is None
     assert "Not Supported" in meter.energy.source
-    driver.counters = [5, 6]
+    second.energy = 6
     with EnergyMeter("cuda", tmp_path) as meter:
-        driver.counters = [5, 3]
+        second.energy = 3
     assert meter.energy == Energy(None, "none: an energy counter was set back")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1234")
-    with EnergyMeter("cuda", tmp_path) as meter:
-        pass
-    assert meter.energy.source == "none: NVML shows none of the visible GPUs"
 
 
 def test_without_nvml_the_source_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,12 +53,17 @@ def a_run(engine: str, joules: float | None) -> dict:
     result = json.loads(file.read_text(encoding="utf-8"))
     session = result["manifest"]["sessions"][-1]
     session["energy_joules"] = joules
+    session["engine"]["device"] = "cuda"
     session["energy_source"] = "none: no NVML" if joules is None else "NVML, 1 GPU"
     return result
 
 
 def done(*names: str) -> list[dict]:
     return [{"name": name, "status": "done", "seconds": 1.0, "reason": None} for name in names]
+
+
+def a_plan(check: ModuleType, **named: object) -> tuple:
+    return check.Plan(**{"python": Path(sys.executable), "model": ("model=smollm2_135m",)} | named)
 
 
 def a_report(check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.98) -> dict:
@@ -70,7 +75,7 @@ def a_report(check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.
         "overhead transformers": OVERHEAD,
         "overhead vllm": {**OVERHEAD, "median": {**OVERHEAD["median"], "ratio": ratio}},
     }
-    return check.build_report(given, done("machine", "tests"), now=NOW)
+    return check.build_report(given, done("machine", "tests"), now=NOW, plan=a_plan(check))
 
 
 def test_without_a_gpu_it_refuses_and_writes_nothing(tmp_path: Path) -> None:
@@ -120,7 +125,7 @@ def test_a_number_that_was_not_measured_is_null_with_its_reason(check: ModuleTyp
         {"name": "run vllm", "status": "skipped", "seconds": None, "reason": "no vllm"},
     ]
     given = {"machine": MACHINE, "run transformers": a_run("transformers", None)}
-    report = check.build_report(given, [*done("tests"), *failed], now=NOW)
+    report = check.build_report(given, [*done("tests"), *failed], now=NOW, plan=a_plan(check))
     reasons = report["not_measured"]
     assert report["engines"]["vllm"]["output_tokens_per_s"] is None
     assert reasons["engines.vllm.output_tokens_per_s"] == "run vllm: no vllm"
@@ -156,7 +161,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     def shell(script: str, *arguments: object) -> list[str]:
         return ["sh", "-c", script, "sh", *map(str, arguments)]
 
-    def run_command(python: Path, engine: str, folder: Path) -> list[str]:
+    def run_command(plan: tuple, python: Path, engine: str, folder: Path) -> list[str]:
         if engine == "vllm":
             return shell("echo first; echo 'out of memory' >&2; exit 1")
         (tmp_path / "result").write_text(result)
@@ -164,7 +169,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
             'mkdir -p "$1/runs/a" && cp "$2" "$1/runs/a/result.json"', folder, tmp_path / "result"
         )
 
-    def tests_command(python: Path, scratch: Path) -> list[str]:
+    def tests_command(plan: tuple, python: Path, scratch: Path) -> list[str]:
         return shell('echo "$1" > "$2"; exit 1', junit, scratch / "tests.xml")
 
     monkeypatch.setattr(check, "run_command", run_command)
@@ -175,11 +180,17 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     really = check.stage
 
     def stage(name: str, command: list[str], scratch: Path, **named) -> dict:
-        monkeypatch.setattr(check, "STAGE_LIMIT_S", 0.2 if command[0] == "sleep" else 60)
-        return really(name, command, scratch, **named)
+        limit_s = 0.2 if command[0] == "sleep" else 60
+        return really(name, command, scratch, **{**named, "limit_s": limit_s})
 
     monkeypatch.setattr(check, "stage", stage)
-    given, stages = check.carry_out(Path(sys.executable), tmp_path)
+    kept = []
+    given, stages = check.carry_out(
+        a_plan(check), tmp_path, lambda given, stages: kept.append((dict(given), list(stages)))
+    )
+    # what is known is kept after every stage
+    assert [len(stages) for _, stages in kept] == [1, 2, 3, 4, 5, 6]
+    assert kept[2][0]["run transformers"]["manifest"]
     assert [(each["name"], each["status"]) for each in stages] == [
         ("machine", "done"),
         ("tests", "done"),
@@ -190,7 +201,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     ]
     assert stages[3]["reason"] == "not done after 0.2 s"
     assert stages[4]["reason"] == "exit status 1: out of memory"
-    report = check.build_report(given, stages, now=NOW)
+    report = check.build_report(given, stages, now=NOW, plan=a_plan(check))
     assert report["tests"] == {"passed": 1, "failed": 2, "skipped": 2}
     assert report["engines"]["transformers"]["energy_joules"] == 7.0
     assert check.exit_status(report) == 1
@@ -238,16 +249,74 @@ def test_the_commands_are_those_of_this_harness(check: ModuleType, tmp_path: Pat
     """What the stages ask for is understood: the plan of a run, the options of the benchmark."""
     python = Path(sys.executable)
     for engine in check.ENGINES:
-        command = check.run_command(python, engine, tmp_path)
+        command = check.run_command(a_plan(check), python, engine, tmp_path)
         planned = subprocess.run(
             [*command, "--cfg", "job"], capture_output=True, text=True, check=False, cwd=ROOT
         )
         assert planned.returncode == 0, planned.stderr
         assert f"kind: {engine}" in planned.stdout
-        overhead = check.overhead_command(python, engine, tmp_path / "x.json")
+        overhead = check.overhead_command(a_plan(check), python, engine, tmp_path / "x.json")
         helped = subprocess.run(
             [*overhead, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
         )
         assert helped.returncode == 0, helped.stderr
         options = {word for word in overhead[2:] if word.startswith("--")}
         assert all(option in helped.stdout for option in options)
+
+
+def test_a_quick_check_asks_for_what_this_harness_knows(check: ModuleType, tmp_path: Path) -> None:
+    model = ("model=local", f"model.path={tmp_path}")
+    plan = a_plan(check, model=model, is_quick=True, device="cpu")
+    python = Path(sys.executable)
+    for name, command in check.more_commands(plan, python, "transformers", tmp_path).items():
+        asked = json.loads(command[4]) if name == "resume" else command
+        # Hydra shows the configuration of one run at a time
+        one = [*asked[:4], *(each.partition(",1")[0] for each in asked[4:] if each != "-m")]
+        planned = subprocess.run(
+            [*one, "--cfg", "job"], capture_output=True, text=True, check=False, cwd=ROOT
+        )
+        assert planned.returncode == 0, planned.stderr
+        assert str(tmp_path) in planned.stdout
+    tests = check.tests_command(plan, python, tmp_path)
+    assert all(Path(each).exists() for each in tests[tests.index(tests[-1]) :])
+
+
+def test_a_stage_finds_what_pythonpath_gave_before(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheels that were carried to a machine without network."""
+    (tmp_path / "carried.py").write_text("print('here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    program = "import carried, harness"
+    ended = check.stage("x", [sys.executable, "-c", program], tmp_path)
+    assert ended["status"] == "done", ended
+    assert (tmp_path / "x.out").read_text() == "here\n"
+
+
+@pytest.mark.parametrize("missing", ["energy_joules", "peak_memory_bytes", "rented_usd", "device"])
+def test_a_gpu_that_does_not_tell_all_is_no_success(check: ModuleType, missing: str) -> None:
+    report = a_report(check)
+    report["engines"]["transformers"][missing] = "cpu: 1 x CPU" if missing == "device" else None
+    assert check.exit_status(report) == 4
+    assert check.exit_status({**report, "is_emulation": True}) == 0
+
+
+def test_an_emulation_says_so(check: ModuleType) -> None:
+    plan = a_plan(check, device="cpu", is_quick=True)
+    report = check.build_report({"machine": {**MACHINE, "gpus": []}}, [], now=NOW, plan=plan)
+    assert check.file_name(report) == "emulation_quick_2026-11-22"
+    assert "Emulated on a CPU" in check.markdown(report)
+
+
+def test_the_random_model_answers_noise_and_ends_nowhere(tmp_path: Path) -> None:
+    from harness.models import ResolvedModel
+    from harness.prompts import Codec
+    from harness.records import MathReference, Problem
+
+    made = [sys.executable, str(ROOT / "scripts" / "random-model"), str(tmp_path / "m")]
+    subprocess.run([*made, "--shape", "tiny"], check=True)
+    model = ResolvedModel(name="m", path=str(tmp_path / "m"), revision=None, sha256=None)
+    problem = Problem(problem_id="t/1", question="2 + 3?", reference=MathReference(answer="5"))
+    prompt = Codec.load(model).prompt(problem, "{question}", chat=True, force_think=True)
+    assert prompt.opened_think
+    assert len(prompt.token_ids) == len("2 + 3?") + 5

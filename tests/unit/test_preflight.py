@@ -7,6 +7,7 @@ from harness.models import missing_hub_files
 from harness.preflight import (
     FreeMemory,
     check_disk,
+    check_draft,
     check_memory,
     check_requirements,
     disk_note,
@@ -20,6 +21,7 @@ from harness.preflight import (
     written_bytes,
 )
 from harness.preflight.missing import OFFLINE_VARIABLES
+from harness.preflight.overhead import default_batch
 from harness.provenance import GpuInfo, collect
 from tests.conf.test_compose import compose
 
@@ -133,10 +135,79 @@ def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
     config = compose("model=r1_distill_qwen_7b", "engine=vllm")
     plan = plan_memory(config, machine(gpus=[80]), free(gpus_gb=[79]))
     context = 34_816 * 2 * 28 * 4 * 128 * 2
-    left = int(80e9 * 0.92) - 2 * 7_615_616_512
+    # 16,384 tokens at once through gate, up, product and four hidden states in two bytes each;
+    # 1,024 sequences' logits in the sampler's 20 bytes; 1 GiB for graphs
+    own = 16_384 * 2 * (3 * 18_944 + 4 * 3_584) + 1_024 * 152_064 * 20 + (1 << 30)
+    left = int(80e9 * 0.92) - 2 * 7_615_616_512 - own
     assert (plan.context_bytes, plan.cache_bytes) == (context, left)
     assert plan.contexts == left // context
     assert plan.at_once == 256
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu_gb", "gpus", "fits"),
+    [
+        # what docs/gpu.md says of each distill; sizes as nvidia-smi gives them, in bytes
+        ("qwen_1_5b", 8.58, 1, True),
+        ("qwen_7b", 25.75, 1, True),
+        ("llama_8b", 25.75, 1, True),
+        ("qwen_14b", 48.3, 1, True),
+        ("qwen_14b", 25.75, 1, False),
+        ("qwen_32b", 85.5, 1, False),
+        ("qwen_32b", 85.5, 2, True),
+        ("qwen_32b", 150.75, 1, True),
+        ("llama_70b", 150.75, 2, True),
+        ("llama_70b", 85.5, 2, False),
+        ("llama_70b", 85.5, 4, True),
+    ],
+)
+def test_a_context_must_fit_beside_weights_activations_and_graphs(model, gpu_gb, gpus, fits):
+    config = compose(
+        f"model=r1_distill_{model}", "engine=vllm", f"+engine.args.tensor_parallel_size={gpus}"
+    )
+    given = (config, machine(gpus=[gpu_gb] * gpus), free(gpus_gb=[gpu_gb - 0.5] * gpus))
+    if fits:
+        check_memory(*given)
+        return
+    with pytest.raises(UnavailableError):
+        check_memory(*given)
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "gpu_gb", "batch"),
+    [
+        ("vllm", "NVIDIA H200", 150, (16_384, 1_024)),
+        ("vllm_server", "NVIDIA H200", 150, (8_192, 1_024)),
+        ("vllm", "NVIDIA A100-SXM4-80GB", 85, (8_192, 256)),
+        ("vllm_server", "NVIDIA L40S", 48, (2_048, 256)),
+        ("vllm_server", "NVIDIA B200", 191, (16_384, 1_024)),
+    ],
+)
+def test_the_batch_of_a_step_is_vllms_own(engine, name, gpu_gb, batch):
+    config = compose("model=r1_distill_qwen_7b", f"engine={engine}")
+    assert default_batch(config.engine, name, gpu_gb * GB) == batch
+
+
+DRAFT = "+engine.args.speculative_config={method: eagle3, model: %s}"
+
+
+@pytest.mark.parametrize(
+    ("files", "more", "is_refused"),
+    [
+        (["pytorch_model.bin", "config.json"], [], True),
+        (["model.safetensors", "config.json"], [], False),
+        (["pytorch_model.bin"], ["+engine.args.load_format=auto"], False),
+    ],
+)
+def test_a_draft_without_safetensors_is_refused(tmp_path, files, more, is_refused):
+    for file in files:
+        (tmp_path / file).touch()
+    config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % tmp_path, *more)
+    if not is_refused:
+        check_draft(config.engine)
+        return
+    with pytest.raises(UnavailableError, match=r"speculative_config\.model=.*safetensors"):
+        check_draft(config.engine)
 
 
 def test_each_copy_of_a_model_lies_on_its_own_gpus():
@@ -180,8 +251,8 @@ def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu():
             [80],
             free(gpus_gb=[79]),
             "engine.args.gpu_memory_utilization=0.2: one context of 34816 tokens takes 2.0 GB of "
-            "keys and values, 0.8 GB are left for them beside the weights; raise it, or lower "
-            "protocol.max_new_tokens",
+            "keys and values, 0.0 GB are left for them beside weights and activations; raise it, "
+            "use more GPUs, or lower protocol.max_new_tokens",
         ),
         (
             ["model=r1_distill_qwen_7b", "engine=vllm_server", "engine.dtype=float32"],

@@ -1,0 +1,59 @@
+"""What vLLM's processes write while they start, of which only "see root cause above" is raised."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.engines.last_words import last_words
+
+# The user's own logging is left as it is.
+_OWN_LOGGING = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
+_STREAM = "ext://sys.stderr"
+
+
+class StartLog:
+    """The errors that vLLM's processes logged."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+
+    def cause(self) -> tuple[str, str] | None:
+        """The kind of the first error and its words, None where nothing was logged."""
+        if self._file is None or not self._file.is_file():
+            return None
+        text = self._file.read_text(encoding="utf-8", errors="replace")
+        return last_words(text) if text.strip() else None
+
+
+@contextlib.contextmanager
+def start_log() -> Iterator[StartLog]:
+    """Has vLLM's processes write their errors to a file too; they read where when they start."""
+    if any(name in os.environ for name in _OWN_LOGGING):
+        yield StartLog(None)
+        return
+    with tempfile.TemporaryDirectory(prefix="gegenprobe-vllm-") as folder:
+        file = Path(folder) / "errors.log"
+        config = Path(folder) / "logging.json"
+        config.write_text(json.dumps(_logging(file)), encoding="utf-8")
+        os.environ["VLLM_LOGGING_CONFIG_PATH"] = str(config)
+        try:
+            yield StartLog(file)
+        finally:
+            os.environ.pop("VLLM_LOGGING_CONFIG_PATH", None)
+
+
+def _logging(file: Path) -> dict[str, object]:
+    """As ``logging.config.dictConfig`` takes it; the file has errors alone."""
+    level = os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper()
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "stream": _STREAM, "level": level},
+            "file": {"class": "logging.FileHandler", "filename": str(file), "level": "ERROR"},
+        },
+        "loggers": {"vllm": {"handlers": ["stderr", "file"], "level": level, "propagate": False}},
+    }

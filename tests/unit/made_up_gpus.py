@@ -1,0 +1,122 @@
+"""Machines with GPUs, made up: NVML as a table of what each GPU tells."""
+
+from types import ModuleType, SimpleNamespace
+
+
+class NvmlError(Exception):
+    """NVML's own."""
+
+
+class Device(SimpleNamespace):
+    """One GPU or part; what is None raises "Not Supported", as NVML does."""
+
+    def __init__(self, name, uuid, **told):
+        told = {"total": None, "free": None, "capability": None, "energy": None} | told
+        super().__init__(name=name, uuid=uuid, parts=None, processes=(), **told)
+
+
+class Nvml(ModuleType):
+    """The module pynvml over such a machine."""
+
+    NVMLError = NvmlError
+
+    def __init__(self, *devices, failure=None):
+        super().__init__("pynvml")
+        self.devices = devices
+        self.failure = failure
+        self.opened = 0
+
+    def __getattr__(self, name):
+        """Every other function of NVML: not supported here."""
+        if not name.startswith("nvml"):
+            raise AttributeError(name)
+        return self._refuse
+
+    def _refuse(self, *_):
+        raise NvmlError("Not Supported")
+
+    def _known(self, value):
+        return self._refuse() if value is None else value
+
+    def nvmlInit(self):  # noqa: N802 - NVML's names
+        if self.failure:
+            raise NvmlError(self.failure)
+        self.opened += 1
+
+    def nvmlShutdown(self):  # noqa: N802
+        self.opened -= 1
+
+    def nvmlSystemGetDriverVersion(self):  # noqa: N802
+        return "580.65.06"
+
+    def nvmlSystemGetCudaDriverVersion(self):  # noqa: N802
+        return 13_010
+
+    def nvmlDeviceGetCount(self):  # noqa: N802
+        return len(self.devices)
+
+    def nvmlDeviceGetHandleByIndex(self, place):  # noqa: N802
+        return self.devices[place]
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+        every = [*self.devices, *(part for each in self.devices for part in each.parts or ())]
+        return next(each for each in every if each.uuid == uuid)
+
+    def nvmlDeviceGetUUID(self, device):  # noqa: N802
+        return device.uuid
+
+    def nvmlDeviceGetName(self, device):  # noqa: N802
+        return device.name
+
+    def nvmlDeviceGetCudaComputeCapability(self, device):  # noqa: N802
+        return self._known(device.capability)
+
+    def nvmlDeviceGetMemoryInfo(self, device):  # noqa: N802
+        total, free = self._known(device.total), self._known(device.free)
+        return SimpleNamespace(total=total, free=free, used=total - free)
+
+    def nvmlDeviceGetMigMode(self, device):  # noqa: N802
+        return (0, 0) if device.parts is None else (1, 1)
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, device):  # noqa: N802
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device, place):  # noqa: N802
+        return self._known(dict(enumerate(device.parts)).get(place))
+
+    def nvmlDeviceGetComputeRunningProcesses(self, device):  # noqa: N802
+        return self._known(device.processes)
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, device):  # noqa: N802
+        return self._known(device.energy)
+
+
+GB = 10**9
+
+
+def h200(number, **told):
+    told = {"total": 150 * GB, "free": 149 * GB, "capability": (9, 0), "energy": 0} | told
+    return Device("NVIDIA H200", f"GPU-{number:08x}-aaaa", **told)
+
+
+def t400():
+    return Device(
+        "NVIDIA T400", "GPU-t400-bbbb", total=4 * GB, free=3 * GB, capability=(7, 5), energy=0
+    )
+
+
+def parted():
+    """An H100 in two parts."""
+    whole = Device("NVIDIA H100", "GPU-h100-cccc", total=85 * GB, free=84 * GB, capability=(9, 0))
+    whole.parts = tuple(
+        Device(f"NVIDIA H100 MIG {size}g", f"MIG-{size}-dddd", total=size * 10 * GB, free=GB * size)
+        for size in (3, 1)
+    )
+    return whole
+
+
+def shared():
+    """A GPU whose memory is the processor's, and which tells little, as GB10 and under WSL2."""
+    device = Device("NVIDIA GB10", "GPU-gb10-eeee")
+    device.processes = None
+    return device

@@ -1,0 +1,124 @@
+"""Every model's ids are those of its ``tokenizer.json``, whatever class its configuration names."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+from tokenizers import Tokenizer
+
+from harness.canary.flight import Canary
+from harness.errors import CanaryError, UnavailableError
+from harness.models import ResolvedModel, WheelModel, wheel_folder
+from harness.paths import CONF_DIR
+from harness.prompts import Codec, Times
+from harness.records import GenerationRequest, MathReference, Problem, Sampling
+from harness.tasks import load_spec
+from harness.tokenizer import load_tokenizer
+from tests.unit.test_canary import compose
+
+# As the repositories of conf/model name them: Qwen2.5 and its distills, Llama 3's distills and
+# DeepSeek-V2, and what save_pretrained of transformers 5 writes.
+CLASSES = ("Qwen2Tokenizer", "LlamaTokenizerFast", "LlamaTokenizer", "TokenizersBackend")
+TEXTS = (
+    "What is 2 + 3?",
+    "  two  blanks\n\n\tand a tab ",
+    "<think>\nx\n</think>\n\n$\\boxed{\\frac{1}{2}}$",
+    "<\uff5cUser\uff5c>12345 naïve 日本語<\uff5cAssistant\uff5c>",
+    '    def f(n):\n        """Doc."""\n        return n\n',
+)
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def any_model(request, shared_data, tmp_path_factory):
+    """The real vocabulary of R1's Qwen distills under another class's name."""
+    return renamed(request.param, shared_data, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def model(shared_data, tmp_path_factory):
+    """As the distills of Llama name it."""
+    return renamed("LlamaTokenizerFast", shared_data, tmp_path_factory)
+
+
+def renamed(name, shared_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("snapshots") / "0123abcd"
+    shutil.copytree(
+        shared_data / "r1-distill-qwen-tokenizer", folder, copy_function=shutil.copyfile
+    )
+    folder.chmod(0o755)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    config |= {"tokenizer_class": name, "legacy": True, "add_bos_token": True}
+    del config["backend"]
+    file.write_text(json.dumps(config), encoding="utf-8")
+    # What warns of Mistral's regex looks here.
+    (folder / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    return resolved(folder)
+
+
+def resolved(folder):
+    return ResolvedModel(name="m", path=str(folder), revision=None, sha256=None)
+
+
+def plain(model):
+    return Tokenizer.from_file(f"{model.path}/tokenizer.json")
+
+
+def test_what_goes_out_and_what_comes_back_is_tokenizer_jsons(any_model):
+    codec, own = Codec.load(any_model), plain(any_model)
+    for number, text in enumerate(TEXTS):
+        problem = Problem(
+            problem_id=f"t/{number}", question=text, reference=MathReference(answer="1")
+        )
+        for chat in (True, False):
+            prompt = codec.prompt(problem, "{question}\n", chat=chat, force_think=False)
+            ids = own.encode(prompt.text, add_special_tokens=False).ids
+            assert prompt.token_ids[-len(ids) :] == tuple(ids)
+            assert len(prompt.token_ids) - len(ids) == (0 if chat else 1)  # the template has BOS
+        request = GenerationRequest(
+            request_id=f"t/{number}#0",
+            problem_id=problem.problem_id,
+            prompt_token_ids=(1,),
+            prompt_opened_think=False,
+            sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=99),
+            seed=0,
+        )
+        ids = own.encode(text, add_special_tokens=False).ids
+        assert codec.completion(request, ids, Times()).text == text
+
+
+def test_no_warning_of_another_models_regex(model, caplog, capfd):
+    load_tokenizer(model)
+    assert "regex" not in caplog.text + capfd.readouterr().err
+
+
+def test_the_model_from_a_wheel_is_read_likewise():
+    raw = yaml.safe_load((CONF_DIR / "model" / "smollm2_135m.yaml").read_text(encoding="utf-8"))
+    folder = wheel_folder(WheelModel.model_validate(raw))
+    if not (folder / "tokenizer.json").is_file():
+        pytest.skip(f"needs SmolLM2 in {folder}")
+    model = resolved(folder)
+    tokenizer, own = load_tokenizer(model), plain(model)
+    for text in TEXTS:
+        ids = own.encode(text, add_special_tokens=False).ids
+        assert tokenizer.encode(text, add_special_tokens=False) == ids
+
+
+def test_a_file_that_is_read_otherwise_is_refused(model, monkeypatch):
+    """As a later transformers might."""
+    import transformers
+
+    monkeypatch.setattr(transformers, "PreTrainedTokenizerFast", transformers.LlamaTokenizer)
+    with pytest.raises(UnavailableError, match=r"reads .*tokenizer\.json otherwise"):
+        load_tokenizer(model)
+
+
+def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model):
+    """What 64 % of GSM8K became 26 % by."""
+    from transformers import LlamaTokenizer
+
+    broken = Codec(LlamaTokenizer.from_pretrained(model.path), frozenset())
+    specs = [load_spec("math_mini")]
+    with pytest.raises(CanaryError, match="the tokenizer loses the question: of canary/sum"):
+        Canary(compose(), specs, {"math_mini": None}, broken)
