@@ -209,9 +209,11 @@ def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: 
     One sample on each side: McNemar's exact test. Several, as many on both sides of each problem:
     the sign-flip permutation test of the problems' differences, all flips where these are few,
     else ``draws`` of them. Unequal numbers of samples make the differences of equal models skewed,
-    which no flip of signs allows for: then the larger p of that test and of the score test. A loss
-    beyond a ``margin`` > 0 is tested by the score test, which ``difference`` inverts, and its p is
-    never below that of any loss at all.
+    which no flip of signs allows for: then the larger p of the score test, which allows for effects
+    that differ between problems, and of a permutation of each problem's samples between the sides,
+    which is exact where the models are equal on every problem. A loss beyond a ``margin`` > 0 is
+    tested by the score test, which ``difference`` inverts, and its p is never below that of any
+    loss at all.
     """
     d = pairs.differences
     better, worse = int((d > 0).sum()), int((d < 0).sum())
@@ -220,13 +222,17 @@ def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: 
     if pairs.is_single:
         p, p_worse = _mcnemar(better, worse)
         method = "exact McNemar test"
-    else:
+    elif pairs.is_balanced:
         p, p_worse, flips = _sign_flips(d, draws, seed)
         method = f"sign-flip permutation test over problems, {flips}"
-    if not pairs.is_balanced:
-        loss = _score_p(pairs, 0.0)
-        p, p_worse = max(p, 2 * min(loss, 1 - loss)), max(p_worse, loss)
-        method += "; or the score test, whose p is larger, since numbers of samples differ"
+    else:
+        score_loss = _score_p(pairs, 0.0)
+        p, p_worse = _permuted_samples_p(pairs, draws, seed)
+        p, p_worse = max(p, 2 * min(score_loss, 1 - score_loss)), max(p_worse, score_loss)
+        method = (
+            "numbers of samples differ: the larger p of the score test and of a permutation of the "
+            f"samples within problems, {draws} draws, seed {seed}"
+        )
     if margin > 0:
         p_worse = max(p_worse, _score_p(pairs, margin))
     return Test(p, p_worse, better, worse, method)
@@ -270,6 +276,37 @@ def _sign_flips(d: Floats, draws: int, seed: int) -> tuple[float, float, str]:
     loss = int((sums >= -total - _TIE).sum()) + extra
     count = len(sums) + extra
     return both / count, loss / count, how
+
+
+def _permuted_samples_p(pairs: Pairs, draws: int, seed: int) -> tuple[float, float]:
+    """Two-sided and one-sided (a loss) p, each problem's samples dealt anew to the two sides.
+
+    How many solved ones a side is dealt is hypergeometric. The same with the sides swapped.
+    """
+    rows = sorted(zip(*(column.tolist() for column in pairs), strict=True))
+    swapped = sorted((d, m, c, n) for c, n, d, m in rows)
+    is_swapped = swapped < rows
+    c, n, d, m = np.array(min(rows, swapped), dtype=np.int64).T
+    solved, all_samples = c + d, n + m
+    rng = np.random.default_rng(seed)
+    chunk = max(1, CHUNK_ELEMENTS // len(n))
+    sums = np.concatenate(
+        [
+            _gain(rng.hypergeometric(solved, all_samples - solved, n, (each, len(n))), solved, n, m)
+            for start in range(0, draws, chunk)
+            if (each := min(chunk, draws - start))
+        ]
+    )
+    seen = _gain(c[None, :], solved, n, m)[0]
+    less = (int((sums <= seen + _TIE).sum()) + 1) / (draws + 1)
+    more = (int((sums >= seen - _TIE).sum()) + 1) / (draws + 1)
+    return min(1.0, 2 * min(less, more)), more if is_swapped else less
+
+
+def _gain(solved_before: Ints, solved: Ints, before: Ints, after: Ints) -> Floats:
+    """Sum over problems of the second side's score minus the first's, one for each row."""
+    gains = (solved - solved_before) / after - solved_before / before
+    return np.asarray(gains.sum(axis=1), dtype=np.float64)
 
 
 def _flipped_sums(sizes: Floats, draws: int, seed: int) -> Iterator[Floats]:
