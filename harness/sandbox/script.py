@@ -97,7 +97,8 @@ def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) ->
     """Lets pass an exit with status 0 that is the last thing the program does.
 
     Any other status is raised again. An exit before that is no pass, because what follows, such as
-    tests, has not run. A status that is written down says nothing, so a test must have run.
+    tests, has not run. A status that is written down says nothing, so a test must have run, or the
+    program must be able to leave with another status.
 
     Raises:
         UntestedError: Something was left to do, or nothing was tested.
@@ -113,8 +114,19 @@ def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) ->
                 text = source.splitlines()[trace.tb_lineno - 1].strip()
                 raise UntestedError(f"left with exit status 0 before its end: {text}")
         trace = trace.tb_next
-    if last is not None and _WRITTEN_EXIT.fullmatch(ast.unparse(last)) and not tests.has_begun:
-        raise UntestedError(f"no test ran: {ast.unparse(last)}")
+    is_written = last is not None and _WRITTEN_EXIT.fullmatch(ast.unparse(last))
+    if is_written and not tests.has_begun and not _can_fail(tree):
+        raise UntestedError(f"no test ran: {last and ast.unparse(last)}")
+
+
+def _can_fail(tree: ast.Module) -> bool:
+    """Whether the program itself has an exit with a written status that is not 0."""
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in _EXITS
+        and any(isinstance(status, ast.Constant) and status.value for status in node.args)
+        for node in ast.walk(tree)
+    )
 
 
 def _position(trace: types.TracebackType) -> Position:
