@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _MARK = "__test_failed__"
+_USES_THREADS = re.compile("[Tt]hread|Timer")
 _CATCHES = re.compile(r"\bexcept\b|\bsuppress\b")
 
 
@@ -30,7 +31,9 @@ class LostFailures:
 
     def watch(self, source: str) -> None:
         """Watches what the program's text can use."""
-        self._watch_hooks()
+        self._watch_callbacks()
+        if _USES_THREADS.search(source):
+            self._watch_threads()
         if "futures" in source:
             self._watch_futures()
         if "asyncio" in source:
@@ -67,21 +70,26 @@ class LostFailures:
         if error is not None:
             self.found.append(f"in {where}: {type(error).__name__}: {error}")
 
-    def _watch_hooks(self) -> None:
-        import threading
-
-        thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
-
-        def in_thread(what: Any) -> None:
-            self._add("a thread", what.exc_value)
-            thread_hook(what)
+    def _watch_callbacks(self) -> None:
+        hook = sys.unraisablehook
 
         def unraisable(what: Any) -> None:
             if isinstance(what.exc_value, AssertionError):
                 self._add("a callback", what.exc_value)
-            unraisable_hook(what)
+            hook(what)
 
-        threading.excepthook, sys.unraisablehook = in_thread, unraisable
+        sys.unraisablehook = unraisable
+
+    def _watch_threads(self) -> None:
+        import threading
+
+        hook = threading.excepthook
+
+        def in_thread(what: Any) -> None:
+            self._add("a thread", what.exc_value)
+            hook(what)
+
+        threading.excepthook = in_thread
 
     def _watch_futures(self) -> None:
         from concurrent.futures import Future

@@ -24,6 +24,7 @@ _EXITS = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
 _WRITTEN_EXIT = re.compile(
     r"(raise )?(sys\.exit|exit|quit|SystemExit)(\((0|None|False)?\))?( from None)?"
 )
+_SITE_NAMES = re.compile(r"exit|quit|help|copyright|credits|license")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (ast.If, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 
@@ -43,26 +44,25 @@ def _add_builtins() -> None:
 
 def run_script(job: Job, code: bytes, verdict: int) -> NoReturn:
     """Runs a program that brings its own tests."""
-    # Not for every fork of a warden: ``threading`` has work to do after each.
     import atexit
-    import threading
 
     # The program may rebind whatever can be reached by name.
     write, leave, execute = os.write, os._exit, exec
-    join_threads = threading._shutdown  # type: ignore[attr-defined]
     run_exit_callbacks = atexit._run_exitfuncs
     path = os.path.join(os.getcwd(), FILE_NAME)  # noqa: PTH109, PTH118
     try:
         source = job.program.removeprefix("\ufeff")
         namespace = _become_main(path, job.program)
-        _add_builtins()
+        if _SITE_NAMES.search(source):
+            _add_builtins()
         tests = OwnTests(path)
         program = compile(tests.watched(source), path, "exec", dont_inherit=True, optimize=0)
         try:
             execute(program, namespace)
         except SystemExit as leaving:
             _check_exit(leaving, source, path, tests)
-        join_threads()
+        if threads := sys.modules.get("threading"):  # which costs much to load for nothing
+            threads._shutdown()
         run_exit_callbacks()
         tests.check()
         write(verdict, PASS + code)
