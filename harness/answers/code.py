@@ -2,15 +2,17 @@
 
 The rule: the last fenced block that defines the entry point, else the last text before a fence
 that does, else the body with which the answer begins, else the last fenced block. Without any
-fence it is the code that stands indented among sentences, else the answer text. Blocks marked as
-another language than Python count only when there is no other. Time is linear in the length of
-the text.
+fence it is the code that stands indented among sentences, else the answer text without the
+sentences before and after the code. Blocks marked as another language than Python count only when
+there is no other; a closed block that shows no more than the signature, only when no other defines
+the entry point. Time is linear in the length of the text.
 """
 
+import keyword
 import re
 from typing import NamedTuple
 
-from harness.answers.fences import CODE, Text, trimmed
+from harness.answers.fences import CODE, Block, Text, open_string, trimmed
 
 _FIRST_LINE = re.compile(CODE)
 _SETTING = re.compile(
@@ -19,6 +21,20 @@ _SETTING = re.compile(
 """What may stand before that: blank and indented lines, comments, assignments, guarded imports."""
 _BODY = re.compile(r"(?:[^\S\n]*\n)*(?: {4}|\t)")
 """An answer that begins like this goes on with the function that the prompt has begun."""
+_PROSE = re.compile(
+    rf"(?!(?:{'|'.join(keyword.kwlist)}|match|type)\b)"
+    r"(?:(?:[-*+>]|\d+[.)])[ \t]+(?=[^\W\d]))?`?[^\W\d][\w'\u2019-]*`?"
+    r"(?:[ \t]?:$|(?:[,.;!?]?|:[ \t]+\w[\w'\u2019-]*)[ \t]+[*`]*[^\W\d])"
+    r"|\*\*\w|</?[a-zA-Z!|]|\[/?[A-Z]+\]$|(?i:python3?|py)$"
+)
+"""How a line of text begins that is no Python: two words in a row, a title, a tag, a language."""
+_LANGUAGE = re.compile(r"\A(?:python3?|py)[ \t]*\n", re.IGNORECASE)
+"""A language that stands in the line after its fence."""
+_SIGNATURE = re.compile(r"[^(\n]*\([^()]*(?:\([^()]*\)[^()]*)*\)[^:\n]*:")
+_STUB = re.compile(
+    r"""(?:\s|#.*)*+(?:(?P<q>\"{3}|'{3})[\s\S]*?(?P=q))?(?:\s|#.*)*+(?:\.\.\.|pass)?\s*"""
+)
+"""What follows a signature where the function is only shown."""
 _FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import\b[^\n(\\]*$", re.MULTILINE)
 
 
@@ -41,12 +57,16 @@ def extract_code(answer: str, entry_point: str) -> ExtractedCode:
     text = Text(answer)
     if not text.blocks:
         code = _flush(trimmed(answer), entry_point)
-        return ExtractedCode(_indented_block(code, entry_point) or code or None, is_complete=True)
+        code = _indented_block(code, entry_point) or _without_prose(code, entry_point)
+        return ExtractedCode(code or None, is_complete=True)
     written = [
-        block._replace(code=_flush(block.code, entry_point)) for block in text.blocks if block.code
+        block._replace(code=_flush(_LANGUAGE.sub("", block.code), entry_point))
+        for block in text.blocks
+        if block.code
     ]
     python = [block for block in written if block.is_python] or written
     defining = [block for block in python if defines(block.code, entry_point)]
+    defining = [each for each in defining if not _is_stub(each, entry_point)] or defining
     if not defining and (unopened := _unopened(text.before_fences, entry_point)):
         return ExtractedCode(unopened, is_complete=True)
     if not python:
@@ -62,6 +82,31 @@ def _unopened(texts: list[str], entry_point: str) -> str | None:
         if defines(code, entry_point):
             return code
     return trimmed(texts[0]) if texts and _BODY.match(texts[0]) else None
+
+
+def _is_stub(block: Block, entry_point: str) -> bool:
+    """Whether it shows the function's signature alone, as an explanation may."""
+    start = _definition(block.code, entry_point)
+    signature = None if start is None else _SIGNATURE.match(block.code, start)
+    if signature is None or not block.is_complete:
+        return False
+    return _STUB.fullmatch(block.code, signature.end()) is not None
+
+
+def _without_prose(code: str, entry_point: str) -> str:
+    """Without the sentences before and after code that stands in no block."""
+    if defines(code, entry_point):
+        if _PROSE.match(code.split("\n", 1)[0]):
+            code = _from_first_line(code)
+    elif not _BODY.match(code):
+        return code
+    start, triple, at = _definition(code, entry_point) or 0, "", 0
+    for line in code.split("\n"):
+        if at > start and not triple and _PROSE.match(line):
+            return trimmed(code[:at])
+        triple = open_string(line, triple)
+        at += len(line) + 1
+    return code
 
 
 def _from_first_line(text: str) -> str:

@@ -20,7 +20,8 @@ CODE = (
 )
 """How the first line of a program begins; no sentence does."""
 _OPENING = re.compile(
-    rf"(?P<indent>(?:[^\S\n]|[{_UNSEEN}])*+(?:(?:[-*+>]|\d{{1,9}}[.)])[ \t]+)?[{_UNSEEN}]*+)"
+    rf"(?P<indent>(?:[^\S\n]|[{_UNSEEN}])*+"
+    rf"(?:(?:>|(?:[-*+]|\d{{1,9}}[.)])[ \t])[ \t]*)?[{_UNSEEN}]*+)"
     r"(?:(?P<ticks>`{3,})(?P<info>[^`]*)|(?P<tildes>~{3,})(?P<tilde_info>.*))$"
 )
 _TICKS = re.compile(r"`{3,}")
@@ -28,6 +29,7 @@ _INFO = re.compile(rf"[\s{{.]*+(?P<language>[\w+#-]*?)[ \t]*+(?P<code>(?:{CODE})
 _LANGUAGE = re.compile(r"[\s{.]*+([\w+#-]*)")
 _ONLY_LANGUAGE = re.compile(r"[\w+#.-]*[ \t]*$")
 _QUOTE_MARK = re.compile(r"[ \t]*>[ \t]?")
+_BARE_QUOTE_MARK = re.compile(r"[ \t]*>")
 _TRIPLE = re.compile(r"\"\"\"|'''")
 _PYTHON = frozenset({"", "py", "py3", "python", "python3"})
 _MAX_CLOSING_INDENT = 3
@@ -84,7 +86,8 @@ class Text:
     def _read_inside(self, line: str) -> None:
         assert self._opening is not None
         if ">" in self._opening["indent"]:
-            line = _QUOTE_MARK.sub("", line, count=1)
+            has_blank = not self._opening["indent"].endswith(">")
+            line = (_QUOTE_MARK if has_blank else _BARE_QUOTE_MARK).sub("", line, count=1)
         if self._closes(line):
             self._close()
         elif (at := self._fence_in(line)) is None:
@@ -139,15 +142,21 @@ class Text:
 
     def _add(self, line: str) -> None:
         self._lines.append(line)
-        for mark in _TRIPLE.findall(line):
-            if self._triple in ("", mark):
-                self._triple = "" if self._triple else mark
+        self._triple = open_string(line, self._triple)
 
     def _close(self, *, is_complete: bool = True) -> None:
         assert self._opening is not None
         code = trimmed("\n".join(_outdented(self._lines, self._width)))
         self.blocks.append(Block(code, _is_python(_info(self._opening)), is_complete))
         self._opening, self._lines = None, []
+
+
+def open_string(line: str, triple: str) -> str:
+    """The marks of the triple-quoted string that is open after a line, given those before it."""
+    for mark in _TRIPLE.findall(line):
+        if triple in ("", mark):
+            triple = "" if triple else mark
+    return triple
 
 
 def _outdented(lines: list[str], width: int) -> list[str]:

@@ -10,17 +10,22 @@ import builtins
 import gc
 import inspect
 import re
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
+
+from harness.sandbox.lostfailures import LostFailures, call, either, precede
 
 _MARK = "__test_began__"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _IS_WATCHED = re.compile(
     r"\b(?:def|class)\s+[Tt]est|\basync\s+def\b|TestCase|unittest|doctest|exit|quit|SystemExit"
+    r"|(?:^[ \t]+|:[ \t]*)assert\b",
+    re.MULTILINE,
 )
 """Programs of which it matters whether a test ran. The others run as they are."""
+_RUNS_TESTS = re.compile(r"check|main|(?:run_?)?tests?|\w+_tests?")
+"""Functions of these names are tests if they hold assertions, besides those named ``test*``."""
 
 
 class UntestedError(Exception):
@@ -36,7 +41,11 @@ class OwnTests:
         self._unrun: list[str] = []
         self._began = 0
         self._is_watched = False
-        self._failures: list[str] = []
+        self._has_coroutines = False
+        self._failures = LostFailures()
+        self._unawaited = ""
+        self._before_test = 0
+        self._tests: list[Any] = []
 
     def watched(self, source: str) -> ast.Module | str:
         """The program, with marks in its tests where that matters; watches from now on.
@@ -44,10 +53,11 @@ class OwnTests:
         Raises:
             SyntaxError: As ``compile`` does.
         """
-        self._watch_lost_assertions()
+        self._failures.watch(source)
         if not _IS_WATCHED.search(source):
             return source
         self._is_watched = True
+        self._has_coroutines = "async" in source
         self._watch_coroutines()
         if "unittest" in source or "doctest" in source:
             self._watch_unittest()
@@ -55,12 +65,20 @@ class OwnTests:
             self._watch_doctest()
         tree = ast.parse(source, self._path)
         builtins.__dict__[_MARK] = self._begin
-        for node, is_test in list(_functions(tree)):
-            if is_test:
-                self._unrun.append(f"{node.name} was never called")
-            if is_test or any(isinstance(each, ast.Assert) for each in ast.walk(node)):
+        functions = list(_functions(tree))
+        self._tests = [node.name for node, is_test in functions if is_test]
+        self._unrun += [f"{name} was never called" for name in self._tests]
+        plain = [node for node, is_test in functions if is_test and node in tree.body]
+        self._failures.mark(tree, plain, source)
+        for node, is_test in functions:
+            if is_test or _asserts(node):
                 _mark(node)
-        self._began += any(isinstance(each, ast.Assert) for each in _outside_functions(tree))
+        for each in _outside_functions(tree):
+            if isinstance(each, ast.Assert) and each in tree.body:
+                self._begin()  # it has run when the end is reached
+            elif isinstance(each, ast.Assert):
+                self._unrun.append(f"not reached: {ast.unparse(each)}")
+                each.test = either(call(_MARK, each.test), each.test)
         return tree
 
     @property
@@ -75,40 +93,28 @@ class OwnTests:
             AssertionError: A test failed, though the program went on.
             UntestedError: The program has tests and none has run.
         """
-        if self._failures:
-            raise AssertionError(self._failures[0])
-        if self._is_watched and not self._began:
-            self._unrun += self._kept_coroutines()
-        if self._unrun and not self._began:
-            raise UntestedError(f"no test ran: {self._unrun[0]}")
+        if lost := self._failures.all():
+            raise AssertionError(lost[0])
+        if self._is_watched and (not self._began or self._has_coroutines):
+            for name in self._kept_coroutines():
+                self._count_unawaited(name)
+        if self._unawaited or (self._unrun and not self._began):
+            raise UntestedError(f"no test ran: {self._unawaited or self._unrun[0]}")
 
     def _begin(self, count: int = 1) -> None:
         self._began += count
 
-    def _watch_lost_assertions(self) -> None:
-        """Those that no caller sees: in threads, ``atexit`` callbacks and ``__del__``."""
-        import threading
-
-        thread_hook, unraisable_hook = threading.excepthook, sys.unraisablehook
-
-        def in_thread(what: Any) -> None:
-            self._fail_if_assertion("a thread", what.exc_value)
-            thread_hook(what)
-
-        def unraisable(what: Any) -> None:
-            self._fail_if_assertion("a callback", what.exc_value)
-            unraisable_hook(what)
-
-        threading.excepthook, sys.unraisablehook = in_thread, unraisable
-
-    def _fail_if_assertion(self, where: str, error: BaseException | None) -> None:
-        if isinstance(error, AssertionError):
-            self._failures.append(f"in {where}: {error}")
+    def _count_unawaited(self, name: str) -> None:
+        """A coroutine never ran: it is no test, or it is one, which then passes nowhere."""
+        what = f"{name} was called but never awaited"
+        self._unrun.insert(0, what)
+        if name in self._tests:
+            self._unawaited = what
 
     def _kept_coroutines(self) -> list[str]:
-        """Those that were not dropped, nor awaited either."""
+        """The names of those that were not dropped, nor awaited either."""
         return [
-            f"{each.__name__} was called but never awaited"
+            each.__name__
             for each in gc.get_objects()
             if inspect.iscoroutine(each)
             and each.cr_code.co_filename == self._path
@@ -121,7 +127,7 @@ class OwnTests:
 
         def dropped(coroutine: Any) -> None:
             if coroutine.cr_code.co_filename == self._path:
-                self._unrun.insert(0, f"{coroutine.__name__} was called but never awaited")
+                self._count_unawaited(coroutine.__name__)
             warn(coroutine)
 
         warnings._warn_unawaited_coroutine = dropped  # type: ignore[attr-defined]
@@ -133,13 +139,25 @@ class OwnTests:
 
         def failed(_: Any, test: Any, *details: Any) -> None:
             if not details or details[-1] is not None:  # a subtest that passed has None
-                self._failures.append(f"unittest: {test}")
+                self._failures.found.append(f"unittest: {test}")
 
         for name in ("addError", "addFailure", "addUnexpectedSuccess", "addSubTest"):
-            _precede(result, name, failed)
-        _precede(result, "startTest", lambda *_: self._begin())
-        _precede(result, "addSkip", lambda *_: self._begin(-1))
-        _precede(result, "startTestRun", lambda *_: self._unrun.append("unittest found none"))
+            precede(result, name, failed)
+        precede(result, "startTest", lambda *_: self._start_test())
+        precede(result, "addSkip", self._skip_test)
+        precede(result, "stopTest", lambda *_: self._stop_test())
+        precede(result, "startTestRun", lambda *_: self._unrun.append("unittest found none"))
+
+    def _start_test(self) -> None:
+        self._before_test = self._began
+        self._begin()
+
+    def _stop_test(self) -> None:
+        self._before_test = self._began  # what setUpClass skips afterwards is not this test
+
+    def _skip_test(self, *_: Any) -> None:
+        """A skipped test has not run, even if its body has begun."""
+        self._began = self._before_test
 
     def _watch_doctest(self) -> None:
         import doctest
@@ -150,22 +168,11 @@ class OwnTests:
             found = run(runner, test, *arguments, **named)
             self._begin(found.attempted)
             if found.failed:
-                self._failures.append(f"doctest: {found.failed} of {test.name} failed")
+                self._failures.found.append(f"doctest: {found.failed} of {test.name} failed")
             return found
 
         doctest.DocTestRunner.run = counted  # type: ignore[assignment, method-assign]
-        _precede(doctest.DocTestFinder, "find", lambda *_: self._unrun.append("doctest found none"))
-
-
-def _precede(owner: type, name: str, hook: Callable[..., None]) -> None:
-    """Has a method call the hook, with its own arguments, before it does its work."""
-    method = getattr(owner, name)
-
-    def both(*arguments: Any, **named: Any) -> Any:
-        hook(*arguments, *named.values())
-        return method(*arguments, **named)
-
-    setattr(owner, name, both)
+        precede(doctest.DocTestFinder, "find", lambda *_: self._unrun.append("doctest found none"))
 
 
 def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
@@ -189,7 +196,12 @@ def _functions(tree: ast.Module) -> Iterator[tuple[Any, bool]]:
         elif isinstance(node, ast.Module | ast.If | ast.Try | ast.With):
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, _FUNCTIONS):
-                    yield child, child.name.startswith("test")
+                    runs_tests = _RUNS_TESTS.fullmatch(child.name) and _asserts(child)
+                    yield child, child.name.startswith("test") or bool(runs_tests)
+
+
+def _asserts(function: ast.AST) -> bool:
+    return any(isinstance(each, ast.Assert) for each in ast.walk(function))
 
 
 def _holds_tests(node: ast.ClassDef) -> bool:

@@ -24,6 +24,7 @@ _EXITS = frozenset({"sys.exit", "exit", "quit", "SystemExit"})
 _WRITTEN_EXIT = re.compile(
     r"(raise )?(sys\.exit|exit|quit|SystemExit)(\((0|None|False)?\))?( from None)?"
 )
+_SITE_NAMES = re.compile(r"exit|quit|help|copyright|credits|license")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _BLOCKS = (ast.If, ast.With, ast.AsyncWith, ast.Try, ast.TryStar, ast.Match)
 
@@ -43,26 +44,25 @@ def _add_builtins() -> None:
 
 def run_script(job: Job, code: bytes, verdict: int) -> NoReturn:
     """Runs a program that brings its own tests."""
-    # Not for every fork of a warden: ``threading`` has work to do after each.
     import atexit
-    import threading
 
     # The program may rebind whatever can be reached by name.
     write, leave, execute = os.write, os._exit, exec
-    join_threads = threading._shutdown  # type: ignore[attr-defined]
     run_exit_callbacks = atexit._run_exitfuncs
     path = os.path.join(os.getcwd(), FILE_NAME)  # noqa: PTH109, PTH118
     try:
         source = job.program.removeprefix("\ufeff")
         namespace = _become_main(path, job.program)
-        _add_builtins()
+        if _SITE_NAMES.search(source):
+            _add_builtins()
         tests = OwnTests(path)
         program = compile(tests.watched(source), path, "exec", dont_inherit=True, optimize=0)
         try:
             execute(program, namespace)
         except SystemExit as leaving:
             _check_exit(leaving, source, path, tests)
-        join_threads()
+        if threads := sys.modules.get("threading"):  # which costs much to load for nothing
+            threads._shutdown()
         run_exit_callbacks()
         tests.check()
         write(verdict, PASS + code)
@@ -97,7 +97,8 @@ def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) ->
     """Lets pass an exit with status 0 that is the last thing the program does.
 
     Any other status is raised again. An exit before that is no pass, because what follows, such as
-    tests, has not run. A status that is written down says nothing, so a test must have run.
+    tests, has not run. A status that is written down says nothing, so a test must have run, or the
+    program must be able to leave with another status.
 
     Raises:
         UntestedError: Something was left to do, or nothing was tested.
@@ -113,8 +114,19 @@ def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) ->
                 text = source.splitlines()[trace.tb_lineno - 1].strip()
                 raise UntestedError(f"left with exit status 0 before its end: {text}")
         trace = trace.tb_next
-    if last is not None and _WRITTEN_EXIT.fullmatch(ast.unparse(last)) and not tests.has_begun:
-        raise UntestedError(f"no test ran: {ast.unparse(last)}")
+    is_written = last is not None and _WRITTEN_EXIT.fullmatch(ast.unparse(last))
+    if is_written and not tests.has_begun and not _can_fail(tree):
+        raise UntestedError(f"no test ran: {last and ast.unparse(last)}")
+
+
+def _can_fail(tree: ast.Module) -> bool:
+    """Whether the program itself has an exit with a written status that is not 0."""
+    return any(
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in _EXITS
+        and any(isinstance(status, ast.Constant) and status.value for status in node.args)
+        for node in ast.walk(tree)
+    )
 
 
 def _position(trace: types.TracebackType) -> Position:

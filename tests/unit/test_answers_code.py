@@ -266,7 +266,77 @@ INDENTED_OR_UNSEEN = {
     "soft hyphen": (f"\u00ad```python\n{ADD}\n```", ADD, True),
     "ideographic space": (f"\u3000```python\n{ADD}\n\u3000```", ADD, True),
 }
-EVERY_EXTRACTION = {**EXTRACTIONS, **SHARED_LINES, **UNOPENED, **INDENTED_OR_UNSEEN}
+PROSE = {
+    # sentences around code that stands in no block
+    "prose before": (f"Here is the solution:\n\n{ADD}", ADD, True),
+    "prose after": (f"{ADD}\n\nThis function adds.", ADD, True),
+    "prose that begins with a keyword": (f"{ADD}\n\nFor example, it adds.", ADD, True),
+    "prose around": (f"Sure, I can help.\n{ADD}\nIt's simple: it adds.", ADD, True),
+    "title before": (f"Solution:\n{ADD}", ADD, True),
+    "bold title before": (f"**Solution**:\n{ADD}", ADD, True),
+    "language before": (f"python\n{ADD}", ADD, True),
+    "tags around": (f"[PYTHON]\n{ADD}\n[/PYTHON]", ADD, True),
+    "HTML tags around": (f"<code>\n{ADD}\n</code>", ADD, True),
+    "list after": (f"{ADD}\n\n1. The function takes two.\n- It adds.", ADD, True),
+    "label after": (f"{ADD}\n\nNote: this function adds.", ADD, True),
+    "prose after a body": (f"{BODY}\n\nThis function adds.", BODY, True),
+    "import after prose": (f"I use math.\nimport math\n{ADD}", f"import math\n{ADD}", True),
+    # and what looks like them but is code
+    "call after": (f"{ADD}\nprint(add(1, 2))", f"{ADD}\nprint(add(1, 2))", True),
+    "statements after": (
+        f"{ADD}\nx: int = 1\nfor i in x: pass\nassert x is x",
+        f"{ADD}\nx: int = 1\nfor i in x: pass\nassert x is x",
+        True,
+    ),
+    "prose in a string": (
+        'def add(a, b):\n    """\nThis function adds.\n"""\n    return a + b',
+        'def add(a, b):\n    """\nThis function adds.\n"""\n    return a + b',
+        True,
+    ),
+    "statement before": (
+        f"if True:\n    import math\n{ADD}",
+        f"if True:\n    import math\n{ADD}",
+        True,
+    ),
+    "annotation before": (f"M: int\n{ADD}", f"M: int\n{ADD}", True),
+    "no code": ("This is a text.\nAnd no code.", "This is a text.\nAnd no code.", True),
+}
+SHOWN = {
+    # the signature alone, in a block after the solution
+    "signature after": (f"{fenced(ADD)}\nIt has:\n{fenced('def add(a, b):')}", ADD, True),
+    "signature with types": (
+        f"{fenced(ADD)}\n{fenced('def add(a: tuple[int, int] = (1, 2), b=3) -> int:')}",
+        ADD,
+        True,
+    ),
+    "dots after": (f"{fenced(ADD)}\n{fenced('def add(a, b):' + chr(10) + '    ...')}", ADD, True),
+    "docstring after": (
+        f"{fenced(ADD)}\n" + fenced('def add(a, b):\n    """Adds."""\n    # here\n    pass'),
+        ADD,
+        True,
+    ),
+    "nothing but a signature": (
+        fenced("def add(a, b):\n    pass"),
+        "def add(a, b):\n    pass",
+        True,
+    ),
+    "cut off in a better one": (
+        f"{fenced(ADD)}\n```python\ndef add(a, b):",
+        "def add(a, b):",
+        False,
+    ),
+    "a worse one after": (f"{fenced(ADD)}\n{fenced(OLD)}", OLD, True),
+    "language in its own line": (f"```\npython\n{ADD}\n```", ADD, True),
+    "quoted without a blank": (">```python\n>def add(a, b):\n>    return a + b\n>```", ADD, True),
+}
+EVERY_EXTRACTION = {
+    **EXTRACTIONS,
+    **SHARED_LINES,
+    **UNOPENED,
+    **INDENTED_OR_UNSEEN,
+    **PROSE,
+    **SHOWN,
+}
 
 
 @pytest.mark.parametrize("name", EVERY_EXTRACTION, ids=lambda name: name.replace(" ", "-"))
@@ -276,7 +346,7 @@ def test_extraction(name: str) -> None:
 
 
 def test_no_name_is_used_twice() -> None:
-    tables = (EXTRACTIONS, SHARED_LINES, UNOPENED, INDENTED_OR_UNSEEN)
+    tables = (EXTRACTIONS, SHARED_LINES, UNOPENED, INDENTED_OR_UNSEEN, PROSE, SHOWN)
     assert len(EVERY_EXTRACTION) == sum(map(len, tables))
 
 
@@ -382,6 +452,11 @@ def test_a_fenced_program_is_found_unchanged(before: str, fence: str, indent: in
         "```def add(a):",
         "    def add(a):\n```\n",
         "def add(a): x```\n",
+        "def add(a):\n",
+        "def add((a)\n",
+        "def add(a):\n#\n",
+        "python\ndef add(a):\n",
+        "```\ndef add(a):\n```\n",
     ],
 )
 def test_time_is_linear(piece: str) -> None:

@@ -12,6 +12,10 @@ from harness.sandbox.pool import Sandbox
 UNIT = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): {}\n"
 FAILS, HOLDS = "self.assertEqual(1, 2)", "self.assertEqual(1, 1)"
 DOC = "def f(x):\n    '''\n    >>> f(1)\n    2\n    '''\n    return {}\nimport doctest\n"
+TASK = (
+    "import asyncio\nkept = []\nasync def t(): assert False\n"
+    "async def main():\n    {}\n    await asyncio.sleep(0.05)\nasyncio.run(main())"
+)
 
 PASSED = {
     "guard": "if __name__ == '__main__':\n    assert True",
@@ -91,6 +95,59 @@ PASSED = {
     "a generator": "def test_a():\n    assert True\n    yield\nlist(test_a())",
     "coroutines": "import asyncio\nasync def test_a(): assert True\nasyncio.run(test_a())",
     "a coroutine that is closed": "async def f(): pass\nc = f()\nc.close()\nassert c",
+    # failures that are expected, or asked for
+    "another check after a failure": """
+        try:
+            assert 0.1 + 0.2 == 0.3
+        except AssertionError:
+            assert abs(0.1 + 0.2 - 0.3) < 1e-9
+        """,
+    "the assertion of the code under test": """
+        def f(x): assert x > 0
+        def test_f():
+            try:
+                f(-1)
+                assert False, "not refused"
+            except AssertionError:
+                pass
+        test_f()
+        """,
+    "assertions as control flow": """
+        def is_number(text):
+            try:
+                assert text.isdigit()
+                return True
+            except AssertionError:
+                return False
+        assert is_number("1") and not is_number("a")
+        """,
+    "a caught failure is expected": """
+        from unittest import TestCase
+        def test_f():
+            with TestCase().assertRaises(AssertionError):
+                assert False
+        try: test_f()
+        except ValueError: pass
+        """,
+    "a future is asked": """
+        from concurrent.futures import ThreadPoolExecutor
+        def f(): assert False
+        with ThreadPoolExecutor() as pool:
+            error = pool.submit(f).exception()
+        assert isinstance(error, AssertionError)
+        """,
+    "a task is asked": """
+        import asyncio
+        async def f(): assert False
+        async def main():
+            error, = await asyncio.gather(f(), return_exceptions=True)
+            assert isinstance(error, AssertionError)
+        asyncio.run(main())
+        """,
+    "a branch with another status": "if 1 + 1 == 2:\n    exit(0)\nelse:\n    exit('no')",
+    "a branch of tests beside others": "if False:\n    assert False\nassert True",
+    "a test skips itself after another": UNIT.format(HOLDS)
+    + "    def test_b(self): self.skipTest('later')\nunittest.main()",
     # what runs at the end
     "a thread": "import threading\nthreading.Thread(target=print).start()",
     "a pool at the end": """
@@ -128,6 +185,13 @@ UNTESTED = {
     "a test is not awaited": "async def test_f(): assert False\ntest_f()",
     "main is kept but not awaited": "async def main(): assert False\nkept = [main()]",
     "main is not awaited": "async def main(): assert False\nmain()",
+    "check is never called": "def f(x): return x\ndef check(f): assert f(1) == 2",
+    "main is never called": "def main():\n    assert False",
+    "a runner is never called": "def run_tests():\n    assert False",
+    "a branch that is not taken": "if __name__ == 'main':\n    assert False",
+    "a loop without cases": "for case in []:\n    assert case",
+    "a test skips itself": UNIT.format("self.skipTest('later')") + "unittest.main(exit=False)",
+    "unittest does not await": UNIT.replace("def", "async def").format(FAILS) + "unittest.main()",
 }
 FAILED = {
     "guard": ("if __name__ == '__main__':\n    assert False", "assertion"),
@@ -176,6 +240,45 @@ FAILED = {
     "a callback": ("import atexit\ndef t(): assert False\natexit.register(t)", "assertion"),
     "a coroutine": (
         "import asyncio\nasync def main(): assert False\nasyncio.run(main())",
+        "assertion",
+    ),
+    "a future": (
+        "from concurrent.futures import ThreadPoolExecutor\ndef t(): assert False\n"
+        "with ThreadPoolExecutor() as pool: pool.submit(t)",
+        "assertion",
+    ),
+    "an error in a thread": (
+        "import threading\nthreading.Thread(target=int, args='a').start()",
+        "assertion",
+    ),
+    "an error in a future": (
+        "from concurrent.futures import ThreadPoolExecutor\nThreadPoolExecutor().submit(int, 'a')",
+        "assertion",
+    ),
+    "a task that is dropped": (TASK.format("asyncio.create_task(t())"), "assertion"),
+    "a task that is kept": (TASK.format("kept.append(asyncio.create_task(t()))"), "assertion"),
+    "caught and printed": (
+        "try:\n    assert False\nexcept AssertionError as e:\n    print('failed', e)",
+        "assertion",
+    ),
+    "caught in a loop": (
+        "for i in range(2):\n    try: assert i\n    except Exception: continue",
+        "assertion",
+    ),
+    "caught by a runner": (
+        "def test_f(): assert False\ntry: test_f()\nexcept AssertionError: print('failed')",
+        "assertion",
+    ),
+    "caught around check": (
+        "def check(f): assert f(1) == 2\ntry: check(abs)\nexcept: pass",
+        "assertion",
+    ),
+    "caught, then exit 0": (
+        "try:\n    assert False\nexcept AssertionError:\n    exit(0)",
+        "assertion",
+    ),
+    "suppressed": (
+        "import contextlib\nwith contextlib.suppress(AssertionError):\n    assert False",
         "assertion",
     ),
     "a callback exits": ("import atexit, os\natexit.register(os._exit, 0)", "crash"),
