@@ -152,7 +152,7 @@ class _Worker:
         except Expired as error:
             raise UnavailableError(f"a process to compare answers does not work: {error}") from None
         if verdict != {"is_equal": True}:
-            raise UnavailableError(f"math-verify does not work here: {verdict}")
+            raise UnavailableError(f"the comparison of answers does not work here: {verdict}")
         self.is_warm = True
 
     def _exchange(self, gold: str, answer: str, limit_s: float) -> dict[str, Any]:
