@@ -54,8 +54,11 @@ _NOISE = re.compile(
 _NAME = r"[A-Za-z](?:_\w|_\{\w+\})?'?(?:\([A-Za-z]\))?"
 _NAMED = re.compile(rf"(?:^|[\s$({{;,:]|\\[(\[])({_NAME})\s*=[\s${{]*$")
 _OR = frozenset({"or", "alternatively", "equivalently", "possibly", "perhaps", "maybe", "could",
-                 "might", "may"})  # fmt: skip
+                 "might", "may", "depending", "otherwise"})  # fmt: skip
 _JOINING = _OR | {"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"}
+_CORRECTING = frozenset(
+    {"actually", "no", "not", "wait", "mistake", "wrong", "correct", "rather", "instead", "should"}
+)
 _ITEM = re.compile(r"(?:^|\n)[ \t]*(?:[-*•+]|\(?\d{1,2}[.)])[ \t]+$")
 _PLACEHOLDER = re.compile(
     r"""
@@ -195,6 +198,8 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
         return None if "\n" in between else "and"
     words = {piece for piece in pieces if piece.isalpha()}
     signs = set(pieces) - words
+    if next(filter(str.isalpha, pieces), "") in _OR and not words & _CORRECTING:
+        return "or"
     if words & _OR:
         return "or" if words <= _JOINING and signs <= set(",;&/().-—") else None
     return "and" if words <= {"and", "also"} and signs <= set(",;&/") else None

@@ -27,6 +27,7 @@ from harness.equivalence.spelling import (
     TEXT,
     UNICODE,
     UPRIGHT_FUNCTIONS,
+    WORD_SIGNS,
 )
 
 MAX_CHARACTERS = 1500
@@ -62,6 +63,7 @@ _DELIMITERS = re.compile(r"(\\\\)|\\[()\[\]]|(?<!\\)\$")
 _GROUP_OF_THREE = r"(?:,\\!\s*|\{,\}|\\,|\\!|\\;|\\:|\\ |~|,(?=\d))\d{3}"
 _THOUSANDS = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_GROUP_OF_THREE})+(?![\d]|,\d|\{{,\}})")
 _DOTTED = re.compile(r"(?<=[\d.])\s*\\dot\s*\{?(\d)\}?(?:(\d*)\\dot\s*\{?(\d)\}?)?")
+_BRACKETED_PERIOD = re.compile(r"(?<![\d.])(\d+\.)\((\d+)\)")
 _CHINESE = re.compile("|".join(CHINESE))
 _LINES = re.compile(
     r"""\\left\s*\\\{\s*\\begin\{(?:array|aligned)\}(?:\{[lcr]*\})?
@@ -127,6 +129,7 @@ def _plain(latex: str) -> str:
     if "\\begin" in text:
         text = _without_lines(text)
     text = _DOTTED.sub(r"\\overline{\1\2\3}", text)
+    text = _BRACKETED_PERIOD.sub(r"\1\\overline{\2}", text)
     text = _TYPED_DOTS.sub(r" \\ldots ", text)
     text = _DELIMITERS.sub(lambda found: found[1] or " ", text).strip()
     if _SPACED_THOUSANDS.fullmatch(text.rstrip(".")):
@@ -221,8 +224,8 @@ def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
         return position
     if name in {"i", "j"}:
         tokens.append(Token("letter", name))
-    elif name in {"lor", "land"}:
-        tokens.append(Token("word", "or" if name == "lor" else "and"))
+    elif name in WORD_SIGNS:
+        tokens.append(Token("word", WORD_SIGNS[name]))
     elif name in SYMBOLS:
         tokens.append(Token("symbol", SYMBOLS[name]))
     else:

@@ -1,5 +1,6 @@
 """From tokens to shapes, from the outside in, down to formulas. Nothing here compares."""
 
+import itertools
 import re
 
 from harness.equivalence.brackets import encloses, is_unbalanced, split, unwrap
@@ -21,20 +22,33 @@ from harness.equivalence.shape import (
 )
 from harness.equivalence.spelling import SEVERAL
 from harness.equivalence.tree import FUNCTIONS, Node
-from harness.equivalence.units import NUMBER_WORDS, read_label
+from harness.equivalence.units import (
+    NUMBER_WORDS,
+    is_descending,
+    number_in_words,
+    read_label,
+    unit_of,
+)
 
 _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
 _RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
 _CONNECTORS = frozenset({"and", "or"})
 _ASIDES = frozenset({"either", "both", "equivalently", "possibly", "perhaps", "maybe"})
 _ARTICLES = frozenset({"a", "an", "the"})
-_NUMBER_SETS = {
-    "all real numbers": "R", "all reals": "R", "real numbers": "R", "all real number": "R",
-    "all integers": "Z", "integers": "Z",
+_FIXED: dict[str, Shape] = {
+    **dict.fromkeys(
+        ("all real numbers", "all real number", "all reals", "real numbers"), NumberSet("R")
+    ),
+    **dict.fromkeys(("all integers", "integers"), NumberSet("Z")),
+    **dict.fromkeys(
+        ("empty set", "null set", "none", "no solution", "no solutions", "no real solution",
+         "no real solutions"), Group("{}", ())
+    ),
+    "infinity": Scalar(Node("constant", (), "infty")),
+    "infinitely many solutions": Words("infinitely many"),
+    "dne": Words("does not exist"),
 }  # fmt: skip
-_SYNONYMS = {"dne": "does not exist"}
-_EMPTY = frozenset({"empty set", "null set", "no solution", "no solutions", "no real solution",
-                    "no real solutions"})  # fmt: skip
+"""Words that have a meaning of their own."""
 _LEAD = re.compile(r"(?:the )?(?:final |correct |right )?(?:answer|option|choice)(?P<verb> is)?")
 
 
@@ -52,7 +66,17 @@ def read_tokens(tokens: list[Token]) -> Shape:
     tokens = _without_kind(_without_lead(unwrap(tokens)))
     if not tokens:
         raise Unreadable("nothing there")
-    for reader in (_clock, _base_number, _choice, _listing, _words, _relation, _sets):
+    for reader in (
+        _clock,
+        _base_number,
+        _choice,
+        _listing,
+        _words,
+        _relation,
+        _sets,
+        _parts,
+        _point,
+    ):
         shape = reader(tokens)
         if shape is not None:
             return shape
@@ -162,7 +186,28 @@ def _listing(tokens: list[Token]) -> Shape | None:
         if has_or != (has_and or has_gap):
             return _fold("\\cup" if has_or else "\\cap", items)
     is_choice = has_or and not has_and and not split(tokens, frozenset({",", ";"}))[1:]
-    return _gather(items, is_choice=is_choice)
+    return (
+        _quantity(items) if not has_or and _quantity(items) else _gather(items, is_choice=is_choice)
+    )
+
+
+def _quantity(items: list[Shape]) -> Shape | None:
+    """``1 hour, 30 minutes`` as the one quantity that it is."""
+    units = [item.label.unit if isinstance(item, Scalar) else "" for item in items]
+    return Group("+", tuple(items)) if is_descending(units) else None
+
+
+def _parts(tokens: list[Token]) -> Shape | None:
+    """``1 hour 30 minutes``: every number behind a word begins another part."""
+    starts = [
+        at
+        for at, (one, two) in enumerate(itertools.pairwise(tokens), start=1)
+        if two.kind == "number" and one.kind in {"word", "run"} and unit_of(one.text)
+    ]
+    if not starts or tokens[0].kind != "number":
+        return None
+    edges = [0, *starts, len(tokens)]
+    return _quantity([read_scalar(tokens[low:high]) for low, high in itertools.pairwise(edges)])
 
 
 def _without_aside(tokens: list[Token]) -> list[Token]:
@@ -205,19 +250,24 @@ def _words(tokens: list[Token]) -> Shape | None:
     """Words and nothing else."""
     if not any(token.kind == "word" for token in tokens) or not _is_prose(tokens, {"letter"}):
         return None
+    if tokens[0].kind == "letter" and all(unit_of(token.text) for token in tokens[1:]):
+        return None  # x cm
+    digits = _in_digits(tokens)
+    if digits:
+        return read_scalar(digits)
     text = fold_words(tokens)
-    numbers = [at for at, token in enumerate(tokens) if token.text.casefold() in NUMBER_WORDS]
-    if len(numbers) == 1:
-        at = numbers[0]
-        digits = Token("number", str(NUMBER_WORDS[tokens[at].text.casefold()]))
-        return read_scalar([*tokens[:at], digits, *tokens[at + 1 :]])
-    if text in _NUMBER_SETS:
-        return NumberSet(_NUMBER_SETS[text])
-    if text in _EMPTY:
-        return Group("{}", ())
-    if text == "infinity":
-        return Scalar(Node("constant", (), "infty"))
-    return Words(_SYNONYMS.get(text, text))
+    return _FIXED.get(text) or Words(text)
+
+
+def _in_digits(tokens: list[Token]) -> list[Token]:
+    """Words with their one number in digits, empty where there is none or are several."""
+    texts = [token.text.casefold() for token in tokens]
+    start = next((at for at, text in enumerate(texts) if text in NUMBER_WORDS), len(texts))
+    for end in range(min(len(texts), start + 4), start, -1):
+        value = number_in_words(texts[start:end])
+        if value is not None and not NUMBER_WORDS.keys() & set(texts[end:]):
+            return [*tokens[:start], *tokenize(str(value)), *tokens[end:]]
+    return []
 
 
 def _is_prose(tokens: list[Token], others: set[str]) -> bool:
@@ -369,6 +419,13 @@ def _single(tokens: list[Token]) -> Shape:
         if tokens[0].kind == "word" and _is_prose(tokens, {"letter", "number"}):
             return Words(fold_words(tokens))
         raise
+
+
+def _point(tokens: list[Token]) -> Shape | None:
+    """``A(2, 3)`` as ``A = (2, 3)``."""
+    is_named = re.fullmatch("[A-Z]", tokens[0].text) and [t.text for t in tokens[1:2]] == ["("]
+    point = _bracketed(tokens[1:]) if is_named and encloses(tokens[1:]) else None
+    return Relation(tokens[0].text, (None, point), ("=",)) if isinstance(point, Group) else None
 
 
 def _bracketed(tokens: list[Token]) -> Shape | None:

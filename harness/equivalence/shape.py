@@ -58,7 +58,10 @@ class BaseNumber:
 
 @dataclass(frozen=True)
 class Group:
-    """Several things in brackets of some kind; brackets "" are a bare list, "<>" a vector."""
+    """Several things in brackets of some kind.
+
+    Brackets "" are a bare list, "<>" a vector, "+" one quantity in several units (1 h 30 min).
+    """
 
     brackets: str
     items: tuple[Shape, ...]

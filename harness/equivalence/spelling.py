@@ -40,7 +40,9 @@ KEPT_WIDE = "｛｝，"
 CHINESE = {
     "或者": " \\lor ", "或": " \\lor ", **dict.fromkeys("和与及且", " \\land "),
     "答案是": "\\text{answer is}", "答案为": "\\text{answer is}", "答案": "\\text{answer}",
-    "约等于": "\\approx ", "大约": "\\approx ", "约": "\\approx ",
+    "约等于": "\\approx ", "不等于": "\\neq ", "大于等于": "\\geq ", "小于等于": "\\leq ",
+    "等于": "=", "大于": ">", "小于": "<", "为": "=", "共": "\\text{total}",
+    "大约": "\\approx ", "约": "\\approx ",
     "空集": " \\emptyset ", "无解": " \\emptyset ", "不存在": "\\text{does not exist}",
     **{name: rf"\text{{ {unit} }}" for names, unit in (
         ("平方", "square"), ("立方", "cubic"), ("千米 公里", "km"), ("厘米", "cm"), ("毫米", "mm"),
@@ -66,11 +68,13 @@ MATH_FONTS = words("mathrm mathit mathbf mathsf mathtt mathnormal boldsymbol bm 
 BOLD = words("mathbf boldsymbol bm bf")
 DROPPED = words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle "
-    "underline ensuremath checkmark qed blacksquare tiny small LARGE huge Huge boldmath "
-    "textstyle scriptstyle limits nolimits quad qquad thinspace medspace thickspace enspace "
-    "enskip space mathstrut strut hfill boxed fbox normalsize large Large middle"
+    "underline ensuremath checkmark qed blacksquare tiny small LARGE huge Huge "
+    "boldmath textstyle scriptstyle limits nolimits quad qquad thinspace medspace thickspace "
+    "enspace enskip space mathstrut strut hfill boxed fbox normalsize large Large middle"
 )
-DROPPED_WITH_GROUP = words("color textcolor colorbox hspace hspace* vspace tag tag* label")
+DROPPED_WITH_GROUP = words(
+    "phantom hphantom vphantom color textcolor colorbox hspace hspace* vspace tag tag* label"
+)
 RENAMED = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "nicefrac": "frac", "sfrac": "frac",
     "dbinom": "binom", "tbinom": "binom",
@@ -82,6 +86,7 @@ RENAMED = {
     "vartheta": "theta", "thickapprox": "approx", "lg": "log", "land": "land", "wedge": "land",
     "vee": "lor", "dollar": "$", "imath": "i", "jmath": "j",
 }  # fmt: skip
+WORD_SIGNS = {"lor": "or", "land": "and", "angle": "angle", "triangle": "triangle"}
 SYMBOLS = {
     "lvert": "|", "rvert": "|", "vert": "|", "mid": "|", "lbrack": "[", "rbrack": "]", "lt": "<",
     "gt": ">", "div": "/", "circ": "°", "degree": "°", "textdegree": "°", "prime": "'",

@@ -4,6 +4,7 @@ Only words on a list are harmless. Any other word counts: the other side has to 
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from harness.equivalence.latex import Token, Unreadable
@@ -36,7 +37,8 @@ _NAMES = {
     "british pound": "gbp £", "yen": "¥", "penny": "pennies pence", "nickel": "", "dime": "",
     "joule": "J", "newton": "N", "watt": "W", "volt": "V", "hertz": "Hz",
     "kelvin": "", "celsius": "centigrade °C", "fahrenheit": "°F", "acre": "", "hectare": "",
-    "bit": "", "byte": "", "knot": "", "watt hour": "Wh", "kilowatt": "kW", "kilojoule": "kJ",
+    "bit": "", "byte": "", "knot": "", "watt hour": "Wh", "kilowatt hour": "kWh", "decibel": "dB",
+    "kilowatt": "kW", "kilojoule": "kJ",
     "calorie": "cal", "kilocalorie": "kcal", "mole": "mol", "pascal": "Pa", "ampere": "amp",
     "ohm": "", "rupee": "₹ rs", "yuan": "rmb", "peso": "",
     "decade": "", "century": "centuries", "nautical mile": "", "micrometer": "μm micrometre",
@@ -78,7 +80,44 @@ NUMBER_WORDS = {
     "zero": 0, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
     "eight": 8, "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14,
     "fifteen": 15, "sixteen": 16, "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20,
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
+
+
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
+          "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "twelfth": 12}  # fmt: skip
+_LADDERS = (
+    ("year", "month", "week", "day", "hour", "minute", "second"), ("degree", "minute", "second"),
+    ("mile", "yard", "foot", "inch"), ("kilometer", "meter", "centimeter", "millimeter"),
+    ("ton", "pound", "ounce"), ("ton", "kilogram", "gram"), ("gallon", "quart", "pint", "cup"),
+    ("dollar", "cent"),
+)  # fmt: skip
+"""Units that one quantity is told in: 1 hour 30 minutes."""
+
+
+def number_in_words(words: Sequence[str]) -> Fraction | None:
+    """What ``twelve``, ``twenty - five`` or ``three - fourths`` says, None when it is no number."""
+    known = [word.casefold() for word in words if word != "-"]
+    parts = _PARTS.get(known[-1].removesuffix("s"), 0) if known else 0
+    values = [NUMBER_WORDS.get(word, -1) for word in (known[:-1] if parts else known)]
+    if not values or -1 in values:
+        return None
+    *tens, last = values
+    # "twenty-fifth" is no fraction, and "two half" is neither.
+    if parts and (tens or (last == 1) == (known[-1].endswith("s"))):
+        return None
+    if tens and (len(tens) > 1 or tens[0] < 20 or tens[0] % 10 or not 0 < last < 10):  # noqa: PLR2004
+        return None
+    return Fraction(sum(values), parts or 1)
+
+
+def is_descending(units: Sequence[str]) -> bool:
+    """Several units that one quantity is told in, the largest first."""
+    return any(
+        set(units) <= set(ladder)
+        and [*map(ladder.index, units)] == sorted({*map(ladder.index, units)})
+        for ladder in _LADDERS
+    )
 
 
 def unit_of(spelling: str) -> str:
@@ -183,7 +222,7 @@ class _LabelReader:
                 self.below[bottom] = 1
         elif word in _SILENT | ORDINALS:
             self.is_of = self.is_of or (word == "of" and bool(self.last or self.words))
-        elif _noun(word) or self.is_of:
+        elif _noun(word) or self.is_of or (word == "pairs" and "ordered" in self.words):
             self.words.add(_noun(word) or word)
         else:
             self.telling.append(word)
