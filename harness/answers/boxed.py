@@ -52,7 +52,7 @@ _NOISE = re.compile(
     re.VERBOSE,
 )
 _NAME = r"[A-Za-z](?:_\w|_\{\w+\})?'?(?:\([A-Za-z]\))?"
-_NAMED = re.compile(rf"(?:^|[\s$({{;,:]|\\[(\[])({_NAME})\s*=[\s${{]*$")
+_NAMED = re.compile(rf"(?:^|[\s$({{;,:*]|\\[(\[])({_NAME})\s*=[\s${{]*$")
 _OR = frozenset({"or", "alternatively", "equivalently", "possibly", "perhaps", "maybe", "could",
                  "might", "may", "depending", "otherwise"})  # fmt: skip
 _JOINING = _OR | {"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"}
@@ -195,10 +195,12 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
         return "and"
     pieces = re.findall(r"[a-z]+|[^\sa-z]", _NOISE.sub(" ", before).lower())
     if not pieces:
-        return None if "\n" in between else "and"
+        is_listed = "\n" not in between or (name and _name_before(text, one) not in {"", name[1]})
+        return "and" if is_listed else None
     words = {piece for piece in pieces if piece.isalpha()}
     signs = set(pieces) - words
-    if next(filter(str.isalpha, pieces), "") in _OR and not words & _CORRECTING:
+    lead = next((each for each in pieces if each.isalpha() and each not in {"and", "but"}), "")
+    if (lead in _OR and not words & _CORRECTING) or (lead == "if" and "." not in signs):
         return "or"
     if words & _OR:
         return "or" if words <= _JOINING and signs <= set(",;&/().-—") else None

@@ -16,7 +16,7 @@ import mpmath
 from harness.equivalence import kinks, numbers, values
 from harness.equivalence.calculus import FOREIGN
 from harness.equivalence.judge import Arithmetic
-from harness.equivalence.tree import Node, variables
+from harness.equivalence.tree import Node, contains, variables
 from harness.equivalence.verdicts import every
 
 DIGITS = 60
@@ -135,7 +135,10 @@ def _agree_at(
     for digits in (DIGITS, MORE_DIGITS):
         one, two = (_value(node, point, digits, is_real=is_real) for node in (first, second))
         if one is None or two is None:
-            return None
+            is_narrower = one is not None and is_real and contains(first, "abs")
+            is_narrower = is_narrower and not contains(second, "abs")
+            # ln|x| is real where ln(x) is not; next to a pole neither is.
+            return False if is_narrower and _value(second, point) is not None else None
         if _close(one, two):
             return True
     return False

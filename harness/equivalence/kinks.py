@@ -22,12 +22,17 @@ _BESIDE = (Fraction(0), Fraction(1, 97), Fraction(-1, 97), Fraction(3, 7), Fract
 
 def edges(*nodes: Node) -> Iterator[Point]:
     """Points at, beside and between the places where one of the formulas may change its rule."""
-    names = sorted(frozenset().union(*map(variables, nodes)) - values.whole_names(*nodes))
+    names = sorted(frozenset().union(*map(variables, nodes)))
+    whole = values.whole_names(*nodes)
     switches = list(dict.fromkeys(itertools.chain(*map(_switches, nodes))))[:_MAX_SWITCHES]
     for name, base in itertools.product(names, itertools.islice(values.points(*nodes), 1, 6, 3)):
         turns = {place for each in switches for place in _turns(each, name, base)}
         places = sorted(sorted(turns, key=abs)[:_MAX_PLACES])
         middles = [(low + high) / 2 for low, high in itertools.pairwise(places)]
+        if name in whole:
+            near = {place // 1 + step for place in places for step in range(-2, 3)}
+            yield from ({**base, name: Fraction(each)} for each in sorted(near) if each >= 0)
+            continue
         for place in places:
             yield from ({**base, name: place + step} for step in _BESIDE)
         yield from ({**base, name: middle} for middle in middles)

@@ -89,7 +89,10 @@ def _starts_label(tokens: list[Token], at: int) -> bool:
     if [t.text for t in tail[:3]] == ["m", "/", "s"]:
         return all(t.text in {"^", "{", "}", "2"} for t in tail[3:])
     return is_plain_label(token) and all(
-        is_plain_label(t) or t.text in {"^", "{", "}", "/", "2", "3", "s", "h", "m"} for t in tail
+        t.kind == "word"
+        or is_plain_label(t)
+        or t.text in {"^", "{", "}", "/", "2", "3", "s", "h", "m"}
+        for t in tail
     )
 
 

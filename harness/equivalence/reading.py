@@ -34,6 +34,7 @@ _ORDER = frozenset({"<", ">", "\\leq", "\\geq", "\\neq"})
 _RELATIONS = _ORDER | {"=", "\\in", "\\equiv", "\\approx", "\\sim", "\\perp", "\\parallel"}
 _CONNECTORS = frozenset({"and", "or"})
 _ASIDES = frozenset({"either", "both", "equivalently", "possibly", "perhaps", "maybe"})
+_ROUNDED = frozenset({"\\approx", "approximately", "approx", "about", "roughly"})
 _ARTICLES = frozenset({"a", "an", "the"})
 _FIXED: dict[str, Shape] = {
     **dict.fromkeys(
@@ -46,9 +47,11 @@ _FIXED: dict[str, Shape] = {
     ),
     "infinity": Scalar(Node("constant", (), "infty")),
     "infinitely many solutions": Words("infinitely many"),
-    "dne": Words("does not exist"),
+    **dict.fromkeys(("dne", "does not exist"), Words("does not exist")),
 }  # fmt: skip
 """Words that have a meaning of their own."""
+_SUBJECT = re.compile(r"there (?:is|are|exists?) |\w+ ha(?:s|ve) |\w+ (?=does not exist)")
+"""What is said to have no solution."""
 _LEAD = re.compile(r"(?:the )?(?:final |correct |right )?(?:answer|option|choice)(?P<verb> is)?")
 
 
@@ -63,7 +66,7 @@ def read(latex: str) -> Shape:
 
 def read_tokens(tokens: list[Token]) -> Shape:
     """The shape of a token list, see ``read``."""
-    tokens = _without_kind(_without_lead(unwrap(tokens)))
+    tokens = _without_kind(_without_lead(_without_aside(unwrap(tokens))))
     if not tokens:
         raise Unreadable("nothing there")
     for reader in (
@@ -93,6 +96,18 @@ def _without_lead(tokens: list[Token]) -> list[Token]:
         if found and found["verb"]:
             return tokens[at:]
         said += token.text.casefold() + " "
+    return tokens
+
+
+def _without_aside(tokens: list[Token]) -> list[Token]:
+    r"""``1/2 (or 0.5)`` without the brackets, ``\pi (\approx 3.14)`` without what they hold."""
+    for at, token in enumerate(tokens[:-1]):
+        if at and token.text == "(" and tokens[-1].text == ")":
+            said = tokens[at + 1].text.casefold()
+            if said == "or":
+                return [*tokens[:at], *tokens[at + 1 : -1]]
+            if said in _ROUNDED:
+                return tokens[:at]
     return tokens
 
 
@@ -168,10 +183,14 @@ def _chosen(letter: str, rest: list[Token]) -> Shape | None:
 
 def _listing(tokens: list[Token]) -> Shape | None:
     """``1, 2 and 3``. ``x < 1 or x > 4`` is a union, ``x > 1 and x < 4`` an intersection."""
-    tokens = _without_aside(tokens)
     tokens = [t for t in tokens if not (t.kind == "word" and t.text.casefold() in _ASIDES)]
     tokens = [
         Token("word", t.text.casefold()) if t.text.casefold() in _CONNECTORS else t for t in tokens
+    ]
+    tokens = [
+        one
+        for one, two in itertools.pairwise([*tokens, Token("symbol", "")])
+        if (one.text, two.text) != (",", "or")
     ]
     pieces = split(tokens, frozenset({",", ";", *_CONNECTORS}))
     if len(pieces) == 1:
@@ -208,14 +227,6 @@ def _parts(tokens: list[Token]) -> Shape | None:
         return None
     edges = [0, *starts, len(tokens)]
     return _quantity([read_scalar(tokens[low:high]) for low, high in itertools.pairwise(edges)])
-
-
-def _without_aside(tokens: list[Token]) -> list[Token]:
-    """``1/2 (or 0.5)`` without the brackets."""
-    for at, token in enumerate(tokens[:-1]):
-        if token.text == "(" and tokens[at + 1].text == "or" and tokens[-1].text == ")":
-            return [*tokens[:at], *tokens[at + 1 : -1]]
-    return tokens
 
 
 def _is_region(item: Shape) -> bool:
@@ -256,7 +267,7 @@ def _words(tokens: list[Token]) -> Shape | None:
     if digits:
         return read_scalar(digits)
     text = fold_words(tokens)
-    return _FIXED.get(text) or Words(text)
+    return _FIXED.get(_SUBJECT.sub("", text)) or _FIXED.get(text) or Words(text)
 
 
 def _in_digits(tokens: list[Token]) -> list[Token]:

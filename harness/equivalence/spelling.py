@@ -41,7 +41,8 @@ CHINESE = {
     "或者": " \\lor ", "或": " \\lor ", **dict.fromkeys("和与及且", " \\land "),
     "答案是": "\\text{answer is}", "答案为": "\\text{answer is}", "答案": "\\text{answer}",
     "约等于": "\\approx ", "不等于": "\\neq ", "大于等于": "\\geq ", "小于等于": "\\leq ",
-    "等于": "=", "大于": ">", "小于": "<", "为": "=", "共": "\\text{total}",
+    "等于": "=", "大于": ">", "小于": "<", "为": "=", "共": "\\text{total}", "负": "-",
+    "选项": "\\text{option }", "选": "\\text{option }",
     "大约": "\\approx ", "约": "\\approx ",
     "空集": " \\emptyset ", "无解": " \\emptyset ", "不存在": "\\text{does not exist}",
     **{name: rf"\text{{ {unit} }}" for names, unit in (
@@ -68,7 +69,7 @@ MATH_FONTS = words("mathrm mathit mathbf mathsf mathtt mathnormal boldsymbol bm 
 BOLD = words("mathbf boldsymbol bm bf")
 DROPPED = words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle "
-    "underline ensuremath checkmark qed blacksquare tiny small LARGE huge Huge "
+    "underline ensuremath checkmark qed blacksquare square tiny small LARGE huge Huge "
     "boldmath textstyle scriptstyle limits nolimits quad qquad thinspace medspace thickspace "
     "enspace enskip space mathstrut strut hfill boxed fbox normalsize large Large middle"
 )

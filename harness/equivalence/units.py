@@ -104,7 +104,7 @@ def number_in_words(words: Sequence[str]) -> Fraction | None:
         return None
     *tens, last = values
     # "twenty-fifth" is no fraction, and "two half" is neither.
-    if parts and (tens or (last == 1) == (known[-1].endswith("s"))):
+    if parts and (tens or last > 12 or (last == 1) == known[-1].endswith("s")):  # noqa: PLR2004
         return None
     if tens and (len(tens) > 1 or tens[0] < 20 or tens[0] % 10 or not 0 < last < 10):  # noqa: PLR2004
         return None
@@ -186,7 +186,7 @@ class _LabelReader:
             self.exponent(token)
         elif token.text in {"/", "per"} or (token.text == "-" and self.awaits_exponent):
             self.is_below = True
-        elif token.text in {"squared", "cubed"}:
+        elif token.text in {"squared", "cubed"} and self.last:
             self.exponent(token)
         elif token.text in _POWERS:
             self.power = _POWERS[token.text]
