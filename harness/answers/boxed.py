@@ -55,7 +55,7 @@ _NAME = r"[A-Za-z](?:_\w|_\{\w+\})?'?(?:\([A-Za-z]\))?"
 _NAMED = re.compile(rf"(?:^|[\s$({{;,:*]|\\[(\[])({_NAME})\s*=[\s${{]*$")
 _OR = frozenset({"or", "alternatively", "equivalently", "possibly", "perhaps", "maybe", "could",
                  "might", "may", "depending", "otherwise"})  # fmt: skip
-_JOINING = _OR | {"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"}
+_FILLING = frozenset({"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"})
 _CORRECTING = frozenset(
     {"actually", "no", "not", "wait", "mistake", "wrong", "correct", "rather", "instead", "should"}
 )
@@ -199,11 +199,9 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
         return "and" if is_listed else None
     words = {piece for piece in pieces if piece.isalpha()}
     signs = set(pieces) - words
-    lead = next((each for each in pieces if each.isalpha() and each not in {"and", "but"}), "")
+    lead = next((each for each in pieces if each.isalpha() and each not in _FILLING), "")
     if (lead in _OR and not words & _CORRECTING) or (lead == "if" and "." not in signs):
         return "or"
-    if words & _OR:
-        return "or" if words <= _JOINING and signs <= set(",;&/().-—") else None
     return "and" if words <= {"and", "also"} and signs <= set(",;&/") else None
 
 
