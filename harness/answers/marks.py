@@ -28,6 +28,7 @@ StyleName = Literal[
     "seed",
     "minimax",
     "gemma",
+    "medgemma",
     "cohere",
     "open_thoughts",
     "granite",
@@ -144,6 +145,13 @@ STYLES: dict[StyleName, Style] = {
         close="<channel|>",
         opens=r"<\|channel>\s{0,9}thought\b",
         signs=("<|channel>", "<channel|>"),
+    ),
+    # MedGemma, whose tokenizer has no better names for them.
+    "medgemma": Style(
+        open="<unused94>thought\n",
+        close="<unused95>",
+        opens=r"<unused94>(?:\s{0,9}thought\b)?",
+        signs=("<unused94>", "<unused95>"),
     ),
     # Command A Reasoning.
     "cohere": Style(
