@@ -82,8 +82,8 @@ def test_code_gives_what_stands_in_the_text(text: str, prompt: str) -> None:
     if found.code is None:
         return
     assert found.code == found.code.rstrip()
-    lines = {line.strip() for line in text.split("\n")}
-    assert all(line.strip() in lines for line in found.code.split("\n"))
+    # A fence may share a line with code, so a line of code can be a part of a line of the text.
+    assert all(line.strip() in text for line in found.code.split("\n"))
     program = assemble_program(prompt, found.code, "f")
     assert program.endswith("\n")
     assert "import math" in program
