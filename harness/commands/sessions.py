@@ -1,7 +1,7 @@
 """A run's sessions: an engine from its loading to its end, on record whatever happens to it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
-from harness.engines.identity import unlike
+from harness.engines.identity import THREADS, Unlike, unlike
 from harness.errors import StoreError
 from harness.heartbeat import Heartbeat, beating, last_beat
 from harness.manifest import CanaryReport, LostLoad, RunManifest, Session
@@ -186,13 +186,20 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
                 f"run {setup.run.run_id} was made with {name} {before}, here it is {here}; "
                 "go on with it there, or start a new run"
             )
-    if differing := unlike(was, now):
-        what = "; ".join(f"{each.name}={each.one}, here it is {each.other}" for each in differing)
+    differing = unlike(was, now)
+    if refused := [each for each in differing if each.name not in THREADS]:
         raise StoreError(
-            f"run {setup.run.run_id} was made with {what}; set it as it was, or start a new run"
+            f"run {setup.run.run_id} was made with {_words(refused)}; set it as it was, or start a "
+            "new run"
         )
+    if differing:
+        log.warning("this session's speed may differ: the run was made with %s", _words(differing))
     if was.version != now.version:
         log.warning("the engine's version changed from %s to %s", was.version, now.version)
+
+
+def _words(differing: Sequence[Unlike]) -> str:
+    return "; ".join(f"{each.name}={each.one}, here it is {each.other}" for each in differing)
 
 
 def write_life(setup: Setup, life: Life) -> None:

@@ -7,6 +7,21 @@ from harness.records import EngineInfo, Setting
 
 VARYING = frozenset({"settings.kv_cache_blocks", "settings.kv_cache_tokens"})
 """Depend on what was free when the engine started: shown, and no part of what a run is."""
+THREADS = frozenset(
+    {
+        "settings.threads",
+        "environment.DNNL_NUM_THREADS",
+        "environment.KMP_BLOCKTIME",
+        "environment.MKL_DYNAMIC",
+        "environment.MKL_NUM_THREADS",
+        "environment.OMP_DYNAMIC",
+        "environment.OMP_NUM_THREADS",
+        "environment.OMP_PROC_BIND",
+        "environment.OMP_WAIT_POLICY",
+        "environment.OPENBLAS_NUM_THREADS",
+    }
+)
+"""Change how fast a CPU is: part of what a run is, and no reason to refuse to go on with one."""
 _PLACES = frozenset(f"environment.{name}" for name in PLACES)
 
 

@@ -114,6 +114,9 @@ class VllmServerEngine:
             # It goes to a file, and says what was loaded.
             "VLLM_LOGGING_LEVEL": "INFO",
         }
+        # Another format of its log could not be read.
+        for name in ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING"):
+            environment.pop(name, None)
         at_once = room_for(self._wanted_at_once)
         with contextlib.ExitStack() as resources:
             self.server = resources.enter_context(

@@ -47,6 +47,11 @@ def make_up(folder: Path, *, wrong: int) -> Path:
             made_up = {"text": f"\\boxed{{{answer}}}", "finish_reason": "stop"}
             lines.append(json.dumps(completion | made_up | {"completion_tokens": 300}))
     (folder / "completions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    # The recording is older than machine time; without an end its cost would be a lower bound.
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    end_s = max(json.loads(line)["finished_s"] for line in lines)
+    manifest["sessions"][-1] |= {"clock_end_s": end_s, "is_end_known": True}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
 
