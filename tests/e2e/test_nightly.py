@@ -49,8 +49,10 @@ def make_up(folder: Path, *, wrong: int) -> Path:
     (folder / "completions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     # The recording is older than machine time; without an end its cost would be a lower bound.
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    end_s = max(json.loads(line)["finished_s"] for line in lines)
-    manifest["sessions"][-1] |= {"clock_end_s": end_s, "is_end_known": True}
+    starts = [session["clock_start_s"] for session in manifest["sessions"][1:]]
+    ends = [*starts, max(json.loads(line)["finished_s"] for line in lines)]
+    for session, end_s in zip(manifest["sessions"], ends, strict=True):
+        session |= {"clock_end_s": end_s, "is_end_known": True}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return folder
 
