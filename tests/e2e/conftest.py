@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.records import Completion
 from tests.conftest import REPOSITORY
 from tests.e2e.pages import LONGEST_MS
 
@@ -238,6 +239,13 @@ def tiny_run(model: Path, *more: str) -> list[str]:
 def last_line(done: subprocess.CompletedProcess[str]) -> dict:
     """What stdout's last line says."""
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def answers(folder: Path) -> dict[str, Completion]:
+    """A run's completions by request, as the program reads them: a field that an older recording
+    lacks is None."""
+    lines = [Completion.model_validate(line) for line in records(folder, "completions")]
+    return {each.request_id: each for each in lines}
 
 
 def records(folder: Path, name: str) -> list[dict]:

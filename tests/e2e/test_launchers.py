@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GOLDEN, manifest, records
+from tests.e2e.conftest import GOLDEN, answers, manifest
 
 REPLAY = ["experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
 
@@ -29,8 +29,7 @@ def test_shards_through_submitit_are_merged_where_the_sweep_began(tmp_path, harn
         ["1", "shard=0", "0", "shard", "0", "of", "2", parts[0]],
         ["2", "shard=1", "0", "shard", "1", "of", "2", parts[1]],
     ]
-    answers = {each["request_id"]: each for each in records(folder, "completions")}
-    assert answers == {each["request_id"]: each for each in records(GOLDEN, "completions")}
+    assert answers(folder) == answers(GOLDEN)
     (sweep,) = tmp_path.glob(".sweeps/*")
     assert list(sweep.glob(".submitit/*/*_log.err")), "the launcher's logs are kept"
 
