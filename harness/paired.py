@@ -319,14 +319,16 @@ def _flipped_sums(sizes: Floats, draws: int, seed: int) -> Iterator[Floats]:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjusted p-values, by statsmodels; None stays None and counts for nothing."""
-    known = [p for p in p_values if p is not None]
-    if len(known) < 2:  # noqa: PLR2004 - one alone is as it is
-        return list(p_values)
-    from statsmodels.stats.multitest import multipletests
+    """Holm's adjusted p-values; None stays None and counts for nothing.
 
-    adjusted = iter(multipletests(known, method="holm")[1])
-    return [None if p is None else float(next(adjusted)) for p in p_values]
+    Written out for the reason given at ``statistics.wilson``.
+    """
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted, least = list(p_values), 0.0
+    for below, (p, place) in enumerate(known):
+        least = max(least, min(1.0, (len(known) - below) * p))
+        adjusted[place] = least
+    return adjusted
 
 
 def is_equivalent(interval: Interval, margin: float) -> bool | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
-from harness.statistics import expected_standard_errors, wilson
+from harness.statistics import expected_standard_errors, normal_cdf, normal_quantile, wilson
 
 POWER = 0.8
 REDRAWN = 0.1
@@ -131,12 +131,12 @@ def z_power(difference: float, error: float, critical_error: float | None = None
         error: How much the observed one varies.
         critical_error: How much the test takes it to vary; None: as much as it does.
     """
-    from statsmodels.stats.power import normal_power_het
-
     if error == 0:
         return 1.0 if difference else 0.05
     null = error if critical_error is None else critical_error
-    return float(normal_power_het(difference, 1, 0.05, std_null=null, std_alternative=error))
+    least = normal_quantile(0.975) * null / error
+    effect = difference / error
+    return float(normal_cdf(effect - least) + normal_cdf(-effect - least))
 
 
 def mcnemar_power(plan: Plan, difference: float, alpha: float = 0.05) -> float:

@@ -8,7 +8,7 @@ from harness.claims.score import PublishedScore
 from harness.claims.verdict import ALPHA, Bounds, Decision, Evidence
 from harness.power import PUBLISHED_SAMPLES
 from harness.replication import ErrorModel, Published, Replication, lower_bound, replicate
-from harness.statistics import expected_standard_errors
+from harness.statistics import expected_standard_errors, normal_cdf, normal_quantile
 
 LEAST_P = 1e-9
 _MOST_P = 0.499
@@ -228,16 +228,14 @@ def _outside_p(test: Replication, margin: float) -> float:
 
     The end of the interval on the margin's side is taken for that of a normal one.
     """
-    from scipy.stats import norm
-
     value, low, high = test.ninety_five.value, test.ninety_five.low, test.ninety_five.high
     if value is None or low is None or high is None:
         return 1.0
     near = value - low if value > 0 else high - value
-    error = near / float(norm.isf(ALPHA / 2))
+    error = near / normal_quantile(1 - ALPHA / 2)
     if error == 0:
         return LEAST_P if abs(value) > margin else 1.0
-    return min(1.0, max(LEAST_P, float(2 * norm.sf((abs(value) - margin) / error))))
+    return min(1.0, max(LEAST_P, 2 * float(normal_cdf((margin - abs(value)) / error))))
 
 
 def _interval_words(test: Replication) -> str:

@@ -64,10 +64,14 @@ def test_drawn_flips_give_nearly_what_the_exact_test_gives():
     assert compare_paired(pairs).p == pytest.approx(stats.binomtest(14, 34).pvalue, abs=0.02)
 
 
-def test_holm_is_statsmodels_and_leaves_the_unknown_alone():
-    p_values = [0.01, None, 0.04, 0.03]
-    expected = multipletests([0.01, 0.04, 0.03], method="holm")[1]
-    assert holm(p_values) == [*expected[:1], None, *expected[1:]]
+@pytest.mark.parametrize(
+    "p_values",
+    [[0.01, 0.04, 0.03], [0.2, 0.2, 0.01, 0.01], [0.9, 0.6], [1e-9, 1.0, 0.0, 0.5], [0.04]],
+)
+def test_holm_is_statsmodels_and_leaves_the_unknown_alone(p_values):
+    first, *others = multipletests(p_values, method="holm")[1]
+    found = holm([p_values[0], None, *p_values[1:]])
+    assert found == [pytest.approx(first), None, *map(pytest.approx, others)]
     assert holm([None]) == [None]
 
 

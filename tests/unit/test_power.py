@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.power import normal_power_het
 
 from harness.paired import compare_paired, pair_up
 from harness.power import (
@@ -158,3 +159,11 @@ def test_a_greedy_run_of_the_whole_benchmark_has_no_noise_of_its_own() -> None:
     assert found.against_run == sampled.against_run  # another model answers otherwise
     part = forecast(plan._replace(problems=41))
     assert 0 < part.fixed_benchmark < part.new_problems
+
+
+@pytest.mark.parametrize("difference", [-0.05, 0.01, 0.3])
+@pytest.mark.parametrize("critical", [None, 0.01, 0.05])
+def test_the_power_of_a_z_test_is_statsmodels(difference, critical):
+    null = 0.02 if critical is None else critical
+    expected = normal_power_het(difference, 1, 0.05, std_null=null, std_alternative=0.02)
+    assert z_power(difference, 0.02, critical) == pytest.approx(expected, rel=1e-9)
