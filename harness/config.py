@@ -277,8 +277,8 @@ NOT_IN_IDENTITY = frozenset(
     {
         "canary",
         "data_dir",
-        "machine",
         "offline",
+        "plan_for",
         "purpose",
         "requires",
         "results_dir",

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from harness.answers.marks import Marks
-from harness.config import differing_keys, load_run_config
+from harness.config import NOT_IN_IDENTITY, RunConfig, differing_keys, load_run_config
 from harness.errors import ConfigError
 from harness.fingerprint import Rendering, protocol_fields
 from harness.paths import CONF_DIR
@@ -159,6 +159,15 @@ def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
     )
     assert differing_keys(one, one) == []
     assert differing_keys(one, other) == ["protocol.top_p", "seed", "tasks"]
+
+
+def test_what_is_left_out_of_the_comparison_is_a_key_of_the_configuration():
+    assert NOT_IN_IDENTITY <= RunConfig.model_fields.keys()
+
+
+def test_the_machine_of_a_dry_run_is_no_difference():
+    planned = load_run_config(composed(plan_for="a100"))
+    assert differing_keys(load_run_config(composed()), planned) == []
 
 
 # --- how a model marks its thoughts -----------------------------------------------------------
