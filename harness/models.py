@@ -196,8 +196,17 @@ def missing_hub_files(model: HubModel, *, with_weights: bool = True) -> list[str
 
     Returns:
         File names, or a pattern where nothing tells the name.
+
+    Raises:
+        ConfigError: The hub could have no such repository.
     """
     from huggingface_hub import try_to_load_from_cache
+
+    if not is_hub_id(model.hub_id):
+        raise ConfigError(
+            f"model.hub_id={model.hub_id}: no name of a repository; give OWNER/NAME, or a folder "
+            "with model=local model.path=FOLDER"
+        )
 
     def cached(name: str) -> Path | None:
         found = try_to_load_from_cache(model.hub_id, name, revision=model.revision)
@@ -295,11 +304,29 @@ def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
             "download it elsewhere and use model=local model.path=FOLDER"
         )
         raise UnavailableError(message) from error
-    except Exception as error:  # the HTTP client's own errors are no OSError
-        if type(error).__module__.split(".")[0] not in {"httpx", "httpcore", "huggingface_hub"}:
+    except Exception as error:
+        if not is_hub_error(error):
             raise
         message = f"{where}: the hub cannot be reached ({type(error).__name__})"
         raise UnavailableError(message) from error
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether the hub could have a repository of this name: ``owner/name``, or ``name`` alone."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return True
+
+
+def is_hub_error(error: Exception) -> bool:
+    """Whether asking the hub failed. The errors of its HTTP client, httpx or httpx2, count too."""
+    own = ("huggingface_hub", "httpx", "httpcore")
+    return isinstance(error, OSError) or type(error).__module__.startswith(own)
 
 
 def _check_local(model: LocalModel, *, with_weights: bool) -> Path:

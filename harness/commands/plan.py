@@ -165,7 +165,8 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         size = config.model.parameters if with_weights else None
         to_fetch[origin(config.model)] = 2 * size if size else None
     if (draft := draft_to_fetch(engine)) is not None:
-        to_fetch[f"{draft}, unpinned (Hugging Face hub, by vLLM)"] = None
+        unpinned = ", unpinned" if draft.revision is None else ""
+        to_fetch[f"{draft}{unpinned} (Hugging Face hub, by vLLM)"] = None
     loaded: list[Task] = []
     counts: list[int | None] = []
     planned: list[PlannedTask] = []

@@ -18,7 +18,7 @@ from harness.models import (
     origin,
     wheel_folder,
 )
-from harness.preflight.draft import draft_model
+from harness.preflight.draft import Draft, draft_model
 from harness.tasks import Selection, load_spec, load_task, planned_origin
 from harness.tasks.spec import HubSource, TaskSpec
 
@@ -78,7 +78,8 @@ def missing(config: RunConfig) -> list[Missing]:
             found.append(
                 Missing(
                     f"{draft}, which drafts (engine.args.speculative_config)",
-                    f"hf download {draft}",
+                    f"hf download {draft.name}"
+                    + ("" if draft.revision is None else f" --revision {draft.revision}"),
                 )
             )
         for selection in config.selections:
@@ -102,15 +103,19 @@ def refuse_missing(config: RunConfig) -> None:
     raise UnavailableError("\n".join(lines))
 
 
-def draft_to_fetch(engine: EngineConfig) -> str | None:
-    """The model that drafts, which vLLM itself fetches, where it is in no cache of the hub."""
-    name = draft_model(engine)
-    if name is None or Path(name).exists():
+def draft_to_fetch(engine: EngineConfig) -> Draft | None:
+    """The model that drafts, which vLLM itself fetches, where it is in no cache of the hub.
+
+    Raises:
+        ConfigError: It is neither a folder nor a name that the hub could have.
+    """
+    draft = draft_model(engine)
+    if draft is None or Path(draft.name).exists():
         return None
     from huggingface_hub import try_to_load_from_cache
 
-    is_cached = isinstance(try_to_load_from_cache(name, "config.json"), str)
-    return None if is_cached else name
+    found = try_to_load_from_cache(draft.name, "config.json", revision=draft.revision)
+    return None if isinstance(found, str) else draft
 
 
 def _model(config: RunConfig) -> list[Missing]:

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import errors
 
 from harness import models
-from harness.errors import UnavailableError
+from harness.errors import ConfigError, UnavailableError
 from harness.models import HubModel, LocalModel, ModelShape, WheelModel, resolve, weights_sha256
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
@@ -80,6 +80,12 @@ def test_what_the_hub_refuses_is_one_line(monkeypatch, error, words):
     with pytest.raises(UnavailableError) as raised:
         resolve(HUB)
     assert str(raised.value) == words
+
+
+def test_a_hub_id_that_the_hub_cannot_have_is_one_line():
+    wrong = HUB.model_copy(update={"hub_id": "/models/mine"})
+    with pytest.raises(ConfigError, match=r"^model\.hub_id=/models/mine: .*model\.path=FOLDER$"):
+        resolve(wrong)
 
 
 def test_only_what_a_checkpoint_needs_is_fetched(monkeypatch, checkpoint):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.errors import StoreError, UnavailableError
+from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.models import missing_hub_files
 from harness.preflight import (
     FreeMemory,
@@ -11,6 +11,7 @@ from harness.preflight import (
     check_memory,
     check_requirements,
     disk_note,
+    draft_to_fetch,
     free_memory,
     is_offline,
     memory_needed_bytes,
@@ -208,6 +209,47 @@ def test_a_draft_without_safetensors_is_refused(tmp_path, files, more, is_refuse
         return
     with pytest.raises(UnavailableError, match=r"speculative_config\.model=.*safetensors"):
         check_draft(config.engine)
+
+
+@pytest.mark.parametrize("check", [check_draft, draft_to_fetch])
+@pytest.mark.parametrize("name", ["/models/no-such-head", "./no-such-head", "no--head"])
+def test_a_draft_that_is_neither_a_folder_nor_a_repository_is_one_line(check, name):
+    config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % name)
+    with pytest.raises(ConfigError, match=rf"^engine\.args\.speculative_config\.model={name}: "):
+        check(config.engine)
+
+
+def test_ngram_drafts_need_no_model():
+    given = "+engine.args.speculative_config={model: '[ngram]', num_speculative_tokens: 2}"
+    config = compose("model=r1_distill_llama_8b", "engine=vllm", given)
+    check_draft(config.engine)
+    assert draft_to_fetch(config.engine) is None
+
+
+def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(hub_cache, monkeypatch):
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The hub's library tries again for half a minute, and then raises its client's own error.
+    client_error = HfHubHTTPError.__bases__[0]
+
+    def refuse(*_, **__):
+        raise client_error("connection refused")
+
+    assert not issubclass(client_error, OSError)
+
+    monkeypatch.setattr(HfApi, "list_repo_files", refuse)
+    config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % "some/head")
+    check_draft(config.engine)
+
+
+def test_a_draft_is_here_when_its_revision_is(hub_cache):
+    pinned = "+engine.args.speculative_config={method: eagle3, model: some/head, revision: %s}"
+    here, other = "a" * 40, "b" * 40
+    cached(hub_cache, "some/head", here, config__json="{}")
+    given = ("model=r1_distill_llama_8b", "engine=vllm")
+    assert draft_to_fetch(compose(*given, pinned % here).engine) is None
+    assert draft_to_fetch(compose(*given, pinned % other).engine) == ("some/head", other)
 
 
 def test_each_copy_of_a_model_lies_on_its_own_gpus():
