@@ -26,6 +26,7 @@ from harness.engines.endpoint import (
     open_client,
 )
 from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.open_files import room_for
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
 from harness.engines.wire import TAKES_MORE
@@ -134,7 +135,7 @@ class OpenaiEngine:
         self._endpoint: Endpoint
         self._meter: Meter
         self._settings: dict[str, Setting] = {}
-        self._load_s: float | None = None
+        self._at_once = 0
 
     def __enter__(self) -> Self:
         """Finds the model at the server; loads nothing."""
@@ -154,9 +155,10 @@ class OpenaiEngine:
             max_tokens_field=config.max_tokens_field,
             extra_body=config.extra_body,
         )
+        self._at_once = room_for(config.concurrency)
         with contextlib.ExitStack() as resources:
             self._loop = resources.enter_context(event_loop("openai"))
-            client = open_client(self._link(config.max_retries), config.concurrency)
+            client = open_client(self._link(config.max_retries), self._at_once)
             resources.callback(lambda: wait_for(client.close(), self._loop))
             self._endpoint = Endpoint(client, target, self._codec, self._clock, self._why_gone)
             self._meter = Meter(self._metrics)
@@ -187,7 +189,7 @@ class OpenaiEngine:
             weights_revision=None,
             weights_sha256=None,
             load_s=None,
-            max_concurrency=self._config.concurrency,
+            max_concurrency=self._at_once,
             peak_memory_bytes=None,
             peak_memory_source="the server is not ours",
             serving=self._meter.stats(),
@@ -207,7 +209,7 @@ class OpenaiEngine:
             fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
-            yield from answer_all(self._loop, fitting, answer, self._config.concurrency)
+            yield from answer_all(self._loop, fitting, answer, self._at_once)
 
     def _link(self, max_retries: int) -> Link:
         config = self._config

@@ -205,7 +205,7 @@ class VllmServerEngine:
         if sequences is None:
             return None
         replicas = self._config.args.get("data_parallel_size") or 1
-        return min(self._at_once or self._wanted_at_once, int(sequences) * int(replicas))
+        return min(self._at_once, int(sequences) * int(replicas))
 
     def _arguments(self) -> list[str]:
         given: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 from harness.answers.marks import STYLES
 from harness.answers.thinking import split_thinking
 from harness.engines.build import build_engine
+from harness.engines.open_files import RESERVED
 from harness.engines.openai_engine import OpenaiConfig
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
@@ -142,6 +144,33 @@ def answers(base_url: str, count: int = 1, **knobs: Any) -> list[Completion]:
     codec = Codec.load(HOSTED)
     with build_engine(config(base_url, **knobs), HOSTED, codec, time.monotonic, 999) as engine:
         return list(engine.generate([ask(number) for number in range(count)]))
+
+
+@pytest.fixture
+def open_files() -> Iterator[tuple[int, int]]:
+    """The limits of this process, put back afterwards."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield limits
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_there_is_room_for_as_many_connections_as_requests(played: Played, open_files) -> None:
+    few = RESERVED // 2
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, open_files[1]))
+    knobs = config(played.url, concurrency=few)
+    with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 999) as engine:
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few + RESERVED
+        assert engine.info().max_concurrency == few
+
+
+def test_where_there_is_no_room_fewer_run_at_once(played: Played, open_files, monkeypatch) -> None:
+    hard = open_files[1]
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("this process may open any number of files")
+    monkeypatch.setattr("harness.engines.open_files.RESERVED", hard - 3)
+    knobs = config(played.url, concurrency=8)
+    with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 999) as engine:
+        assert engine.info().max_concurrency == 3
 
 
 # --- what is asked, and what an answer adds up to ---------------------------------------------
