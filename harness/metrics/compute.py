@@ -145,6 +145,7 @@ def _run_figures(
     figures |= Throughput(**where).compute(
         max_concurrency=engine.max_concurrency,
         sessions=[s.session for s in samples],
+        queued_s=[c.queued_s for c in every],
         started_s=[c.started_s for c in every],
         first_token_s=[c.first_token_s for c in every],
         finished_s=[c.finished_s for c in every],

@@ -18,6 +18,8 @@ class Served(NamedTuple):
     finish: float
     tokens: int
     """That were generated."""
+    queued: float | None = None
+    """When it was handed to the engine; None where unknown."""
 
 
 class Window(NamedTuple):
@@ -38,11 +40,15 @@ class Window(NamedTuple):
 def steady_window(rows: Sequence[Served], places: int | None) -> Window | str:
     """The window of one session, or why there is none.
 
+    Requests that failed are handed over once more when all others have ended. By then the batch has
+    drained, so they are in no window.
+
     Args:
         rows: Its requests.
         places: How many the engine serves at once. None: as many as it was seen to serve, if
             another had to wait.
     """
+    rows = _handed_over_first(rows)
     if places is None:
         places = _places_seen(rows)
         if places is None:
@@ -56,6 +62,11 @@ def steady_window(rows: Sequence[Served], places: int | None) -> Window | str:
     if end <= begin:
         return f"never full: requests ended before {places} had a first token"
     return Window(begin, end)
+
+
+def _handed_over_first(rows: Sequence[Served]) -> list[Served]:
+    first = min((row.queued for row in rows if row.queued is not None), default=None)
+    return [row for row in rows if row.queued in {None, first}]
 
 
 def _places_seen(rows: Sequence[Served]) -> int | None:

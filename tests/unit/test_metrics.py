@@ -367,6 +367,19 @@ def test_steady_state_is_from_all_places_taken_to_the_first_that_stays_empty() -
     assert _steady(FULL, 2, "mean_concurrency.steady_state").value == 2.0
 
 
+@pytest.mark.parametrize("places", [2, None])
+def test_a_request_that_is_tried_again_puts_no_drain_into_the_steady_state(places) -> None:
+    """It is handed over at second 16, when the batch of the others has drained."""
+    again = {"queued_s": 16.0, "started_s": 16.0, "first_token_s": 17.0, "finished_s": 30.0}
+    samples = [*FULL, _sample("math/again", 0, **again)]
+    for metric in (
+        "steady_state_s",
+        "output_tokens_per_s.steady_state",
+        "mean_concurrency.steady_state",
+    ):
+        assert _steady(samples, places, metric) == _steady(FULL, places, metric)
+
+
 def test_a_limit_that_is_not_known_is_seen_where_requests_wait() -> None:
     assert _steady(FULL, None, "steady_state_s").value == 6.0
     at_once = _served((0, 1, 5, 9), (0, 2, 8, 13))
@@ -508,7 +521,7 @@ def test_whatever_the_times_the_figures_of_time_fit_together(seed: int) -> None:
     chance = random.Random(seed)
     samples = []
     for number in range(chance.randint(1, 60)):
-        queued = chance.uniform(0, 50)
+        queued = chance.choice([0.0, 0.0, 0.0, 40.0])
         moments = [queued]
         for _ in range(3):
             moments.append(moments[-1] + chance.choice([0.0, chance.expovariate(0.1)]))

@@ -17,6 +17,8 @@ _INPUTS = """
 Args:
     sessions: Which process lifetime of a resumed run made the request; the time between two
         of them does not count.
+    queued_s: When the request was handed to the engine; later than the others of its session where
+        it had failed and was tried again.
     started_s: When the engine began with the request.
     first_token_s: When its first token was there.
     finished_s: When its last token was there.
@@ -45,6 +47,7 @@ Returns:
 
 class _Row(NamedTuple):
     session: int
+    queued: float | None
     start: float
     first: float | None
     finish: float
@@ -65,6 +68,7 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
             features=datasets.Features(
                 {
                     "sessions": whole,
+                    "queued_s": time,
                     "started_s": time,
                     "first_token_s": time,
                     "finished_s": time,
@@ -78,6 +82,7 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
     def _compute(  # noqa: PLR0913, PLR0917 - evaluate hands over each column by its name
         self,
         sessions: Sequence[int],
+        queued_s: Sequence[float | None],
         started_s: Sequence[float | None],
         first_token_s: Sequence[float | None],
         finished_s: Sequence[float | None],
@@ -87,11 +92,11 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
         max_concurrency: int | None = None,
     ) -> dict[str, dict[str, Any]]:
         columns = (
-            *(sessions, started_s, first_token_s, finished_s),
+            *(sessions, queued_s, started_s, first_token_s, finished_s),
             *(prompt_tokens, cached_prompt_tokens, completion_tokens),
         )
         given = list(zip(*columns, strict=True))
-        rows = [_Row(*row) for row in given if row[1] is not None and row[3] is not None]
+        rows = [_Row(*row) for row in given if row[2] is not None and row[4] is not None]
         untimed = len(given) - len(rows)
         spans = _spans(rows)
         span = sum(finish - start for start, finish in spans.values())
@@ -125,7 +130,7 @@ def _spans(rows: Iterable[_Row]) -> dict[int, tuple[float, float]]:
 def _steady_state(rows: list[_Row], places: int | None) -> dict[str, dict[str, Any]]:
     sessions: dict[int, list[Served]] = defaultdict(list)
     for row in rows:
-        served = Served(row.start, row.first, row.finish, row.completion_tokens)
+        served = Served(row.start, row.first, row.finish, row.completion_tokens, row.queued)
         sessions[row.session].append(served)
     found = {number: steady_window(each, places) for number, each in sessions.items()}
     windows = {n: window for n, window in found.items() if isinstance(window, Window)}
