@@ -9,6 +9,7 @@ from harness.comparison.side import TIMES, Side, SideProblem
 from harness.metrics.figures import from_interval
 from harness.paired import ratio_of_ratios
 from harness.pricing import BASES, Basis
+from harness.records import Estimate
 from harness.statistics import Interval, ratio_interval
 
 RATES = {
@@ -55,7 +56,8 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
 
 
 def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
-    one, other = (_run_figure(side, metric) for side in (baseline, candidate))
+    found = (_run_figure(baseline, metric), _run_figure(candidate, metric))
+    one, other = (None if each is None else each.value for each in found)
     if one is None or other is None or one == 0:
         ratio = Interval(None, None, None, 0, "undefined: one side does not say it")
     elif baseline.tasks.keys() != candidate.tasks.keys():
@@ -63,11 +65,13 @@ def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
     else:
         why = "one measurement of each run, over all its requests; no interval"
         ratio = Interval(other / one, None, None, 1, why)
-    return _figure(metric, RATES[metric], (one, other), ratio, None)
+    bounds = tuple(None if each is None else each.bound for each in found)
+    figure = _figure(metric, RATES[metric], (one, other), ratio, None)
+    return figure.model_copy(update={"bounds": bounds})
 
 
-def _run_figure(side: Side, metric: str) -> float | None:
-    return next((e.value for e in side.estimates if e.metric == metric and e.task is None), None)
+def _run_figure(side: Side, metric: str) -> Estimate | None:
+    return next((e for e in side.estimates if e.metric == metric and e.task is None), None)
 
 
 def _paired(

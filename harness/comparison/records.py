@@ -103,7 +103,8 @@ class Figure(Record):
     prices: tuple[str, str] | None = None
     """Of a cost: whose prices it was computed with, on either side."""
     bounds: tuple[Bound | None, Bound | None] = (None, None)
-    """Of a cost: ``lower`` where the machine was in use for longer than the files show."""
+    """``lower``: of a cost where the machine was in use for longer than the files show, of a rate
+    where answers that were lost are not in it."""
 
 
 class TaskComparison(Record):

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -58,7 +58,7 @@ def estimate_all(
         for task, members in tasks.items():
             size = (benchmark_sizes or {}).get(task)
             estimates += _as_estimates(_task_figures(members, size, seed, scratch), task)
-        figures = _run_figures(ordered, engine, scratch)
+        figures = _run_figures(ordered, engine, use and use.whole_sessions, scratch)
         used = use or use_seen(figures["generation_s"]["value"], engine.load_s)
         estimates += _as_estimates({**figures, MACHINE_TIME: used.generating.as_figure()}, None)
         usage = Usage(
@@ -133,7 +133,10 @@ def _task_figures(
 
 
 def _run_figures(
-    samples: Sequence[Sample], engine: EngineInfo, scratch: str
+    samples: Sequence[Sample],
+    engine: EngineInfo,
+    whole_sessions: Collection[int] | None,
+    scratch: str,
 ) -> dict[str, Mapping[str, Any]]:
     from harness.metrics.latency.latency import Latency
     from harness.metrics.throughput.throughput import Throughput
@@ -144,6 +147,7 @@ def _run_figures(
     figures: dict[str, Mapping[str, Any]] = {}
     figures |= Throughput(**where).compute(
         max_concurrency=engine.max_concurrency,
+        whole_sessions=whole_sessions,
         sessions=[s.session for s in samples],
         queued_s=[c.queued_s for c in every],
         started_s=[c.started_s for c in every],

@@ -7,6 +7,7 @@ came to nothing included. Loading is apart. Time in which no session was alive i
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from harness.dealing import dealt
 from harness.energy import NOT_MEASURED, Energy
 from harness.manifest import RunManifest, Session
 from harness.metrics.samples import Sample
@@ -38,6 +39,8 @@ class MachineUse(NamedTuple):
     loading: Span
     energy: Energy = NOT_MEASURED
     """While generating."""
+    whole_sessions: frozenset[int] | None = None
+    """The sessions that lost no answer; None: all."""
 
 
 def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
@@ -49,13 +52,25 @@ def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
             first, last = spans.get(sample.session, (start, finish))
             spans[sample.session] = (min(first, start), max(last, finish))
     generating = _generating(manifest.sessions, spans)
-    return MachineUse(generating, _loading(manifest), manifest.energy)
+    whole = _whole_sessions(samples, len(manifest.merged_from) or 1)
+    return MachineUse(generating, _loading(manifest), manifest.energy, whole)
 
 
 def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
     """Where no session is on record: from the first start to the last finish."""
     seen = Span(generation_s, True, 0, "first start to last finish: no session is on record")
     return MachineUse(seen, Span(load_s, False, 0, "as the engine says"))
+
+
+def _whole_sessions(samples: Sequence[Sample], workers: int) -> frozenset[int]:
+    """Each worker's last session.
+
+    Those before were killed or interrupted, or their engine died. What they had under way is lost
+    and was made again later.
+    """
+    sessions = {sample.completion.request_id: sample.session for sample in samples}
+    parts = [part for part in dealt(sessions, workers) if part]
+    return frozenset(max(sessions[name] for name in part) for part in parts)
 
 
 def _generating(sessions: Sequence[Session], spans: Mapping[int, tuple[float, float]]) -> Span:

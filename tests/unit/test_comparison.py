@@ -249,6 +249,18 @@ def test_a_cost_that_leaves_out_killed_sessions_is_marked(write, capsys):
     assert "at least" in said(capsys, str(older), str(whole))
 
 
+def test_a_rate_that_leaves_out_answers_that_were_lost_is_marked(write, capsys):
+    cut, whole = Path(write("cut", 82)), Path(write("whole", 82))
+    result = json.loads(cut.read_text())
+    for each in result["estimates"]:
+        if each["metric"] == "output_tokens_per_s":
+            each["bound"] = "lower"
+    cut.write_text(json.dumps(result))
+    rates = compared(capsys, str(cut), str(whole))["candidates"][0]["figures"]
+    (speed,) = [each for each in rates if each["metric"] == "output_tokens_per_s"]
+    assert speed["bounds"] == ["lower", None]
+
+
 def test_costs_at_different_prices_are_marked(write, capsys):
     base, other = write("base"), Path(write("other"))
     assert "at other prices" not in said(capsys, base, str(other))

@@ -10,6 +10,7 @@ import pytest
 
 from harness import heartbeat
 from harness.commands.sessions import last_moment_s, settled
+from harness.dealing import dealt
 from harness.heartbeat import FILE, Heartbeat, beating, forget, last_beat
 from harness.manifest import LostLoad, RunManifest, Session
 from harness.metrics import machine_use
@@ -101,6 +102,26 @@ def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(who
     used = machine_use(manifest, [])
     assert (used.generating.seconds, used.generating.is_lower_bound) == (450.0, False)
     assert used.generating.seconds + used.loading.seconds <= last_moment_s(manifest)
+
+
+def test_of_a_resumed_run_the_last_session_alone_lost_no_answer(whole):
+    sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
+    manifest = whole.model_copy(update={"sessions": sessions})
+    samples = [answer(n, n, 100.0 * n, 100.0 * n + 50) for n in range(3)]
+    assert machine_use(manifest, samples).whole_sessions == {2}
+
+
+def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
+    """The first worker was resumed once, the second one never: sessions 1 and 2 are whole."""
+    first, second = dealt([f"math/{n}#0" for n in range(9)], 2)
+    numbers = {each: int(each.removeprefix("math/").removesuffix("#0")) for each in first | second}
+    samples = [
+        *(answer(numbers[each], n > 0, 0.0, 9.0) for n, each in enumerate(sorted(first))),
+        *(answer(numbers[each], 2, 0.0, 9.0) for each in second),
+    ]
+    sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
+    manifest = whole.model_copy(update={"sessions": sessions, "merged_from": ("one", "other")})
+    assert machine_use(manifest, samples).whole_sessions == {1, 2}
 
 
 def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path):

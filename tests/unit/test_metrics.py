@@ -380,6 +380,36 @@ def test_a_request_that_is_tried_again_puts_no_drain_into_the_steady_state(place
         assert _steady(samples, places, metric) == _steady(FULL, places, metric)
 
 
+def _resumed(whole: frozenset[int] | None) -> list[Estimate]:
+    """Figures of a run that was resumed; of the first session two answers were under way."""
+    late = {"queued_s": 100.0, "started_s": 100.0, "first_token_s": 101.0, "finished_s": 111.0}
+    rest = [_sample(f"math/late{i}", 0, session=1, **late) for i in range(2)]
+    engine = ENGINE.model_copy(update={"max_concurrency": 2})
+    spans = Span(27.0, False, 2, "made up"), Span(30.0, False, 2, "made up")
+    return _all([*FULL, *rest], engine=engine, use=MachineUse(*spans, whole_sessions=whole))
+
+
+def test_a_session_that_lost_answers_is_in_no_steady_state() -> None:
+    estimates = _resumed(frozenset({1}))
+    assert _one(estimates, "steady_state_s").value == 10.0
+    rate = _one(estimates, "output_tokens_per_s.steady_state")
+    assert rate.value == pytest.approx((100 + 100) / 10)
+    assert "1 sessions that were stopped" in rate.method
+    assert _one(_resumed(None), "steady_state_s").value == 6.0 + 10.0
+    nothing = _one(_resumed(frozenset()), "steady_state_s")
+    assert (nothing.value, nothing.n) == (None, 0)
+    assert nothing.method.startswith("undefined: ")
+
+
+@pytest.mark.parametrize(
+    ("whole", "bound"), [(None, None), (frozenset({0, 1}), None), (frozenset({1}), "lower")]
+)
+def test_rates_of_a_run_that_lost_answers_are_lower_bounds(whole, bound) -> None:
+    estimates = _resumed(whole)
+    assert _one(estimates, "output_tokens_per_s").bound == bound
+    assert _one(estimates, "mean_concurrency").bound == bound
+
+
 def test_a_limit_that_is_not_known_is_seen_where_requests_wait() -> None:
     assert _steady(FULL, None, "steady_state_s").value == 6.0
     at_once = _served((0, 1, 5, 9), (0, 2, 8, 13))

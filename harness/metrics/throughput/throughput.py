@@ -4,13 +4,14 @@ Load it by its folder: ``evaluate.load(".../harness/metrics/throughput")``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import datasets
 import evaluate
 
 from harness.metrics.steady_state import Served, Window, steady_window
+from harness.records import Bound
 
 _DESCRIPTION = "Tokens per second of the whole engine, from raw times of its requests."
 _INPUTS = """
@@ -27,17 +28,21 @@ Args:
         were there already.
     completion_tokens: Generated tokens, thinking included.
     max_concurrency: Requests that the engine serves at once at most; None where unknown.
+    whole_sessions: Those of which every request is here. Of others some were under way when the
+        session was stopped. None: all.
 
 Times are seconds on one clock, None where unknown.
 
 Returns:
-    A figure (value, unit, n, low, high, method) each for
+    A figure (value, unit, n, low, high, method, bound) each for
     `generation_s`: last finish - first start, summed over sessions;
     `output_tokens_per_s`: completion tokens / `generation_s`, of the whole run, the end in which
         the last long answers run alone included;
-    `mean_concurrency`: requests in flight, averaged over `generation_s`;
+    `mean_concurrency`: requests in flight, averaged over `generation_s`; this and the rate are
+        lower bounds where a session is not whole: what it served and lost is not in them;
     `steady_state_s`: how long the engine was full: from the first token of as many requests as it
-        serves at once, until the first request ended when none was left to begin;
+        serves at once, until the first request ended when none was left to begin; of whole
+        sessions alone, since of others it is not known how much the engine served;
     `output_tokens_per_s.steady_state`, `mean_concurrency.steady_state`: the two within that time;
     `computed_prefill_tokens_per_s`: prompt tokens that were computed / time in which any request
         was between its start and its first token. Other requests may decode meanwhile, so it is a
@@ -90,6 +95,7 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
         cached_prompt_tokens: Sequence[int | None],
         completion_tokens: Sequence[int],
         max_concurrency: int | None = None,
+        whole_sessions: Collection[int] | None = None,
     ) -> dict[str, dict[str, Any]]:
         columns = (
             *(sessions, queued_s, started_s, first_token_s, finished_s),
@@ -101,6 +107,8 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
         spans = _spans(rows)
         span = sum(finish - start for start, finish in spans.values())
         n, note = len(rows), f"{len(spans)} sessions, {untimed} requests without times left out"
+        whole = set(spans if whole_sessions is None else whole_sessions)
+        bound: Bound | None = None if spans.keys() <= whole else "lower"
         busy = sum(row.finish - row.start for row in rows)
         output = sum(row.completion_tokens for row in rows)
         return {
@@ -108,12 +116,20 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
                 span if rows else None, "s", n, f"last finish - first start; {note}"
             ),
             "output_tokens_per_s": _figure(
-                _ratio(output, span), "tokens/s", n, f"{output} tokens / {span:.3f} s; {note}"
+                _ratio(output, span),
+                "tokens/s",
+                n,
+                f"{output} tokens / {span:.3f} s; {note}",
+                bound,
             ),
             "mean_concurrency": _figure(
-                _ratio(busy, span), "requests", n, f"request-seconds / {span:.3f} s; {note}"
+                _ratio(busy, span),
+                "requests",
+                n,
+                f"request-seconds / {span:.3f} s; {note}",
+                bound,
             ),
-            **_steady_state(rows, max_concurrency),
+            **_steady_state(rows, max_concurrency, whole),
             "computed_prefill_tokens_per_s": _prefill(rows),
         }
 
@@ -127,12 +143,14 @@ def _spans(rows: Iterable[_Row]) -> dict[int, tuple[float, float]]:
     return spans
 
 
-def _steady_state(rows: list[_Row], places: int | None) -> dict[str, dict[str, Any]]:
+def _steady_state(
+    rows: list[_Row], places: int | None, whole: Collection[int]
+) -> dict[str, dict[str, Any]]:
     sessions: dict[int, list[Served]] = defaultdict(list)
     for row in rows:
         served = Served(row.start, row.first, row.finish, row.completion_tokens, row.queued)
         sessions[row.session].append(served)
-    found = {number: steady_window(each, places) for number, each in sessions.items()}
+    found = {n: steady_window(each, places) for n, each in sessions.items() if n in whole}
     windows = {n: window for n, window in found.items() if isinstance(window, Window)}
     seconds = sum(window.end - window.begin for window in windows.values())
     inside = [(windows[n], row) for n in windows for row in sessions[n]]
@@ -140,11 +158,13 @@ def _steady_state(rows: list[_Row], places: int | None) -> dict[str, dict[str, A
     busy = sum(window.request_seconds(row) for window, row in inside)
     n = sum(window.request_seconds(row) > 0 for window, row in inside)
     method = f"{tokens:.0f} tokens in {seconds:.3f} s in which the engine was full, interpolated"
-    if len(windows) < len(sessions):
-        method += f"; {len(windows)} of {len(sessions)} sessions"
+    if len(windows) < len(found):
+        method += f"; {len(windows)} of {len(found)} sessions"
     if not windows:
         whys = [why for why in found.values() if isinstance(why, str)]
         method = f"undefined: {whys[-1] if whys else 'no request has the times'}"
+    if stopped := len(sessions) - len(found):
+        method += f"; {stopped} sessions that were stopped with requests under way do not count"
     return {
         "steady_state_s": _figure(seconds if windows else None, "s", n, method),
         "output_tokens_per_s.steady_state": _figure(_ratio(tokens, seconds), "tokens/s", n, method),
@@ -171,15 +191,17 @@ def _prefill(rows: list[_Row]) -> dict[str, Any]:
         if len(computed) < len(read):
             tokens, seconds = 0, 0.0
             method = "undefined: the engine does not tell which prompt tokens it computed"
-    figure = _figure(_ratio(tokens, seconds), "tokens/s", len(known), method)
-    return {**figure, "bound": None if figure["value"] is None else "lower"}
+    return _figure(_ratio(tokens, seconds), "tokens/s", len(known), method, "lower")
 
 
 def _ratio(top: float, bottom: float) -> float | None:
     return top / bottom if bottom > 0 else None
 
 
-def _figure(value: float | None, unit: str, n: int, method: str) -> dict[str, Any]:
+def _figure(
+    value: float | None, unit: str, n: int, method: str, bound: Bound | None = None
+) -> dict[str, Any]:
     if value is None and not method.startswith("undefined"):
         method = f"undefined: no time passed, or none is known ({method})"
-    return {"value": value, "unit": unit, "n": n, "low": None, "high": None, "method": method}
+    figure = {"value": value, "unit": unit, "n": n, "low": None, "high": None, "method": method}
+    return {**figure, "bound": None if value is None else bound}
