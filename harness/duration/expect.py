@@ -190,9 +190,8 @@ def _load(config: RunConfig) -> Load | None:
         matrices = float(active_matrices(shape) or parameters)
         total = total_parameters(shape)
         active = (active_parameters(shape) or parameters) / total if total else 1.0
-    tokens, drafting = _speculation(config)
     read = weights if shape is not None and shape.experts else weights * active
-    return Load(read, weights * active, 2 * matrices, per_token, tokens, drafting)
+    return _drafting(config, Load(read, weights * active, 2 * matrices, per_token))
 
 
 def _architecture(model: ModelConfig) -> Architecture | None:
@@ -202,17 +201,20 @@ def _architecture(model: ModelConfig) -> Architecture | None:
     return None
 
 
-def _speculation(config: RunConfig) -> tuple[float, float]:
-    """Tokens that a step yields, and what drafting costs of reading the weights."""
+def _drafting(config: RunConfig, load: Load) -> Load:
+    """With the tokens that a step drafts, those of them that are accepted, and what that costs."""
     args = config.engine.args if isinstance(config.engine, VllmKnobs) else {}
     draft: Any = args.get("speculative_config")
     if not isinstance(draft, Mapping):
-        return 1.0, 0.0
+        return load
     drafted = draft.get("num_speculative_tokens") or 1
     method = str(draft.get("method"))
     accepted = _ACCEPTANCE.get(method, _HEAD_ACCEPTANCE)
-    cost = 0.0 if method in _ACCEPTANCE else _HEAD_COST
-    return sum(accepted**n for n in range(drafted + 1)), cost * drafted
+    return load._replace(
+        tokens_per_step=sum(accepted**n for n in range(drafted + 1)),
+        computed_per_step=drafted + 1.0,
+        drafting=0.0 if method in _ACCEPTANCE else _HEAD_COST * drafted,
+    )
 
 
 def _batch(config: RunConfig, devices: Devices, load: Load) -> Batch:

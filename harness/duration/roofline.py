@@ -44,7 +44,9 @@ class Load(NamedTuple):
     cache_bytes_per_token: float
     """Keys and values; 0 where they are not known."""
     tokens_per_step: float = 1.0
-    """Of one sequence: more with speculative decoding."""
+    """That a step yields of one sequence: more with speculative decoding."""
+    computed_per_step: float = 1.0
+    """That a step multiplies for one sequence: drafted tokens, accepted or not, and one more."""
     drafting: float = 0.0
     """What drafting costs, as a fraction of reading the weights once."""
 
@@ -80,8 +82,7 @@ def step_seconds(load: Load, roof: Roof, sequences: int, context_tokens: float) 
     memory_s = read / roof.bytes_per_s
     compute_s = 0.0
     if roof.flops_per_s is not None:
-        # Drafted tokens are multiplied whether they are accepted or not.
-        computed = sequences * max(1.0, load.tokens_per_step)
+        computed = sequences * load.computed_per_step
         compute_s = computed * load.flops_per_token / roof.flops_per_s
     return max(memory_s, compute_s) + roof.step_s + sequences * roof.sequence_s
 

@@ -21,6 +21,7 @@ from harness.duration.roofline import (
     course,
     lengths,
     steady_tokens_per_s,
+    step_seconds,
 )
 from harness.errors import ConfigError
 from harness.jsonl import read_json
@@ -248,6 +249,17 @@ def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path):
     draft = {"method": "eagle3", "num_speculative_tokens": 1}
     assert seconds(quantization="fp8") < seconds()
     assert seconds(speculative_config=draft) < seconds()
+
+
+def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not():
+    draft = {"method": "ngram", "num_speculative_tokens": 4}
+    args = {"speculative_config": draft}
+    load = _load(made_config(model="r1_distill_llama_8b", args=args))
+    assert 1 < load.tokens_per_step < load.computed_per_step == 5
+    # So many at once that the products decide, and one sequence more is that many products more.
+    slow = ROOF._replace(flops_per_s=1e12)
+    longer = step_seconds(load, slow, 101, 0) - step_seconds(load, slow, 100, 0)
+    assert longer == pytest.approx(5 * load.flops_per_token / 1e12 + slow.sequence_s)
 
 
 def test_experts_are_read_when_somebody_uses_them():
