@@ -40,7 +40,6 @@ _LARGE_GPU_BYTES = 70e9
 _LARGE_BATCH, _BATCH = 1024, 256
 # Activations, graphs and the like, beside weights and cache.
 _OTHER_BYTES = 3e9
-_GIB = 1 << 30
 # Reading weights at 1 GB/s, and what starting takes besides. Known: 39 s for an 8B, 34 s for a
 # small one with everything compiled before.
 _LOAD_BYTES_PER_S, _VLLM_START_S, _TRANSFORMERS_START_S = 1e9, 40.0, 5.0

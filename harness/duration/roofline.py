@@ -64,8 +64,6 @@ class Course(NamedTuple):
 
     seconds: float
     tokens: int
-    mean_sequences: float
-    """Running at once, over time."""
 
 
 def step_seconds(load: Load, roof: Roof, sequences: int, context_tokens: float) -> float:
@@ -136,11 +134,10 @@ def course(
     while queue.waiting or queue.running:
         queue.admit()
         queue.advance()
-    mean = queue.occupied_s / queue.clock_s if queue.clock_s else 0.0
     seconds = queue.clock_s * (1 + PREEMPTION_FRACTION * queue.was_full)
     if roof.flops_per_s is not None:  # reading the prompts
         seconds += len(answers) * prompt_tokens * load.flops_per_token / roof.flops_per_s
-    return Course(seconds, int(np.sum(answers)), mean)
+    return Course(seconds, int(np.sum(answers)))
 
 
 class _Running(NamedTuple):
@@ -168,8 +165,7 @@ class _Queue:
         # Steps that are left and tokens to be read first; the next one is the last of the list.
         self.waiting = [(float(n) / load.tokens_per_step, prompt_tokens) for n in reversed(answers)]
         self.running: list[_Running] = []
-        self.clock_s = self.occupied_s = 0.0
-        self._step = self._context = 0.0
+        self.clock_s = self._step = self._context = 0.0
         self._is_full = False
         self.was_full = False
 
@@ -193,9 +189,7 @@ class _Queue:
         if is_full:
             steps = max(0.0, room / growth)
         middle = self._context + growth * steps / 2
-        seconds = steps * step_seconds(self._load, self._roof, count, middle)
-        self.clock_s += seconds
-        self.occupied_s += seconds * count
+        self.clock_s += steps * step_seconds(self._load, self._roof, count, middle)
         self._step += steps
         self._context += growth * steps
         if is_full:

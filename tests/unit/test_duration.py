@@ -124,10 +124,10 @@ EVERYTHING = Batch(1000, float("inf"))
 
 
 def test_one_answer_takes_its_steps():
-    (seconds, tokens, mean) = course([100], 0, LOAD, ROOF, EVERYTHING)
+    seconds, tokens = course([100], 0, LOAD, ROOF, EVERYTHING)
     # Each step reads the weights, and 50 tokens of cache on average.
     assert seconds == pytest.approx(100 * (1e10 / 1e12 + 50 * 1e5 / 1e12 + 1e-3 + 1e-5))
-    assert (tokens, mean) == (100, pytest.approx(1))
+    assert tokens == 100
 
 
 def test_more_places_are_faster_until_all_have_one():
@@ -145,7 +145,6 @@ def test_a_small_cache_costs_time_and_serves_all():
     narrow = course(answers, 50, LOAD, ROOF, Batch(1000, 5000))
     assert narrow.tokens == wide.tokens == answers.sum()
     assert narrow.seconds > wide.seconds * (1 + PREEMPTION_FRACTION)
-    assert narrow.mean_sequences < wide.mean_sequences
 
 
 def test_lengths_are_cut_off_by_the_budget_and_keep_their_mean():
