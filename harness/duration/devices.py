@@ -46,9 +46,15 @@ class Devices(NamedTuple):
     memory_bytes: int | None
     """Of one copy; None on a CPU."""
     copies: int
-    """Of the model, that share the requests."""
+    """Of the model, that share the requests: those of all workers."""
     engine: EngineInfo
     """For prices: the device and how many there are."""
+    workers: int = 1
+    """That start together, each with as many copies."""
+
+    def of_one_worker(self) -> "Devices":
+        """Its share, which is what a run that was made before had."""
+        return self._replace(copies=self.copies // self.workers, workers=1)
 
 
 def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
@@ -81,6 +87,7 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
         each * named.memory_bytes,
         world // each,
         _as_engine("cuda", named.match[0], world),
+        workers,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness import hardware
 from harness.config import RunConfig
 from harness.derive.answer_length import AnswerLengths
 from harness.derive.architecture import Architecture
@@ -22,6 +23,7 @@ from harness.engines.build import (
     TransformersConfig,
     VllmConfig,
     VllmKnobs,
+    resolve_auto,
 )
 from harness.errors import UserError
 from harness.manifest import ExpectedTime
@@ -74,6 +76,7 @@ def expect(
     """
     if isinstance(config.engine, ReplayConfig | OpenaiConfig):
         return f"engine={config.engine.kind} computes somewhere else"
+    config = _as_chosen_here(config, here)
     devices = devices_of(config, here)
     if isinstance(devices, str):
         return devices
@@ -94,12 +97,22 @@ def expect(
     seconds = found.seconds
     load_s = _start_s(config, load)
     if earlier is not None:
-        again = _course(earlier.answers, earlier.prompt_tokens, load, devices, batch)
+        # It was one worker, whatever this one's number is.
+        alone = devices.of_one_worker()
+        again = _course(earlier.answers, earlier.prompt_tokens, load, alone, batch)
         seconds *= earlier.generation_s / again.seconds
         load_s = earlier.load_s or load_s
         basis = "earlier run" if earlier.is_same_protocol else basis
         source += f"; speed as in {earlier.run_id}"
     return _expected(config, devices, (load_s, seconds, found.tokens), basis, source)
+
+
+def _as_chosen_here(config: RunConfig, here: Provenance) -> RunConfig:
+    """``engine=auto`` as this machine chooses it, where its own GPUs are planned with."""
+    is_planned = config.plan_for is None and here.gpus and hardware.cuda_devices() > 0
+    if not is_planned or not isinstance(config.engine, AutoConfig):
+        return config
+    return config.model_copy(update={"engine": resolve_auto(config.engine)[0]})
 
 
 def _with_engine(config: RunConfig, devices: Devices) -> RunConfig:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness import hardware
 from harness.config import RunConfig, load_run_config
 from harness.derive.published import machines
 from harness.duration import ERROR_FACTORS, devices, expect
@@ -23,6 +24,7 @@ from harness.duration.roofline import (
     steady_tokens_per_s,
     step_seconds,
 )
+from harness.engines import build
 from harness.errors import ConfigError
 from harness.jsonl import read_json
 from harness.manifest import RunResult
@@ -210,6 +212,19 @@ def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
     assert seconds("auto", requires={"gpus": 1}) == seconds("vllm", H200)
 
 
+def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path, monkeypatch):
+    """A box with GPUs and without vLLM runs transformers."""
+
+    def seconds(engine: str, **changed: Any) -> float:
+        config = made_config(model="smollm2_135m", engine=engine, **changed)
+        return expect(config, {"math500": 100}, machine(H200), tmp_path).generation_s
+
+    monkeypatch.setattr(hardware, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(build, "find_spec", lambda _: None)
+    assert seconds("auto") == seconds("transformers")
+    assert seconds("auto", plan_for="h200") == seconds("vllm")
+
+
 def test_planning_loads_no_torch():
     program = (
         "import sys; from harness.duration import expect; from harness.duration.roofline import "
@@ -300,11 +315,15 @@ def test_rent_is_for_loading_too(tmp_path):
     assert hourly == pytest.approx(float(price[1]))
 
 
-def recorded(results_dir: Path) -> RunResult:
-    """A real run on two cores, as if this machine had made it."""
+def recorded(results_dir: Path, *gpus: str, config: RunConfig | None = None) -> RunResult:
+    """A real run on two cores, as if this machine had made it, with such GPUs and so configured."""
     result = read_json(BASELINE, RunResult)
-    here = machine()
-    manifest = result.manifest.model_copy(update={"provenance": here})
+    manifest = result.manifest.model_copy(update={"provenance": machine(*gpus)})
+    if config is not None:
+        (session,) = manifest.sessions
+        engine = session.engine.model_copy(update={"name": config.engine.kind})
+        sessions = (session.model_copy(update={"engine": engine}),)
+        manifest = manifest.model_copy(update={"config": config, "sessions": sessions})
     folder = runs_dir(results_dir) / manifest.run_id
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(manifest.model_dump_json())
@@ -325,6 +344,17 @@ def test_an_earlier_run_is_expected_again(tmp_path):
     # Half of the problems take less, and most of the time that half of the answers take.
     half = expect(config, {n: count // 2 for n, count in asked.items()}, machine(), tmp_path)
     assert measured / 4 < half.generation_s < measured
+
+
+def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path):
+    def config(**changed: int) -> RunConfig:
+        return made_config("smollm2_135m", args={"max_num_seqs": 4}, **changed)
+
+    recorded(tmp_path, H200, H200, config=config())
+    here, asked = machine(H200, H200), {"math500": 400}
+    one, two = (expect(config(shards=count), asked, here, tmp_path) for count in (1, 2))
+    assert one.basis == two.basis == "earlier run"
+    assert two.generation_s == pytest.approx(one.generation_s / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(
