@@ -4,11 +4,12 @@ Everything is in US dollars; a price without a source and a date is not accepted
 """
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from harness.records import EngineInfo, Record
+from harness.records import Record
 
 Usd = Annotated[float, Field(ge=0)]
 Grade = Literal["P", "S", "M", "D"]
@@ -16,8 +17,35 @@ Grade = Literal["P", "S", "M", "D"]
 Basis = Literal["rented", "owned", "api"]
 BASES: tuple[Basis, ...] = ("rented", "owned", "api")
 
+# All that may follow a GPU's name: " 480GB", " 80GB HBM3".
+_MEMORY = r"(?: \d+ ?GB?)?(?: HBM\w+)?"
 
-_PART = re.compile(r"\bMIG\b")
+
+class PricedDevices(Protocol):
+    """The devices of a run, as far as a price depends on them; ``EngineInfo`` has them."""
+
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda``, ``remote``."""
+
+    @property
+    def device_name(self) -> str:
+        """As the driver or the processor has it."""
+
+    @property
+    def device_count(self) -> int:
+        """GPUs, or cores."""
+
+
+def is_named(gpu_name: str, known: Iterable[str]) -> bool:
+    """Whether a GPU is one of those that are known by such names.
+
+    A known name is the end of the driver's, or the size of the memory follows. With anything else
+    behind it, it is another device: an RTX 4090 D, an H200 NVL, a Laptop GPU, a part (MIG).
+    """
+    return any(
+        re.search(rf"\b{re.escape(name)}{_MEMORY}$", gpu_name, re.IGNORECASE) for name in known
+    )
 
 
 class Price(Record):
@@ -77,18 +105,17 @@ class Pricing(Record):
     owned: OwnedPrice | None = None
     api: ApiPrice | None = None
 
-    def is_for(self, engine: EngineInfo) -> bool:
-        """Whether this list prices the device: ``cpu`` is any CPU, else whole words of its name.
+    def is_for(self, devices: PricedDevices) -> bool:
+        """Whether this list prices them: ``cpu`` is any CPU; see ``is_named`` for a GPU.
 
-        A part of a GPU (MIG) is rented by nobody's list: its price is unknown.
+        A CPU is also known by whole words of its name, which ends in its clock or its cores.
         """
-        if _PART.search(engine.device_name):
-            return False
+        name = devices.device_name
+        if devices.device != "cpu":
+            return is_named(name, self.match)
         return any(
-            engine.device == "cpu"
-            if part.lower() == "cpu"
-            else re.search(rf"\b{re.escape(part)}\b", engine.device_name, re.IGNORECASE)
-            for part in self.match
+            each.lower() == "cpu" or re.search(rf"\b{re.escape(each)}\b", name, re.IGNORECASE)
+            for each in self.match
         )
 
     def bases(self) -> tuple[Basis, ...]:

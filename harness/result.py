@@ -13,8 +13,8 @@ from harness.hardware import usable_cores
 from harness.manifest import SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest, RunResult, Session
 from harness.metrics import Sample, budget_curve, estimate_all, machine_use
 from harness.paths import CONF_DIR
-from harness.pricing import BASES, Pricing
-from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Verdict
+from harness.pricing import BASES, PricedDevices, Pricing
+from harness.records import ERROR_STATUSES, Completion, Estimate, Verdict
 from harness.store import Run
 
 AUTO = "auto"
@@ -187,8 +187,8 @@ def exit_status(result: RunResult) -> ExitStatus:
     return ExitStatus(4 if reasons else 0, tuple(reasons))
 
 
-def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
-    """The price list itself, or for ``auto`` the one that is for the engine's device.
+def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
+    """The price list itself, or for ``auto`` the one that is for these devices.
 
     Bases that ``auto`` itself has a price for are added where the device's list has none.
 
@@ -202,7 +202,7 @@ def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
             known = Pricing.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         except ValueError as error:
             raise StoreError(f"{file}: no price list: {' '.join(str(error).split())}") from error
-        if known.is_for(engine):
+        if known.is_for(devices):
             break
     else:
         known = Pricing(name="none")
@@ -212,11 +212,11 @@ def choose_pricing(pricing: Pricing, engine: EngineInfo) -> Pricing:
     return known.model_copy(update=added)
 
 
-def usd_per_s(pricing: Pricing, engine: EngineInfo) -> float | None:
-    """What a second of the engine's devices costs in rent, for the progress line."""
+def usd_per_s(pricing: Pricing, devices: PricedDevices) -> float | None:
+    """What a second of these devices costs in rent."""
     usage = Usage(
-        device=engine.device,
-        device_count=engine.device_count,
+        device=devices.device,
+        device_count=devices.device_count,
         generation_s=None,
         prompt_tokens=0,
         completion_tokens=0,

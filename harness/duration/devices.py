@@ -12,8 +12,8 @@ from harness.duration.roofline import Roof
 from harness.engines.build import AutoConfig, VllmKnobs
 from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError
+from harness.pricing import is_named
 from harness.provenance import Provenance
-from harness.records import EngineInfo
 
 # Of the data sheet. Set so that nine published speeds of vLLM on an H100 come out within a tenth:
 # tests/unit/test_duration.py has them, with their sources.
@@ -47,8 +47,10 @@ class Devices(NamedTuple):
     """Of one copy; None on a CPU."""
     copies: int
     """Of the model, that share the requests: those of all workers."""
-    engine: EngineInfo
-    """For prices: the device and how many there are."""
+    device: str
+    """``cuda`` or ``cpu``; with the next two all that a price depends on."""
+    device_name: str
+    device_count: int
     workers: int = 1
     """That start together, each with as many copies."""
 
@@ -86,7 +88,9 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
         roof,
         each * named.memory_bytes,
         world // each,
-        _as_engine("cuda", named.match[0], world),
+        "cuda",
+        named.match[0],
+        world,
         workers,
     )
 
@@ -103,7 +107,7 @@ def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
     if here.gpus and not is_cpu:
         name = here.gpus[0].name
         for each in machines().values():
-            if any(part.lower() in name.lower() for part in each.match):
+            if is_named(name, each.match):
                 return each
         return f"no file of conf/machine is for {name}; plan_for=… reckons with another"
     if config.requires is not None and config.requires.gpus and not is_cpu:
@@ -124,7 +128,7 @@ def _cpu(config: RunConfig, here: Provenance, named: Machine | None) -> Devices:
     )
     title = f"this CPU ({here.cpu}, {here.cpu_count} cores)" if named is None else named.title
     count = here.cpu_count if named is None else 1
-    return Devices(title, roof, None, 1, _as_engine("cpu", here.cpu, count))
+    return Devices(title, roof, None, 1, "cpu", here.cpu, count)
 
 
 @cache
@@ -156,19 +160,3 @@ def _best(work: Callable[[], object]) -> float:
         if now > end:
             break
     return best
-
-
-def _as_engine(device: str, name: str, count: int) -> EngineInfo:
-    return EngineInfo(
-        name="plan",
-        version="",
-        device=device,
-        device_name=name,
-        device_count=count,
-        dtype="",
-        model_path="",
-        weights_revision=None,
-        weights_sha256=None,
-        load_s=None,
-        peak_memory_bytes=None,
-    )

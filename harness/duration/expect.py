@@ -92,7 +92,7 @@ def expect(
     if batch.cache_tokens <= 0:
         return f"the weights do not fit into {devices.title}"
     found = _course(asked.answers, asked.prompt_tokens, load, devices, batch)
-    basis = "roofline" if devices.engine.device == "cuda" else "roofline of a CPU"
+    basis = "roofline" if devices.device == "cuda" else "roofline of a CPU"
     source = f"{devices.title}; answers: {asked.source}"
     seconds = found.seconds
     load_s = _start_s(config, load)
@@ -119,7 +119,7 @@ def _with_engine(config: RunConfig, devices: Devices) -> RunConfig:
     """``engine=auto`` is vLLM where there is a GPU: the devices may be another machine's."""
     if not isinstance(config.engine, AutoConfig):
         return config
-    is_gpu = devices.engine.device == "cuda"
+    is_gpu = devices.device == "cuda"
     engine = VllmConfig(kind="vllm") if is_gpu else TransformersConfig(kind="transformers")
     return config.model_copy(update={"engine": engine})
 
@@ -133,7 +133,7 @@ def _expected(
 ) -> ExpectedTime:
     load_s, seconds, tokens = amounts
     factor = ERROR_FACTORS[basis]
-    rent = usd_per_s(choose_pricing(config.pricing, devices.engine), devices.engine)
+    rent = usd_per_s(choose_pricing(config.pricing, devices), devices)
     return ExpectedTime(
         basis=basis,
         source=source,

@@ -34,6 +34,7 @@ from harness.store import runs_dir
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import conf
 from tests.unit.test_config import composed
+from tests.unit.test_cost import OTHERS
 
 BASELINE = REPOSITORY / "results" / "baselines" / "smollm2_135m_standard_transformers.json"
 BARE = {"memory_bytes": 80 << 30, "driver": "580.1"}
@@ -163,7 +164,7 @@ def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with():
     for each in machines().values():
         if each.match:
             found = devices_of(made_config(engine="vllm"), machine(each.match[0]))
-            assert found.engine.device_name == each.match[0]
+            assert found.device_name == each.match[0]
 
 
 @pytest.mark.parametrize(
@@ -197,9 +198,10 @@ def test_two_copies_are_faster_than_one_spread_over_two(tmp_path):
     assert spread < one
 
 
-def test_an_unknown_gpu_is_no_guess(tmp_path):
+@pytest.mark.parametrize("name", ["Graphics 9000", *OTHERS])
+def test_an_unknown_gpu_is_no_guess(name, tmp_path):
     config = made_config(engine="vllm")
-    assert isinstance(expect(config, {"math500": 9}, machine("Graphics 9000"), tmp_path), str)
+    assert isinstance(expect(config, {"math500": 9}, machine(name), tmp_path), str)
 
 
 def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
