@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_merge(commands)
     _add_export(commands)
     _add_grade(commands)
+    _add_status(commands)
     _add_doctor(commands)
     _add_completion(commands, parser)
     commands.add_parser("tasks", help="list the tasks")
@@ -244,6 +245,27 @@ def _add_export(commands: Commands) -> None:
     command.add_argument("format", choices=("lm-eval", "model-index"))
     command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: stdout)")
+    _add_results_dir(command)
+
+
+def _add_status(commands: Commands) -> None:
+    command = _add(commands, "status", "show how far runs are, without disturbing them")
+    command.add_argument(
+        "run",
+        metavar="RUN|DIR",
+        nargs="?",
+        help=f"{RUN}, or a folder of runs (default: the newest runs of the results folder)",
+    )
+    command.add_argument(
+        "--follow", action="store_true", help="look again and again until no run is under way"
+    )
+    command.add_argument(
+        "--every", type=float, default=2.0, metavar="SECONDS", help="between looks (default: 2)"
+    )
+    command.add_argument(
+        "--top", type=int, default=20, metavar="N", help="how many runs of a folder (default: 20)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON, one line for each look")
     _add_results_dir(command)
 
 

@@ -18,6 +18,7 @@ import fcntl
 import os
 import re
 import secrets
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,7 @@ from harness.records import Completion, Problem, Prompt, Verdict
 from harness.redaction import redact
 
 R = TypeVar("R", Completion, Verdict)
+_PROC_LOCKS = Path("/proc/locks")
 
 
 class Run:
@@ -81,11 +83,11 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            owner = self._lock.read().decode("ascii", "replace").strip() or "another process"
+            owner = self._lock.readline().decode("ascii", "replace").strip() or "another process"
             self._lock.close()
             raise StoreError(f"run {self.run_id} is being written by {owner}") from error
         self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()}".encode())
+        self._lock.write(f"process {os.getpid()}\n{socket.gethostname()}\n".encode())
         return self
 
     def _open_lock(self) -> IO[bytes]:
@@ -165,7 +167,7 @@ class Run:
             with_text: False leaves every ``text`` empty, unread and unchecked: a pass over
                 gigabytes then takes a fifth of the time.
         """
-        shorten = None if with_text else _without_text
+        shorten = None if with_text else without_text
         file = self.folder / "completions.jsonl"
         yield from _unique(read_jsonl(file, Completion, shorten), self.folder)
 
@@ -210,7 +212,33 @@ class Run:
         self.verdicts = JsonlWriter(self.folder / "verdicts.jsonl")
 
 
-def _without_text(line: bytes) -> bytes:
+class Writer(NamedTuple):
+    """Who holds, or last held, a run's lock."""
+
+    process: int | None
+    is_at_work: bool | None
+    """None: it is another machine's, or cannot be told."""
+
+
+def writer_of(folder: Path) -> Writer:
+    """Who writes a run, without trying its lock, which would take it for a moment.
+
+    The kernel lists the locks of this machine in ``/proc/locks``.
+    """
+    file = folder / ".lock"
+    try:
+        inode = file.stat().st_ino
+        process, host = file.read_text(encoding="ascii", errors="replace").split("\n")[:2]
+        locks = [line.split() for line in _PROC_LOCKS.read_text(encoding="ascii").splitlines()]
+    except (OSError, ValueError):
+        return Writer(None, None)
+    number = process.removeprefix("process ")
+    is_held = any("FLOCK" in lock and lock[5].endswith(f":{inode}") for lock in locks)
+    is_at_work = is_held if is_held or host == socket.gethostname() else None
+    return Writer(int(number) if number.isdigit() else None, is_at_work)
+
+
+def without_text(line: bytes) -> bytes:
     """A completion's line with an empty text; a line that we did not write stays as it is.
 
     A quote inside of a string has a backslash before it, so in a line of JSON neither pattern can

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from harness.commands.sessions import Life, last_moment_s, opened_engine, settled, write_life
+from harness.commands.sessions import Life, opened_engine, write_life
 from harness.commands.setup import (
     Setup,
     find_finished_shard,
@@ -27,6 +27,7 @@ from harness.engines.build import (
 )
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.heartbeat import forget
+from harness.killed_sessions import last_moment_s, settled
 from harness.manifest import (
     CanaryReport,
     RunManifest,
@@ -113,7 +114,7 @@ def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], Non
 def _complete(setup: Setup) -> int:
     """Generates and grades what is missing, then says what came of it."""
     run = setup.run
-    manifest = settled(run, setup.manifest)
+    manifest = settled(run.folder, setup.manifest)
     config = manifest.config
     requests = build_requests(
         list(setup.prompts.values()),

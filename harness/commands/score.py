@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness.commands.run import finish
-from harness.commands.sessions import settled
 from harness.commands.setup import questions_of, scorer_name_of, start_scorers, with_scorers
 from harness.errors import StoreError
 from harness.hardware import usable_cores
+from harness.killed_sessions import settled
 from harness.pipeline import Scoring, score_missing
 from harness.progress import RunProgress
 from harness.records import VerdictStatus
@@ -30,7 +30,7 @@ def score(name: str, results_dir: Path) -> int:
     run = find_run(name, results_dir)
     with ExitStack() as stack:
         stack.enter_context(run)
-        manifest = settled(run, run.read_manifest())
+        manifest = settled(run.folder, run.read_manifest())
         before = _old_statuses(run)
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
         # Nothing generates now, so scoring may have every core that it is not told to leave.

@@ -14,7 +14,7 @@ from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
 from harness.engines.identity import THREADS, Unlike, unlike
 from harness.errors import StoreError
-from harness.heartbeat import Heartbeat, beating, last_beat
+from harness.heartbeat import Heartbeat, beating
 from harness.manifest import CanaryReport, LostLoad, RunManifest, Session
 from harness.models import ResolvedModel, resolve
 from harness.pipeline import run_clock
@@ -24,7 +24,7 @@ from harness.provenance import collect
 from harness.records import EngineInfo
 from harness.result import choose_pricing, usd_per_s
 from harness.shards import asked_ids
-from harness.store import Run, find_run
+from harness.store import find_run
 from harness.tasks import load_spec
 
 log = logging.getLogger(__name__)
@@ -206,41 +206,3 @@ def write_life(setup: Setup, life: Life) -> None:
     """Puts it on record."""
     with suppress(StoreError):  # a full disk is reported by whoever loses something through it
         setup.run.write_manifest(life.onto(setup.manifest))
-
-
-# --- sessions that were killed ---------------------------------------------------------------
-
-
-def settled(run: Run, manifest: RunManifest) -> RunManifest:
-    """The manifest with the end of a session that was killed, as far as its last beat tells.
-
-    It can be asked again: what is on record already stays as it is.
-    """
-    beat = last_beat(run.folder)
-    if beat is None or any(load.opened_s == beat.opened_s for load in manifest.lost_loads):
-        return manifest
-    if all(session.opened_s != beat.opened_s for session in manifest.sessions):
-        lost = LostLoad(
-            started_at=beat.started_at,
-            opened_s=beat.opened_s,
-            clock_end_s=beat.alive_s,
-            is_end_known=False,
-        )
-        return manifest.model_copy(update={"lost_loads": (*manifest.lost_loads, lost)})
-    sessions = tuple(_ended(session, beat) for session in manifest.sessions)
-    return manifest.model_copy(update={"sessions": sessions})
-
-
-def _ended(session: Session, beat: Heartbeat) -> Session:
-    if session.opened_s != beat.opened_s or session.clock_end_s is not None:
-        return session
-    # The last beat may be from before it was ready.
-    end_s = max(session.clock_start_s, beat.alive_s)
-    return session.model_copy(update={"clock_end_s": end_s, "is_end_known": False})
-
-
-def last_moment_s(manifest: RunManifest) -> float:
-    """The last moment of the run's clock at which a session is known to have been alive."""
-    ends = [session.clock_end_s or session.clock_start_s for session in manifest.sessions]
-    ends += [load.clock_end_s for load in manifest.lost_loads]
-    return max(ends, default=0.0)

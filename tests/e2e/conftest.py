@@ -83,7 +83,7 @@ def command(results: Path, *arguments: str) -> list[str]:
     """The command line; ``run`` is told where to keep its results."""
     head, *rest = arguments
     own = [f"results_dir={results}"] if head == "run" and "--help" not in rest else []
-    own = ["--results-dir", str(results)] if head in {"score", "validate"} else own
+    own = ["--results-dir", str(results)] if head in {"score", "status", "validate"} else own
     return [sys.executable, "-m", "harness", head, *rest, *own]
 
 

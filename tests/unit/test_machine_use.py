@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from harness import heartbeat
-from harness.commands.sessions import last_moment_s, settled
 from harness.dealing import dealt
 from harness.heartbeat import FILE, Heartbeat, beating, forget, last_beat
+from harness.killed_sessions import last_moment_s, settled
 from harness.manifest import LostLoad, RunManifest, Session
 from harness.metrics import machine_use
 from harness.metrics.samples import Sample
@@ -67,7 +67,7 @@ def test_one_answer_at_600_s_a_kill_at_3300_s_and_an_hour_more(whole, tmp_path):
     manifest = whole.model_copy(update={"sessions": (killed,)})
     beat = Heartbeat(started_at=killed.started_at, opened_s=0.0, alive_s=3300.0)
     (tmp_path / FILE).write_text(beat.model_dump_json())
-    manifest = settled(Run(tmp_path), manifest)
+    manifest = settled(tmp_path, manifest)
     assert last_moment_s(manifest) == 3300.0
     second = session(whole, 1, 3300.0, clock_start_s=3300.0, clock_end_s=6900.0, is_end_known=True)
     manifest = manifest.model_copy(update={"sessions": (*manifest.sessions, second)})
@@ -127,10 +127,10 @@ def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
 def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path):
     beat = Heartbeat(started_at=BEGAN, opened_s=5.0, alive_s=65.0)
     (tmp_path / FILE).write_text(beat.model_dump_json())
-    manifest = settled(Run(tmp_path), whole.model_copy(update={"sessions": ()}))
+    manifest = settled(tmp_path, whole.model_copy(update={"sessions": ()}))
     lost = LostLoad(started_at=BEGAN, opened_s=5.0, clock_end_s=65.0, is_end_known=False)
     assert manifest.lost_loads == (lost,)
-    assert settled(Run(tmp_path), manifest) is manifest, "asked again it counts once"
+    assert settled(tmp_path, manifest) is manifest, "asked again it counts once"
     loading = machine_use(manifest, []).loading
     assert (loading.seconds, loading.is_lower_bound) == (60.0, True)
 
@@ -140,8 +140,8 @@ def test_what_is_on_record_is_not_changed_by_a_beat_that_was_left(whole, tmp_pat
     manifest = whole.model_copy(update={"sessions": (ended,)})
     beat = Heartbeat(started_at=ended.started_at, opened_s=0.0, alive_s=80.0)
     (tmp_path / FILE).write_text(beat.model_dump_json())
-    assert settled(Run(tmp_path), manifest).sessions == (ended,)
-    assert settled(Run(GOLDEN), whole) is whole
+    assert settled(tmp_path, manifest).sessions == (ended,)
+    assert settled(GOLDEN, whole) is whole
 
 
 def test_a_beat_that_cannot_be_read_is_none(tmp_path, caplog):

@@ -1,0 +1,127 @@
+"""How far runs are, for people: one run in lines, several in a table."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from harness.report.safe import safe
+from harness.report.summary import duration
+from harness.status import UNDER_WAY, RunState
+
+_WIDTH_WITHOUT_TERMINAL = 160
+EARLY = "of those graded so far; short answers end first, so this is no score yet"
+
+
+class StatusScreen:
+    """Stdout: prints each look, or draws it over the one before on a terminal."""
+
+    def __init__(self, *, is_live: bool) -> None:
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console.width = _WIDTH_WITHOUT_TERMINAL
+        self._live: Live | None = None
+        if is_live and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        """Begins to draw."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leaves the last look on the screen."""
+        if self._live:
+            self._live.stop()
+
+    def show_run(self, state: RunState) -> None:
+        """One run, a line for each fact that is known."""
+        table = Table.grid(padding=(0, 2))
+        for name, text in _facts(state):
+            table.add_row(name, safe(text))
+        self._show(table)
+
+    def show_runs(self, states: Sequence[RunState], folder: str) -> None:
+        """Several runs, a row for each."""
+        if not states:
+            self._show(safe(f"no run is in {folder}"))
+            return
+        table = Table(show_edge=False)
+        for column in ("run", "state", "done", "solved", "tokens/s", "cost", "left"):
+            table.add_column(column, justify="left" if column in {"run", "state"} else "right")
+        for state in states:
+            table.add_row(
+                safe(state.run_id),
+                state.state,
+                f"{state.done}/{state.requests}",
+                f"{state.solved}/{state.graded}",
+                _or_dash(state.output_tokens_per_s, "{:.0f}"),
+                _or_dash(state.usd, "{:.4f} USD"),
+                "-" if state.time_left_s is None else duration(state.time_left_s),
+            )
+        self._show(table)
+
+    def _show(self, what: RenderableType) -> None:
+        if self._live:
+            self._live.update(what, refresh=True)
+        else:
+            self._console.print(what)
+
+
+def _facts(state: RunState) -> list[tuple[str, str]]:
+    facts = [
+        ("run", state.folder),
+        ("state", _state_words(state)),
+        ("model", f"{state.model}, {state.engine or 'no engine yet'}"),
+        ("tasks", ", ".join(state.tasks) + (f"; shard {state.shard}" if state.shard else "")),
+        ("requests", f"{state.done} of {state.requests} answered, {state.graded} graded"),
+        ("solved", _solved_words(state)),
+        ("truncated", f"{state.truncated} of {state.graded}"),
+    ]
+    if state.errors:
+        facts.append(("errors", f"{state.errors} of {state.graded}"))
+    if state.output_tokens_per_s is not None:
+        speed = f"{state.output_tokens_per_s:.1f} tokens/s in answers that have ended"
+        facts.append(("speed", speed))
+    usd = "" if state.usd is None else f", rent {state.usd:.4f} USD"
+    facts.append(("machine time", duration(state.machine_s) + usd))
+    if state.time_left_s is not None:
+        facts.append(("left", f"about {duration(state.time_left_s)}"))
+    facts.append(("last sign of life", f"{state.last_sign_at:%Y-%m-%d %H:%M:%S} UTC"))
+    if state.error:
+        facts.append(("error", state.error))
+    return facts
+
+
+def _state_words(state: RunState) -> str:
+    match state.state:
+        case "dead":
+            return f"dead: no process writes it; harness run resume={state.folder} goes on with it"
+        case "interrupted" | "failed":
+            return f"{state.state}; harness run resume={state.folder} goes on with it"
+        case name if state.process is not None:
+            return f"{name}, process {state.process}"
+        case name:
+            return name
+
+
+def _solved_words(state: RunState) -> str:
+    text = f"{state.solved} of {state.graded}"
+    if None in (state.solved_fraction, state.solved_low, state.solved_high):
+        return text
+    low, high = 100 * (state.solved_low or 0.0), 100 * (state.solved_high or 0.0)
+    text += f": {100 * (state.solved_fraction or 0.0):.1f} % ({low:.1f} to {high:.1f} %)"
+    return f"{text}, {EARLY}" if state.state in UNDER_WAY else text
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
