@@ -8,6 +8,7 @@ in a worker process with a judge that works formulas out to many digits.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace as replace_fields
 from fractions import Fraction
 
@@ -30,7 +31,7 @@ from harness.equivalence.shape import (
     plain_node,
 )
 from harness.equivalence.tree import Node, contains, number, replace, variables
-from harness.equivalence.units import agree
+from harness.equivalence.units import Label, agree
 from harness.equivalence.verdicts import either, every, pair_off
 
 
@@ -130,6 +131,8 @@ def _defines(gold: Relation) -> bool:
 
 
 def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
+    if not _units_agree(gold, answer):
+        return False
     if _is_equation(gold) and _is_equation(answer):
         if gold.name and gold.name == answer.name:
             pairs = [(g, a) for g in _values(gold) for a in _values(answer)]
@@ -214,12 +217,28 @@ def _same_region(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
     if isinstance(gold, NumberSet) and isinstance(answer, NumberSet):
         return gold == answer
     first, second = region(gold), region(answer)
-    if first is None or second is None:
+    if first is None or second is None or not _units_agree(gold, answer):
         return False
     verdict = same_region(first, second, judge.value)
     if verdict is None and any(variables(end) for end in (*ends(first), *ends(second))):
         return _same_pieces(first, second, judge)
     return verdict
+
+
+def _units_agree(gold: Shape, answer: Shape) -> bool:
+    """The units of ends and sides may be left out, not changed: 5 cm < x is not 5 m < x."""
+    return all(agree(g, a) for g in _labels(gold) for a in _labels(answer))
+
+
+def _labels(shape: Shape | None) -> Iterator[Label]:
+    match shape:
+        case Scalar(label=label):
+            yield label
+        case Group(items=parts) | Relation(terms=parts):
+            for part in parts:
+                yield from _labels(part)
+        case SetOperation(left=left, right=right):
+            yield from (*_labels(left), *_labels(right))
 
 
 def _same_pieces(gold: Region, answer: Region, judge: Judge) -> bool | None:
@@ -332,7 +351,7 @@ def _vector(shape: Shape) -> tuple[Shape, ...] | None:
         case Matrix(rows) if all(len(row) == 1 for row in rows):
             return tuple(Scalar(row[0]) for row in rows)
         case Scalar(node=node) if contains(node, "variable", _BASIS):
-            return _components(node)
+            return _components(shape)
         case _:
             return None
 
@@ -340,11 +359,9 @@ def _vector(shape: Shape) -> tuple[Shape, ...] | None:
 _BASIS = frozenset({"\\basis{i}", "\\basis{j}", "\\basis{k}"})
 
 
-def _components(node: Node) -> tuple[Shape, ...]:
-    return tuple(
-        Scalar(replace(node, {other: number(int(other == name)) for other in _BASIS}))
-        for name in sorted(_BASIS)
-    )
+def _components(vector: Scalar) -> tuple[Shape, ...]:
+    units = [{other: number(int(other == name)) for other in _BASIS} for name in sorted(_BASIS)]
+    return tuple(replace_fields(vector, node=replace(vector.node, unit)) for unit in units)
 
 
 def _as_long(
@@ -418,7 +435,7 @@ def _quotient(shape: Shape) -> Node | None:
     match shape:
         case Ratio((top, bottom)) if not (shape.is_time and _is_unreduced(shape)):
             return Node("divide", (top, bottom))
-        case Scalar(is_percent=False):
+        case Scalar(is_percent=False, label=Label(unit="")):
             return plain_node(shape)
         case _:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.equivalence.tree import Node
+from harness.equivalence.tree import Node, number
 from harness.equivalence.units import NO_LABEL, Label
 
 
@@ -20,8 +20,10 @@ class Scalar:
 
 
 def plain_node(shape: Shape | None) -> Node | None:
-    """The formula of a scalar that no word beside it makes another one."""
-    return shape.node if isinstance(shape, Scalar) and not shape.label.telling else None
+    """The formula of a scalar that no word beside it makes another one; of 5 % it is 5/100."""
+    if not isinstance(shape, Scalar) or shape.label.telling:
+        return None
+    return Node("divide", (shape.node, number(100))) if shape.is_percent else shape.node
 
 
 @dataclass(frozen=True)
