@@ -54,12 +54,17 @@ _NOISE = re.compile(
 _NAME = r"[A-Za-z](?:_\w|_\{\w+\})?'?(?:\([A-Za-z]\))?"
 _NAMED = re.compile(rf"(?:^|[\s$({{;,:*]|\\[(\[])({_NAME})\s*=[\s${{]*$")
 _OR = frozenset({"or", "alternatively", "equivalently", "possibly", "perhaps", "maybe", "could",
-                 "might", "may", "depending", "otherwise"})  # fmt: skip
+                 "might", "may", "depending", "otherwise", "another", "vs", "versus"})  # fmt: skip
 _FILLING = frozenset({"and", "also", "either", "even", "else", "be", "it", "but", "i", "e"})
 _CORRECTING = frozenset(
     {"actually", "no", "not", "wait", "mistake", "wrong", "correct", "rather", "instead", "should"}
 )
-_ITEM = re.compile(r"(?:^|\n)[ \t]*(?:[-*•+]|\(?\d{1,2}[.)])[ \t]+$")
+_LABEL = r"""(?:(?:case|part|answer|option|possibility|root|solution)[ \t])?
+    \(?(?:\d{1,2}|[a-h])\)?[.):]"""
+_ITEM = re.compile(
+    rf"(?:^|\n)[ \t]* (?: (?:[-*•+] | \**{_LABEL}\**:?) [ \t]+ ){{1,2}} $",
+    re.VERBOSE | re.IGNORECASE,
+)
 _PLACEHOLDER = re.compile(
     r"""
     (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
@@ -200,7 +205,7 @@ def _joint(text: str, one: _Box, two: _Box) -> str | None:
     words = {piece for piece in pieces if piece.isalpha()}
     signs = set(pieces) - words
     lead = next((each for each in pieces if each.isalpha() and each not in _FILLING), "")
-    if (lead in _OR and not words & _CORRECTING) or (lead == "if" and "." not in signs):
+    if (lead in _OR and not words & _CORRECTING) or (lead in {"if", "when"} and "." not in signs):
         return "or"
     return "and" if words <= {"and", "also"} and signs <= set(",;&/") else None
 
