@@ -11,10 +11,13 @@ import gc
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _MARK = "__test_failed__"
+_NOTE = "__note_failure__"
+_CHECK = re.compile(r"(?:\w+\.)*assert\w+|self\.fail")
+"""Functions that raise an ``AssertionError`` for a failed test."""
 _USES_THREADS = re.compile("[Tt]hread|Timer")
 _CATCHES = re.compile(r"\bexcept\b|\bsuppress\b")
 
@@ -39,23 +42,39 @@ class LostFailures:
         if "asyncio" in source:
             self._watch_loops()
 
-    def mark(self, tree: ast.Module, tests: list[Any], source: str) -> None:
+    def mark(self, tree: ast.Module, tests: Iterable[tuple[Any, bool]], source: str) -> None:
         """Has the assertions of tests say that they fail, where a handler might keep it quiet.
 
         Args:
             tree: The program.
-            tests: Its test functions, those of ``TestCase`` left out: unittest reports them.
+            tests: Its test functions, and whether unittest reports what leaves them.
             source: Its text.
         """
         if not _CATCHES.search(source):
             return
-        builtins.__dict__[_MARK] = lambda: self.found.append("a test caught its own failure")
+        builtins.__dict__[_MARK] = self._add_caught
+        builtins.__dict__[_NOTE] = self._noting
         quiet = [each for node in tree.body for each in _quiet_assertions(node, caught=False)]
-        for test in tests:
+        for test, is_reported in tests:
             for node in test.body:
-                quiet += _quiet_assertions(node, caught=True)
+                quiet += _quiet_assertions(node, caught=not is_reported)
         for each in quiet:
-            each.test = either(each.test, call(_MARK, each.test))
+            _mark(each)
+
+    def _add_caught(self) -> None:
+        self.found.append("a test caught its own failure")
+
+    def _noting(self, check: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose failed assertions are noted."""
+
+        def noting(*arguments: Any, **named: Any) -> Any:
+            try:
+                return check(*arguments, **named)
+            except AssertionError:
+                self._add_caught()
+                raise
+
+        return noting
 
     def all(self) -> list[str]:
         """Those found, to be asked for when the program has ended."""
@@ -124,9 +143,9 @@ class LostFailures:
                 self._add("a task", each._exception)
 
 
-def _quiet_assertions(node: ast.AST, *, caught: bool) -> Iterator[ast.Assert]:
+def _quiet_assertions(node: ast.AST, *, caught: bool) -> Iterator[ast.stmt]:
     """The assertions in a statement whose failure something may catch and be silent about."""
-    if isinstance(node, ast.Assert):
+    if isinstance(node, ast.stmt) and _is_assertion(node):
         if caught:
             yield node
         return
@@ -144,18 +163,43 @@ def _quiet_assertions(node: ast.AST, *, caught: bool) -> Iterator[ast.Assert]:
         yield from _quiet_assertions(child, caught=within if is_within else caught)
 
 
+def _is_assertion(node: ast.stmt) -> bool:
+    """``assert x``, ``raise AssertionError(…)``, ``self.assertEqual(…)``, ``assert_equal(…)``."""
+    match node:
+        case ast.Assert():
+            return True
+        case ast.Raise(exc=ast.expr() as error):
+            return ast.unparse(error).startswith("AssertionError")
+        case ast.Expr(value=ast.Call(func=function)):
+            return _CHECK.fullmatch(ast.unparse(function)) is not None
+        case _:
+            return False
+
+
+def _mark(node: ast.stmt) -> None:
+    match node:
+        case ast.Assert(test=test):
+            node.test = either(test, call(_MARK, test))
+        case ast.Raise(exc=ast.expr() as error):
+            node.exc = either(call(_MARK, error), error)
+        case ast.Expr(value=ast.Call(func=function) as check):
+            check.func = call(_NOTE, function, function)
+
+
 def _checks_again(node: ast.Try | ast.TryStar) -> bool:
     """Whether what follows a caught failure can still fail: it was expected, or one of several."""
-    after = [*node.handlers, *node.orelse]
-    return any(isinstance(each, ast.Assert | ast.Raise) for one in after for each in ast.walk(one))
+    after = [each for one in (*node.handlers, *node.orelse) for each in ast.walk(one)]
+    return any(
+        isinstance(each, ast.Raise) or (isinstance(each, ast.stmt) and _is_assertion(each))
+        for each in after
+    )
 
 
-def call(name: str, place: ast.AST) -> ast.expr:
-    """A call without arguments that stands where another node stands."""
-    made = ast.parse(f"{name}()", mode="eval").body
-    for each in ast.walk(made):
-        ast.copy_location(each, place)
-    return made
+def call(name: str, place: ast.AST, *arguments: ast.expr) -> ast.expr:
+    """A call that stands where another node stands."""
+    made = ast.Call(ast.Name(name, ast.Load()), [*arguments], [])
+    ast.copy_location(made.func, place)
+    return ast.copy_location(made, place)
 
 
 def either(first: ast.expr, second: ast.expr) -> ast.expr:

@@ -12,7 +12,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.sandbox.lostfailures import LostFailures, call, either, precede
 
@@ -20,7 +20,7 @@ _MARK = "__test_began__"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _IS_WATCHED = re.compile(
     r"\b(?:def|class)\s+[Tt]est|\basync\s+def\b|TestCase|unittest|doctest|exit|quit|SystemExit"
-    r"|(?:^[ \t]+|:[ \t]*)assert\b",
+    r"|(?:^[ \t]+|:[ \t]*)assert\b|\bassert\w+\(|\braise[ \t]+AssertionError\b",
     re.MULTILINE,
 )
 """Programs of which it matters whether a test ran. The others run as they are."""
@@ -66,19 +66,19 @@ class OwnTests:
         tree = ast.parse(source, self._path)
         builtins.__dict__[_MARK] = self._begin
         functions = list(_functions(tree))
-        self._tests = [node.name for node, is_test in functions if is_test]
+        tests = [each for each in functions if each.is_test]
+        self._tests = [each.node.name for each in tests]
         self._unrun += [f"{name} was never called" for name in self._tests]
-        plain = [node for node, is_test in functions if is_test and node in tree.body]
-        self._failures.mark(tree, plain, source)
-        for node, is_test in functions:
-            if is_test or _asserts(node):
-                _mark(node)
-        for each in _outside_functions(tree):
-            if isinstance(each, ast.Assert) and each in tree.body:
+        self._failures.mark(tree, ((each.node, each.is_reported) for each in tests), source)
+        for each in functions:
+            if each.is_test or _asserts(each.node):
+                _mark(each.node)
+        for node in _outside_functions(tree):
+            if isinstance(node, ast.Assert) and node in tree.body:
                 self._begin()  # it has run when the end is reached
-            elif isinstance(each, ast.Assert):
-                self._unrun.append(f"not reached: {ast.unparse(each)}")
-                each.test = either(call(_MARK, each.test), each.test)
+            elif isinstance(node, ast.Assert):
+                self._unrun.append(f"not reached: {ast.unparse(node)}")
+                node.test = either(call(_MARK, node.test), node.test)
         return tree
 
     @property
@@ -185,29 +185,32 @@ def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _functions(tree: ast.Module) -> Iterator[tuple[Any, bool]]:
-    """Functions, and whether each is a test as pytest and unittest name them."""
+class _Function(NamedTuple):
+    node: Any
+    is_test: bool
+    """It is one as pytest and unittest name them."""
+    is_reported: bool = False
+    """unittest runs it, and reports a failure that it does not catch itself."""
+
+
+def _functions(tree: ast.Module) -> Iterator[_Function]:
+    """Functions and methods that are not within others."""
     for node in _outside_functions(tree):
         if isinstance(node, ast.ClassDef):
-            holds_tests = _holds_tests(node)
+            is_case = any(ast.unparse(base).endswith("TestCase") for base in node.bases)
+            holds_tests = is_case or node.name.startswith("Test")
             for each in node.body:
                 if isinstance(each, _FUNCTIONS):
-                    yield each, holds_tests and each.name.startswith("test")
+                    yield _Function(each, holds_tests and each.name.startswith("test"), is_case)
         elif isinstance(node, ast.Module | ast.If | ast.Try | ast.With):
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, _FUNCTIONS):
                     runs_tests = _RUNS_TESTS.fullmatch(child.name) and _asserts(child)
-                    yield child, child.name.startswith("test") or bool(runs_tests)
+                    yield _Function(child, child.name.startswith("test") or bool(runs_tests))
 
 
 def _asserts(function: ast.AST) -> bool:
     return any(isinstance(each, ast.Assert) for each in ast.walk(function))
-
-
-def _holds_tests(node: ast.ClassDef) -> bool:
-    return node.name.startswith("Test") or any(
-        ast.unparse(base).endswith("TestCase") for base in node.bases
-    )
 
 
 def _mark(node: Any) -> None:

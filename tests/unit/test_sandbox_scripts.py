@@ -121,6 +121,44 @@ PASSED = {
                 return False
         assert is_number("1") and not is_number("a")
         """,
+    "caught assertions that hold": """
+        import unittest
+        from numpy import testing
+        class T(unittest.TestCase):
+            def test_a(self):
+                try:
+                    self.assertEqual(1, 1)
+                except AssertionError:
+                    print('failed')
+            def test_b(self):
+                with self.assertRaises(AssertionError):
+                    self.assertEqual(1, 2)
+            def test_c(self):
+                try:
+                    int('x')
+                    self.fail()
+                except ValueError:
+                    pass
+            def test_d(self):
+                try:
+                    self.assertEqual(1, 2)
+                except AssertionError:
+                    self.assertEqual(1, 1)
+        try:
+            testing.assert_equal(1, 1)
+        except AssertionError:
+            print('failed')
+        unittest.main()
+        """,
+    "an expected AssertionError of the code": """
+        def f(x):
+            if x < 0:
+                raise AssertionError('negative')
+        try:
+            f(-1)
+        except AssertionError:
+            print('as it should')
+        """,
     "a caught failure is expected": """
         from unittest import TestCase
         def test_f():
@@ -257,6 +295,36 @@ FAILED = {
     ),
     "a task that is dropped": (TASK.format("asyncio.create_task(t())"), "assertion"),
     "a task that is kept": (TASK.format("kept.append(asyncio.create_task(t()))"), "assertion"),
+    "caught in a method of TestCase": (
+        UNIT.format("\n        try: self.assertEqual(1, 2)\n        except AssertionError: pass")
+        + "unittest.main()",
+        "assertion",
+    ),
+    "fail, caught with what was expected": (
+        UNIT.format("\n        try: self.fail()\n        except Exception: pass")
+        + "unittest.main()",
+        "assertion",
+    ),
+    "caught by a runner of methods": (
+        "class TestF:\n    def test_f(self): assert False\n"
+        "for name in dir(TestF):\n    if name.startswith('test'):\n"
+        "        try: getattr(TestF(), name)()\n        except AssertionError: print('failed')",
+        "assertion",
+    ),
+    "raised and caught": (
+        "def test_f():\n    if 1 != 2: raise AssertionError('bad')\n"
+        "try: test_f()\nexcept AssertionError as error: print(error)",
+        "assertion",
+    ),
+    "raised and caught at once": (
+        "try:\n    if 1 != 2: raise AssertionError\nexcept AssertionError: print('failed')",
+        "assertion",
+    ),
+    "a library's assertion, caught": (
+        "from numpy import testing\ntry: testing.assert_equal(1, 2)\n"
+        "except AssertionError: print('failed')",
+        "assertion",
+    ),
     "caught and printed": (
         "try:\n    assert False\nexcept AssertionError as e:\n    print('failed', e)",
         "assertion",
