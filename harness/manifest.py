@@ -29,6 +29,8 @@ SCHEMA_VERSION: Literal[1] = 1
 MACHINE_TIME = "machine_s"
 """The metric without which a result is an older one, whose hours leave killed sessions out."""
 
+PART_OF_RECORDING = "a replay of fewer requests than were recorded: what these used is unknown"
+
 Joules = Annotated[float, Field(ge=0)]
 RunStatus = Literal["running", "complete", "interrupted", "failed"]
 
@@ -142,6 +144,9 @@ class RunManifest(Record):
     """None where it could not be told."""
     merged_from: tuple[str, ...] = ()
     """The runs of its shards, in their order. They lie one after another on this run's clock."""
+    is_part_of_recording: bool = False
+    """It replays fewer requests than were recorded. The sessions are the recording's: they served
+    the others at the same time."""
 
     @property
     def is_refused(self) -> bool:
@@ -167,6 +172,8 @@ class RunManifest(Record):
         """Of all sessions together; unknown where one session's is, and says of which and why."""
         if not self.sessions:
             return Energy(None, "none: nothing was generated")
+        if self.is_part_of_recording:
+            return Energy(None, f"none: {PART_OF_RECORDING}")
         joules, sources = 0.0, []
         for number, session in enumerate(self.sessions, 1):
             source = session.energy_source or "none: it was not recorded"

@@ -134,7 +134,7 @@ def _complete(setup: Setup) -> int:
     questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
-    life = Life(list(manifest.sessions), list(manifest.lost_loads), manifest.canary)
+    life = Life.of(manifest)
     if manifest is not setup.manifest:  # an earlier session was killed
         write_life(setup, life)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:

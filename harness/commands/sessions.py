@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from harness.canary import Canary, is_wanted, refuse_faults
 from harness.commands.setup import Setup, results_dir_of
-from harness.config import RunConfig
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
@@ -37,6 +37,17 @@ class Life:
     sessions: list[Session]
     lost_loads: list[LostLoad]
     canary: CanaryReport | None
+    is_part_of_recording: bool
+
+    @classmethod
+    def of(cls, manifest: RunManifest) -> Self:
+        """What a manifest knows already."""
+        return cls(
+            list(manifest.sessions),
+            list(manifest.lost_loads),
+            manifest.canary,
+            manifest.is_part_of_recording,
+        )
 
     def onto(self, manifest: RunManifest) -> RunManifest:
         """The manifest with it."""
@@ -44,6 +55,7 @@ class Life:
             "sessions": tuple(self.sessions),
             "lost_loads": tuple(self.lost_loads),
             "canary": self.canary,
+            "is_part_of_recording": self.is_part_of_recording,
         }
         return manifest.model_copy(update=update)
 
@@ -55,7 +67,7 @@ def opened_engine(
     """The engine, with its session on record before it generates."""
     config, sessions = setup.manifest.config, life.sessions
     if isinstance(config.engine, ReplayConfig):
-        with _replaying(config, setup.manifest.model, life) as replay:
+        with _replaying(setup, life) as replay:
             write_life(setup, life)
             yield replay
         return
@@ -148,12 +160,18 @@ def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: Life) -> No
 
 
 @contextmanager
-def _replaying(config: RunConfig, model: ResolvedModel, life: Life) -> Iterator[Engine]:
+def _replaying(setup: Setup, life: Life) -> Iterator[Engine]:
     """A recording, with the sessions in which it was made: its times are on their clock."""
+    config = setup.manifest.config
     assert isinstance(config.engine, ReplayConfig)
-    engine = build_engine(config.engine, model, None, run_clock(0.0), 0)
+    engine = build_engine(config.engine, setup.manifest.model, None, run_clock(0.0), 0)
     with engine:
-        recorded = find_run(config.engine.run, results_dir_of(config)).read_manifest()
+        recording = find_run(config.engine.run, results_dir_of(config))
+        recorded = recording.read_manifest()
+        # of all shards together: they are joined to one run
+        asked = len(setup.prompts) * config.protocol.samples_per_problem
+        answered = sum(1 for _ in recording.read_completions(with_text=False))
+        life.is_part_of_recording = recorded.is_part_of_recording or asked < answered
         renamed = {"name": engine.info().name, "version": engine.info().version}
         life.lost_loads = list(recorded.lost_loads)
         life.sessions = [

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.dealing import dealt
 from harness.energy import NOT_MEASURED, Energy
-from harness.manifest import RunManifest, Session
+from harness.manifest import PART_OF_RECORDING, RunManifest, Session
 from harness.metrics.samples import Sample
 
 
@@ -51,6 +51,9 @@ def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
         if start is not None and finish is not None:
             first, last = spans.get(sample.session, (start, finish))
             spans[sample.session] = (min(first, start), max(last, finish))
+    if manifest.is_part_of_recording:
+        unknown = Span(None, False, 0, f"undefined: {PART_OF_RECORDING}")
+        return MachineUse(unknown, _loading(manifest), manifest.energy, frozenset())
     generating = _generating(manifest.sessions, spans)
     whole = _whole_sessions(samples, len(manifest.merged_from) or 1)
     return MachineUse(generating, _loading(manifest), manifest.energy, whole)

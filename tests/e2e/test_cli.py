@@ -187,6 +187,16 @@ def test_a_replay_of_what_was_never_asked_is_refused(harness):
     )
 
 
+def test_a_replay_of_a_part_has_scores_and_is_not_billed_for_the_whole(harness):
+    done = harness(*REPLAY, "tasks=[math_mini:20]")
+    assert done.returncode == 0, done.stderr
+    estimates = last_line(done)["estimates"]
+    assert estimates["math_mini/accuracy"]["value"] is not None
+    for name in ("machine_s", "cost.rented", "energy_joules", "output_tokens_per_s.steady_state"):
+        assert estimates[name]["value"] is None, name
+    assert estimates["output_tokens_per_s"]["bound"] == "lower"
+
+
 def test_a_replay_under_another_models_name_is_refused(harness):
     done = harness(*REPLAY, "protocol.temperature=0.6", "seed=5", "model=r1_distill_qwen_7b")
     assert done.returncode == 2

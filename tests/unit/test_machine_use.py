@@ -124,6 +124,16 @@ def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
     assert machine_use(manifest, samples).whole_sessions == {1, 2}
 
 
+def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole):
+    ended = session(whole, 0, 0.0, clock_end_s=3600.0, is_end_known=True, energy_joules=9e5)
+    manifest = whole.model_copy(update={"sessions": (ended,), "is_part_of_recording": True})
+    used = machine_use(manifest, [answer(0, 0, 12.0, 3600.0)])
+    assert (used.generating.seconds, used.generating.is_lower_bound) == (None, False)
+    assert used.energy.joules is None
+    assert used.whole_sessions == frozenset()
+    assert used.loading.seconds == 10.0, "a part needs the engine as loaded as the whole"
+
+
 def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path):
     beat = Heartbeat(started_at=BEGAN, opened_s=5.0, alive_s=65.0)
     (tmp_path / FILE).write_text(beat.model_dump_json())

@@ -394,7 +394,7 @@ def test_a_session_that_lost_answers_is_in_no_steady_state() -> None:
     assert _one(estimates, "steady_state_s").value == 10.0
     rate = _one(estimates, "output_tokens_per_s.steady_state")
     assert rate.value == pytest.approx((100 + 100) / 10)
-    assert "1 sessions that were stopped" in rate.method
+    assert "1 sessions that served more" in rate.method
     assert _one(_resumed(None), "steady_state_s").value == 6.0 + 10.0
     nothing = _one(_resumed(frozenset()), "steady_state_s")
     assert (nothing.value, nothing.n) == (None, 0)

@@ -164,7 +164,7 @@ def _steady_state(
         whys = [why for why in found.values() if isinstance(why, str)]
         method = f"undefined: {whys[-1] if whys else 'no request has the times'}"
     if stopped := len(sessions) - len(found):
-        method += f"; {stopped} sessions that were stopped with requests under way do not count"
+        method += f"; {stopped} sessions that served more than is on record do not count"
     return {
         "steady_state_s": _figure(seconds if windows else None, "s", n, method),
         "output_tokens_per_s.steady_state": _figure(_ratio(tokens, seconds), "tokens/s", n, method),
