@@ -12,7 +12,7 @@ from harness.commands.setup import Setup, results_dir_of
 from harness.energy import EnergyMeter
 from harness.engines.base import Clock, Engine
 from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
-from harness.engines.identity import THREADS, Unlike, unlike
+from harness.engines.identity import Unlike, unlike
 from harness.errors import StoreError
 from harness.heartbeat import Heartbeat, beating
 from harness.manifest import CanaryReport, LostLoad, RunManifest, Session
@@ -205,7 +205,7 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
                 "go on with it there, or start a new run"
             )
     differing = unlike(was, now)
-    if refused := [each for each in differing if each.name not in THREADS]:
+    if refused := [each for each in differing if not each.is_speed_alone]:
         raise StoreError(
             f"run {setup.run.run_id} was made with {_words(refused)}; set it as it was, or start a "
             "new run"

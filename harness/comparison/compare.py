@@ -1,9 +1,9 @@
 """The door: a baseline and its candidates in, everything that is said of them out."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from harness.comparison.figures import run_figures, task_figures
 from harness.comparison.protocol import check_allowed, check_protocols
@@ -23,6 +23,7 @@ from harness.comparison.scores import (
     test_equivalence,
 )
 from harness.comparison.side import Side
+from harness.engines.identity import is_told
 from harness.errors import UserError
 from harness.metrics.figures import from_interval
 from harness.paired import Pairs, compare_paired, difference, difference_on_benchmark, holm
@@ -124,17 +125,8 @@ def _subject_differences(baseline: Side, candidate: Side) -> tuple[FieldDifferen
     return tuple(
         FieldDifference(field=name, baseline=ours.get(name), candidate=theirs.get(name))
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name) and not _is_unknown(name, ours, theirs)
+        if ours.get(name) != theirs.get(name) and is_told(name, ours, theirs, "engine.")
     )
-
-
-def _is_unknown(name: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether one side does not tell it: then it is neither equal nor different."""
-    if name.startswith("engine.settings."):
-        return name not in ours or name not in theirs
-    # A variable that is not there was not set, if variables were recorded at all.
-    is_variable = name.startswith("engine.environment.")
-    return is_variable and ours.get("engine.settings") != theirs.get("engine.settings")
 
 
 def _compare_task(task: str, baseline: Side, candidate: Side, options: Options) -> TaskComparison:

@@ -1,13 +1,14 @@
 """Whether two runs were made by engines that run alike: by what was recorded of both."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from harness.engines.recorded_environment import PLACES
 from harness.records import EngineInfo, Setting
 
 VARYING = frozenset({"settings.kv_cache_blocks", "settings.kv_cache_tokens"})
 """Depend on what was free when the engine started: shown, and no part of what a run is."""
-THREADS = frozenset(
+_THREADS = frozenset(
     {
         "settings.threads",
         "environment.DNNL_NUM_THREADS",
@@ -21,7 +22,7 @@ THREADS = frozenset(
         "environment.OPENBLAS_NUM_THREADS",
     }
 )
-"""Change how fast a CPU is: part of what a run is, and no reason to refuse to go on with one."""
+"""Change how fast a CPU is, and no answer."""
 _PLACES = frozenset(f"environment.{name}" for name in PLACES)
 
 
@@ -32,6 +33,11 @@ class Unlike(NamedTuple):
     """``settings.attention_backend``, ``environment.VLLM_BATCH_INVARIANT``."""
     one: Setting
     other: Setting
+
+    @property
+    def is_speed_alone(self) -> bool:
+        """Whether answers are the same on both: no reason to refuse to join them."""
+        return self.name in _THREADS
 
 
 def known_facts(engine: EngineInfo) -> dict[str, Setting]:
@@ -49,17 +55,30 @@ def identity(engine: EngineInfo) -> dict[str, Setting]:
 
 
 def unlike(one: EngineInfo, other: EngineInfo) -> list[Unlike]:
-    """The facts of identity in which two engines differ.
-
-    A setting that one of them does not tell is neither equal nor different, nor is anything where
-    one of them has no settings on record.
-    """
-    if not one.settings or not other.settings:
-        return []
+    """The facts of identity that both engines tell and in which they differ."""
     ours, theirs = identity(one), identity(other)
     return [
         Unlike(name, ours.get(name), theirs.get(name))
         for name in sorted(ours.keys() | theirs.keys())
-        if ours.get(name) != theirs.get(name)
-        and (name.startswith("environment.") or (name in ours and name in theirs))
+        if ours.get(name) != theirs.get(name) and is_told(name, ours, theirs)
     ]
+
+
+def is_told(name: str, one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> bool:
+    """Whether two engines both tell a fact; if not, they are neither equal nor different in it.
+
+    A setting that is left out is unknown. A variable that is left out was not set, if settings were
+    recorded at all: an older engine's facts have neither. Any other fact is told.
+
+    Args:
+        name: Of the fact, as in ``known_facts`` behind the prefix.
+        one: Facts of an engine by name, and perhaps others.
+        other: Likewise.
+        prefix: Of all names.
+    """
+    settings = f"{prefix}settings."
+    if name.startswith(settings):
+        return name in one and name in other
+    if name.startswith(f"{prefix}environment."):
+        return all(any(each.startswith(settings) for each in facts) for facts in (one, other))
+    return True

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from harness.config import RunConfig, differing_keys
 from harness.engines.build import ReplayConfig
-from harness.engines.identity import THREADS, unlike
+from harness.engines.identity import unlike
 from harness.errors import NotComparableError, StoreError
 from harness.fingerprint import fingerprint, of_the_whole
 from harness.manifest import LostLoad, RunManifest, Session
@@ -83,7 +83,7 @@ def _check_same_run(one: Shard, other: Shard) -> None:
         differing += [
             f"engine.{each.name}"
             for each in unlike(engines[0], engines[1])
-            if each.name not in THREADS
+            if not each.is_speed_alone
         ]
     if one.manifest.config.shards != other.manifest.config.shards:
         differing = ["shards", *differing]
