@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.jsonl import JsonlWriter, end_of_last_line, open_own, unwritable
-from harness.nightly.record import Change, Night, changes
+from harness.nightly.record import Change, Night, changes, setting_changes
 
 
 class History:
@@ -89,7 +89,9 @@ def earlier(nights: Sequence[Night], tonight: Night) -> list[Night]:
 
 def series(nights: Sequence[Night], tonight: Night, count: int) -> list[Night]:
     """The last ``count`` earlier nights that tonight may be compared with."""
-    comparable = [n for n in earlier(nights, tonight) if n.setting == tonight.setting]
+    comparable = [
+        n for n in earlier(nights, tonight) if not setting_changes(n.setting, tonight.setting)
+    ]
     return comparable[-count:]
 
 
@@ -109,8 +111,7 @@ def steps(nights: Sequence[Night]) -> list[Step]:
             found.append(Step([], []))
             continue
         before = night if last is None else last
-        found.append(
-            Step(changes(before.setting, night.setting), changes(before.versions, night.versions))
-        )
+        setting = setting_changes(before.setting, night.setting)
+        found.append(Step(setting, changes(before.versions, night.versions)))
         last = night
     return found

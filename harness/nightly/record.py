@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from harness.engines.build import ReplayConfig
-from harness.engines.identity import identity
+from harness.engines.identity import identity, is_told
 from harness.manifest import RunManifest, RunResult
 from harness.pricing import BASES
 from harness.records import Count, Record
@@ -133,6 +133,15 @@ def changes(before: dict[str, str], after: dict[str, str]) -> list[Change]:
     ]
 
 
+def setting_changes(before: dict[str, str], after: dict[str, str]) -> list[Change]:
+    """The parts of a setting that both nights tell and in which they differ."""
+    return [
+        change
+        for change in changes(before, after)
+        if is_told(change.field, before, after, "engine.")
+    ]
+
+
 def night_of(started: Night, result: RunResult, exit_status: int, error: str | None) -> Night:
     """The line of a night whose run has a result."""
     manifest = result.manifest
@@ -157,7 +166,11 @@ def setting_of(result: RunResult) -> dict[str, str]:
         fields |= {f"{task}.{name}": value for name, value in protocol.items()}
     model, engine = manifest.model, manifest.engine
     fields |= {"weights": model.sha256, "weights.revision": model.revision}
-    if engine is not None:
+    # Which recording stands for the model is what a rehearsal of a bad night changes.
+    left_out = {"kind", "run"} if isinstance(manifest.config.engine, ReplayConfig) else {"kind"}
+    configured = manifest.config.engine.model_dump(mode="json", exclude=left_out)
+    fields |= {f"engine.{name}": value for name, value in configured.items()}
+    if engine is not None:  # what it resolved, in place of an "auto"
         fields |= {
             "engine": engine.name,
             "engine.version": engine.version,
@@ -165,10 +178,6 @@ def setting_of(result: RunResult) -> dict[str, str]:
             "engine.dtype": engine.dtype,
             **{f"engine.{name}": value for name, value in identity(engine).items()},
         }
-    # Which recording stands for the model is what a rehearsal of a bad night changes.
-    left_out = {"kind", "run"} if isinstance(manifest.config.engine, ReplayConfig) else {"kind"}
-    configured = manifest.config.engine.model_dump(mode="json", exclude=left_out)
-    fields |= {f"engine.{name}": value for name, value in configured.items()}
     if manifest.merged_from:  # times and rates are of one worker at a time
         fields["workers"] = len(manifest.merged_from)
     prices = hashlib.sha256(result.pricing.model_dump_json().encode()).hexdigest()

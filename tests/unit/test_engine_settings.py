@@ -16,12 +16,13 @@ from harness.engines.vllm_settings import VLLM_SETTINGS, of_config, of_server
 from harness.errors import NotComparableError, StoreError
 from harness.jsonl import read_json
 from harness.manifest import RunResult, Session
-from harness.nightly.record import setting_of
+from harness.nightly.record import setting_changes, setting_of
 from harness.provenance import collect
 from harness.records import EngineInfo
 from harness.report.page.provenance import provenance
 from harness.report.page.runs import ReportRun
 from harness.shards.merge import Shard, _check_same_run
+from tests.conf.test_compose import compose
 from tests.unit.claim_runs import BASELINE
 
 # Lines of vLLM 0.32 on an H100, cut to what is read; those before the engine's are its front's.
@@ -273,6 +274,32 @@ def test_another_setting_begins_a_new_series_of_nights_and_another_cache_does_no
     assert plain == cache
     assert plain != invariant
     assert invariant["engine.environment.VLLM_BATCH_INVARIANT"] == "1"
+
+
+def test_what_an_engine_does_not_tell_for_a_night_begins_no_new_series(tmp_path):
+    untold = engine({"kv_cache_tokens": 1000, "attention_backend": None})
+    plain, gap, silent, invariant = (
+        setting_of(run_with(tmp_path, "night", info)[0])
+        for info in (PLAIN, untold, SILENT, INVARIANT)
+    )
+    assert setting_changes(plain, gap) == setting_changes(gap, plain) == []
+    assert setting_changes(plain, silent) == setting_changes(silent, invariant) == []
+    assert {each.field for each in setting_changes(plain, invariant)} == {
+        "engine.settings.attention_backend",
+        f"engine.{BATCH_INVARIANT}",
+    }
+
+
+def test_what_an_engine_resolved_is_its_setting_and_not_the_auto_that_was_asked(tmp_path):
+    result, _ = run_with(tmp_path, "night", PLAIN)
+    auto = compose("experiment=demo", "engine=transformers").engine
+    assert (auto.device, auto.dtype) == ("auto", "auto")
+    config = result.manifest.config.model_copy(update={"engine": auto})
+    manifest = result.manifest.model_copy(update={"config": config})
+    setting = setting_of(result.model_copy(update={"manifest": manifest}))
+    assert setting["engine.device"] == f"{PLAIN.device_count} x {PLAIN.device_name}"
+    assert setting["engine.dtype"] == PLAIN.dtype
+    assert setting["engine.max_batch_size"] == str(auto.max_batch_size)
 
 
 def test_the_page_shows_all_of_it(tmp_path):

@@ -63,6 +63,15 @@ def test_only_nights_of_one_setting_are_compared():
     assert series(before, made_up_night(1), 4) == [before[0], before[1]], "later nights count"
 
 
+def test_a_setting_that_one_night_does_not_tell_neither_ends_a_series_nor_is_a_change():
+    told = {**SETTING, "engine.settings.block_size": "16"}
+    nights = [made_up_night(n, setting=SETTING if n == 1 else told) for n in range(3)]
+    assert series(nights, made_up_night(3, setting=told), 4) == nights
+    assert [step.setting for step in steps(nights)] == [[], [], []]
+    other = {**SETTING, "engine.settings.block_size": "32"}
+    assert series(nights, made_up_night(3, setting=other), 4) == [nights[1]]
+
+
 def test_what_changed_is_told_against_the_last_night_with_a_result():
     newer = {**VERSIONS, "driver": "575.51"}
     nights = [
