@@ -475,6 +475,12 @@ def test_time_is_linear(piece: str) -> None:
     assert seconds(40_000) < 150 * max(seconds(2_000), 0.001)
 
 
+def test_blocks_are_not_joined() -> None:
+    helper, function = "def helper(x):\n    return x", "def add(a, b):\n    return helper(a) + b"
+    answer = f"```python\n{helper}\n```\nand\n```python\n{function}\n```"
+    assert extract_code(answer, "add").code == function
+
+
 def test_assembled_programs_keep_their_helpers_once() -> None:
     program = assemble_program(PROMPT, ADD, "add")
     names = [node.name for node in ast.parse(program).body if isinstance(node, ast.FunctionDef)]
