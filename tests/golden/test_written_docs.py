@@ -1,4 +1,4 @@
-"""docs/claims.md is what the ledger says today."""
+"""Pages that a script writes are what it would write today."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ import sys
 
 from tests.conftest import REPOSITORY
 
-SCRIPT = REPOSITORY / "scripts" / "write_claims_doc"
+SCRIPT = REPOSITORY / "scripts" / "write_docs"
 
 
-def test_the_page_is_not_stale():
+def test_no_page_is_stale():
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"],
         capture_output=True,
@@ -20,7 +20,7 @@ def test_the_page_is_not_stale():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_page_has_every_claim_and_names_no_place():
+def test_the_claims_page_has_every_claim_and_names_no_place():
     text = (REPOSITORY / "docs" / "claims.md").read_text()
     for file in (REPOSITORY / "conf" / "claim").glob("*.yaml"):
         assert f"### `{file.stem}`\n" in text
