@@ -26,3 +26,8 @@ def test_the_claims_page_has_every_claim_and_names_no_place():
         assert f"### `{file.stem}`\n" in text
     assert "unverified" in text
     assert str(REPOSITORY) not in text
+
+
+def test_the_readme_counts_the_claims():
+    claims = len(list((REPOSITORY / "conf" / "claim").glob("*.yaml")))
+    assert f" {claims} claims that " in (REPOSITORY / "README.md").read_text()
