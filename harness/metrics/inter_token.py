@@ -22,12 +22,13 @@ def inter_token_latency(completions: Sequence[Completion]) -> dict[str, dict[str
     """
     seconds, tokens = 0.0, 0
     gaps: Counter[int] = Counter()
-    for each in completions:
+    several = [each for each in completions if each.completion_tokens > 1]  # one token has no gap
+    for each in several:
         if each.first_token_s is not None and each.finished_s is not None:
             seconds += each.finished_s - each.first_token_s
-            tokens += max(0, each.completion_tokens - 1)
+            tokens += each.completion_tokens - 1
         gaps.update(each.token_gaps or {})
-    silent = sum(each.token_gaps is None for each in completions)
+    silent = sum(each.token_gaps is None for each in several)
     how = "sum of (finished - first token) / sum of (tokens - 1)"
     mean = _figure(seconds / tokens if tokens else None, tokens, how)
     counted, told = gaps.total(), f"{gaps.total()} gaps, counted in bins of 5 %"

@@ -546,6 +546,14 @@ def test_gaps_between_tokens_are_pooled_over_all_answers() -> None:
     assert _one(_all(silent), "inter_token_latency_s.mean").value == pytest.approx(0.08)
 
 
+def test_an_answer_of_one_token_has_no_gap_and_adds_no_seconds_to_their_mean() -> None:
+    """The stream of a server may end later than its only token came."""
+    one = _sample("math/one", 0, completion_tokens=1, reasoning_tokens=None)
+    told = _sample("math/a", 0, token_gaps={bin_of(0.08): 100})
+    for metric in ("inter_token_latency_s.mean", "inter_token_latency_s.p50"):
+        assert _one(_all([told, one]), metric) == _one(_all([told]), metric)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whatever_the_times_the_figures_of_time_fit_together(seed: int) -> None:
     chance = random.Random(seed)
