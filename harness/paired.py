@@ -249,6 +249,8 @@ def _mcnemar(better: int, worse: int) -> tuple[float, float]:
 
 def _score_p(pairs: Pairs, margin: float) -> float:
     """One-sided p of a loss no larger than the margin, by the test that ``difference`` inverts."""
+    if margin >= 1:
+        return 1.0  # no loss is larger
     d = pairs.differences
     if not pairs.is_single:
         z = score_z(_to_fractions(d)[None, :], (1 - margin) / 2)

@@ -250,6 +250,12 @@ def test_a_loss_of_just_the_margin_is_flagged_no_more_often():
     assert np.mean(clear) > 0.4
 
 
+@pytest.mark.parametrize(("solved", "samples"), [([1, 0, 1], 1), ([3, 1, 2], 4)])
+def test_no_loss_is_larger_than_a_margin_of_all_points(solved, samples):
+    pairs = pair_up(solved, [samples] * 3, [0] * 3, [samples] * 3)
+    assert compare_paired(pairs, 1.0).p_worse == 1.0
+
+
 # --- symmetry ---------------------------------------------------------------------------------
 
 counts = st.integers(1, 5).flatmap(lambda k: st.tuples(st.integers(0, k), st.just(k)))
