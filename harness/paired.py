@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike
 from harness.statistics import (
     CHUNK_ELEMENTS,
     DRAWS,
-    LEAST_FOR_BOOTSTRAP,
     SEED,
     Floats,
     Interval,
     Ints,
+    is_proportional,
+    no_bootstrap,
     normal_cdf,
     normal_quantile,
     score_ends,
@@ -372,9 +373,12 @@ def ratio_of_ratios(
     if b == 0 or d == 0 or a == 0:
         return Interval(None, None, None, n, "undefined: a side has nothing to divide by")
     value = float((c / d) / (a / b))
-    if n < LEAST_FOR_BOOTSTRAP:
-        why = f"no interval: fewer than {LEAST_FOR_BOOTSTRAP} problems"
-        return Interval(value, None, None, n, f"ratio of ratios of sums; {why}")
+    alike = [(0, 1), (2, 3)], [(0, 2), (1, 3)]  # each side has one ratio, or one scales the other
+    is_alike = any(
+        all(is_proportional(table[:, i], table[:, j]) for i, j in couples) for couples in alike
+    )
+    if (why := no_bootstrap(n, value, is_alike=is_alike)) is not None:
+        return Interval(value, None, None, n, f"ratio of ratios of sums; no interval: {why}")
     drawn = np.concatenate(list(_drawn_sums(table, draws, seed)))
     top, bottom = drawn[:, 2] * drawn[:, 1], drawn[:, 0] * drawn[:, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -384,9 +388,6 @@ def ratio_of_ratios(
     unknown = np.isnan(ratios)
     low = float(np.quantile(np.where(unknown, 0.0, ratios), tail, method="lower"))
     high = float(np.quantile(np.where(unknown, np.inf, ratios), 1 - tail, method="higher"))
-    if np.isclose(low, high, rtol=1e-9, atol=0):
-        why = "no interval: all problems have the same ratio"
-        return Interval(value, None, None, n, f"ratio of ratios of sums; {why}")
     method = (
         f"ratio of ratios of sums; percentile bootstrap {confidence:.4g} interval over {n} "
         f"paired problems, {draws} draws, seed {seed}"

@@ -399,7 +399,7 @@ def ratio_interval(
     order = np.lexsort((bottom, top))
     top, bottom = top[order], bottom[order]
     value = float(top.sum() / total)
-    what = _no_bootstrap(n, value, is_alike=np.allclose(top, value * bottom, rtol=1e-9, atol=0))
+    what = no_bootstrap(n, value, is_alike=is_proportional(top, bottom))
     if what is not None:
         return Interval(value, None, None, n, f"ratio of sums; no interval: {what}")
     # The angle grows with the ratio and stays finite where the denominator is 0. Scaling puts
@@ -428,8 +428,19 @@ def ratio_interval(
     return Interval(value, lower, max(value, scale * float(np.tan(high))), n, method)
 
 
-def _no_bootstrap(n: int, value: float, *, is_alike: bool) -> str | None:
-    """Why a ratio has no interval."""
+def is_proportional(one: Floats, other: Floats) -> bool:
+    """Whether one of two rows is a multiple of the other."""
+    return np.allclose(one * other.sum(), other * one.sum(), rtol=1e-9, atol=0)
+
+
+def no_bootstrap(n: int, value: float, *, is_alike: bool) -> str | None:
+    """Why a ratio has no interval; None: it has one.
+
+    Args:
+        n: Problems.
+        value: The ratio.
+        is_alike: Whichever problems are drawn, the ratio is the same.
+    """
     if value == 0:
         return "a numerator of 0"
     if n < LEAST_FOR_BOOTSTRAP:

@@ -333,6 +333,19 @@ def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap():
     assert found.high == pytest.approx(reference.high, rel=0.02)
 
 
+def test_a_ratio_that_no_draw_changes_has_no_interval():
+    rng = np.random.default_rng(5)
+    usd, solved = rng.gamma(2, 1, 40), rng.binomial(4, 0.6, 40).astype(float)
+    for before, after in (
+        ((usd, solved), (3 * usd, solved)),
+        ((solved, solved), (2 * solved, 5 * solved)),
+        ((usd, solved), (0 * usd, solved)),
+    ):
+        found = ratio_of_ratios(before, after)
+        assert found.value is not None
+        assert (found.low, found.high) == (None, None)
+
+
 def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded():
     ones = np.ones(30)
     assert ratio_of_ratios((ones, 0 * ones), (ones, ones)).value is None
