@@ -8,11 +8,10 @@ may have been, so a time that ends with it is a lower bound.
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from harness.errors import StoreError
 from harness.jsonl import read_json, write_atomically
@@ -22,14 +21,6 @@ log = logging.getLogger(__name__)
 
 FILE = "heartbeat.json"
 BEAT_S = 5.0
-
-
-class Now(Protocol):
-    """Seconds on the run's clock."""
-
-    def __call__(self) -> float:
-        """Now."""
-        ...
 
 
 class Heartbeat(Record):
@@ -44,8 +35,14 @@ class Heartbeat(Record):
 
 
 @contextmanager
-def beating(folder: Path, now: Now, started_at: datetime) -> Iterator[Heartbeat]:
-    """Keeps the file new until the context ends; yields the first beat."""
+def beating(folder: Path, now: Callable[[], float], started_at: datetime) -> Iterator[Heartbeat]:
+    """Keeps the file new until the context ends; yields the first beat.
+
+    Args:
+        folder: The run's.
+        now: Seconds on the run's clock.
+        started_at: When the engine began to load, UTC.
+    """
     opened_s = now()
     first = Heartbeat(started_at=started_at, opened_s=opened_s, alive_s=opened_s)
     over = threading.Event()
