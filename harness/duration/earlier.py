@@ -1,6 +1,7 @@
 """A run that was made before: with its lengths and its speed the next one is no guess."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,11 +21,12 @@ class Earlier(NamedTuple):
 
     run_id: str
     generation_s: float
-    answers: Mapping[str, tuple[int, ...]]
+    answers: Mapping[str, Sequence[int]]
     """Tokens of each, by task; errors left out."""
     prompt_tokens: float
     """Mean."""
     load_s: float | None
+    """Of its last session: a run that was resumed loaded several times."""
     is_same_protocol: bool
     """Its lengths are to be expected again, not only its speed."""
 
@@ -63,16 +65,15 @@ def _read(result: RunResult, config: RunConfig) -> Earlier | None:
     ended = [each for each in result.outcomes if each.finish_reason != "error"]
     if not generation_s or not ended:
         return None
-    answers: dict[str, tuple[int, ...]] = {}
+    answers: dict[str, list[int]] = defaultdict(list)
     for each in ended:
-        task = each.request_id.partition("/")[0]
-        answers[task] = (*answers.get(task, ()), each.completion_tokens)
+        answers[each.request_id.partition("/")[0]].append(each.completion_tokens)
     was, now = result.manifest.config.protocol, config.protocol
     return Earlier(
         run_id=result.manifest.run_id,
         generation_s=generation_s,
         answers=answers,
         prompt_tokens=sum(each.prompt_tokens for each in ended) / len(ended),
-        load_s=figures.get("load_s"),
+        load_s=result.manifest.sessions[-1].engine.load_s,
         is_same_protocol=all(getattr(was, name) == getattr(now, name) for name in _PROTOCOL),
     )

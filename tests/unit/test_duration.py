@@ -348,6 +348,23 @@ def test_an_earlier_run_is_expected_again(tmp_path):
     assert measured / 4 < half.generation_s < measured
 
 
+def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path):
+    result = recorded(tmp_path)
+    (session,) = result.manifest.sessions
+    file = runs_dir(tmp_path) / result.manifest.run_id / "result.json"
+    resumed = result.manifest.model_copy(update={"sessions": (session, session)})
+    figures = [
+        each.model_copy(update={"value": 2 * session.engine.load_s})
+        if each.metric == "load_s"
+        else each
+        for each in result.estimates
+    ]
+    update = {"manifest": resumed, "estimates": tuple(figures)}
+    file.write_text(result.model_copy(update=update).model_dump_json())
+    found = expect(result.manifest.config, {"humaneval": 20}, machine(), tmp_path)
+    assert found.load_s == session.engine.load_s
+
+
 def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path):
     def config(**changed: int) -> RunConfig:
         return made_config("smollm2_135m", args={"max_num_seqs": 4}, **changed)
