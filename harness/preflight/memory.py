@@ -12,6 +12,7 @@ from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ModelConfig
 from harness.preflight.overhead import overhead_bytes
+from harness.preflight.sizes import sizes_of
 from harness.provenance import Provenance
 
 _BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
@@ -125,11 +126,10 @@ def plan_memory(
     usable = unused
     if isinstance(engine, VllmKnobs):
         usable = min(unused, int(total * _gpu_fraction(engine)))
-        if config.model.shape is not None:
+        shape = sizes_of(config.model).shape
+        if shape is not None:
             first = machine.gpus[0]
-            usable -= overhead_bytes(
-                engine, config.model.shape, first.name, first.memory_bytes or 0
-            )
+            usable -= overhead_bytes(engine, shape, first.name, first.memory_bytes or 0)
     device = f"{shards} x {machine.gpus[0].name}"
     at_once = _at_once(config)
     return MemoryPlan(weights, context, device, total, unused, usable - weights, at_once)
@@ -270,22 +270,24 @@ def _at_once(config: RunConfig) -> int:
 
 
 def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:
-    if engine.kind in {"replay", "openai"} or model.parameters is None:
+    parameters = sizes_of(model).parameters
+    if engine.kind in {"replay", "openai"} or parameters is None:
         return None
     args = engine.args if isinstance(engine, VllmKnobs) else {}
     quantization = args.get("quantization")
     if args.get("cpu_offload_gb") or quantization not in (None, *_ONE_BYTE):
         return None
     width = 1 if quantization in _ONE_BYTE else _width(engine)
-    return model.parameters * width
+    return parameters * width
 
 
 def _context_bytes(model: ModelConfig, engine: EngineConfig, context_tokens: int) -> int:
-    if model.shape is None:
+    shape = sizes_of(model).shape
+    if shape is None:
         return 0
     args = engine.args if isinstance(engine, VllmKnobs) else {}
     is_small = str(args.get("kv_cache_dtype", "auto")).startswith("fp8")
-    return model.shape.kv_bytes_per_token(1 if is_small else _width(engine)) * context_tokens
+    return shape.kv_bytes_per_token(1 if is_small else _width(engine)) * context_tokens
 
 
 def _width(engine: EngineConfig) -> int:

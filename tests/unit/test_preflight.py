@@ -1,5 +1,8 @@
 """What is known to fail before anything is loaded."""
 
+import json
+import struct
+
 import pytest
 
 from harness.errors import ConfigError, StoreError, UnavailableError
@@ -23,6 +26,7 @@ from harness.preflight import (
 )
 from harness.preflight.missing import OFFLINE_VARIABLES
 from harness.preflight.overhead import default_batch
+from harness.preflight.sizes import sizes_of
 from harness.provenance import GpuInfo, collect
 from tests.conf.test_compose import compose
 
@@ -459,3 +463,71 @@ def test_offline_asks_no_network_and_leaves_everything_as_it_was(hub_cache, monk
 def test_the_hubs_own_variable_counts(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert is_offline(compose())
+
+
+QWEN = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "vocab_size": 300,
+}
+
+
+def a_folder(folder, config, shapes=((300, 64), (64,))):
+    """A checkpoint: its config, and weight files of which only the headers matter."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    for number, shape in enumerate(shapes):
+        header = json.dumps({"w": {"dtype": "BF16", "shape": shape}, "__metadata__": {"a": "b"}})
+        content = struct.pack("<Q", len(header)) + header.encode()
+        (folder / f"{number}.safetensors").write_bytes(content)
+    return compose("model=local", f"model.path={folder}", "engine=transformers").model
+
+
+def test_a_folders_sizes_are_read_from_its_files(tmp_path):
+    found = sizes_of(a_folder(tmp_path / "m", QWEN))
+    assert found.parameters == 300 * 64 + 64
+    assert found.shape.kv_bytes_per_token() == 2 * 2 * 2 * 16 * 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"head_dim": 32},
+        {"kv_lora_rank": 512},
+        {"layer_types": ["full_attention", "sliding_attention"]},
+        {"sliding_window": 4096},
+        {"hidden_size": None},
+        {"num_attention_heads": 0},
+    ],
+)
+def test_a_shape_that_the_formula_does_not_fit_is_unknown(tmp_path, more):
+    found = sizes_of(a_folder(tmp_path / "m", {**QWEN, **more}))
+    assert (found.parameters, found.shape) == (300 * 64 + 64, None)
+
+
+def test_a_window_that_is_not_used_changes_nothing(tmp_path):
+    config = {**QWEN, "sliding_window": 4096, "use_sliding_window": False}
+    assert sizes_of(a_folder(tmp_path / "m", config)).shape is not None
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0[]"])
+def test_a_broken_folder_has_unknown_sizes(tmp_path, broken):
+    model = a_folder(tmp_path / "m", QWEN)
+    (tmp_path / "m" / "9.safetensors").write_bytes(broken)
+    assert sizes_of(model) == (None, None)
+    assert sizes_of(a_folder(tmp_path / "q", {**QWEN, "quantization_config": {}})) == (None, None)
+
+
+def test_a_folder_that_needs_more_than_there_is_is_refused(tmp_path):
+    a_folder(tmp_path / "m", QWEN)
+    config = compose(
+        "model=local",
+        f"model.path={tmp_path / 'm'}",
+        "engine=transformers",
+        "protocol.max_new_tokens=1000000000",
+    )
+    with pytest.raises(UnavailableError, match=r"^model=local needs about 256 GB"):
+        check_memory(config, machine(), FreeMemory(20 * 10**9, ()))
