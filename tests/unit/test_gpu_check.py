@@ -34,6 +34,9 @@ OVERHEAD = {
     },
 }
 TESTS = {"passed": 30, "failed": 0, "skipped": 2}
+RESUME = {"answers_when_stopped": 3, "answers": 40, "resume_refusal": "harness: needs 3 GB"}
+SWEEP = {"jobs": 2, "memory_in_use_bytes": [600, 700, 650], "processes_left": [0, 0]}
+MEMORY = {"refusal": "harness: needs 28,672 GB", "retreats": 2, "answers": 656}
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +75,9 @@ def a_report(check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.
         "tests": TESTS,
         "run transformers": a_run("transformers", joules),
         "run vllm": a_run("vllm", joules),
+        **{f"resume {engine}": RESUME for engine in check.ENGINES},
+        **{f"sweep {engine}": SWEEP for engine in check.ENGINES},
+        **{f"memory {engine}": MEMORY for engine in check.ENGINES},
         "overhead transformers": OVERHEAD,
         "overhead vllm": {**OVERHEAD, "median": {**OVERHEAD["median"], "ratio": ratio}},
     }
@@ -109,6 +115,10 @@ def test_a_report_holds_what_the_stages_measured(check: ModuleType) -> None:
     assert vllm["output_tokens_per_s"] == rate
     assert vllm["peak_memory_bytes"] == 4_263_038_976
     assert (vllm["overhead_ratio"], vllm["overhead_target"]) == (0.98, 0.97)
+    assert (vllm["answers_when_stopped"], vllm["answers_in_the_end"]) == (3, 40)
+    assert vllm["memory_between_jobs_bytes"] == 700
+    assert vllm["processes_left"] == 0
+    assert vllm["out_of_memory_retreats"] == 2
     assert report["gpus"][0]["driver"] == "580.1"
     assert report["not_measured"] == {}
     assert check.exit_status(report) == 0
@@ -135,14 +145,17 @@ def test_a_number_that_was_not_measured_is_null_with_its_reason(check: ModuleTyp
     assert reasons["engines.transformers.joules_per_output_token"] == "none: no NVML"
     assert reasons["tests"] == "tests gave none"
     assert {key for key, value in check.flat(report).items() if value is None} == reasons.keys()
-    assert "- `engines.vllm.overhead_ratio`: overhead vllm: exit status 1: x" in check.markdown(
-        report
-    )
+    (line,) = [
+        each for each in check.markdown(report).splitlines() if "exit status 1: x: `" in each
+    ]
+    assert "`vllm.overhead_ratio`" in line
 
 
 def test_what_failed_decides_the_exit_status(check: ModuleType) -> None:
     fine = a_report(check)
-    assert check.exit_status(a_report(check, ratio=0.96)) == 4
+    slow = a_report(check, ratio=0.96)
+    assert check.exit_status(slow) == 4
+    assert check.exit_status({**slow, "is_emulation": True}) == 0
     assert check.exit_status({**fine, "tests": {**TESTS, "failed": 1}}) == 4
     assert check.exit_status({**fine, "tests": {**TESTS, "passed": 0}}) == 4
     broken = {"name": "run vllm", "status": "failed", "seconds": 1.0, "reason": "x"}
@@ -161,7 +174,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     def shell(script: str, *arguments: object) -> list[str]:
         return ["sh", "-c", script, "sh", *map(str, arguments)]
 
-    def run_command(plan: tuple, python: Path, engine: str, folder: Path) -> list[str]:
+    def run_command(plan: tuple, python: Path, engine: str, folder: Path, *_: str) -> list[str]:
         if engine == "vllm":
             return shell("echo first; echo 'out of memory' >&2; exit 1")
         (tmp_path / "result").write_text(result)
@@ -169,10 +182,16 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
             'mkdir -p "$1/runs/a" && cp "$2" "$1/runs/a/result.json"', folder, tmp_path / "result"
         )
 
+    def trial_command(plan: tuple, python: Path, engine: str, what: str, folder: Path) -> list[str]:
+        found = {"resume": RESUME, "sweep": SWEEP, "memory": MEMORY}[what]
+        status = 1 if what == "sweep" else 0  # what was found before it failed is kept
+        return shell(f"echo '{json.dumps(found)}'; exit {status}")
+
     def tests_command(plan: tuple, python: Path, scratch: Path) -> list[str]:
         return shell('echo "$1" > "$2"; exit 1', junit, scratch / "tests.xml")
 
     monkeypatch.setattr(check, "run_command", run_command)
+    monkeypatch.setattr(check, "trial_command", trial_command)
     monkeypatch.setattr(check, "tests_command", tests_command)
     monkeypatch.setattr(check, "overhead_command", lambda *_: ["sleep", "600"])
     monkeypatch.setattr(check, "HAS_VLLM", "")
@@ -180,7 +199,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     really = check.stage
 
     def stage(name: str, command: list[str], scratch: Path, **named) -> dict:
-        limit_s = 0.2 if command[0] == "sleep" else 60
+        limit_s = 0.2 if command[0] == "sleep" else 600
         return really(name, command, scratch, **{**named, "limit_s": limit_s})
 
     monkeypatch.setattr(check, "stage", stage)
@@ -189,21 +208,24 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
         a_plan(check), tmp_path, lambda given, stages: kept.append((dict(given), list(stages)))
     )
     # what is known is kept after every stage
-    assert [len(stages) for _, stages in kept] == [1, 2, 3, 4, 5, 6]
-    assert kept[2][0]["run transformers"]["manifest"]
-    assert [(each["name"], each["status"]) for each in stages] == [
-        ("machine", "done"),
-        ("tests", "done"),
-        ("run transformers", "done"),
-        ("overhead transformers", "failed"),
-        ("run vllm", "failed"),
-        ("overhead vllm", "failed"),
+    assert [len(stages) for _, stages in kept] == list(range(1, 16))
+    assert kept[3][0]["run transformers"]["manifest"]
+    ended = {each["name"]: each["status"] for each in stages}
+    assert list(ended) == [
+        each for each in check.stage_names(a_plan(check)) if each not in ("setup", "model")
     ]
-    assert stages[3]["reason"] == "not done after 0.2 s"
-    assert stages[4]["reason"] == "exit status 1: out of memory"
+    failed = {name for name, status in ended.items() if status == "failed"}
+    assert failed == {
+        *("sweep transformers", "overhead transformers"),
+        *("run vllm", "samples vllm", "sweep vllm", "overhead vllm"),
+    }
+    reasons = {each["name"]: each["reason"] for each in stages}
+    assert reasons["overhead transformers"] == "not done after 0.2 s"
+    assert reasons["run vllm"] == "exit status 1: out of memory"
     report = check.build_report(given, stages, now=NOW, plan=a_plan(check))
     assert report["tests"] == {"passed": 1, "failed": 2, "skipped": 2}
     assert report["engines"]["transformers"]["energy_joules"] == 7.0
+    assert report["engines"]["transformers"]["memory_after_sweep_bytes"] == 650
     assert check.exit_status(report) == 1
 
 
@@ -265,13 +287,19 @@ def test_the_commands_are_those_of_this_harness(check: ModuleType, tmp_path: Pat
 
 
 def test_a_quick_check_asks_for_what_this_harness_knows(check: ModuleType, tmp_path: Path) -> None:
+    """Every run that a stage or trial starts is composed, with what the trials add."""
     model = ("model=local", f"model.path={tmp_path}")
     plan = a_plan(check, model=model, is_quick=True, device="cpu")
     python = Path(sys.executable)
-    for name, command in check.more_commands(plan, python, "transformers", tmp_path).items():
-        asked = json.loads(command[4]) if name == "resume" else command
+    asked = [check.run_command(plan, python, "transformers", tmp_path, *check.SAMPLES)]
+    for what in check.TRIALS:
+        trial = check.trial_command(plan, python, "transformers", what, tmp_path)
+        assert Path(trial[1]).is_file()
+        assert trial[2:5] == [what, str(tmp_path), "cpu"]
+        asked.append(json.loads(trial[5]))
+    for each in asked:
         # Hydra shows the configuration of one run at a time
-        one = [*asked[:4], *(each.partition(",1")[0] for each in asked[4:] if each != "-m")]
+        one = [*each[:4], *(word.partition(",1")[0] for word in each[4:] if word != "-m")]
         planned = subprocess.run(
             [*one, "--cfg", "job"], capture_output=True, text=True, check=False, cwd=ROOT
         )
@@ -279,6 +307,16 @@ def test_a_quick_check_asks_for_what_this_harness_knows(check: ModuleType, tmp_p
         assert str(tmp_path) in planned.stdout
     tests = check.tests_command(plan, python, tmp_path)
     assert all(Path(each).exists() for each in tests[tests.index(tests[-1]) :])
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_quick_check_of_one_engine_takes_ten_minutes_at_most(
+    check: ModuleType, engine: str
+) -> None:
+    plan = a_plan(check, is_quick=True, makes_model=True, engines=(engine,))
+    names = check.stage_names(plan)
+    assert set(names) <= set(check.QUICK_LIMITS_S)
+    assert sum(map(plan.limit_s, names)) <= 600
 
 
 def test_a_stage_finds_what_pythonpath_gave_before(
