@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -307,6 +308,25 @@ def test_a_quick_check_asks_for_what_this_harness_knows(check: ModuleType, tmp_p
         assert str(tmp_path) in planned.stdout
     tests = check.tests_command(plan, python, tmp_path)
     assert all(Path(each).exists() for each in tests[tests.index(tests[-1]) :])
+
+
+def test_the_page_shows_calls_that_it_understands(
+    check: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    calls = re.findall(r"^scripts/gpu-check.*", page, re.M)
+    assert calls
+    for each in calls:
+        monkeypatch.setattr(sys, "argv", each.split())
+        check.arguments()  # ends the process where it understands something not
+
+
+def test_the_carried_packages_of_the_page_are_those_of_the_lock() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^pip install --target carried .*?[^\\]$", page, re.M | re.S)
+    names = {word for word in command.replace("\\\n", " ").split()[4:] if word[0] != "-"}
+    lock = (ROOT / "requirements" / "gpu.txt").read_text(encoding="utf-8")
+    assert names - {"requirements/gpu.txt"} <= set(re.findall(r"^([\w.-]+)==", lock, re.M))
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
