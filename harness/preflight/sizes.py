@@ -56,21 +56,22 @@ def _parameters(folder: Path) -> int | None:
 
 def _shape(config: dict[str, Any]) -> ModelShape | None:
     """Of a model with plain grouped-query attention in every layer; None for any other."""
-    heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
     kinds = set(config.get("layer_types") or ["full_attention"])
     is_windowed = config.get("sliding_window") and config.get("use_sliding_window", True)
     if kinds != {"full_attention"} or is_windowed or config.get("kv_lora_rank"):
         return None
+    heads: Any = config.get("num_attention_heads")
+    hidden: Any = config.get("hidden_size")
     try:
         if config.get("head_dim") not in (None, hidden // heads):
             return None
         return ModelShape(
-            layers=config.get("num_hidden_layers"),
+            layers=config["num_hidden_layers"],
             attention_heads=heads,
             kv_heads=config.get("num_key_value_heads") or heads,
             hidden=hidden,
-            ffn=config.get("intermediate_size"),
-            vocab=config.get("vocab_size"),
+            ffn=config["intermediate_size"],
+            vocab=config["vocab_size"],
         )
-    except (TypeError, ZeroDivisionError, ValidationError):
+    except (TypeError, KeyError, ZeroDivisionError, ValidationError):
         return None
