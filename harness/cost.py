@@ -35,6 +35,8 @@ class Usage(Record):
     """A session was killed, or its end is not on record: it was longer."""
     load_s: Seconds | None = None
     is_load_lower_bound: bool = False
+    load_method: str = "loading and warm-up"
+    """What ``load_s`` counts."""
     energy_joules: Annotated[float, Field(ge=0)] | None = None
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
     energy_source: str | None = None
@@ -70,8 +72,8 @@ def total_cost(pricing: Pricing, basis: Basis, usage: Usage) -> Cost:
 
 
 def load_cost(pricing: Pricing, usage: Usage) -> Cost:
-    """Rent for loading and warm-up, which is in no other figure."""
-    what, least = "loading and warm-up alone", usage.is_load_lower_bound
+    """Rent for what comes before generating, which is in no other cost."""
+    what, least = usage.load_method, usage.is_load_lower_bound
     return rented_cost(pricing.rented, usage, usage.load_s, what, is_lower_bound=least)
 
 

@@ -68,6 +68,7 @@ def estimate_all(
             is_generation_lower_bound=used.generating.is_lower_bound,
             load_s=used.loading.seconds,
             is_load_lower_bound=used.loading.is_lower_bound,
+            load_method=used.loading.method,
             energy_joules=used.energy.joules,
             energy_source=used.energy.source,
             prompt_tokens=sum(s.completion.prompt_tokens for s in ordered),

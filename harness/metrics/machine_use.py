@@ -62,7 +62,7 @@ def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
 def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
     """Where no session is on record: from the first start to the last finish."""
     seen = Span(generation_s, True, 0, "first start to last finish: no session is on record")
-    return MachineUse(seen, Span(load_s, False, 0, "as the engine says"))
+    return MachineUse(seen, Span(load_s, False, 0, "loading and warm-up, as the engine says"))
 
 
 def _whole_sessions(samples: Sequence[Sample], workers: int) -> frozenset[int]:

@@ -592,6 +592,13 @@ def test_whatever_the_times_the_figures_of_time_fit_together(seed: int) -> None:
     assert span is None or value("mean_concurrency") is None or value("mean_concurrency") >= 0
 
 
+def test_the_cost_of_loading_says_what_it_counts() -> None:
+    loading = Span(30.0, False, 2, "two loads, one of them lost")
+    use = MachineUse(Span(10.0, False, 1, "made up"), loading)
+    found = _one(_all([_sample("math/a", 0)], ALL_PRICES, use=use), "load_cost.rented")
+    assert loading.method in found.method
+
+
 # --- tokens, memory, loading -------------------------------------------------------------------
 
 
