@@ -10,7 +10,15 @@ from harness.config import LimitsConfig, RunConfig
 from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
 from harness.hardware import usable_cores
-from harness.manifest import SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest, RunResult, Session
+from harness.manifest import (
+    MACHINE_TIME,
+    SCHEMA_VERSION,
+    BudgetPoint,
+    Outcome,
+    RunManifest,
+    RunResult,
+    Session,
+)
 from harness.metrics import Sample, budget_curve, estimate_all, machine_use
 from harness.paths import CONF_DIR
 from harness.pricing import BASES, PricedDevices, Pricing
@@ -21,7 +29,7 @@ AUTO = "auto"
 _OF_WORKERS = (
     "generation_s",
     "load_s",
-    "machine_s",
+    MACHINE_TIME,
     "output_tokens_per_s",
     "mean_concurrency",
     "steady_state_s",

@@ -135,7 +135,7 @@ def _complete(setup: Setup) -> int:
     progress = RunProgress(total=len(requests), done=len(done))
     progress.already_graded(list(run.read_verdicts().values()))
     life = Life.of(manifest)
-    if manifest is not setup.manifest:  # an earlier session was killed
+    if manifest != setup.manifest:  # an earlier session was killed
         write_life(setup, life)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:

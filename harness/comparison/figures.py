@@ -58,8 +58,10 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
 def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
     found = (_run_figure(baseline, metric), _run_figure(candidate, metric))
     one, other = (None if each is None else each.value for each in found)
-    if one is None or other is None or one == 0:
-        ratio = Interval(None, None, None, 0, "undefined: one side does not say it")
+    if one is None or other is None:
+        ratio = Interval(None, None, None, 0, "undefined: it is unknown of one side")
+    elif one == 0:
+        ratio = Interval(None, None, None, 0, "undefined: the baseline's is 0")
     elif baseline.tasks.keys() != candidate.tasks.keys():
         ratio = Interval(None, None, None, 0, "undefined: the runs have different tasks")
     else:

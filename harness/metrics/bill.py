@@ -101,11 +101,11 @@ def _per_solved(
 def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Estimate:
     name, unit = "solved_per_hour", "solved/h"
     if not usage.generation_s:
-        return figure(name, None, unit, 0, "undefined: the generation time is unknown")
+        return figure(name, None, unit, 0, "undefined: the machine time is unknown")
     hours = apportion(usage.generation_s / 3600, [_weight(s, None) for s in samples])
     spent, solved = by_problem(samples, list(hours), range(len(samples)))
     rate = ratio_interval(solved, spent, seed=seed)
-    estimate = from_interval(name, rate, unit, "solved samples / hours of generation")
+    estimate = from_interval(name, rate, unit, "solved samples / hours of machine time")
     is_most = usage.is_generation_lower_bound and estimate.value is not None
     return estimate.model_copy(update={"bound": "upper" if is_most else None})
 

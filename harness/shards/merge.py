@@ -1,8 +1,8 @@
 """From the shards of one run to that run: nothing missing, nothing twice, one clock.
 
 The shards lie one after another on the run's clock, as the sessions of a resumed run do. So its
-generation time is the machine time of all workers, which is what it cost, and its rates are those
-of one worker.
+times are sums over all workers, its machine time among them, from which its cost follows; its rates
+are those of one worker.
 """
 
 import hashlib
