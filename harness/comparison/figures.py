@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from harness.comparison.records import Figure
-from harness.comparison.side import TIMES, Side, SideProblem
+from harness.comparison.side import Side, SideProblem
 from harness.metrics.figures import from_interval
+from harness.metrics.request_times import REQUEST_TIMES
 from harness.paired import ratio_of_ratios
 from harness.pricing import BASES, Basis
 from harness.records import Estimate
@@ -31,7 +32,10 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
     couples = [(ours[name], theirs[name]) for name in names]
     figures = [
         _paired(task, "completion_tokens.mean", "tokens", couples, lambda p: _mean(p.tokens)),
-        *(_paired(task, f"{name}.mean", "s", couples, partial(_mean_time, name)) for name in TIMES),
+        *(
+            _paired(task, f"{name}.mean", "s", couples, partial(_mean_time, name))
+            for name in REQUEST_TIMES
+        ),
     ]
     for basis in BASES:
         if basis in baseline.prices and basis in candidate.prices:

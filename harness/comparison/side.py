@@ -1,7 +1,7 @@
 """One side of a comparison, in one shape whoever wrote its file."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,10 @@ from harness.errors import StoreError, UserError
 from harness.foreign import ForeignLog, ForeignProblem, harness_of, read_foreign
 from harness.jsonl import read_json
 from harness.manifest import Outcome, RunManifest, RunResult
+from harness.metrics.request_times import REQUEST_TIMES
 from harness.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
 from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
 from harness.store import find_result
-
-
-def _since(later: float | None, earlier: float | None) -> float | None:
-    return None if later is None or earlier is None else later - earlier
-
-
-def _per_token(outcome: Outcome) -> float | None:
-    decoding = _since(outcome.finished_s, outcome.first_token_s)
-    gaps = outcome.completion_tokens - 1
-    return None if decoding is None or gaps < 1 else decoding / gaps
-
-
-TIMES: dict[str, Callable[[Outcome], float | None]] = {
-    "queue_wait_s": lambda each: _since(each.started_s, each.queued_s),
-    "time_to_first_token_s": lambda each: _since(each.first_token_s, each.started_s),
-    "time_per_output_token_s": _per_token,
-    "request_latency_s": lambda each: _since(each.finished_s, each.started_s),
-}
-"""What one request took, from its raw times: an older result has these too."""
 
 
 @dataclass
@@ -48,7 +30,7 @@ class SideProblem:
     answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By metric of ``TIMES``."""
+    """By metric of ``REQUEST_TIMES``."""
     billed_tokens: tuple[int, int] = (0, 0)
     """Of prompt and completion, over all attempts; errors cost too."""
     usd: dict[Basis, float] = field(default_factory=dict)
@@ -157,8 +139,8 @@ def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
     problem.billed_tokens = (prompt + outcome.prompt_tokens, completion + outcome.completion_tokens)
     if outcome.finish_reason != "error":
         problem.tokens.append(outcome.completion_tokens)
-        for metric, measure in TIMES.items():
-            if (seconds := measure(outcome)) is not None:
+        for metric, measure in REQUEST_TIMES.items():
+            if (seconds := measure.seconds(outcome)) is not None:
                 problem.times[metric].append(seconds)
     if outcome.status in ERROR_STATUSES:
         problem.errors += 1

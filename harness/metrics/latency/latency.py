@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import datasets
 import evaluate
 
+from harness.metrics.request_times import REQUEST_TIMES, per_token, since
 from harness.statistics import percentiles
 
 RANKS = (50, 90, 99)
@@ -41,13 +42,13 @@ Returns:
 
 
 class _Row(NamedTuple):
-    queued: float | None
-    sent: float | None
-    started: float | None
-    first: float | None
-    finished: float | None
-    tokens: int
-    reasoning: int | None
+    queued_s: float | None
+    sent_s: float | None
+    started_s: float | None
+    first_token_s: float | None
+    finished_s: float | None
+    completion_tokens: int
+    reasoning_tokens: int | None
 
 
 class Latency(evaluate.Metric):  # type: ignore[misc]
@@ -103,34 +104,30 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
         return figures
 
 
-def _since(later: float | None, earlier: float | None) -> float | None:
-    return None if later is None or earlier is None else later - earlier
-
-
-def _per_token(row: _Row) -> float | None:
-    decoding = _since(row.finished, row.first)
-    return None if decoding is None or row.tokens < 2 else decoding / (row.tokens - 1)  # noqa: PLR2004
-
-
 def _first_answer_token(row: _Row) -> float | None:
-    waited = _since(row.first, row.started)
-    if waited is None or row.reasoning is None or row.reasoning >= row.tokens:
+    waited = since(row.first_token_s, row.started_s)
+    if waited is None or row.reasoning_tokens is None:
         return None
-    if row.reasoning == 0:
+    if row.reasoning_tokens >= row.completion_tokens:
+        return None
+    if row.reasoning_tokens == 0:
         return waited
-    per_token = _per_token(row)
-    return None if per_token is None else waited + row.reasoning * per_token
+    seconds = per_token(row)
+    return None if seconds is None else waited + row.reasoning_tokens * seconds
 
 
 _MEASURES: dict[str, tuple[Callable[[_Row], float | None], str]] = {
-    "queue_wait_s": (lambda r: _since(r.started, r.queued), "started - queued"),
-    "time_to_first_token_s": (lambda r: _since(r.first, r.started), "first token - started"),
-    "time_per_output_token_s": (_per_token, "(finished - first token) / (tokens - 1)"),
-    "request_latency_s": (lambda r: _since(r.finished, r.started), "finished - started"),
+    **REQUEST_TIMES,
     "time_to_answer_token_s": (
         _first_answer_token,
         "interpolated between first token and finish by token counts, since started",
     ),
-    "client_ttft_s": (lambda r: _since(r.first, r.sent), "first token - HTTP request sent"),
-    "client_latency_s": (lambda r: _since(r.finished, r.sent), "finished - HTTP request sent"),
+    "client_ttft_s": (
+        lambda row: since(row.first_token_s, row.sent_s),
+        "first token - HTTP request sent",
+    ),
+    "client_latency_s": (
+        lambda row: since(row.finished_s, row.sent_s),
+        "finished - HTTP request sent",
+    ),
 }
