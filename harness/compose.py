@@ -1,13 +1,15 @@
 """Hydra, and nothing but Hydra: from command-line overrides to the jobs that they describe."""
 
+import io
 import logging
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
+from harness.config import refuse_secret
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.paths import CONF_DIR
 from harness.redaction import redact
@@ -24,9 +26,10 @@ def compose_and_run(arguments: list[str]) -> int:
     A job that fails does not end the sweep; the highest exit status is returned.
 
     Raises:
-        ConfigError: Hydra cannot compose this.
+        ConfigError: Hydra cannot compose this, or an override holds a secret.
         UnavailableError: The launcher that was asked for is not installed.
     """
+    _refuse_secrets(arguments)
     is_dry_run = DRY_RUN in arguments
     given = [argument for argument in arguments if argument != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
@@ -38,6 +41,18 @@ def compose_and_run(arguments: list[str]) -> int:
             return jobs.close()
         lost = _launch(jobs, arguments, folder)
         return max(lost, jobs.close())
+
+
+def _refuse_secrets(arguments: list[str]) -> None:
+    """Before anybody prints or stores an override: Hydra and its launchers do both.
+
+    Raises:
+        ConfigError: One holds a secret.
+    """
+    for argument in arguments:
+        key, _, values = argument.lstrip("+~").partition("=")
+        for value in values.split(",") if values else ():
+            refuse_secret(key, value.strip("\"' "))
 
 
 def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
@@ -66,10 +81,13 @@ def _compose(jobs: Jobs, arguments: list[str]) -> None:
     with _arguments(arguments), warnings.catch_warnings():
         # Ours has the name of the plugin's, and the keys that it asks for.
         warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
+        shown = io.StringIO()  # by --cfg: what files of the user's hold, too
         try:
-            main(jobs.run)()
+            with redirect_stdout(shown) if "--cfg" in arguments else nullcontext():
+                main(jobs.run)()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(words(error)) from error
+    print(redact(shown.getvalue()), end="")  # noqa: T201
 
 
 @contextmanager

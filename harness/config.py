@@ -4,6 +4,7 @@ Hydra composes YAML; pydantic checks all of it at once; after that there is one 
 OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross rules here.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,7 +18,7 @@ from harness.models import ModelConfig, RemoteModel
 from harness.power import PUBLISHED_SAMPLES
 from harness.pricing import Pricing
 from harness.records import Record, Sampling
-from harness.redaction import why_secret
+from harness.redaction import is_secret_name, is_variable_name, why_secret
 from harness.sandbox.config import SandboxConfig
 from harness.tasks import Selection, parse_selection
 
@@ -303,9 +304,31 @@ def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(_describe(error)) from error
     for key, value in _flat(config.model_dump(mode="json")).items():
         # The whole configuration goes into the manifest, so nothing secret may be in it.
-        if secret := why_secret(str(value)):
-            raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
+        refuse_secret(key, value)
     return config
+
+
+def refuse_secret(key: str, value: Any) -> None:
+    """Refuses a value that is a secret, without showing it.
+
+    Args:
+        key: Dotted.
+        value: What was given for it.
+
+    Raises:
+        ConfigError: Names the key, and what belongs there.
+    """
+    if value is None or isinstance(value, bool):
+        return
+    name = key.rpartition(".")[2]
+    if name.endswith("_key_env") and not is_variable_name(str(value)):
+        raise ConfigError(
+            f"{key}: should be the name of an environment variable that is set and holds the key, "
+            "such as EXAMPLE_API_KEY; what was given is not shown, for it may be the key itself"
+        )
+    secret = "a secret, by its name" if is_secret_name(name) else why_secret(str(value))
+    if secret:
+        raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
 
 
 def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
@@ -349,11 +372,21 @@ def _describe(error: ValidationError) -> str:
         given = problem["input"]
         if problem["type"] == "extra_forbidden":
             text = f"no such key{did_you_mean(place)}"
-        shown = "" if isinstance(given, dict | list | tuple) else f"={given}"
+        shown = _shown(place[-1] if place else "", given)
         lines.append(f"{key}{shown}: {text}" if key else text)
     if len(lines) == 1:
         return lines[0]
     return f"{len(lines)} mistakes in the configuration: " + "; ".join(lines)
+
+
+def _shown(name: str, given: Any) -> str:
+    """A wrong value after its key; nothing where it is long, or may be a secret or hold one."""
+    if isinstance(given, dict | list | tuple) or is_secret_name(name) or name.endswith("_key_env"):
+        return ""
+    if name.endswith("_url"):
+        given = re.split(r"[?#]", str(given))[0]
+        return "" if "@" in given else f"={given}"
+    return f"={given}"
 
 
 def did_you_mean(place: list[str]) -> str:

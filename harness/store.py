@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple, Self, TypeVar
+from typing import IO, Any, NamedTuple, Self, TypeVar
 
 from harness.errors import StoreError
 from harness.jsonl import (
@@ -111,8 +111,7 @@ class Run:
 
     def write_manifest(self, manifest: RunManifest) -> None:
         """Replaces ``manifest.json``."""
-        if manifest.error is not None:  # what a library says may hold a token
-            manifest = manifest.model_copy(update={"error": redact(manifest.error)})
+        manifest = _without_secrets(manifest)
         write_atomically(self.folder / "manifest.json", manifest.model_dump_json(indent=1))
 
     def write_result(self, result: RunResult) -> None:
@@ -236,6 +235,18 @@ def writer_of(folder: Path) -> Writer:
     is_held = any("FLOCK" in lock and lock[5].endswith(f":{inode}") for lock in locks)
     is_at_work = is_held if is_held or host == socket.gethostname() else None
     return Writer(int(number) if number.isdigit() else None, is_at_work)
+
+
+def _without_secrets(manifest: RunManifest) -> RunManifest:
+    """What libraries and servers report of a failure may hold a key."""
+    update: dict[str, Any] = {}
+    if manifest.error is not None:
+        update["error"] = redact(manifest.error)
+    if (canary := manifest.canary) is not None:
+        words = {"faults": canary.faults, "warnings": canary.warnings}
+        clean = {name: tuple(map(redact, each)) for name, each in words.items()}
+        update["canary"] = canary.model_copy(update=clean)
+    return manifest.model_copy(update=update)
 
 
 def without_text(line: bytes) -> bytes:

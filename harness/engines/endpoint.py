@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
@@ -9,9 +10,10 @@ from typing import Any, NamedTuple
 
 from harness.engines.base import Clock
 from harness.engines.wire import Heard, Mode, body
-from harness.errors import GenerationError
+from harness.errors import ConfigError, GenerationError
 from harness.prompts import Codec, Times
 from harness.records import Completion, GenerationRequest
+from harness.redaction import keep_secret, redact, shown_variable
 
 # A server that is there accepts a connection at once; one that is not may never refuse it.
 CONNECT_LIMIT_S = 10.0
@@ -121,7 +123,7 @@ class Endpoint:
                 async for chunk in chunks:
                     heard.add(chunk, self._clock())
         except Exception as error:  # becomes this request's own error, on record
-            reason = describe(error, self._client.api_key)
+            reason = describe(error)
             if is_for_all(error):
                 raise GenerationError(reason) from error
             if is_the_servers(error) and (why := await asyncio.to_thread(self._gone)) is not None:
@@ -179,14 +181,41 @@ def _started_s(heard: Heard, sent_s: float) -> float:
     return max(sent_s, heard.first_token_s - heard.prefill_s)
 
 
-def describe(error: BaseException, api_key: str) -> str:
-    """An error in one line, without the key: a server may quote what it refuses."""
+def secret_header(setting: str, variable: str) -> str:
+    """What an environment variable holds for a header, without the white space at its ends.
+
+    From here on it is struck out of every message (``keep_secret``).
+
+    Args:
+        setting: The dotted key that named the variable.
+        variable: Its name.
+
+    Raises:
+        ConfigError: It is not set, or holds what no header can.
+    """
+    where = f"{setting}={shown_variable(variable)}"
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise ConfigError(
+            f"{where}: that environment variable is not set or empty; it should hold the server's "
+            "key"
+        )
+    keep_secret(value)
+    if not (value.isascii() and value.isprintable()):
+        raise ConfigError(
+            f"{where}: the value of that environment variable cannot be sent, for it has a line "
+            "break or a character that is not ASCII in it; set it to the key alone"
+        )
+    return value
+
+
+def describe(error: BaseException) -> str:
+    """An error in one line, without keys: a server may quote what it refuses."""
     status = getattr(error, "status_code", None)
     said = getattr(error, "body", None)
     if isinstance(said, dict):
         said = said.get("message") or said.get("detail") or said.get("error") or said
-    text = " ".join(str(said or error.__cause__ or error).split())[:300]
-    text = text.replace(api_key, "***") if api_key else text
+    text = redact(" ".join(str(said or error.__cause__ or error).split()))[:300]
     text = text or type(error).__name__
     return text if status is None else f"HTTP {status}: {text}"
 

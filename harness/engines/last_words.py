@@ -2,6 +2,8 @@
 
 import re
 
+from harness.redaction import redact
+
 PORT_TAKEN = "address already in use"
 # vLLM puts the process, the level and the place in the source before its words.
 _PREFIX = re.compile(r"^(\(\w+[^)]*\) )*([A-Z]+ [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
@@ -28,5 +30,5 @@ def last_words(text: str) -> tuple[str, str]:
         place, found = causes[-1]
         # pydantic says what is wrong with which field in the lines that follow.
         whole = " ".join(lines[place : place + 3]) if found[1].endswith(_LISTING) else found[0]
-        return found[1].rpartition(".")[2], whole[:400]
-    return "", " | ".join(lines[-3:])[:400] or "nothing"
+        return found[1].rpartition(".")[2], redact(whole)[:400]
+    return "", redact(" | ".join(lines[-3:]))[:400] or "nothing"

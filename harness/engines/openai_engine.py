@@ -6,7 +6,7 @@ no time of it is comparable with that of an engine that has its machine for itse
 
 import contextlib
 import json
-import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from types import TracebackType
@@ -24,16 +24,18 @@ from harness.engines.endpoint import (
     describe,
     get_text,
     open_client,
+    secret_header,
 )
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.open_files import room_for
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
 from harness.engines.wire import TAKES_MORE
-from harness.errors import ConfigError, UnavailableError
+from harness.errors import UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
+from harness.redaction import shown_variable, why_secret
 
 PROBE_RETRIES = 1
 PROBE_LIMIT_S = 30.0
@@ -68,7 +70,7 @@ class OpenaiConfig(Record):
     served_model: str | None = None
     """Its name there; None: the only one that there is."""
     api_key_env: str | None = None
-    """The environment variable that holds the key."""
+    """The environment variable that holds the key; white space around the key is left out."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     max_retries: Annotated[int, Field(ge=0, le=100)] = 5
     """Of a request that the server refused for now (408, 409, 429, 5xx) or lost."""
@@ -94,6 +96,15 @@ class OpenaiConfig(Record):
                 "variable that holds a key in engine.api_key_env"
             )
         return base_url.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _is_no_key(cls, name: str | None) -> str | None:
+        if name is not None and (why_secret(name) or not re.fullmatch(r"[A-Za-z_]\w*", name, re.A)):
+            raise ValueError(
+                "should be the name of an environment variable that holds the key, not the key"
+            )
+        return name
 
     @field_validator("extra_body")
     @classmethod
@@ -236,7 +247,7 @@ class OpenaiEngine:
                 models = client.models.list().data
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise UnavailableError(
-                f"{where}: the server refuses the key ({describe(error, self._key)}); "
+                f"{where}: the server refuses the key ({describe(error)}); "
                 f"{_where_the_key_is(config)}"
             ) from error
         except openai.NotFoundError as error:
@@ -246,7 +257,7 @@ class OpenaiEngine:
             ) from error
         except (openai.APIError, ValueError, AttributeError, TypeError) as error:
             raise UnavailableError(
-                f"{where}: {describe(error, self._key)}; give the URL of a running server, with "
+                f"{where}: {describe(error)}; give the URL of a running server, with "
                 "/v1 at its end"
             ) from error
         names = [str(model.id) for model in models or ()]
@@ -284,20 +295,15 @@ class OpenaiEngine:
 
 
 def _key(config: OpenaiConfig) -> str:
-    if config.api_key_env is None:
-        return NO_KEY
-    if not (key := os.environ.get(config.api_key_env)):
-        raise ConfigError(
-            f"engine.api_key_env={config.api_key_env}: that environment variable is not set; it "
-            "should hold the server's key"
-        )
-    return key
+    name = config.api_key_env
+    return NO_KEY if name is None else secret_header("engine.api_key_env", name)
 
 
 def _where_the_key_is(config: OpenaiConfig) -> str:
     if config.api_key_env is None:
         return "engine.api_key_env should name the environment variable that holds it"
-    return f"engine.api_key_env={config.api_key_env} should hold a valid one"
+    name = shown_variable(config.api_key_env)
+    return f"engine.api_key_env={name} should hold a valid one"
 
 
 def _chosen(names: Sequence[str], config: OpenaiConfig) -> str:

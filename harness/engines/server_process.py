@@ -18,6 +18,7 @@ from harness.engines.endpoint import get_text
 from harness.engines.guardian import Guardian
 from harness.engines.last_words import PORT_TAKEN, WRONG_SETTING, last_words
 from harness.errors import ConfigError, HarnessError, UnavailableError
+from harness.redaction import keep_secret
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +148,7 @@ def _launch(arguments: list[str], environment: Mapping[str, str], log_file: Path
     # Whoever shares this machine cannot use the server without it, and we cannot take another
     # server for ours.
     key = secrets.token_urlsafe(24)
+    keep_secret(key)
     # -P: a folder named vllm in the working directory is not meant.
     command = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     try:

@@ -78,6 +78,7 @@ class Jobs:
     def _sweep(
         self, composed: "DictConfig", number: int, overrides: list[str], *, is_bare: bool
     ) -> None:
+        overrides = [redact(override) for override in overrides]
         job = SweptJob(number=number, overrides=tuple(overrides))
         claim = self._claim(composed, job)
         if claim is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import ValidationError
 
 from harness.records import Record
+from harness.redaction import redact
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -55,7 +56,7 @@ def _mistake(problem: "ErrorDetails", kind: type[Record]) -> str:
 
 
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
+    text = redact(" ".join(str(value).split()))
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
