@@ -257,8 +257,7 @@ class OpenaiEngine:
             ) from error
         except (openai.APIError, ValueError, AttributeError, TypeError) as error:
             raise UnavailableError(
-                f"{where}: {describe(error)}; give the URL of a running server, with "
-                "/v1 at its end"
+                f"{where}: {describe(error)}; give the URL of a running server, with /v1 at its end"
             ) from error
         names = [str(model.id) for model in models or ()]
         name = _chosen(names, config)

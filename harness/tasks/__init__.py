@@ -5,8 +5,8 @@ nobody publishes another benchmark under the same name. Its problems may come fr
 (this repository, a Python package, the hub, a local mirror); the digest over the problems says
 that they are the same wherever they came from.
 
-``spec`` reads definitions, ``rows`` the data they point at, ``load`` makes problems of them,
-``subset`` draws.
+``spec`` reads definitions, ``rows`` finds the data they point at, ``files`` reads them, ``load``
+makes problems of them, ``subset`` draws.
 """
 
 from harness.tasks.load import Task, load_task

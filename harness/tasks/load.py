@@ -1,11 +1,13 @@
 """From a selection to its problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from harness.errors import TaskError
 from harness.records import CodeReference, Count, MathReference, Problem, Record, Reference
+from harness.tasks.files import Row
 from harness.tasks.rows import read_rows
 from harness.tasks.spec import Selection, TaskSpec, load_spec
 from harness.tasks.subset import digest, ids_sha256, stratified_subset
@@ -62,12 +64,15 @@ def load_task(selection: Selection, data_dir: Path | None = None) -> Task:
     )
 
 
-def _problems(
-    spec: TaskSpec, rows: Sequence[Mapping[str, Any]], origin: str
-) -> tuple[Problem, ...]:
-    problems = tuple(_problem(spec, number, row, origin) for number, row in enumerate(rows))
-    if len({problem.problem_id for problem in problems}) != len(problems):
-        raise TaskError(f"task {spec.name}: a problem id stands twice in {origin}")
+def _problems(spec: TaskSpec, rows: Sequence[Row], origin: str) -> tuple[Problem, ...]:
+    problems: dict[str, Problem] = {}
+    for number, row in enumerate(rows):
+        problem = _problem(spec, number, row)
+        if problem.problem_id in problems:
+            raise TaskError(
+                f"task {spec.name}: {row.place}: the problem id {problem.problem_id} stands twice"
+            )
+        problems[problem.problem_id] = problem
     if spec.problems not in (None, len(problems)):
         raise TaskError(
             f"task {spec.name}: {origin} has {len(problems)} problems, "
@@ -75,49 +80,81 @@ def _problems(
         )
     if not problems:
         raise TaskError(f"task {spec.name}: {origin} has no problems")
-    return problems
+    return tuple(problems.values())
 
 
-def _problem(spec: TaskSpec, number: int, row: Mapping[str, Any], origin: str) -> Problem:
+def _problem(spec: TaskSpec, number: int, row: Row) -> Problem:
+    """One row as a problem.
+
+    Raises:
+        TaskError: The row lacks what the definition asks for; names its place and the column.
+    """
     fields = spec.fields
+    where = f"task {spec.name}: {row.place}"
 
-    def column(name: str) -> Any:
-        if name not in row:
-            raise TaskError(
-                f"task {spec.name}: row {number} of {origin} has no column '{name}'; "
-                f"it has {', '.join(row)}"
-            )
-        return row[name]
+    def cell(name: str) -> Any:
+        if name not in row.cells:
+            raise TaskError(f"{where} has no column '{name}'; it has {', '.join(row.cells)}")
+        return row.cells[name]
 
-    own_id = str(number).zfill(4) if fields.problem_id is None else column(fields.problem_id)
-    level = None if fields.level is None else column(fields.level)
+    def text(name: str) -> str:
+        value = cell(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise TaskError(f"{where}: '{name}' is {'null' if value is None else 'empty'}")
+        return _as_text(value, f"{where}: '{name}'")
+
+    def optional(name: str | None) -> str | None:
+        value = None if name is None else cell(name)
+        return None if value is None else _as_text(value, f"{where}: '{name}'")
+
+    own_id = str(number).zfill(4) if fields.problem_id is None else text(fields.problem_id)
     return Problem(
         problem_id=f"{spec.name}/{own_id}",
-        question=str(column(fields.question)),
-        reference=_reference(spec, column),
-        subject=None if fields.subject is None else str(column(fields.subject)),
-        level=_level(level),
+        question=text(fields.question),
+        reference=_reference(spec, text, where),
+        subject=optional(fields.subject),
+        level=_level(optional(fields.level)),
     )
 
 
-def _level(value: Any) -> int | None:
+def _as_text(value: Any, where: str) -> str:
+    """A cell's text.
+
+    Raises:
+        TaskError: It has none of its own: a list, an object, a date of a typed column.
+    """
+    if not isinstance(value, str | Decimal):
+        raise TaskError(f"{where} holds a {type(value).__name__}; should be text or a number")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TaskError(f"{where} holds half of a surrogate pair, which is no character") from error
+    return text
+
+
+def _level(text: str | None) -> int | None:
     """MATH-500 has 3, MATH "Level 3", and for a few problems "Level ?"."""
-    digits = str(value).removeprefix("Level ").strip()
-    return int(digits) if digits.isdigit() else None
+    digits = (text or "").removeprefix("Level ").strip()
+    return int(digits) if digits.isdecimal() else None
 
 
-def _reference(spec: TaskSpec, column: Any) -> Reference:
+def _reference(spec: TaskSpec, text: Callable[[str], str], where: str) -> Reference:
     fields = spec.fields
     if spec.scorer == "math_answer" and fields.answer is not None:
-        answer = str(column(fields.answer))
-        if fields.answer_after is not None:
-            answer = answer.rpartition(fields.answer_after)[2]
+        answer = text(fields.answer)
+        if (mark := fields.answer_after) is not None:
+            if mark not in answer:
+                raise TaskError(f"{where}: '{fields.answer}' has no '{mark}' before its answer")
+            answer = answer.rpartition(mark)[2]
+        if not answer.strip():
+            raise TaskError(f"{where}: '{fields.answer}' has no answer")
         return MathReference(answer=answer.strip())
     if spec.scorer == "python_tests" and fields.entry_point is not None and fields.test is not None:
         return CodeReference(
-            prompt=str(column(fields.question)),
-            entry_point=str(column(fields.entry_point)),
-            test=str(column(fields.test)),
+            prompt=text(fields.question),
+            entry_point=text(fields.entry_point),
+            test=text(fields.test),
         )
     raise TaskError(
         f"task {spec.name}: scorer {spec.scorer} needs fields.answer (maths) "

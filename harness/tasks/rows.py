@@ -1,14 +1,14 @@
-"""Where a task's data lies, and its rows as they are there; all of it through ``datasets``."""
+"""Where a task's data lies: a mirror, a file, a package, the hub."""
 
 import logging
 import os
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from harness.errors import TaskError, UnavailableError
-from harness.paths import TASKS_DIR, cache_dir
+from harness.paths import TASKS_DIR
+from harness.tasks.files import Row, read_file, rows_of_table
 from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def planned_origin(spec: TaskSpec, data_dir: Path | None = None) -> tuple[str, b
     return "nowhere", True
 
 
-def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Mapping[str, Any]], str]:
+def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Row], str]:
     """Reads all rows, from the mirror or the first source there is; says where they came from.
 
     Raises:
@@ -36,7 +36,7 @@ def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Mapping[str, 
         UnavailableError: There is none, and the hub cannot be reached.
     """
     if mirror := _find_mirror(spec, data_dir):
-        return _read_file(spec, mirror), f"mirror {mirror.name}"
+        return _read(spec, mirror), f"mirror {mirror.name}"
     failures = []
     for source in spec.sources:
         if isinstance(source, HubSource):
@@ -46,7 +46,7 @@ def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Mapping[str, 
                 reason = str(error).strip().splitlines()[0]
                 failures.append(f"hub {source.hub_id}: {type(error).__name__}: {reason[:160]}")
         elif file := _source_file(spec, source):
-            return _read_file(spec, file), _file_origin(source, file)
+            return _read(spec, file), _file_origin(source, file)
         else:
             failures.append(f"{source.kind} {source.file}: not there")
     names = " or ".join(_mirror_names(spec))
@@ -54,6 +54,13 @@ def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Mapping[str, 
         f"task {spec.name}: its problems cannot be had ({'; '.join(failures)}); put a mirror "
         f"named {names} into a folder and set data_dir (or {DATA_DIR_VARIABLE}) to it"
     )
+
+
+def _read(spec: TaskSpec, file: Path) -> list[Row]:
+    try:
+        return read_file(file)
+    except TaskError as error:
+        raise TaskError(f"task {spec.name}: {error}") from error
 
 
 def _mirror_names(spec: TaskSpec) -> tuple[str, ...]:
@@ -68,13 +75,13 @@ def _find_mirror(spec: TaskSpec, data_dir: Path | None) -> Path | None:
     if not folder.expanduser().is_dir():
         raise TaskError(f"data_dir={folder}: no such folder; give a folder of local mirrors")
     files = (folder.expanduser() / name for name in _mirror_names(spec))
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if file.exists()), None)
 
 
 def _source_file(spec: TaskSpec, source: EmbeddedSource | PackageSource) -> Path | None:
     match source:
         case EmbeddedSource():
-            file = TASKS_DIR / spec.name / source.file
+            file = source.path_in(TASKS_DIR / spec.name)
         case PackageSource():
             found = find_spec(source.package)
             if found is None or not found.submodule_search_locations:
@@ -82,7 +89,7 @@ def _source_file(spec: TaskSpec, source: EmbeddedSource | PackageSource) -> Path
             file = Path(next(iter(found.submodule_search_locations))) / source.file
         case _:
             assert_never(source)
-    return file if file.is_file() else None
+    return file if file.exists() else None
 
 
 def _file_origin(source: EmbeddedSource | PackageSource, file: Path) -> str:
@@ -91,33 +98,13 @@ def _file_origin(source: EmbeddedSource | PackageSource, file: Path) -> str:
     return f"embedded {file.name}"
 
 
-def _read_file(spec: TaskSpec, file: Path) -> list[Mapping[str, Any]]:
-    import datasets
-    from datasets.exceptions import DatasetGenerationError
-
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(
-            "parquet" if file.suffix == ".parquet" else "json",
-            data_files=str(file),
-            split="train",
-            cache_dir=str(cache_dir() / "datasets"),
-        )
-    except (DatasetGenerationError, ValueError) as error:
-        cause = error.__cause__ or error
-        reason = str(cause).strip().splitlines()[0]
-        raise TaskError(f"task {spec.name}: {file} cannot be read: {reason[:200]}") from error
-    return list(loaded)
-
-
-def _read_hub(source: HubSource) -> list[Mapping[str, Any]]:
+def _read_hub(source: HubSource) -> list[Row]:
     import datasets
 
     datasets.disable_progress_bars()
     if not datasets.config.HF_HUB_OFFLINE:
         log.info("asking the Hugging Face hub for %s", source.hub_id)
-    return list(
-        datasets.load_dataset(
-            source.hub_id, source.config, split=source.split, revision=source.revision
-        )
+    loaded = datasets.load_dataset(
+        source.hub_id, source.config, split=source.split, revision=source.revision
     )
+    return rows_of_table(loaded.with_format("arrow")[:], source.hub_id)

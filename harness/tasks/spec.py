@@ -16,16 +16,21 @@ from harness.tasks.mistakes import describe
 
 
 class EmbeddedSource(Record):
-    """A file next to ``task.yaml``."""
+    """A file next to ``task.yaml``, or anywhere on this machine."""
 
     kind: Literal["embedded"]
     file: str
+    """From the folder of ``task.yaml``, or absolute."""
+
+    def path_in(self, folder: Path) -> Path:
+        """The file, or the folder of a saved data set; ``folder`` is that of ``task.yaml``."""
+        return folder / Path(self.file).expanduser()
 
     @field_validator("file")
     @classmethod
     def _is_there(cls, file: str, info: ValidationInfo) -> str:
         folder: Path | None = info.context
-        if folder is not None and not (folder / file).is_file():
+        if folder is not None and not (folder / Path(file).expanduser()).exists():
             raise ValueError(f"no such file in tasks/{folder.name}")
         return file
 
