@@ -184,7 +184,7 @@ def _add_pages(commands: Commands) -> None:
         )
     command.add_argument("--since", metavar="DATE", help="only runs begun on this day or later")
     command.add_argument("--until", metavar="DATE", help="only runs begun on this day or earlier")
-    command.add_argument("--html", type=Path, metavar="FILE", help="write a page")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page; '-' is stdout")
     command.add_argument("--csv", type=Path, metavar="FILE", help="write the rows; '-' is stdout")
     command.add_argument("--parquet", type=Path, metavar="FILE", help="write the rows")
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")

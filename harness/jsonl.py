@@ -5,7 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -82,25 +82,94 @@ def unwritable(file: Path, error: OSError) -> StoreError:
     return StoreError(f"{file}: cannot be written: {error.strerror}")
 
 
+@contextmanager
+def aside(file: Path) -> Iterator[Path]:
+    """A path to write to; what is there takes the place of a file when the block ends well.
+
+    A reader sees the old or the new file, never half, and the old one stays where it cannot be
+    written. What is no file (``/dev/stdout``, a pipe) is written directly.
+
+    Raises:
+        StoreError: The disk is full or the folder cannot be written.
+    """
+    is_direct = file.exists() and not file.is_file()
+    scratch = file if is_direct else file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        if not is_direct:
+            scratch.unlink(missing_ok=True)
+        yield scratch
+        if not is_direct:
+            scratch.replace(file)
+    except OSError as error:
+        raise unwritable(file, error) from error
+    finally:
+        if not is_direct:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def aside_for_user(file: Path) -> Iterator[Path]:
+    """``aside`` for a file that a user named: its folder is made, and a link is followed.
+
+    Raises:
+        StoreError: It cannot be written; what was there stays.
+    """
+    target = file.expanduser().resolve()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(file, error) from error
+    with aside(target) as scratch:
+        yield scratch
+
+
+@contextmanager
+def replacing(file: Path, errors: str = "strict") -> Iterator[IO[str]]:
+    """A stream of UTF-8 text that takes the place of a file as a whole (``aside``).
+
+    Args:
+        file: Where it ends up. A link is replaced, never followed.
+        errors: What becomes of a lone surrogate, as ``open`` takes it.
+
+    Raises:
+        StoreError: The disk is full or the folder cannot be written.
+    """
+    with aside(file) as scratch, _text_stream(scratch, errors) as stream:
+        yield stream
+
+
+@contextmanager
+def user_file(file: Path) -> Iterator[IO[str]]:
+    """``replacing`` for a file that a user named: its folder is made, and a link is followed.
+
+    Raises:
+        StoreError: It cannot be written; what was there stays.
+    """
+    with aside_for_user(file) as scratch, _text_stream(scratch, "replace") as stream:
+        yield stream
+
+
+@contextmanager
+def _text_stream(scratch: Path, errors: str) -> Iterator[IO[str]]:
+    # Made new where it is a file, so that no link that lies there is followed.
+    is_new = not scratch.exists()
+    mode = "x" if is_new else "w"
+    with scratch.open(mode, encoding="utf-8", newline="", errors=errors) as stream:
+        yield stream
+        stream.flush()
+        if is_new:  # a device or pipe has no disk to bring things to
+            os.fsync(stream.fileno())
+
+
 def write_atomically(file: Path, text: str) -> None:
     """Replaces a file as a whole: a reader sees the old or the new one, never half.
 
     Raises:
         StoreError: The disk is full or the folder cannot be written; the old file stays.
     """
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        scratch.unlink(missing_ok=True)
-        # Made new, so that no link that lies there is followed.
-        with scratch.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise unwritable(file, error) from error
+    with replacing(file) as stream:
+        stream.write(text)
 
 
 def read_jsonl(

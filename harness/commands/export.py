@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from harness.errors import StoreError, UserError
+from harness.errors import UserError
 from harness.export import to_lm_eval, to_model_index
-from harness.jsonl import read_json
+from harness.jsonl import read_json, user_file
 from harness.manifest import RunResult
 from harness.store import find_result
 
@@ -31,9 +31,6 @@ def export(options: argparse.Namespace) -> int:
     if options.output is None:
         print(text, end="")  # noqa: T201
         return 0
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"-o {options.output}: cannot be written: {error.strerror}") from error
+    with user_file(options.output) as stream:
+        stream.write(text)
     return 0

@@ -7,9 +7,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from harness.errors import StoreError, UserError
+from harness.errors import UserError
+from harness.jsonl import user_file
 from harness.leaderboard import Contents, LeftOut, RankedList, Selection, rank, read_rows
 from harness.leaderboard.files import lines, write_csv, write_parquet
 from harness.leaderboard.selection import check_order, parse_day
@@ -34,23 +35,26 @@ def leaderboard(options: argparse.Namespace) -> int:
         UserError: A day is none, or nothing has the task, model or protocol that is asked for.
         StoreError: A file cannot be written.
     """
-    if options.json and options.csv == _STDOUT:
-        raise UserError("--csv -: stdout cannot have --json too; name a file")
+    _check_stdout(options)
     if options.top < 1:
         raise UserError(f"--top {options.top}: should be 1 or more")
     contents = read_rows(options.results_dir, _selection(options))
     lists = rank(contents.rows)
     _tell(contents)
-    if options.html:
-        _write(options.html, page(lists, contents.left_out, options.top))
+    pieces = page(lists, contents.left_out, options.top) if options.html else []
+    if options.html and options.html != _STDOUT:
+        with user_file(options.html) as stream:
+            stream.writelines(pieces)
     if options.parquet:
         write_parquet(lists, options.parquet)
     if options.csv and options.csv != _STDOUT:
-        with _opened(options.csv) as stream:
+        with user_file(options.csv) as stream:
             write_csv(lists, stream)
     for file in filter(None, (options.html, options.parquet, options.csv)):
         if file != _STDOUT:
             print(f"harness: wrote {printable(str(file))}", file=sys.stderr)  # noqa: T201
+    if options.html == _STDOUT:
+        sys.stdout.writelines(pieces)
     _print(options, lists, contents.left_out)
     return 0
 
@@ -106,14 +110,15 @@ def _as_json(lists: Sequence[RankedList], left_out: Iterable[LeftOut]) -> dict[s
     }
 
 
-def _write(file: Path, pieces: Iterable[str]) -> None:
-    with _opened(file) as stream:
-        stream.writelines(pieces)
+def _check_stdout(options: argparse.Namespace) -> None:
+    """Refuses two things on stdout.
 
-
-def _opened(file: Path) -> IO[str]:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be written: {error.strerror}") from error
+    Raises:
+        UserError: Names the option.
+    """
+    if options.parquet == _STDOUT:
+        raise UserError("--parquet -: is no text; name a file")
+    taken = [name for name in ("html", "csv") if getattr(options, name) == _STDOUT]
+    if len(taken) > 1 or (taken and options.json):
+        other = "--json" if options.json else f"--{taken[0]}"
+        raise UserError(f"--{taken[-1]} -: stdout cannot have {other} too; name a file")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.errors import StoreError
+from harness.jsonl import aside_for_user
 from harness.leaderboard.ranking import RankedList
 from harness.leaderboard.row import Row
 from harness.leaderboard.table import columns_of, connect, insert
@@ -47,8 +48,9 @@ def write_parquet(lists: Iterable[RankedList], file: Path) -> None:
 
     with connect() as connection:
         insert(connection, "lines", _COLUMNS, lines(lists))
-        try:
-            connection.table("lines").write_parquet(str(file), compression="zstd")
-        except duckdb.Error as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"--parquet {file}: cannot be written: {reason}") from error
+        with aside_for_user(file) as scratch:
+            try:
+                connection.table("lines").write_parquet(str(scratch), compression="zstd")
+            except duckdb.Error as error:
+                reason = str(error).splitlines()[0]
+                raise StoreError(f"--parquet {file}: cannot be written: {reason}") from error

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import resource
 import shutil
 import threading
 
@@ -330,6 +331,34 @@ def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
         err = capsys.readouterr().err
         assert "folder: cannot be written: " in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--html", "--csv", "--parquet"])
+def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(three, tmp_path, option, capsys):
+    file = tmp_path / "folder" / "good"
+    command = ["leaderboard", "--results-dir", str(three), option, str(file)]
+    assert main(command) == 0
+    good = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, hard))
+    try:
+        assert main(command) == StoreError.exit_status
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_bytes() == good
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_page_can_go_to_stdout_alone(three, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["leaderboard", "--results-dir", str(three)]
+    assert main([*command, "--html", "-"]) == 0
+    assert capsys.readouterr().out.startswith("<!DOCTYPE html>")
+    for more in (["--csv", "-"], ["--json"]):
+        assert main([*command, "--html", "-", *more]) == 2
+    assert main([*command, "--parquet", "-"]) == 2
+    assert main([*command, "--html", "/dev/null", "--csv", str(tmp_path / "a.csv")]) == 0
+    assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["a.csv"]
 
 
 def test_a_cost_has_its_interval_below_it(results, capsys):

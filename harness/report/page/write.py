@@ -1,6 +1,5 @@
 """Writes the page of a report: one file, with files beside it only where the texts are many."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from markupsafe import Markup
 
 from harness.claims.verdict import Judgement
 from harness.errors import StoreError
-from harness.jsonl import unwritable
+from harness.jsonl import replacing, unwritable
 from harness.report.claims import tally
 from harness.report.page.headline import headline, side_by_side
 from harness.report.page.outcomes import SIGNS, Group, outcome_groups
@@ -129,17 +128,8 @@ def _context(report: Report, samples: Samples) -> dict[str, Any]:
 
 def _write_pieces(file: Path, pieces: Iterable[str]) -> None:
     """Replaces a file as a whole, holding a piece at a time."""
-    scratch = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        scratch.unlink(missing_ok=True)
-        with scratch.open("x", encoding="utf-8", errors="replace") as stream:
-            for piece in pieces:
-                stream.write(piece)
-        scratch.replace(file)
-    except OSError as error:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise unwritable(file, error) from error
+    with replacing(file, errors="replace") as stream:
+        stream.writelines(pieces)
 
 
 def _put_beside(samples: Samples, folder: Path) -> None:
