@@ -117,7 +117,7 @@ class TransformersEngine:
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
             load_s=self._load_s,
-            max_concurrency=self._limit,
+            max_concurrency=self._places,
             peak_memory_bytes=(
                 torch.cuda.max_memory_allocated() if is_cuda else hardware.peak_rss_bytes(["self"])
             ),
@@ -127,6 +127,12 @@ class TransformersEngine:
             settings=_settings(self._model),
             environment=recorded(os.environ),
         )
+
+    @property
+    def _places(self) -> int | None:
+        """Rows at once at most; None where ``batch_tokens`` decides, by how long they are."""
+        is_decided_by_tokens = self._limit * self._max_model_len > self._config.batch_tokens
+        return None if is_decided_by_tokens else self._limit
 
     def restart_counters(self) -> None:
         """It counts nothing."""

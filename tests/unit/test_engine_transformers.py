@@ -86,6 +86,12 @@ def test_no_batching_changes_a_text(model, knobs, temperature) -> None:
     assert len(expected) == 14
 
 
+@pytest.mark.parametrize(("tokens", "places"), [(4 * 4096, 4), (4 * 4096 - 1, None)])
+def test_how_many_run_at_once_is_unknown_where_their_lengths_decide(model, tokens, places) -> None:
+    with engine(model, max_batch_size=4, batch_tokens=tokens) as limited:
+        assert limited.info().max_concurrency == places
+
+
 @pytest.mark.parametrize("limit", [1, 3, 8])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
