@@ -9,7 +9,6 @@ from harness.errors import ConfigError, UnavailableError
 from harness.models import WEIGHTS, is_hub_error, is_hub_id
 
 _SUFFIX = WEIGHTS.removeprefix("*")
-_KEY = "engine.args.speculative_config.model"
 # What vLLM takes for n-gram drafts where a model could be named.
 _NO_MODEL = ("ngram", "[ngram]")
 
@@ -43,8 +42,8 @@ def check_draft(engine: EngineConfig) -> None:
     if files is None or any(file.endswith(_SUFFIX) for file in files):
         return
     raise UnavailableError(
-        f"{_KEY}={draft.name}: it has no {WEIGHTS}, and pickled weights are not loaded; convert it "
-        "and name the folder (docs/ablations.md)"
+        f"engine.args.speculative_config.model={draft.name}: it has no {WEIGHTS}, and pickled "
+        "weights are not loaded; convert it and name the folder (docs/ablations.md)"
     )
 
 
@@ -60,8 +59,8 @@ def draft_model(engine: EngineConfig) -> Draft | None:
         return None
     if not Path(name).exists() and not is_hub_id(name):
         raise ConfigError(
-            f"{_KEY}={name}: no such folder, and no name of a repository; give a folder that is "
-            "there, or OWNER/NAME of the hub"
+            f"engine.args.speculative_config.model={name}: no such folder, and no name of a "
+            "repository; give a folder that is there, or OWNER/NAME of the hub"
         )
     return Draft(name, revision if isinstance(revision, str) else None)
 
