@@ -98,9 +98,10 @@ class Batch:
         readings = [] if self._latest is None else [self._latest]
         with torch.inference_mode():
             unread = [ids for ids in prompts if not any(ids in each.places for each in readings)]
-            _note_who_reads(newcomers, known, unread)
             if unread:
                 readings.append(self._read(unread))
+            # Not before: when memory runs out while they are read, nothing was.
+            _note_who_reads(newcomers, known, unread)
             rows, logits = [], []
             parts: list[tuple[Any, Sequence[int]]] = [(self._cache, range(len(self.rows)))]
             for reading in readings:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.engines import batch
-from harness.engines.batch import Batch
+from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import gather
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
 from harness.errors import UnavailableError
@@ -199,6 +199,17 @@ def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
+def test_a_prompt_whose_reading_ran_out_of_memory_was_not_read(monkeypatch) -> None:
+    def runs_out(*_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Batch, "_read", runs_out)
+    rows = [Row(request(7, 5, 3), 0.0) for _ in range(2)]
+    with pytest.raises(MemoryError):
+        Batch(None, 0).admit(rows)
+    assert [row.cached_prompt_tokens for row in rows] == [None, None]
+
+
 def test_one_that_never_fits_fails_alone(model) -> None:
     found, errors, _ = starved(model, [12, 4080, 20], 40)
     reasons = {key: value[1] for key, value in found.items()}
