@@ -63,6 +63,12 @@ def replica_size(args: Mapping[str, Any]) -> int:
     return _size(args, "tensor_parallel_size") * _size(args, "pipeline_parallel_size")
 
 
+def is_ray(args: Mapping[str, Any]) -> bool:
+    """Whether Ray starts vLLM's workers, perhaps on several machines."""
+    names = ("distributed_executor_backend", "data_parallel_backend")
+    return any(args.get(name) == "ray" for name in names)
+
+
 def _size(args: Mapping[str, Any], name: str) -> int:
     value = args.get(name, 1)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -27,7 +27,7 @@ from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
 from harness.engines.start_log import StartLog, start_log
-from harness.engines.vllm_args import check_args, world_size
+from harness.engines.vllm_args import check_args, is_ray, world_size
 from harness.engines.vllm_environment import missing_settings
 from harness.engines.vllm_settings import of_config
 from harness.engines.vllm_worker import METHOD, QUALIFIED_NAME
@@ -347,7 +347,7 @@ def engine_arguments(
         "skip_tokenizer_init": True,
         "use_tqdm_on_load": False,
         # Ray's workers may be on machines that do not have the harness.
-        "worker_extension_cls": "" if _is_ray(config.args) else QUALIFIED_NAME,
+        "worker_extension_cls": "" if is_ray(config.args) else QUALIFIED_NAME,
         **config.args,
         "model": model.path,
         "dtype": config.dtype,
@@ -360,11 +360,6 @@ def _places(config: Any) -> int:
     """Requests that vLLM takes into its batches at once, over all its replicas."""
     replicas = config.parallel_config.data_parallel_size
     return int(config.scheduler_config.max_num_seqs * replicas)
-
-
-def _is_ray(args: Mapping[str, Any]) -> bool:
-    names = ("distributed_executor_backend", "data_parallel_backend")
-    return any(args.get(name) == "ray" for name in names)
 
 
 @contextlib.contextmanager

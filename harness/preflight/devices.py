@@ -1,15 +1,10 @@
 """Whether there are the GPUs that vLLM's own arguments ask for."""
 
 from harness.engines.build import EngineConfig, VllmKnobs
-from harness.engines.vllm_args import world_size
+from harness.engines.vllm_args import is_ray, world_size
 from harness.errors import UnavailableError
 
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-# With one of these vLLM itself reaches over machines.
-_SPANNING = {
-    "distributed_executor_backend": "ray",
-    "data_parallel_backend": "ray",
-}
 
 
 def check_devices(engine: EngineConfig, there: int) -> None:
@@ -30,6 +25,7 @@ def check_devices(engine: EngineConfig, there: int) -> None:
 
 
 def _spans_machines(engine: VllmKnobs) -> bool:
+    """Whether vLLM itself reaches over machines."""
     given = engine.args
-    is_ray = any(given.get(name) == value for name, value in _SPANNING.items())
-    return is_ray or bool(given.get("data_parallel_address") or given.get("nnodes", 1) != 1)
+    is_elsewhere = bool(given.get("data_parallel_address") or given.get("nnodes", 1) != 1)
+    return is_elsewhere or is_ray(given)
