@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from harness.answers.marks import DEFAULT
+from harness.answers.marks import as_protocol_field
 from harness.engines.build import EngineConfig, OpenaiConfig
 from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig, RemoteModel
@@ -342,9 +342,9 @@ def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
 
 
 def _identity(config: RunConfig) -> dict[str, Any]:
-    """The flat configuration; what a model's file did not say before ``<think>`` was a choice."""
+    """The flat configuration; marks that count as none in a fingerprint count as none here."""
     flat = _flat(config.model_dump(mode="json"))
-    if flat.get("model.reasoning") == DEFAULT:
+    if as_protocol_field(config.model.reasoning) is None:
         flat["model.reasoning"] = None
     return flat
 

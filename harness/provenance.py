@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 from importlib import metadata
+from typing import Self
 
 import psutil
 
@@ -29,6 +30,11 @@ class GpuInfo(Record):
     memory_bytes: Count | None
     """None where the driver gives none: memory shared with the CPU."""
     driver: str
+
+    @classmethod
+    def of(cls, gpu: gpus.Gpu) -> Self:
+        """What of a GPU is recorded."""
+        return cls(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver)
 
 
 class Provenance(Record):
@@ -64,7 +70,7 @@ def collect() -> Provenance:
         cpu=hardware.cpu_name(),
         cpu_count=len(hardware.usable_cores()),
         memory_bytes=psutil.virtual_memory().total,
-        gpus=_gpus(),
+        gpus=tuple(map(GpuInfo.of, gpus.visible())),
     )
 
 
@@ -85,13 +91,6 @@ def _git() -> tuple[str | None, bool | None]:
     commit = _run(["git", "-C", str(checkout), "rev-parse", "HEAD"])
     status = _run(["git", "-C", str(checkout), "status", "--porcelain"])
     return commit or None, None if status is None else bool(status)
-
-
-def _gpus() -> tuple[GpuInfo, ...]:
-    return tuple(
-        GpuInfo(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver)
-        for gpu in gpus.visible()
-    )
 
 
 def _run(command: list[str]) -> str | None:

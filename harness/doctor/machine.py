@@ -95,10 +95,7 @@ def _described(found: Sequence[gpus.Gpu], cuda: int | None) -> Gpus:
     version = found[0].driver if found else "unknown"
     newest = "" if cuda is None else f", CUDA up to {cuda // 1000}.{cuda % 1000 // 10}"
     rows = [_gpu_finding(place, gpu) for place, gpu in enumerate(found)]
-    devices = (
-        GpuInfo(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver) for gpu in found
-    )
-    return Gpus(tuple(devices), (_driver_finding(version, newest), *rows))
+    return Gpus(tuple(map(GpuInfo.of, found)), (_driver_finding(version, newest), *rows))
 
 
 def _driver_finding(version: str, newest_cuda: str) -> Finding:

@@ -3,25 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from harness.engines.recorded_environment import PLACES
+from harness.engines.recorded_environment import PLACES, THREAD_VARIABLES
 from harness.records import EngineInfo, Setting
 
 VARYING = frozenset({"settings.kv_cache_blocks", "settings.kv_cache_tokens"})
 """Depend on what was free when the engine started: shown, and no part of what a run is."""
-_THREADS = frozenset(
-    {
-        "settings.threads",
-        "environment.DNNL_NUM_THREADS",
-        "environment.KMP_BLOCKTIME",
-        "environment.MKL_DYNAMIC",
-        "environment.MKL_NUM_THREADS",
-        "environment.OMP_DYNAMIC",
-        "environment.OMP_NUM_THREADS",
-        "environment.OMP_PROC_BIND",
-        "environment.OMP_WAIT_POLICY",
-        "environment.OPENBLAS_NUM_THREADS",
-    }
-)
+_THREADS = frozenset({"settings.threads", *(f"environment.{name}" for name in THREAD_VARIABLES)})
 """Change how fast a CPU is, and no answer."""
 _PLACES = frozenset(f"environment.{name}" for name in PLACES)
 

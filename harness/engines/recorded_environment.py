@@ -73,6 +73,21 @@ PLACES = frozenset(
 """Which of several like devices or cores: a job scheduler gives others every night, and how many
 they are and of what kind is recorded beside. Shown, and no part of what a run is."""
 
+THREAD_VARIABLES = frozenset(
+    {
+        "DNNL_NUM_THREADS",
+        "KMP_BLOCKTIME",
+        "MKL_DYNAMIC",
+        "MKL_NUM_THREADS",
+        "OMP_DYNAMIC",
+        "OMP_NUM_THREADS",
+        "OMP_PROC_BIND",
+        "OMP_WAIT_POLICY",
+        "OPENBLAS_NUM_THREADS",
+    }
+)
+"""How many threads a CPU computes with, and how they wait."""
+
 SET_ONLY = frozenset(
     {
         "LD_PRELOAD",
@@ -86,6 +101,7 @@ SET_ONLY = frozenset(
 RECORDED = (
     frozenset(f"VLLM_{name}" for name in _VLLM.split())
     | PLACES
+    | THREAD_VARIABLES
     | SET_ONLY
     | {
         # torch and its libraries: arithmetic
@@ -106,16 +122,6 @@ RECORDED = (
         "TORCHDYNAMO_DISABLE",
         "TORCHINDUCTOR_MAX_AUTOTUNE",
         "TORCH_COMPILE_DISABLE",
-        # threads
-        "DNNL_NUM_THREADS",
-        "KMP_BLOCKTIME",
-        "MKL_DYNAMIC",
-        "MKL_NUM_THREADS",
-        "OMP_DYNAMIC",
-        "OMP_NUM_THREADS",
-        "OMP_PROC_BIND",
-        "OMP_WAIT_POLICY",
-        "OPENBLAS_NUM_THREADS",
         # several devices, and one at a time
         "CUDA_DEVICE_MAX_CONNECTIONS",
         "CUDA_LAUNCH_BLOCKING",

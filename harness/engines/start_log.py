@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.engines.last_words import last_words
+from harness.engines.vllm_environment import LOGGING_VARIABLES
 
-# The user's own logging is left as it is.
-_OWN_LOGGING = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
 _STREAM = "ext://sys.stderr"
 
 
@@ -21,7 +20,7 @@ class StartLog:
         self._file = file
 
     def cause(self) -> tuple[str, str] | None:
-        """The kind of the first error and its words, None where nothing was logged."""
+        """Kind and words of the last error that is no consequence; None if nothing was logged."""
         if self._file is None or not self._file.is_file():
             return None
         text = self._file.read_text(encoding="utf-8", errors="replace")
@@ -31,7 +30,7 @@ class StartLog:
 @contextlib.contextmanager
 def start_log() -> Iterator[StartLog]:
     """Has vLLM's processes write their errors to a file too; they read where when they start."""
-    if any(name in os.environ for name in _OWN_LOGGING):
+    if any(name in os.environ for name in LOGGING_VARIABLES):  # it is left as it is
         yield StartLog(None)
         return
     with tempfile.TemporaryDirectory(prefix="gegenprobe-vllm-") as folder:

@@ -6,6 +6,8 @@ from typing import Any
 
 from harness import hardware
 
+LOGGING_VARIABLES = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
+"""With one of these the user decides what vLLM logs, and where to."""
 # Up to so many cores, all of them compute: vLLM would keep one of two for its server.
 FEW_CORES = 4
 

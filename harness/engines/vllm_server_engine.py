@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from harness import hardware
+from harness import gpus, hardware
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
@@ -26,11 +26,10 @@ from harness.engines.server_process import ServerProcess, flags, own_log, servin
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_args import check_args, world_size
 from harness.engines.vllm_engine import VllmKnobs
-from harness.engines.vllm_environment import missing_settings
+from harness.engines.vllm_environment import LOGGING_VARIABLES, missing_settings
 from harness.engines.vllm_settings import BEGINNING, of_server
 from harness.models import ResolvedModel
 from harness.prompts import Codec
-from harness.provenance import collect
 from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 SERVED_AS = "model"
@@ -115,7 +114,7 @@ class VllmServerEngine:
             "VLLM_LOGGING_LEVEL": "INFO",
         }
         # Another format of its log could not be read.
-        for name in ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING"):
+        for name in LOGGING_VARIABLES:
             environment.pop(name, None)
         at_once = room_for(self._wanted_at_once)
         with contextlib.ExitStack() as resources:
@@ -161,7 +160,7 @@ class VllmServerEngine:
     def info(self) -> EngineInfo:
         """What was loaded, and onto what."""
         is_cpu = self._loaded.device == "cpu"
-        names = [] if is_cpu else [gpu.name for gpu in collect().gpus]
+        names = [] if is_cpu else [gpu.name for gpu in gpus.visible()]
         peak, source = self._peak_memory(is_cpu=is_cpu)
         return EngineInfo(
             name="vllm_server",

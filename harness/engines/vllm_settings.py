@@ -39,6 +39,7 @@ _IN_CONFIG = {
 }
 VLLM_SETTINGS = tuple(_IN_CONFIG)
 """Their names, in the order in which they are recorded."""
+_RUNNERS: dict[Setting, str] = {True: "V2", False: "V1"}
 _OPTIONAL = ("quantization", "speculative_config")
 NONE = "none"
 
@@ -87,7 +88,7 @@ def of_config(config: Any, workers: Sequence[Mapping[str, Setting]] = ()) -> dic
         workers: What its workers say; where several differ, all that is said is kept.
     """
     found = {name: _plain(_at(config, path)) for name, path in _IN_CONFIG.items()}
-    found["model_runner"] = {True: "V2", False: "V1"}.get(_at(config, "use_v2_model_runner"))
+    found["model_runner"] = _RUNNERS.get(found["model_runner"])
     found |= {name: NONE for name in _OPTIONAL if found[name] is None}
     for name in dict.fromkeys(name for each in workers for name in each):
         said = list(dict.fromkeys(each[name] for each in workers if each.get(name) is not None))
