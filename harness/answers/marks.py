@@ -22,6 +22,7 @@ StyleName = Literal[
     "thoughts",
     "reasoning",
     "scratchpad",
+    "analysis",
     "harmony",
     "mistral",
     "kimi",
@@ -118,6 +119,7 @@ STYLES: dict[StyleName, Style] = {
     "thoughts": _tags("thoughts"),
     "reasoning": _tags("reasoning"),
     "scratchpad": _tags("scratchpad"),
+    "analysis": _tags("analysis"),
     # gpt-oss. The second forms are what is left where special tokens are dropped in decoding.
     "harmony": Style(
         open="<|channel|>analysis<|message|>",
