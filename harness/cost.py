@@ -201,7 +201,7 @@ def cost_per_solved(
     if len(solved) and sum(solved) == 0:
         reason = "undefined: nothing was solved, so no price per solved task exists"
         return Interval(None, None, None, len(solved), reason)
-    return ratio_interval(usd, solved, draws=draws, seed=seed)
+    return ratio_interval(usd, solved, draws=draws, seed=seed, nothing="nothing is solved")
 
 
 def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:

@@ -381,12 +381,14 @@ def ratio_interval(
     confidence: float = 0.95,
     draws: int = DRAWS,
     seed: int = SEED,
+    nothing: str = "the denominator is 0",
 ) -> Interval:
     """Sum of numerators over sum of denominators, both >= 0 and one per problem.
 
     The interval is the percentile bootstrap over problems, by SciPy. ``high`` is None where too
     many draws have a denominator of 0: then the ratio has no upper bound at this confidence. There
     is none for fewer than ``LEAST_FOR_BOOTSTRAP`` problems or where all have the same ratio.
+    ``nothing`` says in the words of the figure what a denominator of 0 is.
     """
     from scipy import stats
 
@@ -394,7 +396,7 @@ def ratio_interval(
     n = len(top)
     total = bottom.sum()
     if n == 0 or total == 0:
-        reason = "no problems" if n == 0 else "the denominator is 0"
+        reason = "no problems" if n == 0 else nothing
         return Interval(None, None, None, n, f"undefined: {reason}")
     order = np.lexsort((bottom, top))
     top, bottom = top[order], bottom[order]
@@ -424,7 +426,8 @@ def ratio_interval(
     # Rounding must not leave the point outside of an interval without width.
     lower = min(value, scale * float(np.tan(low)))
     if high > np.pi / 2 - 1e-9:
-        return Interval(value, lower, None, n, f"{method}; no upper bound")
+        why = f"in more than {50 * (1 - confidence):.4g} % of the draws {nothing}"
+        return Interval(value, lower, None, n, f"{method}; no upper bound: {why}")
     return Interval(value, lower, max(value, scale * float(np.tan(high))), n, method)
 
 

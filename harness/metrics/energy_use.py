@@ -38,7 +38,7 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
             reason = "undefined: nothing was solved, so no energy per solved task exists"
             estimates.append(figure(per_solved, None, "J", len(solved), reason, task))
             continue
-        interval = ratio_interval(spent, solved, seed=seed)
+        interval = ratio_interval(spent, solved, seed=seed, nothing="nothing is solved")
         how = f"all attempts, shared out by tokens; {what}"
         estimates.append(from_interval(per_solved, interval, "J", how, task))
     return estimates

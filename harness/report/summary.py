@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.manifest import ExpectedTime, RunResult, TaskInfo
+from harness.manifest import MACHINE_TIME, ExpectedTime, RunResult, TaskInfo
 from harness.models import origin
 from harness.records import Estimate, VerdictStatus
 from harness.report.safe import safe
@@ -42,7 +42,7 @@ RUN_FIGURES: dict[str, tuple[str, ...]] = {
     "TTFT from HTTP request, p50 and p99": ("client_ttft_s.p50", "client_ttft_s.p99"),
     "HTTP request to end, p50 and p99": ("client_latency_s.p50", "client_latency_s.p99"),
     "time to answer token, p50": ("time_to_answer_token_s.p50",),
-    "machine time": ("machine_s", "completion_tokens.total"),
+    "machine time": (MACHINE_TIME, "completion_tokens.total"),
     "loading and warm-up": ("load_s",),
     "peak memory": ("peak_memory_bytes",),
 }
@@ -160,8 +160,8 @@ def _run_table(result: RunResult) -> Table:
             continue
         table.add_row(label, ", ".join(_value(each) for each in found))
     if (expected := result.manifest.expected) is not None:
-        measured = _value(_find(result, "generation_s", None))
-        table.add_row("generation, and as expected", f"{measured}, {_expected(expected)}")
+        table.add_row("generation", _value(_find(result, "generation_s", None)))
+        table.add_row("  expected before the run", _expected(expected))
     if not _priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
     for basis in _priced(result):
@@ -239,16 +239,29 @@ def duration(seconds: float) -> str:
 
 def _expected(expected: ExpectedTime) -> str:
     low, high = duration(expected.generation_low_s), duration(expected.generation_high_s)
-    return f"{duration(expected.generation_s)} ({low} to {high}, by {expected.basis})"
+    return f"{duration(expected.generation_s)} ({low} to {high}; basis: {expected.basis})"
 
 
 def _with_reason(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"unknown: {estimate.method.removeprefix('undefined: ').split(';')[0]}"
     text = _value(estimate)
-    if estimate.low is not None and estimate.high is not None:
-        text += f", 95 % interval {_number(estimate.low)} to {_number(estimate.high)}"
-    return text
+    if estimate.low is not None:
+        upper = "no upper end" if estimate.high is None else _number(estimate.high)
+        text += f", 95 % interval {_number(estimate.low)} to {upper}"
+    why = missing_end(estimate)
+    return f"{text} ({why})" if why else text
+
+
+def missing_end(estimate: Estimate) -> str | None:
+    """Why an interval has no upper end, or there is none, as the method says; None: it has."""
+    for part in estimate.method.split("; "):
+        is_missing, _, why = part.partition(": ")
+        if is_missing == "no upper bound":
+            return why
+        if is_missing == "no interval":
+            return part
+    return None
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import pytest
 from rich.console import Console
 
 from harness.config import ProtocolConfig, PurposeConfig
+from harness.cost import cost_per_solved
 from harness.energy import Energy
-from harness.manifest import BudgetCost, BudgetPoint, RunResult
+from harness.manifest import BudgetCost, BudgetPoint, ExpectedTime, RunResult
+from harness.metrics.figures import from_interval
 from harness.records import Estimate
 from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
-from harness.report.summary import budget_table, print_summary
+from harness.report.summary import budget_table, missing_end, print_summary
 
 BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
 SAMPLED = ProtocolConfig(
@@ -126,6 +128,50 @@ def test_each_interval_says_which_question_it_answers(baseline: RunResult, capsy
     assert "95 %, all of this benchmark unknown, greedy 0.0 to 3.7 %" in lines
     assert "95 %, new problems like it 2.9 to 10.1 % 0.0 to 3.7 %" in lines
     assert "energy unknown: it was not recorded" in lines
+
+
+def test_how_long_it_took_stands_beside_what_was_expected(baseline: RunResult, capsys) -> None:
+    expected = ExpectedTime(
+        basis="roofline of a CPU",
+        source="made up",
+        output_tokens=1,
+        load_s=1.0,
+        generation_s=180.0,
+        generation_low_s=65.0,
+        generation_high_s=600.0,
+        usd=None,
+    )
+    manifest = baseline.manifest.model_copy(update={"expected": expected})
+    lines = shown(baseline.model_copy(update={"manifest": manifest}), capsys)
+    (took,) = [number for number, each in enumerate(lines) if each.startswith("generation ")]
+    assert lines[took].endswith(" s")
+    assert lines[took + 1] == (
+        "expected before the run 3 min (65 s to 10 min; basis: roofline of a CPU)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("usd", "solved", "said"),
+    [
+        ([1.0] * 30, [0] * 27 + [1] * 3, "in more than 2.5 % of the draws nothing is solved"),
+        ([1.0] * 20, [0] * 10 + [1] * 10, "no interval: fewer than 30 problems"),
+        (list(range(1, 41)), [1] * 40, None),
+        ([1.0] * 40, [0] * 40, None),  # no cost either, and that has a reason of its own
+    ],
+)
+def test_a_cost_says_why_it_has_no_upper_end(usd, solved, said) -> None:
+    found = cost_per_solved(usd, solved)
+    assert missing_end(from_interval("cost_per_solved.rented", found, "USD")) == said
+    assert (found.value is None or found.high is not None) == (said is None)
+
+
+def test_the_summary_says_why_a_cost_has_no_upper_end(baseline: RunResult, capsys) -> None:
+    interval = cost_per_solved([1.0] * 30, [0] * 27 + [1] * 3)
+    cost = from_interval("cost_per_solved.rented", interval, "USD")
+    others = [e for e in baseline.estimates if (e.metric, e.task) != (cost.metric, None)]
+    result = baseline.model_copy(update={"estimates": (*others, cost)})
+    text = " ".join(shown(result, capsys))
+    assert "to no upper end (in more than 2.5 % of the draws nothing is solved)" in text
 
 
 def test_several_samples_show_both_intervals_and_rho(baseline: RunResult, capsys) -> None:

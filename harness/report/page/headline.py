@@ -9,7 +9,7 @@ from typing import Literal
 from harness.manifest import Outcome
 from harness.records import Estimate
 from harness.report.page.runs import ReportRun
-from harness.report.summary import percent, percents
+from harness.report.summary import missing_end, percent, percents
 from harness.statistics import fraction_interval
 
 Tone = Literal["", "warn", "loud"]
@@ -93,6 +93,7 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
         found = run.estimate(f"cost_per_solved.{basis}")
         total = run.estimate(f"cost.{basis}")
         notes = [f"95 %: {_usd(found.low)} to {_usd(found.high)}"] if found.low is not None else []
+        notes += [why] if (why := missing_end(found)) else []
         if found.value is None:
             notes.append(found.method.removeprefix("undefined: ").split(";")[0])
         if total.value is not None:
