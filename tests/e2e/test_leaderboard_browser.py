@@ -1,7 +1,5 @@
 """The leaderboard's page in a real browser: sorted, filtered, alone, and no name is an order."""
 
-import shutil
-
 import pytest
 
 from harness.cli import main
@@ -26,20 +24,6 @@ def page_file(tmp_path_factory):
         file = folder / "page.html"
         assert main(["leaderboard", "--results-dir", str(results), "--html", str(file)]) == 0
     return file
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"], timeout=LONGEST_MS
-        )
-        yield running
-        running.close()
 
 
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])

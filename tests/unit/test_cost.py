@@ -19,7 +19,7 @@ from harness.cost import (
 )
 from harness.paths import CONF_DIR
 from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
-from harness.records import EngineInfo
+from tests.engines import made_up_engine
 
 WHERE = {"source": "a price list", "date": "2026-10-07", "grade": "S"}
 R1 = ApiPrice(
@@ -309,19 +309,7 @@ def test_every_shipped_price_list_is_valid_and_named_as_its_file(path: Any) -> N
 def test_a_device_is_priced_by_the_list_that_is_for_it(
     device: str, device_name: str, expected: list[str]
 ) -> None:
-    engine = EngineInfo(
-        name="vllm",
-        version="1",
-        device=device,
-        device_name=device_name,
-        device_count=1,
-        dtype="bfloat16",
-        model_path="model",
-        weights_revision=None,
-        weights_sha256=None,
-        load_s=None,
-        peak_memory_bytes=None,
-    )
+    engine = made_up_engine(device=device, device_name=device_name)
     assert [p.stem for p in LISTS if _shipped(p.stem).is_for(engine)] == expected
 
 

@@ -8,7 +8,8 @@ import pytest
 from harness.engines.replay_engine import ReplayConfig, ReplayEngine
 from harness.errors import ConfigError
 from harness.models import ResolvedModel
-from harness.records import Completion, EngineInfo, GenerationRequest, Sampling
+from harness.records import Completion, GenerationRequest, Sampling
+from tests.engines import made_up_engine
 
 MODEL = ResolvedModel(name="m", path="/nowhere", revision="r1", sha256="s1")
 
@@ -78,20 +79,7 @@ def test_a_line_that_is_no_completion_is_named(recording) -> None:
 
 
 def test_the_engine_of_the_recording_is_told(recording) -> None:
-    recorded = EngineInfo(
-        name="vllm",
-        version="0.32.0",
-        device="cuda",
-        device_name="NVIDIA H200",
-        device_count=1,
-        dtype="bfloat16",
-        model_path="/weights",
-        weights_revision="abc",
-        weights_sha256="def",
-        load_s=30.0,
-        peak_memory_bytes=10**11,
-        peak_memory_source="NVML",
-    )
+    recorded = made_up_engine(weights_sha256="def", load_s=30.0)
     manifest = {"sessions": [{"engine": recorded.model_dump(mode="json")}]}
     (recording / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     with engine(recording) as replay:

@@ -23,6 +23,7 @@ from harness.report.page.provenance import provenance
 from harness.report.page.runs import ReportRun
 from harness.shards.merge import Shard, _check_same_run
 from tests.conf.test_compose import compose
+from tests.engines import made_up_engine
 from tests.unit.claim_runs import BASELINE
 
 # Lines of vLLM 0.32 on an H100, cut to what is read; those before the engine's are its front's.
@@ -174,20 +175,8 @@ def test_no_allowed_name_can_hold_a_secret_or_an_address():
 
 
 def engine(settings: dict | None = None, **environment: str) -> EngineInfo:
-    return EngineInfo(
-        name="vllm",
-        version="0.32.0",
-        device="cuda",
-        device_name="NVIDIA H200",
-        device_count=1,
-        dtype="bfloat16",
-        model_path="/m",
-        weights_revision=None,
-        weights_sha256=None,
-        load_s=None,
-        peak_memory_bytes=None,
-        settings={"max_num_seqs": 256, **(settings or {})},
-        environment=environment,
+    return made_up_engine(
+        settings={"max_num_seqs": 256, **(settings or {})}, environment=environment
     )
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +27,6 @@ def rows(name: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def golds() -> list[str]:
     return list(dict.fromkeys(row["answer"] for row in rows("math500.jsonl")))
-
-
-@pytest.fixture(scope="module")
-def equivalence() -> Iterator[Equivalence]:
-    with Equivalence(workers=2, pair_limit_s=600) as equivalence:
-        yield equivalence
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[MathAnswerScorer]:
-    with MathAnswerScorer(workers=2, pair_limit_s=600) as scorer:
-        yield scorer
 
 
 def test_labelled_pairs(scorer: MathAnswerScorer, capsys: pytest.CaptureFixture[str]) -> None:

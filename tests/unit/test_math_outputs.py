@@ -6,7 +6,6 @@ that look like them and do not.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,6 @@ CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "cases" / "math_outputs.json").read_text(encoding="utf-8")
 )
 KINDS = list(dict.fromkeys(case["kind"] for case in CASES))
-
-
-@pytest.fixture(scope="module")
-def scorer() -> Iterator[MathAnswerScorer]:
-    with MathAnswerScorer(workers=2, pair_limit_s=600) as scorer:
-        yield scorer
-
-
-@pytest.fixture(scope="module")
-def equivalence() -> Iterator[Equivalence]:
-    with Equivalence(workers=2, pair_limit_s=600) as equivalence:
-        yield equivalence
 
 
 def misjudged(scorer: MathAnswerScorer, cases: list[dict[str, Any]]) -> list[Any]:

@@ -18,6 +18,7 @@ from harness.metrics.machine_use import MachineUse, Span
 from harness.paths import METRICS_DIR
 from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from harness.records import Completion, EngineInfo, Estimate, Verdict
+from tests.engines import made_up_engine
 
 REPO = METRICS_DIR.parents[1]
 METRICS = (
@@ -30,19 +31,8 @@ METRICS = (
     "throughput",
     "token_counts",
 )
-ENGINE = EngineInfo(
-    name="vllm",
-    version="0.32.0",
-    device="cuda",
-    device_name="NVIDIA H200",
-    device_count=2,
-    dtype="bfloat16",
-    model_path="model",
-    weights_revision=None,
-    weights_sha256=None,
-    load_s=30.0,
-    peak_memory_bytes=1000,
-    peak_memory_source="nvml",
+ENGINE = made_up_engine(
+    device_count=2, load_s=30.0, peak_memory_bytes=1000, peak_memory_source="nvml"
 )
 NOTHING = Pricing(name="none")
 WHERE = {"source": "a list", "date": "2026-10-07", "grade": "S"}

@@ -9,7 +9,6 @@ import yaml
 from harness.energy import Energy
 from harness.paths import CONF_DIR
 from harness.pricing import Pricing
-from harness.records import EngineInfo
 from harness.result import (
     build_result,
     choose_pricing,
@@ -18,6 +17,7 @@ from harness.result import (
     usd_per_s,
 )
 from harness.store import Run
+from tests.engines import made_up_engine
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 
@@ -28,23 +28,6 @@ def result(tmp_path_factory):
     shutil.copytree(GOLDEN, folder)
     run = Run(folder)
     return build_result(run, run.read_manifest())
-
-
-def engine(**changes) -> EngineInfo:
-    fields = {
-        "name": "vllm",
-        "version": "1",
-        "device": "cuda",
-        "device_name": "NVIDIA H200",
-        "device_count": 2,
-        "dtype": "bfloat16",
-        "model_path": "/m",
-        "weights_revision": None,
-        "weights_sha256": None,
-        "load_s": None,
-        "peak_memory_bytes": None,
-    }
-    return EngineInfo(**{**fields, **changes})
 
 
 def figure(result, metric, task=None):
@@ -118,31 +101,36 @@ def test_a_result_whose_run_is_gone_is_computed_anew_from_itself(result):
 
 def test_auto_prices_the_device_that_was_used():
     auto = Pricing(name="auto")
-    assert choose_pricing(auto, engine()).name == "h200"
-    assert choose_pricing(auto, engine(device="cpu", device_name="Some CPU")).name == "cpu_cloud"
-    assert choose_pricing(auto, engine(device_name="NVIDIA Unheard-of")).name == "none"
+    assert choose_pricing(auto, made_up_engine()).name == "h200"
+    assert (
+        choose_pricing(auto, made_up_engine(device="cpu", device_name="Some CPU")).name
+        == "cpu_cloud"
+    )
+    assert choose_pricing(auto, made_up_engine(device_name="NVIDIA Unheard-of")).name == "none"
 
 
 def test_auto_adds_its_own_prices_to_those_of_the_device():
     auto = Pricing.model_validate(yaml.safe_load((CONF_DIR / "pricing/auto.yaml").read_text()))
-    chosen = choose_pricing(auto, engine())
+    chosen = choose_pricing(auto, made_up_engine())
     assert chosen.bases() == ("rented", "api")
-    assert chosen.rented == choose_pricing(Pricing(name="auto"), engine()).rented
+    assert chosen.rented == choose_pricing(Pricing(name="auto"), made_up_engine()).rented
     assert chosen.api == auto.api
     r1 = yaml.safe_load((CONF_DIR / "pricing/api_deepseek_r1.yaml").read_text())
     assert auto.api == Pricing.model_validate(r1).api  # one price, in two files
-    assert choose_pricing(auto, engine(device_name="NVIDIA Unheard-of")).bases() == ("api",)
+    assert choose_pricing(auto, made_up_engine(device_name="NVIDIA Unheard-of")).bases() == ("api",)
 
 
 def test_a_named_price_list_is_kept_whatever_the_device():
     named = Pricing(name="mine")
-    assert choose_pricing(named, engine()) is named
+    assert choose_pricing(named, made_up_engine()) is named
 
 
 def test_a_second_costs_what_all_devices_cost():
-    pricing = choose_pricing(Pricing(name="auto"), engine())
-    assert usd_per_s(pricing, engine()) == pytest.approx(2 * pricing.rented.usd_per_hour / 3600)
-    assert usd_per_s(Pricing(name="none"), engine()) is None
+    pricing = choose_pricing(Pricing(name="auto"), made_up_engine())
+    assert usd_per_s(pricing, made_up_engine(device_count=2)) == pytest.approx(
+        2 * pricing.rented.usd_per_hour / 3600
+    )
+    assert usd_per_s(Pricing(name="none"), made_up_engine()) is None
 
 
 def test_limits_decide_between_0_and_4(result):
