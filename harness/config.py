@@ -74,6 +74,9 @@ class LimitsConfig(Record):
 
     max_error_fraction: Fraction
     max_truncated_fraction: Fraction
+    stop_at_error_fraction: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    """A run is stopped, and can be resumed, when more than this share of the requests that it
+    finished (20 or more) failed; null: never."""
 
 
 class RequiresConfig(Record):
@@ -321,12 +324,14 @@ def refuse_secret(key: str, value: Any) -> None:
     if value is None or isinstance(value, bool):
         return
     name = key.rpartition(".")[2]
-    if name.endswith("_key_env") and not is_variable_name(str(value)):
+    is_variable = name.endswith("_key_env") or ".headers_env." in key
+    if is_variable and not is_variable_name(str(value)):
         raise ConfigError(
             f"{key}: should be the name of an environment variable that is set and holds the key, "
             "such as EXAMPLE_API_KEY; what was given is not shown, for it may be the key itself"
         )
-    secret = "a secret, by its name" if is_secret_name(name) else why_secret(str(value))
+    is_named = is_secret_name(name) and not is_variable
+    secret = "a secret, by its name" if is_named else why_secret(str(value))
     if secret:
         raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
 

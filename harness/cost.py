@@ -41,8 +41,9 @@ class Usage(Record):
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
     energy_source: str | None = None
     """By which counters, or ``none: why``."""
-    prompt_tokens: Count
-    completion_tokens: Count
+    prompt_tokens: Count | None
+    """None where a server did not tell all of them, as with the next."""
+    completion_tokens: Count | None
     cached_prompt_tokens: Count = 0
     """Of the prompt tokens, those billed at the API's cache-hit price."""
 
@@ -151,6 +152,8 @@ def _api_cost(price: ApiPrice | None, usage: Usage) -> Cost:
     cached_price = price.cached_input_usd_per_million_tokens
     if usage.cached_prompt_tokens and cached_price is None:
         return Cost(None, f"undefined: no price of cached input; api ({price.citation()})")
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
+        return Cost(None, f"undefined: token counts are unknown; api ({price.citation()})")
     missed = usage.prompt_tokens - usage.cached_prompt_tokens
     dollars = (
         missed * price.input_usd_per_million_tokens

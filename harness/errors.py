@@ -8,6 +8,7 @@
     │   ├── TaskError        2  a task's definition, data or subset
     │   └── StoreError       2  a run directory or one of its files
     ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
+    ├── TooManyErrorsError   4  more requests failed than allowed; the run was stopped
     ├── CanaryError          4  known problems showed a fault that would spoil the whole run
     ├── NotComparableError   6  two results were not made under one protocol
     └── GenerationError      1  the engine died; everything generated before it is kept
@@ -53,6 +54,12 @@ class UnavailableError(HarnessError):
 
 class CanaryError(HarnessError):
     """Known problems showed that template, stop tokens, parser or scorer do not work here."""
+
+    exit_status = 4
+
+
+class TooManyErrorsError(HarnessError):
+    """More requests failed than ``limits.stop_at_error_fraction``; the run can be resumed."""
 
     exit_status = 4
 

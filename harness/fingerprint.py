@@ -13,6 +13,7 @@ from harness.tasks import Task
 
 SHARD = "shard"
 REASONING = "reasoning"
+OMITTED = "omitted"
 
 
 class Rendering(NamedTuple):
@@ -21,6 +22,8 @@ class Rendering(NamedTuple):
     template_sha256: str | None
     reasoning: Reasoning
     """How it marks its thoughts."""
+    omitted: tuple[str, ...] = ()
+    """Fields of a request that are left to the server."""
 
 
 def protocol_fields(
@@ -34,7 +37,8 @@ def protocol_fields(
     """All that a score depends on besides its subject, by name.
 
     ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
-    ``<think>``: all other runs keep the fields that they had before there was a choice.
+    ``<think>``, ``omitted`` only where something is: all other runs keep the fields that they had
+    before there was a choice.
     """
     reasoning = as_protocol_field(rendering.reasoning)
     return {
@@ -52,6 +56,7 @@ def protocol_fields(
         "scorer": scorer,
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
         **({} if reasoning is None else {REASONING: reasoning}),
+        **({OMITTED: list(rendering.omitted)} if rendering.omitted else {}),
         **({} if shard is None else {SHARD: shard}),
     }
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from harness.config import RunConfig
 from harness.energy import Energy
+from harness.failures import FailureReason
 from harness.models import ResolvedModel
 from harness.pricing import Basis, Pricing, Usd
 from harness.provenance import Provenance
@@ -193,8 +194,9 @@ class Outcome(Record):
     status: VerdictStatus
     extracted: str | None
     finish_reason: FinishReason
-    prompt_tokens: Count
-    completion_tokens: Count
+    prompt_tokens: Count | None
+    """None where it is unknown, as in the completion."""
+    completion_tokens: Count | None
     reasoning_tokens: Count | None
     queued_s: Seconds | None
     """This and the others on the run's clock, as in the completion."""
@@ -245,6 +247,8 @@ class RunResult(Record):
     budget_curve: tuple[BudgetPoint, ...] = ()
     """By task, the whole run first, and by rising budget; the last is the run's own."""
     outcomes: tuple[Outcome, ...]
+    failures: tuple[FailureReason, ...] = ()
+    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
 
     def cost_bound(self, basis: Basis) -> Bound | None:
         """``lower``: the machine was in use for longer than the cost of this basis counts.

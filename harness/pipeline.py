@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol, Self
 
 from harness.answers.marks import Reasoning
 from harness.answers.thinking import split_thinking
-from harness.engines.base import Clock, Engine
+from harness.engines.base import Clock, Engine, Stoppable
+from harness.error_watch import ErrorWatch
 from harness.errors import GenerationError
 from harness.records import (
     Completion,
@@ -78,6 +79,7 @@ def build_requests(
             sampling=sampling,
             seed=request_seed(run_seed, f"{prompt.problem_id}#{sample}"),
             user_text=prompt.user_text,
+            prompt_text=prompt.text,
         )
         for sample in range(samples_per_problem)
         for prompt in prompts
@@ -236,21 +238,32 @@ def generate(
     open_engine: Callable[[], AbstractContextManager[Engine]],
     scoring: Scoring,
     observer: Observer,
+    stop_at_error_fraction: float | None = None,
 ) -> None:
     """Generates what is missing; each completion is on disk before it is graded.
 
-    An engine that dies is started once more with what is left. Requests that fail on their own
-    are tried once more, then recorded as they are.
+    An engine that dies is started once more with what is left. Requests that fail on their own are
+    recorded when all others have ended, so that a run that is stopped before asks them again.
+
+    Args:
+        run: Takes the completions.
+        requests: What is missing.
+        open_engine: Opens the engine.
+        scoring: Grades the completions.
+        observer: Is told of each.
+        stop_at_error_fraction: As in ``limits``.
 
     Raises:
         GenerationError: The engine died a second time. Everything up to then is kept.
+        TooManyErrorsError: More requests failed than allowed. Everything up to then is kept.
     """
     left = {request.request_id: request for request in requests}
     deaths = 0
     while left:
         try:
             with open_engine() as engine:
-                for raw in _with_one_retry(engine, list(left.values())):
+                watch = ErrorWatch(stop_at_error_fraction)
+                for raw in _answers(engine, list(left.values()), watch):
                     completion = without_secrets(raw)
                     run.completions.append(completion)
                     del left[completion.request_id]
@@ -275,17 +288,42 @@ def without_secrets(completion: Completion) -> Completion:
     return completion.model_copy(update={"error": redact(completion.error)})
 
 
-def _with_one_retry(engine: Engine, requests: list[GenerationRequest]) -> Iterator[Completion]:
-    by_id = {request.request_id: request for request in requests}
+def _answers(
+    engine: Engine, requests: list[GenerationRequest], watch: ErrorWatch
+) -> Iterator[Completion]:
+    """Completions as they end, and after all others those that failed.
+
+    An engine that sends requests has tried again itself where that could help; of any other, what
+    failed is tried once more.
+    """
     failed = []
-    for completion in engine.generate(requests):
+    for completion in _until_too_many_fail(engine, requests, watch):
         if completion.finish_reason == "error":
-            failed.append(by_id[completion.request_id])
+            failed.append(completion)
         else:
             yield completion
-    if failed:
-        log.warning("%d requests failed; trying them once more", len(failed))
-        yield from engine.generate(failed)
+    watch.check()
+    yield from (each for each in failed if each.retries is not None)
+    untried = {each.request_id for each in failed if each.retries is None}
+    if untried:
+        log.warning("%d requests failed; trying them once more", len(untried))
+        yield from engine.generate([each for each in requests if each.request_id in untried])
+
+
+def _until_too_many_fail(
+    engine: Engine, requests: list[GenerationRequest], watch: ErrorWatch
+) -> Iterator[Completion]:
+    """Stops sending once too many have failed; what was sent by then is still answered."""
+    is_stopped = False
+    for completion in engine.generate(requests):
+        if not is_stopped:
+            watch.count(without_secrets(completion))
+        yield completion
+        if watch.is_over and not is_stopped:
+            if not isinstance(engine, Stoppable):
+                return
+            engine.stop()
+            is_stopped = True
 
 
 def score_missing(run: Run, scoring: Scoring) -> int:

@@ -21,7 +21,7 @@ class RunProgress:
         self._recorded = done  # by earlier sessions
         self._done = done
         self._solved = self._truncated = self._graded = self._errors = 0
-        self._tokens = 0
+        self._tokens, self._tokens_known = 0, True
         self._usd_per_s: float | None = None
         self._interval_s = interval_s
         self._lock = threading.Lock()
@@ -74,7 +74,10 @@ class RunProgress:
         """A request ended."""
         with self._lock:
             self._done += 1
-            self._tokens += completion.completion_tokens
+            if completion.completion_tokens is None:
+                self._tokens_known = False
+            else:
+                self._tokens += completion.completion_tokens
         self._show()
 
     def on_verdict(self, verdict: Verdict) -> None:
@@ -113,7 +116,7 @@ class RunProgress:
         if self._errors:
             parts.append(f"errors {self._errors}")
         fresh = self._done - self._recorded
-        if self._tokens:
+        if self._tokens and self._tokens_known:
             parts.append(f"{self._tokens / elapsed:.0f} tokens/s")
         if self._usd_per_s is not None:
             parts.append(f"{self._usd_per_s * elapsed:.4f} USD")

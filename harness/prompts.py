@@ -41,7 +41,7 @@ class TextAnswer(NamedTuple):
     """By the token limit."""
     prompt_tokens: int | None
     """By the server's count, as the others; None where it does not tell."""
-    completion_tokens: int
+    completion_tokens: int | None
     reasoning_tokens: int | None
 
     def text(self, marks: Reasoning) -> str:
@@ -168,6 +168,21 @@ class Codec:
                 raise ConfigError("model: its chat template writes two BOS tokens")
         return tuple(ids)
 
+    def text_for_server(self, request: GenerationRequest, *, adds_bos: bool) -> str:
+        """A prompt as text, from which the server's tokenizer makes exactly one BOS.
+
+        Args:
+            request: With its rendered prompt.
+            adds_bos: The server adds the BOS token where this tokenizer does.
+        """
+        text, bos = request.prompt_text or "", self._tokenizer.bos_token or ""
+        has_bos = bool(bos) and text.startswith(bos)
+        if adds_bos:
+            is_added = self._tokenizer.encode("")[:1] == [self._tokenizer.bos_token_id]
+            return text.removeprefix(bos) if is_added else text
+        wants_bos = request.prompt_token_ids[:1] == (self._tokenizer.bos_token_id,)
+        return bos + text if wants_bos and not has_bos else text
+
     def words(self, token_ids: Sequence[int]) -> str:
         """Ids as text, special tokens spelled out; empty where the tokenizer is not here."""
         text: str = self._tokenizer.decode(
@@ -223,11 +238,8 @@ class Codec:
             request_id=request.request_id,
             text=text,
             finish_reason="length" if answer.is_cut_off else "stop",
-            prompt_tokens=(
-                len(request.prompt_token_ids)
-                if answer.prompt_tokens is None
-                else answer.prompt_tokens
-            ),
+            # without the tokenizer there are no ids
+            prompt_tokens=answer.prompt_tokens or len(request.prompt_token_ids) or None,
             completion_tokens=answer.completion_tokens,
             reasoning_tokens=answer.thought_tokens(
                 self.reasoning, opened=request.prompt_opened_think
@@ -241,7 +253,7 @@ class Codec:
             request_id=request.request_id,
             text="",
             finish_reason="error",
-            prompt_tokens=len(request.prompt_token_ids),
+            prompt_tokens=len(request.prompt_token_ids) or None,
             completion_tokens=0,
             reasoning_tokens=None,
             error=" ".join(error.split()) or "no message",

@@ -96,6 +96,8 @@ class GenerationRequest(Record):
     """From the run's seed and ``request_id`` alone, so it does not depend on the subset."""
     user_text: str | None = None
     """As in the prompt."""
+    prompt_text: str | None = None
+    """The rendered prompt, for a server that takes no token ids."""
 
 
 # --- the answer -----------------------------------------------------------------------------
@@ -110,9 +112,11 @@ class Completion(Record):
     text: str
     """All of it, reasoning included, without the end-of-sequence token."""
     finish_reason: FinishReason
-    prompt_tokens: Count
-    completion_tokens: Count
-    """Every token that was generated, the end-of-sequence token included, padding excluded."""
+    prompt_tokens: Count | None
+    """None where the server does not tell and the tokenizer is not here."""
+    completion_tokens: Count | None
+    """Every token that was generated, the end-of-sequence token included, padding excluded. None
+    where a server does not tell."""
     reasoning_tokens: Count | None
     """Of these, up to and including the last ``</think>``. None where it cannot be told."""
     queued_s: Seconds | None = None
@@ -127,7 +131,12 @@ class Completion(Record):
     error: str | None = None
     """One line, when ``finish_reason`` is ``error``."""
     sent_s: Seconds | None = None
-    """When the HTTP request was sent; None for an engine without HTTP."""
+    """When the HTTP request was sent for the last time; None for an engine without HTTP."""
+    retries: Count | None = None
+    """How often it was sent again; None for an engine that sends nothing, and in older records."""
+    waited_s: Seconds | None = None
+    """From its turn to ``sent_s``: the attempts that failed, the waits between them, and the rate
+    limit. In no rate and no latency. None where ``retries`` is."""
     cached_prompt_tokens: Count | None = None
     """Of the prompt's, those that were not computed because their keys and values were there
     already; None where the engine does not tell."""

@@ -9,6 +9,7 @@ import yaml
 from harness.config import LimitsConfig, RunConfig
 from harness.cost import Usage, hourly_rent
 from harness.errors import StoreError
+from harness.failures import count_failures
 from harness.hardware import usable_cores
 from harness.manifest import (
     MACHINE_TIME,
@@ -78,7 +79,8 @@ def recomputed(result: RunResult) -> RunResult:
         )
         for outcome in result.outcomes
     ]
-    return _result_of(pairs, result.manifest, result.pricing)
+    again = _result_of(pairs, result.manifest, result.pricing)
+    return again.model_copy(update={"failures": result.failures})
 
 
 def _result_of(
@@ -102,6 +104,7 @@ def _result_of(
         estimates=tuple(estimates),
         budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
         outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
+        failures=count_failures(verdict for _, verdict in pairs),
     )
 
 

@@ -16,6 +16,7 @@ from harness.errors import StoreError
 from harness.heartbeat import BEAT_S, FILE, Heartbeat, last_beat
 from harness.killed_sessions import settled
 from harness.manifest import RunManifest, Session
+from harness.metrics.samples import known_sum
 from harness.pricing import Usd
 from harness.records import ERROR_STATUSES, Completion, Count, Record, Seconds, Verdict
 from harness.result import choose_pricing, usd_per_s
@@ -54,7 +55,8 @@ class RunState(Record):
     solved_low: float | None
     """This and the next: its 95 % interval for new problems."""
     solved_high: float | None
-    output_tokens: Count
+    output_tokens: Count | None
+    """None where the server did not tell those of every answer, as with the rate."""
     output_tokens_per_s: float | None
     """Of the newest session, answers that have ended alone."""
     machine_s: Seconds
@@ -76,7 +78,7 @@ class _Counted(NamedTuple):
     """What a status needs of a completion, so that long runs are held in little memory."""
 
     finished_s: float | None
-    tokens: int
+    tokens: int | None
 
 
 class Watch:
@@ -125,7 +127,7 @@ class Watch:
             solved_fraction=solved.value,
             solved_low=solved.low,
             solved_high=solved.high,
-            output_tokens=sum(each.tokens for each in self._counted.values()),
+            output_tokens=known_sum(each.tokens for each in self._counted.values()),
             output_tokens_per_s=rate,
             machine_s=machine_s,
             usd=_usd(manifest, machine_s),
@@ -174,7 +176,8 @@ class Watch:
         fresh = [each for each in self._counted.values() if _is_of(session, each)]
         if not fresh or elapsed_s <= 0:
             return None, None
-        rate = sum(each.tokens for each in fresh) / elapsed_s
+        tokens = known_sum(each.tokens for each in fresh)
+        rate = None if tokens is None else tokens / elapsed_s
         if state != "generating" or session.is_end_known:  # a recording has ended long ago
             return rate, None
         return rate, missing * elapsed_s / len(fresh)

@@ -88,7 +88,7 @@ def _added_tokens(answers: Answers, _: _Model) -> _Finding | None:
     more = {
         each.completion.prompt_tokens - len(each.prompt.token_ids)
         for each in answers
-        if each.prompt.token_ids
+        if each.prompt.token_ids and each.completion.prompt_tokens is not None
     }
     if more != {1}:
         return None
@@ -159,8 +159,9 @@ def _empty(answers: Answers, _: _Model) -> _Finding | None:
 def _endless(answers: Answers, _: _Model) -> _Finding | None:
     if any(each.completion.finish_reason != "length" for each in answers):
         return None
-    budget = max(each.completion.completion_tokens for each in answers)
-    text = f"no answer ended within {budget} tokens"
+    known = [each.completion.completion_tokens for each in answers]
+    budget = max((count for count in known if count is not None), default=None)
+    text = f"no answer ended within {'the budget' if budget is None else f'{budget} tokens'}"
     loops = [each for each in answers if _repeats_itself(each.completion.text)]
     if loops:
         text += f", {_of(loops, answers)} say the same again and again at their end"

@@ -141,7 +141,14 @@ def _complete(setup: Setup) -> int:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
             open_engine = partial(opened_engine, setup, run_clock(clock_start_s), life, progress)
-            generate(run, missing, open_engine, scoring, progress)
+            generate(
+                run,
+                missing,
+                open_engine,
+                scoring,
+                progress,
+                config.limits.stop_at_error_fraction,
+            )
         scoring.wait()
         score_missing(run, scoring)
     manifest = life.onto(manifest)

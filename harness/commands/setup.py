@@ -1,7 +1,7 @@
 """A run made ready: a new one, or one that was stopped, with its scorers running."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,7 +93,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         task.spec.name: protocol_fields(
             task,
             config.protocol,
-            Rendering(template_sha256, model.reasoning),
+            Rendering(template_sha256, model.reasoning, _omitted(config)),
             scorers[task.spec.name].name,
             scorers[task.spec.name].context(),
             config.shard_name,
@@ -306,16 +306,31 @@ def _prompts(
         for task in tasks
         for problem in task.problems
     }
-    longest = max(prompts.values(), key=lambda prompt: len(prompt.token_ids))
-    if len(longest.token_ids) > config.protocol.max_prompt_tokens:
-        raise ConfigError(
-            f"protocol.max_prompt_tokens={config.protocol.max_prompt_tokens}: the prompt of "
-            f"{longest.problem_id} has {len(longest.token_ids)} tokens"
-        )
+    _check_lengths(prompts, config.protocol.max_prompt_tokens)
     model = model.model_copy(update={"reasoning": codec.reasoning})
     # In chat mode the server's template is used, and nobody tells which that is.
-    is_known = config.protocol.chat and (attached is None or attached.mode == "tokens")
+    is_known = config.protocol.chat and (attached is None or attached.mode != "chat")
     return model, prompts, codec.template_sha256 if is_known else None
+
+
+def _omitted(config: RunConfig) -> tuple[str, ...]:
+    """What a request leaves to the server; of a recording nothing is asked anew."""
+    return config.engine.sampling_omitted if isinstance(config.engine, OpenaiConfig) else ()
+
+
+def _check_lengths(prompts: Mapping[str, Prompt], limit: int) -> None:
+    """Prompts above the limit end as errors of their own, unless all are."""
+    lengths = {name: len(prompt.token_ids) for name, prompt in prompts.items()}
+    longest = max(lengths, key=lengths.__getitem__)
+    too_long = sum(length > limit for length in lengths.values())
+    words = (
+        f"protocol.max_prompt_tokens={limit}: {too_long} of {len(lengths)} prompts are longer, the "
+        f"longest, of {longest}, has {lengths[longest]} tokens"
+    )
+    if too_long == len(lengths):
+        raise ConfigError(words)
+    if too_long:
+        log.warning("%s; they will end as errors", words)
 
 
 def _task_info(task: Task, scorer: Scorer) -> TaskInfo:

@@ -32,7 +32,7 @@ class SideProblem:
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By metric of ``REQUEST_TIMES``."""
     billed_tokens: tuple[int, int] = (0, 0)
-    """Of prompt and completion, over all attempts; errors cost too."""
+    """Of prompt and completion, over all attempts, as far as they are known; errors cost too."""
     usd: dict[Basis, float] = field(default_factory=dict)
     """For these, where the run's cost is known."""
 
@@ -136,9 +136,13 @@ def _acceptance(manifest: RunManifest) -> float | None:
 def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
     problem.answers.append((outcome.status, outcome.extracted))
     prompt, completion = problem.billed_tokens
-    problem.billed_tokens = (prompt + outcome.prompt_tokens, completion + outcome.completion_tokens)
+    problem.billed_tokens = (
+        prompt + (outcome.prompt_tokens or 0),
+        completion + (outcome.completion_tokens or 0),
+    )
     if outcome.finish_reason != "error":
-        problem.tokens.append(outcome.completion_tokens)
+        if outcome.completion_tokens is not None:
+            problem.tokens.append(outcome.completion_tokens)
         for metric, measure in REQUEST_TIMES.items():
             if (seconds := measure.seconds(outcome)) is not None:
                 problem.times[metric].append(seconds)

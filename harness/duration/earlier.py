@@ -66,14 +66,18 @@ def _read(result: RunResult, config: RunConfig) -> Earlier | None:
     if not generation_s or not ended:
         return None
     answers: dict[str, list[int]] = defaultdict(list)
+    prompt_tokens = 0
     for each in ended:
+        if each.completion_tokens is None or each.prompt_tokens is None:
+            return None
         answers[each.request_id.partition("/")[0]].append(each.completion_tokens)
+        prompt_tokens += each.prompt_tokens
     was, now = result.manifest.config.protocol, config.protocol
     return Earlier(
         run_id=result.manifest.run_id,
         generation_s=generation_s,
         answers=answers,
-        prompt_tokens=sum(each.prompt_tokens for each in ended) / len(ended),
+        prompt_tokens=prompt_tokens / len(ended),
         load_s=result.manifest.sessions[-1].engine.load_s,
         is_same_protocol=all(getattr(was, name) == getattr(now, name) for name in _PROTOCOL),
     )

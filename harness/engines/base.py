@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from harness.prompts import Times
 from harness.records import Completion, EngineInfo, GenerationRequest
@@ -45,6 +45,15 @@ class Engine(Protocol):
             GenerationError: The engine broke. A request that fails on its own is a completion
                 whose ``finish_reason`` is ``error``; running out of tokens is ``length``.
         """
+        ...
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An engine whose requests are lost, and may be paid for, when they are aborted."""
+
+    def stop(self) -> None:
+        """Begins no further request: ``generate`` ends with those that are under way."""
         ...
 
 

@@ -1,26 +1,30 @@
-"""An OpenAI-compatible endpoint: one request to it, and what its errors mean."""
+"""An OpenAI-compatible endpoint: one request to it, tried again where that can help."""
 
 import asyncio
 import contextlib
+import json
 import os
+import ssl
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, NamedTuple
 
 from harness.engines.base import Clock
-from harness.engines.wire import Heard, Mode, body
-from harness.errors import ConfigError, GenerationError
+from harness.engines.pace import Pace
+from harness.engines.request_error import RequestError, of_response, of_transport, one_line
+from harness.engines.standing import Standing
+from harness.engines.wire import PATHS, Heard, Mode, body, without
+from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.prompts import Codec, Times
 from harness.records import Completion, GenerationRequest
-from harness.redaction import keep_secret, redact, shown_variable
+from harness.redaction import keep_secret, shown_variable
 
 # A server that is there accepts a connection at once; one that is not may never refuse it.
 CONNECT_LIMIT_S = 10.0
-# What ends with these has a beginning of its own: the token limit, or the model's own end.
-ENDINGS = frozenset({"stop", "length"})
-# An answer to all requests alike: the key, the account or the model is not accepted.
-NO_ENTRY = frozenset({401, 402, 403, 404})
+# What follows the end of an answer is read for so long: its connection can be used again then.
+CLOSING_LIMIT_S = 1.0
 
 
 class Link(NamedTuple):
@@ -28,12 +32,12 @@ class Link(NamedTuple):
 
     base_url: str
     """With ``/v1``."""
-    api_key: str
-    max_retries: int
-    """Of a request that the server refused for now (408, 409, 429, 5xx) or lost; the waits
-    between them double from 0.5 s to 8 s, or are what ``Retry-After`` says, up to 2 minutes."""
+    headers: Mapping[str, str]
+    """Of every request, the key among them."""
     silence_limit_s: float | None
     """Longest wait for the next byte of an answer."""
+    verify: ssl.SSLContext | bool = True
+    """The certificates that are trusted; False trusts any."""
     is_own: bool = False
     """On this machine: no proxy stands between."""
 
@@ -48,137 +52,22 @@ class Target(NamedTuple):
     """``vllm``, ``sglang``, ``llamacpp``; ``unknown`` where it is not to be known."""
     max_tokens_field: str = "max_tokens"
     extra_body: dict[str, Any] = {}  # noqa: RUF012 - never written to
+    omitted: Collection[str] = ()
+    """Fields that are left out."""
 
 
-def get_text(url: str, limit_s: float, *, is_own: bool) -> str | None:
-    """What a server says beside its API; None where it says nothing, or does not say it whole.
+class Attempts(NamedTuple):
+    """How often a request was sent, and when for the last time."""
 
-    Args:
-        url: Of http or https.
-        limit_s: Longest wait for the connection, and for the next byte.
-        is_own: As in ``Link``.
-    """
-    proxies = [urllib.request.ProxyHandler({})] if is_own else []
-    try:
-        with urllib.request.build_opener(*proxies).open(url, timeout=limit_s) as response:
-            text: str = response.read().decode("utf-8", errors="replace")
-            return text
-    except (OSError, ValueError, HTTPException):  # URLError and HTTPError are OSErrors
-        return None
+    retries: int
+    sent_s: float
+    waited_s: float
+    """From its turn until then."""
 
 
-def open_client(link: Link, concurrency: int) -> Any:
-    """An ``openai.AsyncOpenAI``; to be closed in the loop that used it."""
-    import openai
-
-    limits = type(openai.DEFAULT_CONNECTION_LIMITS)(
-        max_connections=concurrency, max_keepalive_connections=concurrency
-    )
-    return openai.AsyncOpenAI(
-        base_url=link.base_url,
-        api_key=link.api_key,
-        max_retries=link.max_retries,
-        timeout=openai.Timeout(link.silence_limit_s, connect=CONNECT_LIMIT_S),
-        http_client=openai.DefaultAsyncHttpxClient(trust_env=not link.is_own, limits=limits),
-    )
-
-
-class Endpoint:
-    """Asks a server and makes completions of what it says."""
-
-    def __init__(
-        self,
-        client: Any,
-        target: Target,
-        codec: Codec,
-        clock: Clock,
-        gone: Callable[[], str | None],
-    ) -> None:
-        """Sends nothing yet.
-
-        Args:
-            client: From ``open_client``.
-            target: What is asked.
-            codec: The model's.
-            clock: The run's.
-            gone: Why the server cannot go on, None when it can; asked after a failure.
-        """
-        self._client = client
-        self._target = target
-        self._codec = codec
-        self._clock = clock
-        self._gone = gone
-
-    async def answer(self, request: GenerationRequest, queued_s: float) -> Completion:
-        """The completion of one request.
-
-        Raises:
-            GenerationError: The server is gone, or lets nobody in any more.
-        """
-        sent_s = self._clock()
-        heard = Heard()
-        try:
-            stream = await self._ask(request)
-            async with contextlib.aclosing(aiter(stream)) as chunks:
-                async for chunk in chunks:
-                    heard.add(chunk, self._clock())
-        except Exception as error:  # becomes this request's own error, on record
-            reason = describe(error)
-            if is_for_all(error):
-                raise GenerationError(reason) from error
-            if is_the_servers(error) and (why := await asyncio.to_thread(self._gone)) is not None:
-                raise GenerationError(why) from error
-            return self._failed(request, reason, queued_s, sent_s)
-        if (wrong := _incomplete(heard)) is not None:
-            return self._failed(request, wrong, queued_s, sent_s)
-        times = Times(queued_s, _started_s(heard, sent_s), heard.first_token_s, heard.finished_s)
-        if heard.token_ids is not None:
-            completion = self._codec.completion(request, heard.token_ids, times)
-        else:
-            completion = self._codec.text_completion(request, heard.answer(), times)
-        measured = {
-            "sent_s": sent_s,
-            "cached_prompt_tokens": heard.cached_prompt_tokens,
-            "token_gaps": heard.token_gaps(),
-        }
-        return completion.model_copy(update=measured)
-
-    async def _ask(self, request: GenerationRequest) -> Any:
-        target = self._target
-        said = body(request, target.mode, target.software, self._codec.stop_token_ids)
-        said["extra_body"] |= {
-            target.max_tokens_field: request.sampling.max_new_tokens,
-            **target.extra_body,
-        }
-        client = self._client
-        ask = client.completions if target.mode == "tokens" else client.chat.completions
-        return await ask.create(model=target.model, **said)
-
-    def _failed(
-        self, request: GenerationRequest, reason: str, queued_s: float, sent_s: float
-    ) -> Completion:
-        times = Times(queued_s, sent_s, None, self._clock())
-        return self._codec.failed(request, reason, times).model_copy(update={"sent_s": sent_s})
-
-
-def _incomplete(heard: Heard) -> str | None:
-    """Why an answer cannot count, None for a whole one."""
-    if heard.finish_reason not in ENDINGS:
-        return f"the server ended it with {heard.finish_reason or 'no reason given'}"
-    if heard.completion_tokens is None:
-        return "the server reported no token usage (stream_options.include_usage)"
-    if heard.token_ids is not None and len(heard.token_ids) != heard.completion_tokens:
-        return (
-            f"the server sent {len(heard.token_ids)} tokens and counted {heard.completion_tokens}"
-        )
-    return None
-
-
-def _started_s(heard: Heard, sent_s: float) -> float:
-    """When the engine began: by the server's own measure where it tells, else when it was sent."""
-    if heard.prefill_s is None or heard.first_token_s is None:
-        return sent_s
-    return max(sent_s, heard.first_token_s - heard.prefill_s)
+def bearer(api_key: str) -> dict[str, str]:
+    """The header that a key is sent in."""
+    return {"Authorization": f"Bearer {api_key}"}
 
 
 def secret_header(setting: str, variable: str) -> str:
@@ -209,24 +98,210 @@ def secret_header(setting: str, variable: str) -> str:
     return value
 
 
-def describe(error: BaseException) -> str:
-    """An error in one line, without keys: a server may quote what it refuses."""
-    status = getattr(error, "status_code", None)
-    said = getattr(error, "body", None)
-    if isinstance(said, dict):
-        said = said.get("message") or said.get("detail") or said.get("error") or said
-    text = redact(" ".join(str(said or error.__cause__ or error).split()))[:300]
-    text = text or type(error).__name__
-    return text if status is None else f"HTTP {status}: {text}"
+def get_text(url: str, limit_s: float, *, is_own: bool) -> str | None:
+    """What a server says beside its API; None where it says nothing, or does not say it whole.
+
+    Args:
+        url: Of http or https.
+        limit_s: Longest wait for the connection, and for the next byte.
+        is_own: As in ``Link``.
+    """
+    proxies = [urllib.request.ProxyHandler({})] if is_own else []
+    try:
+        with urllib.request.build_opener(*proxies).open(url, timeout=limit_s) as response:
+            text: str = response.read().decode("utf-8", errors="replace")
+            return text
+    except (OSError, ValueError, HTTPException):  # URLError and HTTPError are OSErrors
+        return None
 
 
-def is_for_all(error: BaseException) -> bool:
-    """Whether every other request would end the same way."""
-    status = getattr(error, "status_code", None)
-    return status in NO_ENTRY or getattr(error, "code", None) == "insufficient_quota"
+def open_client(link: Link, concurrency: int) -> Any:
+    """An ``httpx2.AsyncClient``; to be closed in the loop that used it."""
+    import httpx2
+
+    return httpx2.AsyncClient(
+        base_url=link.base_url,
+        headers=link.headers,
+        timeout=httpx2.Timeout(link.silence_limit_s, connect=CONNECT_LIMIT_S),
+        limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        verify=link.verify,
+        trust_env=not link.is_own,
+        follow_redirects=True,
+    )
 
 
-def is_the_servers(error: BaseException) -> bool:
-    """Whether it may mean that the server itself is gone."""
-    status = getattr(error, "status_code", None)
-    return status is None or status >= 500  # noqa: PLR2004 - server errors
+class Endpoint:
+    """Asks a server and makes completions of what it says."""
+
+    def __init__(
+        self,
+        client: Any,
+        target: Target,
+        codec: Codec,
+        pace: Pace,
+        clock: Clock,
+        gone: Callable[[], str | None],
+    ) -> None:
+        """Sends nothing yet.
+
+        Args:
+            client: From ``open_client``.
+            target: What is asked.
+            codec: The model's.
+            pace: When.
+            clock: The run's.
+            gone: Why the server cannot go on, None when it can; asked after a failure.
+        """
+        self._client = client
+        self._target = target
+        self._codec = codec
+        self._pace = pace
+        self._clock = clock
+        self._gone = gone
+        self._standing = Standing(target.mode)
+
+    async def answer(self, request: GenerationRequest, queued_s: float) -> Completion:
+        """The completion of one request.
+
+        Raises:
+            GenerationError: The server is gone.
+            UnavailableError: The server serves nobody with this key, account or mode.
+        """
+        turn_s, retries = self._clock(), 0
+        while True:
+            await self._pace.turn()
+            sent_s = self._clock()
+            attempts = Attempts(retries, sent_s, sent_s - turn_s)
+            heard = Heard()
+            try:
+                await self._hear(request, heard)
+            except RequestError as error:
+                wait_s = self._pace.before_retry_s(error, retries, request.seed)
+                if wait_s is not None:
+                    await self._pace.wait(wait_s)
+                if wait_s is None or self._pace.is_stopped:
+                    return await self._given_up(request, error, queued_s, attempts)
+                retries += 1
+            else:
+                self._standing.answered()
+                return self._completion(request, heard, queued_s, attempts)
+
+    async def _hear(self, request: GenerationRequest, heard: Heard) -> None:
+        """One attempt.
+
+        Raises:
+            RequestError: It failed; ``heard`` counts for nothing then.
+        """
+        import httpx2
+
+        target = self._target
+        fields = {
+            "model": target.model,
+            **body(request, target.mode, target.software, self._codec),
+            target.max_tokens_field: request.sampling.max_new_tokens,
+        }
+        said = {**without(fields, target.omitted), **target.extra_body}
+        try:
+            async with self._client.stream("POST", PATHS[target.mode], json=said) as response:
+                if response.status_code != HTTPStatus.OK:
+                    raise of_response(
+                        response.status_code, response.headers, await response.aread()
+                    )
+                await self._read(response, heard)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            raise of_transport(error, self._client.timeout.read) from error
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            reason = f"the server's answer cannot be read ({type(error).__name__}: {error})"
+            raise RequestError(one_line(reason)) from error
+        if (wrong := _incomplete(heard, request.sampling.max_new_tokens)) is not None:
+            raise wrong
+
+    async def _read(self, response: Any, heard: Heard) -> None:
+        """Reads an answer, in one piece or streamed."""
+        import httpx2
+
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "text/event-stream":
+            content = await response.aread()
+            try:
+                whole = json.loads(content)
+            except ValueError:
+                raise of_response(response.status_code, {}, content) from None
+            heard.add_whole(whole, self._clock())
+            return
+        async with contextlib.aclosing(_events(response)) as events:
+            async for event in events:
+                if event.data.strip() == "[DONE]":
+                    heard.is_whole = True
+                    break
+                if event.data:
+                    heard.add(json.loads(event.data), self._clock())
+            with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+                async with asyncio.timeout(CLOSING_LIMIT_S):
+                    async for _ in events:
+                        pass
+
+    def _completion(
+        self, request: GenerationRequest, heard: Heard, queued_s: float, attempts: Attempts
+    ) -> Completion:
+        started_s = _started_s(heard, attempts.sent_s)
+        times = Times(queued_s, started_s, heard.first_token_s, heard.finished_s)
+        if heard.token_ids is not None:
+            completion = self._codec.completion(request, heard.token_ids, times)
+        else:
+            answer = heard.answer(request.sampling.max_new_tokens)
+            completion = self._codec.text_completion(request, answer, times)
+        measured = {
+            **attempts._asdict(),
+            "cached_prompt_tokens": heard.cached_prompt_tokens,
+            "token_gaps": heard.token_gaps(),
+        }
+        return completion.model_copy(update=measured)
+
+    async def _given_up(
+        self, request: GenerationRequest, error: RequestError, queued_s: float, attempts: Attempts
+    ) -> Completion:
+        """A failed completion, unless the server as a whole is what failed."""
+        if (why := self._standing.refused(error)) is not None:
+            raise UnavailableError(why) from error
+        if error.is_of_server and (why := await asyncio.to_thread(self._gone)) is not None:
+            raise GenerationError(why) from error
+        reason = self._pace.why_not_again(error, attempts.retries)
+        times = Times(queued_s, attempts.sent_s, None, self._clock())
+        failed = self._codec.failed(request, self._standing.with_hint(reason, error), times)
+        return failed.model_copy(update=attempts._asdict())
+
+
+async def _events(response: Any) -> AsyncGenerator[Any, None]:
+    """The server-sent events of a response."""
+    import httpx2
+
+    async for event in httpx2.EventSource(response, None):
+        yield event
+
+
+def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
+    """Why an answer cannot count, None for a whole one."""
+    if heard.token_ids is not None and heard.completion_tokens is None:
+        heard.completion_tokens = len(heard.token_ids)
+    if heard.finish_reason is None and not heard.is_whole:
+        return RequestError("the connection ended before the answer", can_retry=True)
+    if heard.ended(max_new_tokens) is None:
+        if heard.finish_reason is not None:
+            return RequestError(f"the server ended the answer with {heard.finish_reason!r:.60}")
+        return RequestError(
+            "the server gave neither a finish reason nor a number of tokens, so whether the answer "
+            "was cut off is unknown"
+        )
+    if heard.token_ids is not None and len(heard.token_ids) != heard.completion_tokens:
+        return RequestError(
+            f"the server sent {len(heard.token_ids)} tokens and counted {heard.completion_tokens}"
+        )
+    return None
+
+
+def _started_s(heard: Heard, sent_s: float) -> float:
+    """When the engine began: by the server's own measure where it tells, else when it was sent."""
+    if heard.prefill_s is None or heard.first_token_s is None:
+        return sent_s
+    return max(sent_s, heard.first_token_s - heard.prefill_s)

@@ -7,12 +7,15 @@ import threading
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
+from harness.engines.pace import Pace
+from harness.errors import UnavailableError
 from harness.records import Completion, GenerationRequest
 
 # Waiting for what still runs to be aborted, before the loop ends anyway.
 ABORT_LIMIT_S = 30.0
 
 T = TypeVar("T")
+Answers = queue.SimpleQueue[Completion | BaseException | None]
 
 
 @contextlib.contextmanager
@@ -49,35 +52,31 @@ def answer_all(
     requests: Sequence[GenerationRequest],
     answer: Callable[[GenerationRequest], Awaitable[Completion]],
     concurrency: int,
+    pace: Pace,
 ) -> Iterator[Completion]:
     """Answers requests in their order, so many at a time; yields each as it ends.
 
-    Closing the iterator cancels what still runs.
+    Closing the iterator cancels what still runs. Stopping the pace lets it end.
 
     Args:
         loop: Runs in another thread.
         requests: What to answer.
         answer: Makes the completion of one request. What it raises ends everything, and is raised
-            here.
+            here: an ``UnavailableError`` after what is under way has ended, anything else at once.
         concurrency: How many may be under way at once.
+        pace: Of the requests.
     """
-    answers: queue.SimpleQueue[Completion | BaseException | None] = queue.SimpleQueue()
+    answers: Answers = queue.SimpleQueue()
     waiting = iter(requests)
 
     async def work() -> None:
-        for request in waiting:
+        while not pace.is_stopped and (request := next(waiting, None)) is not None:
             answers.put(await answer(request))
 
-    async def work_all() -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(concurrency, len(requests))):
-                    group.create_task(work())
-        except* Exception as errors:  # noqa: BLE001 - raised again where the answers are read
-            answers.put(errors.exceptions[0])
-
     async def begin() -> asyncio.Task[None]:
-        working = asyncio.create_task(work_all())
+        pace.restart()
+        workers = min(concurrency, len(requests))
+        working = asyncio.create_task(_all_of(work, workers, pace, answers))
         working.add_done_callback(lambda _: answers.put(None))
         return working
 
@@ -89,6 +88,29 @@ def answer_all(
             yield each
     finally:
         wait_for(cancelled([working]), loop)
+
+
+async def _all_of(
+    work: Callable[[], Awaitable[None]], workers: int, pace: Pace, answers: Answers
+) -> None:
+    """Runs the workers to their end, and puts the error that ended them after their answers."""
+    refusals: list[UnavailableError] = []
+
+    async def guarded() -> None:
+        try:
+            await work()
+        except UnavailableError as error:  # what others are being answered is paid for
+            refusals.append(error)
+            pace.stop()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(guarded())
+    except* Exception as errors:  # noqa: BLE001 - raised again where the answers are read
+        answers.put(errors.exceptions[0])
+    if refusals:
+        answers.put(refusals[0])
 
 
 async def _cancel_everything() -> None:

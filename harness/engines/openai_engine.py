@@ -4,16 +4,20 @@ What it runs on, and which weights it serves, only its operator knows: they are 
 no time of it is comparable with that of an engine that has its machine for itself.
 """
 
+import asyncio
 import contextlib
 import json
+import logging
 import re
+import ssl
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import (
@@ -21,27 +25,25 @@ from harness.engines.endpoint import (
     Endpoint,
     Link,
     Target,
-    describe,
-    get_text,
+    bearer,
     open_client,
     secret_header,
 )
 from harness.engines.event_loop import answer_all, event_loop, wait_for
+from harness.engines.model_list import Served, find_model, get
 from harness.engines.open_files import room_for
+from harness.engines.pace import Pace, Sleep
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
-from harness.engines.wire import TAKES_MORE
-from harness.errors import UnavailableError
+from harness.engines.wire import OF_TRANSPORT, Mode, Omittable
+from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
 from harness.redaction import shown_variable, why_secret
 
-PROBE_RETRIES = 1
-PROBE_LIMIT_S = 30.0
-# The client refuses to work without one; servers that want none ignore it.
-NO_KEY = "none"
-NAMES_SHOWN = 5
+log = logging.getLogger(__name__)
+
 # Each is decided elsewhere in the configuration; two answers to one question could disagree.
 NOT_IN_EXTRA_BODY = {
     "model": "engine.served_model",
@@ -49,7 +51,7 @@ NOT_IN_EXTRA_BODY = {
     "messages": "tasks",
     "n": "protocol.samples_per_problem",
     "seed": "seed",
-    "stream": "nothing: answers are always streamed",
+    "stream": "engine.omit=[stream]",
     "temperature": "protocol.temperature",
     "top_p": "protocol.top_p",
     "top_k": "protocol.top_k",
@@ -58,24 +60,42 @@ NOT_IN_EXTRA_BODY = {
 }
 
 
+_SECRET_HEADER = re.compile(r"authorization|key|token|secret|cookie|passw|credential", re.I)
+
+
 class OpenaiConfig(Record):
     """Knobs of the attached server."""
 
     kind: Literal["openai"]
     base_url: str
     """Up to and with ``/v1``."""
-    mode: Literal["tokens", "chat"] = "tokens"
-    """tokens: ``/v1/completions`` with token ids, for vLLM and SGLang; chat:
-    ``/v1/chat/completions``, where the server applies its own template."""
+    mode: Mode = "tokens"
+    """tokens: ``/v1/completions`` with token ids, for vLLM and SGLang; text: the same with the
+    rendered prompt as text, which the server tokenizes; chat: ``/v1/chat/completions``, where the
+    server applies its own template."""
     served_model: str | None = None
     """Its name there; None: the only one that there is."""
     api_key_env: str | None = None
     """The environment variable that holds the key; white space around the key is left out."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
-    max_retries: Annotated[int, Field(ge=0, le=100)] = 5
-    """Of a request that the server refused for now (408, 409, 429, 5xx) or lost."""
-    silence_limit_s: Annotated[float, Field(gt=0)] = 3600.0
-    """A request that hears nothing for so long is given up."""
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """Attempts that may begin in a minute; None: any number."""
+    max_retries: Annotated[int, Field(ge=0, le=100)] = 7
+    """Of a request that the server refused for now (408, 409, 425, 429, 5xx) or lost."""
+    max_retry_wait_s: Annotated[float, Field(gt=0)] = 600.0
+    """A request is given up when the server asks for a longer wait than this."""
+    silence_limit_s: Annotated[float, Field(gt=0)] = 1800.0
+    """A request that hears nothing for so long is given up, and not tried again."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with every request, and recorded; nothing secret."""
+    headers_env: dict[str, str] = Field(default_factory=dict)
+    """Headers by the environment variables that hold their values, which are not recorded."""
+    ca_file: str | None = None
+    """The certificates to trust, in PEM; None: the usual ones."""
+    verify: bool = True
+    """False: any certificate is trusted."""
+    omit: tuple[Omittable, ...] = ()
+    """Fields of a request that are not sent, so that the server's own values hold."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Whatever else the server understands, sent with every request."""
@@ -113,14 +133,26 @@ class OpenaiConfig(Record):
             raise ValueError(f"{twice[0]} is not set here but by {NOT_IN_EXTRA_BODY[twice[0]]}")
         return extra_body
 
+    @field_validator("headers")
+    @classmethod
+    def _holds_no_secret(cls, headers: dict[str, str]) -> dict[str, str]:
+        if secret := [name for name in headers if _SECRET_HEADER.search(name)]:
+            raise ValueError(
+                f"{secret[0]}: its value would be recorded; give the name of an environment "
+                f"variable that holds it, in engine.headers_env.{secret[0]}"
+            )
+        return headers
 
-class Served(NamedTuple):
-    """What the server says of the model."""
+    @model_validator(mode="after")
+    def _trusts_in_one_way(self) -> Self:
+        if self.ca_file is not None and not self.verify:
+            raise ValueError("ca_file is not read with verify=false; leave one of them out")
+        return self
 
-    model: str
-    software: str
-    version: str
-    context_tokens: int | None
+    @property
+    def sampling_omitted(self) -> tuple[str, ...]:
+        """What is left to the server that can change an answer, in order."""
+        return tuple(sorted(set(self.omit) - OF_TRANSPORT))
 
 
 class OpenaiEngine:
@@ -133,13 +165,21 @@ class OpenaiEngine:
         codec: Codec,
         clock: Clock,
         max_model_len: int,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._config = config
         self._source = model
         self._codec = codec
         self._clock = clock
         self._max_model_len = max_model_len
-        self._key = _key(config)
+        self._link = _link(config)
+        self._pace = Pace(
+            clock,
+            max_retries=config.max_retries,
+            longest_wait_s=config.max_retry_wait_s,
+            requests_per_minute=config.requests_per_minute,
+            sleep=sleep,
+        )
         self._root = config.base_url.removesuffix("/v1")
         self._resources = contextlib.ExitStack()
         self._served: Served
@@ -165,13 +205,16 @@ class OpenaiEngine:
             software=self._served.software,
             max_tokens_field=config.max_tokens_field,
             extra_body=config.extra_body,
+            omitted=config.omit,
         )
         self._at_once = room_for(config.concurrency)
         with contextlib.ExitStack() as resources:
             self._loop = resources.enter_context(event_loop("openai"))
-            client = open_client(self._link(config.max_retries), self._at_once)
-            resources.callback(lambda: wait_for(client.close(), self._loop))
-            self._endpoint = Endpoint(client, target, self._codec, self._clock, self._why_gone)
+            client = open_client(self._link, self._at_once)
+            resources.callback(lambda: wait_for(client.aclose(), self._loop))
+            self._endpoint = Endpoint(
+                client, target, self._codec, self._pace, self._clock, self._why_gone
+            )
             self._meter = Meter(self._metrics)
             told = self._metrics()
             self._settings = of_server("", told, {}) if told else {}
@@ -211,64 +254,29 @@ class OpenaiEngine:
         """Counts from here on."""
         self._meter = Meter(self._metrics)
 
+    def stop(self) -> None:
+        """Sends nothing more: ``generate`` ends with what is under way."""
+        self._loop.call_soon_threadsafe(self._pace.stop)
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
-        limit = self._served.context_tokens
-        fitting = list(requests)
-        if limit is not None:
-            fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
+        limit = min(self._served.context_tokens or self._max_model_len, self._max_model_len)
+        fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
-            yield from answer_all(self._loop, fitting, answer, self._at_once)
-
-    def _link(self, max_retries: int) -> Link:
-        config = self._config
-        return Link(config.base_url, self._key, max_retries, config.silence_limit_s)
+            yield from answer_all(self._loop, fitting, answer, self._at_once, self._pace)
 
     def _probe(self) -> Served:
         """Asks what is served.
 
         Raises:
-            UnavailableError: Nobody answers, the key is refused, or the model is not there.
+            UnavailableError: The server cannot be reached, the key is refused, or the model is not
+                there.
         """
-        import openai
-
         config = self._config
-        where = f"engine.base_url={config.base_url}"
-        client = openai.OpenAI(
-            base_url=config.base_url,
-            api_key=self._key,
-            max_retries=PROBE_RETRIES,
-            timeout=openai.Timeout(PROBE_LIMIT_S, connect=CONNECT_LIMIT_S),
-        )
-        try:
-            with client:
-                models = client.models.list().data
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise UnavailableError(
-                f"{where}: the server refuses the key ({describe(error)}); "
-                f"{_where_the_key_is(config)}"
-            ) from error
-        except openai.NotFoundError as error:
-            raise UnavailableError(
-                f"{where}: no OpenAI-compatible API there (it has no /models); the URL usually "
-                "ends in /v1"
-            ) from error
-        except (openai.APIError, ValueError, AttributeError, TypeError) as error:
-            raise UnavailableError(
-                f"{where}: {describe(error)}; give the URL of a running server, with /v1 at its end"
-            ) from error
-        names = [str(model.id) for model in models or ()]
-        name = _chosen(names, config)
-        chosen = models[names.index(name)]
-        software = _software(getattr(chosen, "owned_by", None))
-        return Served(
-            model=name,
-            software=software,
-            version=self._version(software),
-            context_tokens=getattr(chosen, "max_model_len", None),
-        )
+        served = find_model(self._link, config.served_model, _where_the_key_is(config))
+        return served._replace(version=self._version(served.software))
 
     def _why_gone(self) -> str | None:
         try:
@@ -290,12 +298,35 @@ class OpenaiEngine:
 
     def _get(self, path: str) -> str | None:
         """What the server says beside its API, None where it says nothing."""
-        return get_text(f"{self._root}{path}", CONNECT_LIMIT_S, is_own=False)
+        import httpx2
+
+        try:
+            response = get(self._link, f"{self._root}{path}", CONNECT_LIMIT_S)
+        except (httpx2.HTTPError, OSError):
+            return None
+        return str(response.text) if response.is_success else None
 
 
-def _key(config: OpenaiConfig) -> str:
-    name = config.api_key_env
-    return NO_KEY if name is None else secret_header("engine.api_key_env", name)
+def _link(config: OpenaiConfig) -> Link:
+    headers = dict(config.headers)
+    for name, variable in config.headers_env.items():
+        headers[name] = secret_header(f"engine.headers_env.{name}", variable)
+    if config.api_key_env is not None:
+        headers |= bearer(secret_header("engine.api_key_env", config.api_key_env))
+    return Link(config.base_url, headers, config.silence_limit_s, _trusted(config))
+
+
+def _trusted(config: OpenaiConfig) -> ssl.SSLContext | bool:
+    """The certificates that are trusted."""
+    if config.ca_file is None:
+        return config.verify
+    try:
+        return ssl.create_default_context(cafile=Path(config.ca_file).expanduser())
+    except OSError as error:  # an SSLError is one
+        raise ConfigError(
+            f"engine.ca_file={config.ca_file}: cannot be read as certificates "
+            f"({error.strerror or error}); give a PEM file"
+        ) from error
 
 
 def _where_the_key_is(config: OpenaiConfig) -> str:
@@ -303,20 +334,3 @@ def _where_the_key_is(config: OpenaiConfig) -> str:
         return "engine.api_key_env should name the environment variable that holds it"
     name = shown_variable(config.api_key_env)
     return f"engine.api_key_env={name} should hold a valid one"
-
-
-def _chosen(names: Sequence[str], config: OpenaiConfig) -> str:
-    if config.served_model in names or (config.served_model is None and len(names) == 1):
-        return config.served_model or names[0]
-    shown = ", ".join(names[:NAMES_SHOWN]) or "no model"
-    if len(names) > NAMES_SHOWN:
-        shown += f" and {len(names) - NAMES_SHOWN} more"
-    raise UnavailableError(
-        f"engine.served_model={config.served_model}: engine.base_url={config.base_url} serves "
-        f"{shown}; name one of those"
-    )
-
-
-def _software(owner: object) -> str:
-    """What the server is, by what it says owns its models; hosted APIs name themselves there."""
-    return owner if isinstance(owner, str) and owner in TAKES_MORE else "unknown"

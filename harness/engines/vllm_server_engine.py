@@ -18,9 +18,10 @@ from pydantic import Field
 
 from harness import gpus, hardware
 from harness.engines.base import Clock, refuse_unfit
-from harness.engines.endpoint import Endpoint, Link, Target, open_client
+from harness.engines.endpoint import Endpoint, Link, Target, bearer, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.open_files import room_for
+from harness.engines.pace import LONGEST_BACK_OFF_S, Pace
 from harness.engines.recorded_environment import recorded
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
@@ -124,17 +125,20 @@ class VllmServerEngine:
             self._loop = resources.enter_context(event_loop("vllm_server"))
             link = Link(
                 base_url=f"{self.server.root}/v1",
-                api_key=self.server.api_key,
-                max_retries=RECONNECTS,
+                headers=bearer(self.server.api_key),
                 silence_limit_s=None,  # a dead server closes its connections
                 is_own=True,
             )
             client = open_client(link, at_once)
-            resources.callback(lambda: wait_for(client.close(), self._loop))
+            resources.callback(lambda: wait_for(client.aclose(), self._loop))
+            self._pace = Pace(
+                self._clock, max_retries=RECONNECTS, longest_wait_s=LONGEST_BACK_OFF_S
+            )
             self._endpoint = Endpoint(
                 client,
                 Target(mode="tokens", model=SERVED_AS, software="vllm"),
                 self._codec,
+                self._pace,
                 self._clock,
                 self.server.why_gone,
             )
@@ -185,13 +189,17 @@ class VllmServerEngine:
         """Counts from here on."""
         self._meter = Meter(partial(self.server.get, "/metrics"))
 
+    def stop(self) -> None:
+        """Sends nothing more: ``generate`` ends with what is under way."""
+        self._loop.call_soon_threadsafe(self._pace.stop)
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
         fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
-            yield from answer_all(self._loop, fitting, answer, self._at_once)
+            yield from answer_all(self._loop, fitting, answer, self._at_once, self._pace)
 
     @property
     def _wanted_at_once(self) -> int:

@@ -1,19 +1,55 @@
-"""What is said over HTTP: the body of a request, and what a streamed answer adds up to."""
+"""The JSON of a request, and what an answer in one piece or in many adds up to."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from harness.engines.request_error import RequestError, of_event
 from harness.gaps import GapCounter
-from harness.prompts import TextAnswer
+from harness.prompts import Codec, TextAnswer
 from harness.records import GenerationRequest
 
-Mode = Literal["tokens", "chat"]
+Mode = Literal["tokens", "text", "chat"]
+"""What a prompt is sent as: token ids, the rendered text, or the user's words."""
+PATHS: dict[Mode, str] = {
+    "tokens": "completions",
+    "text": "completions",
+    "chat": "chat/completions",
+}
+Omittable = Literal[
+    "seed",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "skip_special_tokens",
+    "ignore_eos",
+    "stop_token_ids",
+    "min_tokens",
+    "stream",
+    "stream_options",
+    "stream_interval",
+    "return_token_ids",
+]
+"""Fields of a request that ``engine.omit`` can leave out."""
+OF_TRANSPORT: frozenset[Omittable] = frozenset(
+    {"stream", "stream_options", "stream_interval", "return_token_ids"}
+)
+"""Those that change how an answer is sent, and nothing about the answer."""
+
+# Other servers' words for the two ends that an answer can have.
+_STOPS = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})
+_CUTS = frozenset({"length", "max_tokens", "model_length"})
 
 # Servers that take sampling arguments beyond OpenAI's, by what they say owns their models.
 TAKES_MORE = frozenset({"vllm", "sglang", "llamacpp"})
 # Those that can be told which tokens end an answer, and that no others do.
 TAKES_STOP_TOKENS = frozenset({"vllm", "sglang"})
+# Those that can be told that the text of a prompt has its beginning-of-sequence token already.
+TAKES_BOS = frozenset({"vllm"})
 # vLLM sends the first token at once and then so many at a time: a signature of life now and then,
 # and a hundredth of the work of sending each.
 TOKENS_PER_CHUNK = 100
@@ -21,19 +57,17 @@ SMALL_SEED = 2**31
 """Seeds above this are refused, or lose digits, in other servers than vLLM."""
 
 
-def body(
-    request: GenerationRequest, mode: Mode, software: str, stop_token_ids: frozenset[int]
-) -> dict[str, Any]:
-    """The arguments of one request, all sampling spelled out.
+def body(request: GenerationRequest, mode: Mode, software: str, codec: Codec) -> dict[str, Any]:
+    """The fields of one request but the model and the token limit, all sampling spelled out.
 
     Args:
         request: What is asked.
-        mode: Which of the two endpoints it goes to.
+        mode: What the prompt is sent as.
         software: What the server says it is, ``unknown`` included.
-        stop_token_ids: What ends an answer, where the server can be told.
+        codec: The model's.
     """
     sampling = request.sampling
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": sampling.temperature,
@@ -42,11 +76,23 @@ def body(
         "frequency_penalty": 0.0,
         "seed": request.seed if software == "vllm" else request.seed % SMALL_SEED,
     }
-    if mode == "tokens":
-        said["prompt"] = list(request.prompt_token_ids)
-    else:
-        said["messages"] = [{"role": "user", "content": request.user_text}]
-    return said | {"extra_body": _more(request, mode, software, stop_token_ids)}
+    match mode:
+        case "tokens":
+            fields["prompt"] = list(request.prompt_token_ids)
+        case "text":
+            fields["prompt"] = codec.text_for_server(request, adds_bos=software not in TAKES_BOS)
+        case "chat":
+            fields["messages"] = [{"role": "user", "content": request.user_text}]
+    return fields | _more(request, mode, software, codec.stop_token_ids)
+
+
+def without(fields: dict[str, Any], omitted: Collection[str]) -> dict[str, Any]:
+    """The fields of a request without those that are left to the server.
+
+    ``stream_options`` is only understood beside ``stream``.
+    """
+    left_out = {*omitted, *(("stream_options", "stream_interval") if "stream" in omitted else ())}
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def _more(
@@ -65,25 +111,30 @@ def _more(
         more |= {"stream_interval": TOKENS_PER_CHUNK, "min_tokens": 0}
         if mode == "tokens":
             more["return_token_ids"] = True
+        if mode == "text":  # the template has written its own
+            more["add_special_tokens"] = False
     return more
 
 
 @dataclass(slots=True)
 class Heard:
-    """A streamed answer, as far as it has come."""
+    """An answer, as far as it has come."""
 
     token_ids: list[int] | None = None
     """None from a server that sends text alone."""
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     finish_reason: str | None = None
+    """In the server's word; None while it gives none."""
+    is_whole: bool = False
+    """The server has said that nothing more follows."""
     first_token_s: float | None = None
     finished_s: float | None = None
     prompt_tokens: int | None = None
+    """None where the server does not tell, as with all other counts."""
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_prompt_tokens: int | None = None
-    """None where the server does not say what it had in its cache."""
     gaps: GapCounter = field(default_factory=GapCounter)
     _chunks: int = 0
     """With something of the answer in them."""
@@ -91,20 +142,48 @@ class Heard:
     """From the engine's start with the request to its first token, by the server's clock."""
 
     def add(self, chunk: Any, now_s: float) -> None:
-        """Takes a chunk in; ``now_s`` is when it came."""
-        for choice in chunk.choices:
-            said = self._read_chat(choice) if hasattr(choice, "delta") else self._read(choice)
-            if said:
+        """Takes a chunk in; ``now_s`` is when it came.
+
+        Raises:
+            RequestError: It is an error, or no chunk of an answer.
+        """
+        if not isinstance(chunk, dict):
+            raise RequestError(f"the server sent {chunk!r:.80} in place of an answer")
+        if chunk.get("error"):
+            raise of_event(chunk["error"])
+        for choice in chunk.get("choices") or ():
+            part = choice.get("delta") or choice.get("message")
+            if self._read(choice) if part is None else self._read_chat(part):
                 self.first_token_s = now_s if self.first_token_s is None else self.first_token_s
                 self.gaps.token_came(now_s)
                 self._chunks += 1
-            if choice.finish_reason is not None:
-                self.finish_reason, self.finished_s = choice.finish_reason, now_s
-        if chunk.usage is not None:
-            self._count(chunk.usage)
-        metrics = getattr(chunk, "metrics", None)
+                self.finished_s = now_s
+            if choice.get("finish_reason"):
+                self.finish_reason, self.finished_s = str(choice["finish_reason"]), now_s
+        if isinstance(chunk.get("usage"), Mapping):
+            self._count(chunk["usage"])
+        metrics = chunk.get("metrics")
         if isinstance(metrics, Mapping) and metrics.get("time_to_first_token_ms") is not None:
             self.prefill_s = float(metrics["time_to_first_token_ms"]) / 1000
+
+    def add_whole(self, reply: Any, now_s: float) -> None:
+        """Takes an answer in that came in one piece: when its first token came is unknown."""
+        self.add(reply, now_s)
+        self.is_whole, self.finished_s, self.first_token_s = True, now_s, None
+
+    def ended(self, max_new_tokens: int) -> Literal["stop", "length"] | None:
+        """How the answer ended; None where the server's word for it is none that is known.
+
+        Where it gives none, an answer that is whole ended by itself if it has fewer tokens than it
+        might have had.
+        """
+        if self.finish_reason is None:
+            tokens = self.completion_tokens
+            if tokens is None or not self.is_whole:
+                return None
+            return "stop" if tokens < max_new_tokens else "length"
+        word = self.finish_reason.lower()
+        return "stop" if word in _STOPS else "length" if word in _CUTS else None
 
     def token_gaps(self) -> dict[int, int] | None:
         """Between tokens, by bin; None where chunks hold several tokens.
@@ -114,40 +193,52 @@ class Heard:
         tokens = self.completion_tokens or 0
         hides_end = self.token_ids is None and self.finish_reason == "stop"
         is_single = tokens - self._chunks in ({0, 1} if hides_end else {0})
-        return dict(self.gaps.counts) if is_single and tokens else None
+        is_streamed = self.first_token_s is not None
+        return dict(self.gaps.counts) if is_single and tokens and is_streamed else None
 
-    def answer(self) -> TextAnswer:
+    def answer(self, max_new_tokens: int) -> TextAnswer:
         """The answer of a server that sends text."""
         return TextAnswer(
             content="".join(self.content),
             reasoning="".join(self.reasoning),
-            is_cut_off=self.finish_reason == "length",
+            is_cut_off=self.ended(max_new_tokens) == "length",
             prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens or 0,
+            completion_tokens=self.completion_tokens,
             reasoning_tokens=self.reasoning_tokens,
         )
 
-    def _read(self, choice: Any) -> bool:
-        if (ids := getattr(choice, "token_ids", None)) is not None:
+    def _read(self, choice: Mapping[str, Any]) -> bool:
+        ids = choice.get("token_ids")
+        if ids is not None:
             self.token_ids = (self.token_ids or []) + ids
-        self.content.append(choice.text or "")
-        return bool(ids or choice.text)
+        text = choice.get("text") or ""
+        self.content.append(text)
+        return bool(ids or text)
 
-    def _read_chat(self, choice: Any) -> bool:
+    def _read_chat(self, part: Mapping[str, Any]) -> bool:
         # The field's name differs: reasoning (vLLM, OpenRouter), reasoning_content (DeepSeek).
-        thought = getattr(choice.delta, "reasoning", None) or getattr(
-            choice.delta, "reasoning_content", None
-        )
-        self.reasoning.append(thought or "")
-        self.content.append(choice.delta.content or "")
-        return bool(thought or choice.delta.content)
+        thought = part.get("reasoning") or part.get("reasoning_content") or ""
+        content = part.get("content") or ""
+        self.reasoning.append(thought)
+        self.content.append(content)
+        return bool(thought or content)
 
-    def _count(self, usage: Any) -> None:
-        self.prompt_tokens = usage.prompt_tokens
-        self.completion_tokens = usage.completion_tokens
-        details = getattr(usage, "completion_tokens_details", None)
-        self.reasoning_tokens = getattr(details, "reasoning_tokens", None)
-        of_prompt = getattr(usage, "prompt_tokens_details", None)
-        cached = getattr(of_prompt, "cached_tokens", None)
-        if isinstance(cached, int) and 0 <= cached <= usage.prompt_tokens:
+    def _count(self, usage: Mapping[str, Any]) -> None:
+        self.prompt_tokens = _whole(usage.get("prompt_tokens")) or None  # no prompt has none
+        self.completion_tokens = _whole(usage.get("completion_tokens"))
+        if self.completion_tokens == 0 and any((*self.content, *self.reasoning)):
+            self.completion_tokens = None
+        self.reasoning_tokens = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+        cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
+        if cached is not None and cached <= (self.prompt_tokens or 0):
             self.cached_prompt_tokens = cached
+
+
+def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:
+    details = usage.get(group)
+    return _whole(details.get(name)) if isinstance(details, Mapping) else None
+
+
+def _whole(value: Any) -> int | None:
+    """A count; None for whatever else a server may put there."""
+    return value if isinstance(value, int) and value >= 0 else None

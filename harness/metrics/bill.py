@@ -9,12 +9,12 @@ from harness.cost import (
     break_even_tokens_per_s,
     hourly_rent,
     load_cost,
-    request_weight,
     total_cost,
 )
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
-from harness.metrics.samples import Sample
-from harness.pricing import ApiPrice, Basis, Pricing
+from harness.metrics.samples import NO_COUNTS, Sample
+from harness.metrics.shares import unit_of_shares, weights
+from harness.pricing import Basis, Pricing
 from harness.records import Estimate
 from harness.statistics import ratio_interval
 
@@ -55,7 +55,8 @@ def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
         per_million = cost.usd / usage.completion_tokens * 1e6
         method = f"total cost / {usage.completion_tokens} output tokens; {cost.method}"
     elif cost.usd is not None:
-        method = f"undefined: no output tokens; {cost.method}"
+        is_unknown = usage.completion_tokens is None
+        method = f"{NO_COUNTS if is_unknown else 'undefined: no output tokens'}; {cost.method}"
     name = f"usd_per_million_output_tokens.{basis}"
     return [
         _bounded(figure(f"cost.{basis}", cost.usd, "USD", n, cost.method), cost),
@@ -83,7 +84,7 @@ def _per_solved(
 
     seed, scratch = how
     price = pricing.api if basis == "api" else None
-    shares = apportion(cost.usd, [_weight(s, price) for s in samples])
+    shares, unit = apportion(cost.usd, weights(samples, price)), unit_of_shares(samples)
     estimates = []
     for task, places in run_and_tasks(samples):
         found = CostPerSolved(keep_in_memory=True, cache_dir=scratch).compute(
@@ -92,7 +93,7 @@ def _per_solved(
             costs_usd=[float(shares[i]) for i in places],
             seed=seed,
         )["cost_per_solved"]
-        method = f"{found.pop('method')}; all attempts, shared out by tokens; {cost.method}"
+        method = f"{found.pop('method')}; all attempts, shared out by {unit}; {cost.method}"
         estimate = Estimate(metric=name, task=task, method=method, **found)
         estimates.append(_bounded(estimate, cost))
     return estimates
@@ -102,7 +103,7 @@ def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Esti
     name, unit = "solved_per_hour", "solved/h"
     if not usage.generation_s:
         return figure(name, None, unit, 0, "undefined: the machine time is unknown")
-    hours = apportion(usage.generation_s / 3600, [_weight(s, None) for s in samples])
+    hours = apportion(usage.generation_s / 3600, weights(samples, None))
     spent, solved = by_problem(samples, list(hours), range(len(samples)))
     rate = ratio_interval(solved, spent, seed=seed)
     estimate = from_interval(name, rate, unit, "solved samples / hours of machine time")
@@ -123,12 +124,6 @@ def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
         f"{api.output_usd_per_million_tokens:g} USD per million output tokens ({api.citation()})"
     )
     return figure(name, rate, "tokens/s", 1, method)
-
-
-def _weight(sample: Sample, price: ApiPrice | None) -> float:
-    return request_weight(
-        price, sample.completion.prompt_tokens, sample.completion.completion_tokens
-    )
 
 
 def _problem(sample: Sample) -> str:

@@ -33,7 +33,7 @@ def budget_curve(
     totals_usd: Mapping[Basis, float | None],
     max_new_tokens: int,
 ) -> list[BudgetPoint]:
-    """The points of each task and of the whole run, by budget.
+    """The points of each task and of the whole run, by budget; none where tokens are unknown.
 
     Args:
         samples: All attempts of all tasks, in any order.
@@ -41,6 +41,8 @@ def budget_curve(
         totals_usd: What the run cost on each basis.
         max_new_tokens: The budget that the run had.
     """
+    if any(sample.completion.completion_tokens is None for sample in samples):
+        return []
     ordered = sorted(samples, key=lambda s: (s.task, s.problem_id, s.index))
     bill = _Bill(ordered, pricing, totals_usd)
     points = []
@@ -60,7 +62,7 @@ class _Bill:
         pricing: Pricing,
         totals_usd: Mapping[Basis, float | None],
     ) -> None:
-        self._tokens = sum(sample.completion.completion_tokens for sample in samples)
+        self._tokens = sum(_tokens(sample) for sample in samples)
         self._api = pricing.api
         self._totals = totals_usd
 
@@ -90,14 +92,16 @@ class _Bill:
 
 
 def _tokens_within(samples: Sequence[Sample], budget: int) -> int:
-    return sum(min(sample.completion.completion_tokens, budget) for sample in samples)
+    return sum(min(_tokens(sample), budget) for sample in samples)
+
+
+def _tokens(sample: Sample) -> int:
+    return sample.completion.completion_tokens or 0  # known, or there is no curve
 
 
 def _api_usd(price: ApiPrice, samples: Sequence[Sample], budget: int) -> float:
     weights = (
-        request_weight(
-            price, s.completion.prompt_tokens, min(s.completion.completion_tokens, budget)
-        )
+        request_weight(price, s.completion.prompt_tokens or 0, min(_tokens(s), budget))
         for s in samples
     )
     return sum(weights) / _MILLION
@@ -105,7 +109,7 @@ def _api_usd(price: ApiPrice, samples: Sequence[Sample], budget: int) -> float:
 
 def _point(samples: Sequence[Sample], task: str | None, budget: int, bill: _Bill) -> BudgetPoint:
     graded = [sample for sample in samples if sample.verdict.status not in ERROR_STATUSES]
-    within = [sample for sample in graded if sample.completion.completion_tokens <= budget]
+    within = [sample for sample in graded if _tokens(sample) <= budget]
     solved = sum(sample.verdict.status == "correct" for sample in within)
     return BudgetPoint(
         task=task,
@@ -122,7 +126,7 @@ def _point(samples: Sequence[Sample], task: str | None, budget: int, bill: _Bill
 def _accuracy(graded: Sequence[Sample], task: str, budget: int) -> Estimate:
     scores: dict[str, list[bool]] = defaultdict(list)
     for sample in graded:
-        is_within = sample.completion.completion_tokens <= budget
+        is_within = _tokens(sample) <= budget
         scores[sample.problem_id].append(is_within and sample.verdict.status == "correct")
     interval = fraction_interval([sum(flags) / len(flags) for flags in scores.values()])
     what = f"solved within {budget} tokens, thinking and answer"

@@ -13,7 +13,7 @@ from harness.metrics.bill import estimate_costs
 from harness.metrics.energy_use import estimate_energy
 from harness.metrics.inter_token import inter_token_latency
 from harness.metrics.machine_use import MachineUse, use_seen
-from harness.metrics.samples import Sample
+from harness.metrics.samples import NO_COUNTS, Sample, known_sum
 from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
 from harness.statistics import SEED
@@ -71,8 +71,8 @@ def estimate_all(
             load_method=used.loading.method,
             energy_joules=used.energy.joules,
             energy_source=used.energy.source,
-            prompt_tokens=sum(s.completion.prompt_tokens for s in ordered),
-            completion_tokens=sum(s.completion.completion_tokens for s in ordered),
+            prompt_tokens=_prompt_total([s.completion for s in ordered]),
+            completion_tokens=known_sum(s.completion.completion_tokens for s in ordered),
         )
         estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
         estimates += estimate_energy(ordered, usage, seed)
@@ -157,6 +157,7 @@ def _run_figures(
         prompt_tokens=[c.prompt_tokens for c in every],
         cached_prompt_tokens=[c.cached_prompt_tokens for c in every],
         completion_tokens=[c.completion_tokens for c in every],
+        waited_s=[c.waited_s for c in every],
     )
     figures |= Latency(**where).compute(
         queued_s=[c.queued_s for c in answered],
@@ -187,14 +188,28 @@ def _token_figures(samples: Sequence[Sample], seed: int, scratch: str) -> Figure
 
 def _token_totals(completions: Sequence[Completion]) -> Figures:
     totals = {
-        "prompt_tokens.total": sum(c.prompt_tokens for c in completions),
-        "completion_tokens.total": sum(c.completion_tokens for c in completions),
+        "prompt_tokens.total": _prompt_total(completions),
+        "completion_tokens.total": known_sum(c.completion_tokens for c in completions),
     }
     method = "sum over all requests, failed ones too"
     return {
-        name: {"value": total, "unit": "tokens", "n": len(completions), "method": method}
+        name: {
+            "value": total,
+            "unit": "tokens",
+            "n": len(completions),
+            "method": NO_COUNTS if total is None else method,
+        }
         for name, total in totals.items()
     }
+
+
+def _prompt_total(completions: Sequence[Completion]) -> int | None:
+    """A failed request of which only the server could have told the prompt's tokens has none."""
+    return known_sum(
+        c.prompt_tokens
+        for c in completions
+        if c.finish_reason != "error" or c.prompt_tokens is not None
+    )
 
 
 def _engine_figures(engine: EngineInfo) -> Figures:

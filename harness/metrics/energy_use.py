@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from harness.cost import Usage, apportion
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
-from harness.metrics.samples import Sample
+from harness.metrics.samples import NO_COUNTS, Sample
+from harness.metrics.shares import unit_of_shares, weights
 from harness.records import Estimate
 from harness.statistics import ratio_interval
 
@@ -31,7 +32,7 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
         ]
     what = f"measured while generating, by {source}"
     estimates = [figure("energy_joules", joules, "J", len(samples), what), _per_token(usage, what)]
-    shares = apportion(joules, [sample.completion.completion_tokens for sample in samples])
+    shares = apportion(joules, weights(samples, None))
     for task, places in run_and_tasks(samples):
         spent, solved = by_problem(samples, list(shares), places)
         if sum(solved) == 0:
@@ -39,7 +40,7 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
             estimates.append(figure(per_solved, None, "J", len(solved), reason, task))
             continue
         interval = ratio_interval(spent, solved, seed=seed, nothing="nothing is solved")
-        how = f"all attempts, shared out by tokens; {what}"
+        how = f"all attempts, shared out by {unit_of_shares(samples)}; {what}"
         estimates.append(from_interval(per_solved, interval, "J", how, task))
     return estimates
 
@@ -47,6 +48,7 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
 def _per_token(usage: Usage, what: str) -> Estimate:
     tokens = usage.completion_tokens
     name, unit = "joules_per_output_token", "J/token"
-    if tokens == 0 or usage.energy_joules is None:
-        return figure(name, None, unit, 0, f"undefined: no output tokens; {what}")
+    if not tokens or usage.energy_joules is None:
+        why = NO_COUNTS if tokens is None else "undefined: no output tokens"
+        return figure(name, None, unit, 0, f"{why}; {what}")
     return figure(name, usage.energy_joules / tokens, unit, tokens, f"over all tokens; {what}")

@@ -22,11 +22,13 @@ def inter_token_latency(completions: Sequence[Completion]) -> dict[str, dict[str
     """
     seconds, tokens = 0.0, 0
     gaps: Counter[int] = Counter()
-    several = [each for each in completions if each.completion_tokens > 1]  # one token has no gap
+    # one token has no gap; a server that tells no number of tokens tells of no single ones either
+    several = [each for each in completions if each.completion_tokens not in {0, 1}]
     for each in several:
-        if each.first_token_s is not None and each.finished_s is not None:
+        count = each.completion_tokens
+        if each.first_token_s is not None and each.finished_s is not None and count is not None:
             seconds += each.finished_s - each.first_token_s
-            tokens += each.completion_tokens - 1
+            tokens += count - 1
         gaps.update(each.token_gaps or {})
     silent = sum(each.token_gaps is None for each in several)
     how = "sum of (finished - first token) / sum of (tokens - 1)"

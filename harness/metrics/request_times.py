@@ -24,7 +24,7 @@ class Timed(Protocol):
         """When its last token was there."""
 
     @property
-    def completion_tokens(self) -> int:
+    def completion_tokens(self) -> int | None:
         """Generated tokens, thinking included."""
 
 
@@ -43,7 +43,7 @@ def since(later: float | None, earlier: float | None) -> float | None:
 def per_token(request: Timed) -> float | None:
     """Seconds a token after the first; None for a request that has none."""
     decoding = since(request.finished_s, request.first_token_s)
-    gaps = request.completion_tokens - 1
+    gaps = (request.completion_tokens or 0) - 1
     return None if decoding is None or gaps < 1 else decoding / gaps
 
 

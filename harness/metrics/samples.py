@@ -1,8 +1,11 @@
 """What the metrics are computed from: one generated and judged sample."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.records import Completion, Verdict
+
+NO_COUNTS = "undefined: the server did not tell the number of tokens of every answer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +31,10 @@ class Sample:
                 f"the completion is of {self.completion.request_id!r}, "
                 f"the verdict of {self.verdict.request_id!r}"
             )
+
+
+def known_sum(counts: Iterable[int | None]) -> int | None:
+    """The sum, None where one of them is unknown."""
+    listed = list(counts)
+    known = [count for count in listed if count is not None]
+    return sum(known) if len(known) == len(listed) else None

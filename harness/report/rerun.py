@@ -23,7 +23,10 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("  same until, median", lambda f: _characters(f.first_difference_median)),
     ("finish reason changed", lambda f: str(f.finish_reason_changed)),
     ("token count changed", lambda f: str(f.tokens_changed)),
-    ("tokens, run and repetition", lambda f: f"{f.tokens_before:,}, {f.tokens_after:,}"),
+    (
+        "tokens, run and repetition",
+        lambda f: f"{_count(f.tokens_before)}, {_count(f.tokens_after)}",
+    ),
     ("extracted answer changed", lambda f: str(f.extracted_changed)),
     ("verdict reads otherwise", lambda f: str(f.status_changed)),
     ("  correct to not correct", lambda f: str(f.correct_to_wrong)),
@@ -133,3 +136,7 @@ def _characters(median: float | None) -> str:
 
 def _points(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1f} points"
+
+
+def _count(tokens: int | None) -> str:
+    return "unknown" if tokens is None else f"{tokens:,}"

@@ -1,13 +1,14 @@
 """The table at the end of a run, and the one line of JSON that programs read."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from harness.failures import FailureReason
 from harness.manifest import MACHINE_TIME, ExpectedTime, RunResult, TaskInfo
 from harness.models import origin
 from harness.records import Estimate, VerdictStatus
@@ -59,6 +60,7 @@ HEADLINE = (
 )
 _BOUNDS = {None: "", "lower": "at least ", "upper": "at most "}
 WIDTH_WITHOUT_TERMINAL = 100
+REASONS_SHOWN = 3
 
 
 def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> None:
@@ -81,9 +83,22 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     if (budgets := budget_table(result)) is not None:
         console.print()
         console.print(budgets)
+    for line in failure_lines(result.failures):
+        console.print(line, soft_wrap=True)
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
     console.print(f"\nfiles in {safe(str(folder))}", soft_wrap=True)
+
+
+def failure_lines(failures: Sequence[FailureReason]) -> list[str]:
+    """The most frequent reasons for errors, as marked-up lines."""
+    if not failures:
+        return []
+    lines = ["\n[bold red]errors, in no score:[/bold red]"]
+    lines += [f"  {each.requests} x {safe(each.reason)}" for each in failures[:REASONS_SHOWN]]
+    if more := sum(each.requests for each in failures[REASONS_SHOWN:]):
+        lines.append(f"  {more} for other reasons (failures in result.json)")
+    return lines
 
 
 def _task_table(result: RunResult) -> Table:

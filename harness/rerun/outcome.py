@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.metrics.samples import known_sum
 from harness.records import (
     ERROR_STATUSES,
     Completion,
@@ -39,8 +40,8 @@ class Pair(Record):
     """Characters that both texts begin with. None when the texts are the same."""
     finish_before: FinishReason
     finish_after: FinishReason
-    tokens_before: Count
-    tokens_after: Count
+    tokens_before: Count | None
+    tokens_after: Count | None
 
     @property
     def stratum(self) -> StratumKey:
@@ -96,9 +97,9 @@ class Figures(Record):
     """Characters that both texts begin with, over those that differ."""
     finish_reason_changed: Count
     tokens_changed: Count
-    tokens_before: Count
-    """Sum over the repeated, in the run."""
-    tokens_after: Count
+    tokens_before: Count | None
+    """Sum over the repeated, in the run; None where one of them is unknown."""
+    tokens_after: Count | None
     extracted_changed: Count
     status_changed: Count
     """Verdicts that read otherwise, flips among them."""
@@ -195,8 +196,8 @@ def _figures(pairs: Sequence[Pair], selection: Selection, task: str | None) -> F
         first_difference_median=float(np.median(places)) if places else None,
         finish_reason_changed=sum(p.finish_before != p.finish_after for p in answered),
         tokens_changed=sum(p.tokens_before != p.tokens_after for p in answered),
-        tokens_before=sum(p.tokens_before for p in answered),
-        tokens_after=sum(p.tokens_after for p in answered),
+        tokens_before=known_sum(p.tokens_before for p in answered),
+        tokens_after=known_sum(p.tokens_after for p in answered),
         extracted_changed=sum(p.extracted_before != p.extracted_after for p in graded),
         status_changed=sum(p.before != p.after for p in graded),
         correct_to_wrong=lost,

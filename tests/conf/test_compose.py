@@ -192,3 +192,26 @@ def test_an_override_takes_the_place_of_what_is_swept_over():
 def test_a_wrong_configuration_is_a_config_error():
     with pytest.raises(ConfigError):
         compose("protocol.top_p=7")
+
+
+REMOTE = ("model=remote", "model.name=m", "engine=openai", "engine.mode=chat", "protocol=greedy",
+          "engine.base_url=http://localhost/v1")  # fmt: skip
+
+
+def test_a_header_from_the_environment_is_configured_by_the_variables_name() -> None:
+    """The variable's name is recorded; a value in its place is refused and not shown."""
+    config = compose(*REMOTE, "+engine.headers_env.X-Api-Key=EXAMPLE_API_KEY")
+    assert config.engine.headers_env == {"X-Api-Key": "EXAMPLE_API_KEY"}
+    with pytest.raises(ConfigError) as caught:
+        compose(*REMOTE, "+engine.headers_env.X-Api-Key=sk-v4lue-of-a-key-1234")
+    assert "sk-v4lue" not in str(caught.value)
+
+
+def test_the_share_of_failures_that_stops_a_run_is_a_share() -> None:
+    assert compose(*REMOTE).limits.stop_at_error_fraction == 0.5
+    assert (
+        compose(*REMOTE, "limits.stop_at_error_fraction=null").limits.stop_at_error_fraction is None
+    )
+    for wrong in ("0", "1", "50", "-0.1", "much"):
+        with pytest.raises(ConfigError, match=r"limits\.stop_at_error_fraction"):
+            compose(*REMOTE, f"limits.stop_at_error_fraction={wrong}")

@@ -2,13 +2,11 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,105 +16,32 @@ from pydantic import ValidationError
 from harness.answers.marks import STYLES
 from harness.answers.thinking import split_thinking
 from harness.engines.build import build_engine
-from harness.engines.open_files import RESERVED
-from harness.engines.openai_engine import OpenaiConfig
+from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, TextAnswer
 from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
+from tests.fault_server import (
+    KEY,
+    USAGE,
+    FakeTime,
+    FaultServer,
+    Handler,
+    chats,
+    refuses,
+    serving,
+)
 
-KEY = "sk-very-secret-key"
-USAGE = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
 HOSTED = ResolvedModel(name="hosted", path="", revision=None, sha256=None)
 
 
-class Played(ThreadingHTTPServer):
-    """A server that answers as a test wants."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.models: list[dict[str, Any]] = [{"id": "hosted", "owned_by": "somebody"}]
-        self.answers: list[Callable[[_Handler], None]] = []
-        """For one request after the other; the last one for all that follow."""
-        self.asked: list[dict[str, Any]] = []
-        self.asked_at_s: list[float] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Played
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name upstream
-        """Says nothing."""
-
-    def do_GET(self) -> None:
-        if self.path != "/v1/models":
-            self.say(404, {"error": {"message": "nothing here"}})
-        elif self.headers["Authorization"] not in {f"Bearer {KEY}", "Bearer none"}:
-            self.say(401, {"error": {"message": f"wrong key {self.headers['Authorization']}"}})
-        else:
-            self.say(200, {"object": "list", "data": self.server.models})
-
-    def do_POST(self) -> None:
-        self.server.asked_at_s.append(time.monotonic())
-        size = int(self.headers["Content-Length"])
-        self.server.asked.append({"path": self.path, **json.loads(self.rfile.read(size))})
-        answers = self.server.answers
-        (answers.pop(0) if len(answers) > 1 else answers[0])(self)
-
-    def say(self, status: int, content: Any, **headers: str) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def stream(self, *events: Any) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        for event in events:
-            self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
-
-
-def refuses(status: int, message: str = "not now", **more: str) -> Callable[[_Handler], None]:
-    return lambda handler: handler.say(status, {"error": {"message": message}}, **more)
-
-
-def chats(
-    *deltas: dict[str, str], finish: str | None = "stop", usage: Any = USAGE
-) -> Callable[[_Handler], None]:
-    """Streams a chat answer."""
-    choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
-    choices.append([{"index": 0, "delta": {}, "finish_reason": finish}])
-    events = [{"id": "1", "object": "chat.completion.chunk", "choices": each} for each in choices]
-    last = {"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
-    return lambda handler: handler.stream(*events, *([last] if usage else []))
-
-
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[Played]:
+def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
     monkeypatch.setenv("PLAYED_KEY", KEY)
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with Played() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def config(base_url: str, **knobs: Any) -> OpenaiConfig:
@@ -141,42 +66,18 @@ def ask(number: int = 0) -> GenerationRequest:
 
 
 def answers(base_url: str, count: int = 1, **knobs: Any) -> list[Completion]:
-    codec = Codec.load(HOSTED)
-    with build_engine(config(base_url, **knobs), HOSTED, codec, time.monotonic, 999) as engine:
+    """Answers without any real wait."""
+    engine = OpenaiEngine(
+        config(base_url, **knobs), HOSTED, Codec.load(HOSTED), time.monotonic, 999, FakeTime().sleep
+    )
+    with engine:
         return list(engine.generate([ask(number) for number in range(count)]))
-
-
-@pytest.fixture
-def open_files() -> Iterator[tuple[int, int]]:
-    """The limits of this process, put back afterwards."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield limits
-    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-def test_there_is_room_for_as_many_connections_as_requests(played: Played, open_files) -> None:
-    few = RESERVED // 2
-    resource.setrlimit(resource.RLIMIT_NOFILE, (few, open_files[1]))
-    knobs = config(played.url, concurrency=few)
-    with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 999) as engine:
-        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few + RESERVED
-        assert engine.info().max_concurrency == few
-
-
-def test_where_there_is_no_room_fewer_run_at_once(played: Played, open_files, monkeypatch) -> None:
-    hard = open_files[1]
-    if hard == resource.RLIM_INFINITY:
-        pytest.skip("this process may open any number of files")
-    monkeypatch.setattr("harness.engines.open_files.RESERVED", hard - 3)
-    knobs = config(played.url, concurrency=8)
-    with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 999) as engine:
-        assert engine.info().max_concurrency == 3
 
 
 # --- what is asked, and what an answer adds up to ---------------------------------------------
 
 
-def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: Played) -> None:
+def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: FaultServer) -> None:
     played.answers = [chats({"content": "2"})]
     answers(played.url, extra_body={"reasoning_effort": "high"})
     (asked,) = played.asked
@@ -208,7 +109,9 @@ def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(n
 
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
-def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(played: Played, field) -> None:
+def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(
+    played: FaultServer, field
+) -> None:
     usage = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 3}}
     played.answers = [chats({field: "One "}, {field: "and one."}, {"content": "2"}, usage=usage)]
     (got,) = answers(played.url)
@@ -227,7 +130,9 @@ def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(played: Played
         (2, "stop", None),
     ],
 )
-def test_gaps_are_known_where_each_token_comes_alone(played: Played, chunks, finish, gaps) -> None:
+def test_gaps_are_known_where_each_token_comes_alone(
+    played: FaultServer, chunks, finish, gaps
+) -> None:
     played.answers = [chats(*[{"content": "a"}] * chunks, finish=finish)]
     (got,) = answers(played.url)
     assert (None if got.token_gaps is None else sum(got.token_gaps.values())) == gaps
@@ -237,7 +142,9 @@ def test_gaps_are_known_where_each_token_comes_alone(played: Played, chunks, fin
 @pytest.mark.parametrize(
     ("told", "kept"), [({"cached_tokens": 3}, 3), ({"cached_tokens": 8}, None), (None, None)]
 )
-def test_cached_prompt_tokens_are_those_that_the_server_tells(played: Played, told, kept) -> None:
+def test_cached_prompt_tokens_are_those_that_the_server_tells(
+    played: FaultServer, told, kept
+) -> None:
     """More than the prompt has cannot be."""
     played.answers = [chats({"content": "2"}, usage={**USAGE, "prompt_tokens_details": told})]
     (got,) = answers(played.url)
@@ -257,7 +164,7 @@ def test_cached_prompt_tokens_are_those_that_the_server_tells(played: Played, to
     ],
 )
 def test_a_thought_is_marked_however_the_server_tells_it(
-    played: Played, deltas, finish, reasoning_tokens, text, counted
+    played: FaultServer, deltas, finish, reasoning_tokens, text, counted
 ) -> None:
     details = {"completion_tokens_details": {"reasoning_tokens": reasoning_tokens}}
     played.answers = [chats(*deltas, finish=finish, usage=USAGE | details)]
@@ -268,31 +175,30 @@ def test_a_thought_is_marked_however_the_server_tells_it(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (chats({"content": "2"}, finish=None), "ended it with no reason given"),
-        (chats({"content": "2"}, finish="content_filter"), "ended it with content_filter"),
-        (chats({"content": "2"}, usage=None), "no token usage"),
+        (chats({"content": "2"}, finish="content_filter"), "content_filter"),
+        (chats({"content": "2"}, finish=None, usage=None), "finish reason"),
         (refuses(400, "too long"), "HTTP 400: too long"),
         (lambda handler: handler.stream({"error": {"message": "broke"}}), "broke"),
     ],
 )
-def test_an_answer_that_is_not_whole_is_an_error(played: Played, answer, words) -> None:
+def test_an_answer_that_is_not_whole_is_an_error(played: FaultServer, answer, words) -> None:
     played.answers = [answer]
     (got,) = answers(played.url)
     assert (got.finish_reason, got.text, got.completion_tokens) == ("error", "", 0)
     assert words in got.error
 
 
-def test_a_failure_costs_the_others_nothing(played: Played) -> None:
+def test_a_failure_costs_the_others_nothing(played: FaultServer) -> None:
     played.answers = [refuses(400, "bad"), chats({"content": "2"})]
     got = answers(played.url, count=4, concurrency=1)
     assert [each.finish_reason for each in got] == ["error", "stop", "stop", "stop"]
 
 
-def test_no_more_requests_than_allowed_are_under_way(played: Played) -> None:
+def test_no_more_requests_than_allowed_are_under_way(played: FaultServer) -> None:
     lock, now, most = threading.Lock(), [0], [0]
     three = threading.Barrier(3)
 
-    def slowly(handler: _Handler) -> None:
+    def slowly(handler: Handler) -> None:
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
@@ -311,23 +217,7 @@ def test_no_more_requests_than_allowed_are_under_way(played: Played) -> None:
 # --- bad days -----------------------------------------------------------------------------------
 
 
-def test_a_busy_server_is_asked_again_when_it_says(played: Played) -> None:
-    played.answers = [refuses(429, Retry_After="1"), refuses(503), chats({"content": "2"})]
-    (got,) = answers(played.url)
-    assert got.text == "2"
-    first, second, third = played.asked_at_s
-    assert second - first >= 1.0
-    assert third - second >= 0.3
-
-
-def test_it_is_not_asked_for_ever(played: Played) -> None:
-    played.answers = [refuses(429, "slow down", Retry_After="0.01")]
-    (got,) = answers(played.url, max_retries=2)
-    assert (got.finish_reason, got.error) == ("error", "HTTP 429: slow down")
-    assert len(played.asked) == 3
-
-
-def test_a_silent_server_is_given_up(played: Played) -> None:
+def test_a_silent_server_is_given_up(played: FaultServer) -> None:
     released = threading.Event()
     played.answers = [lambda handler: released.wait(60)]
     (got,) = answers(played.url, max_retries=0, silence_limit_s=0.3)
@@ -336,23 +226,8 @@ def test_a_silent_server_is_given_up(played: Played) -> None:
     assert got.error
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_key_that_is_taken_back_ends_the_run(played: Played, status) -> None:
-    played.answers = [chats({"content": "2"}), refuses(status, f"no more of {KEY}")]
-    with pytest.raises(GenerationError) as caught:
-        answers(played.url, count=3, concurrency=1)
-    assert str(caught.value) == f"HTTP {status}: no more of ***"
-
-
-def test_an_empty_account_ends_the_run_and_a_busy_minute_does_not(played: Played) -> None:
-    error = {"message": "pay first", "code": "insufficient_quota"}
-    played.answers = [lambda handler: handler.say(429, {"error": error})]
-    with pytest.raises(GenerationError, match="pay first"):
-        answers(played.url, max_retries=0)
-
-
-def test_a_server_that_vanishes_ends_the_run(played: Played) -> None:
-    def vanish(handler: _Handler) -> None:
+def test_a_server_that_vanishes_ends_the_run(played: FaultServer) -> None:
+    def vanish(handler: Handler) -> None:
         handler.server.socket.close()
         handler.connection.close()
 
@@ -361,7 +236,7 @@ def test_a_server_that_vanishes_ends_the_run(played: Played) -> None:
         answers(played.url, count=3, concurrency=1, max_retries=0)
 
 
-def test_a_server_that_is_not_there_is_said_at_once(played: Played) -> None:
+def test_a_server_that_is_not_there_is_said_at_once(played: FaultServer) -> None:
     url = played.url
     played.socket.close()
     began = time.monotonic()
@@ -372,12 +247,12 @@ def test_a_server_that_is_not_there_is_said_at_once(played: Played) -> None:
     assert time.monotonic() - began < 30
 
 
-def test_a_wrong_path_is_said(played: Played) -> None:
-    with pytest.raises(UnavailableError, match=r"no OpenAI-compatible API there .* ends in /v1$"):
+def test_a_wrong_path_is_said(played: FaultServer) -> None:
+    with pytest.raises(UnavailableError, match=r"no list of models there .* ends in /v1"):
         answers(played.url.removesuffix("/v1"))
 
 
-def test_a_refused_key_is_said_and_not_shown(played: Played, monkeypatch) -> None:
+def test_a_refused_key_is_said_and_not_shown(played: FaultServer, monkeypatch) -> None:
     monkeypatch.setenv("PLAYED_KEY", "sk-wrong")
     with pytest.raises(UnavailableError) as caught:
         answers(played.url)
@@ -387,12 +262,12 @@ def test_a_refused_key_is_said_and_not_shown(played: Played, monkeypatch) -> Non
     )
 
 
-def test_a_key_that_is_not_set_is_said(played: Played) -> None:
+def test_a_key_that_is_not_set_is_said(played: FaultServer) -> None:
     with pytest.raises(ConfigError, match=r"^engine\.api_key_env=NO_SUCH_KEY: .* is not set"):
         answers(played.url, api_key_env="NO_SUCH_KEY")
 
 
-def test_a_model_that_is_not_served_is_said(played: Played) -> None:
+def test_a_model_that_is_not_served_is_said(played: FaultServer) -> None:
     played.models = [{"id": f"m{number}"} for number in range(7)]
     expected = r"^engine\.served_model=other: .* serves m0, m1, m2, m3, m4 and 2 more; name one"
     with pytest.raises(UnavailableError, match=expected):
@@ -404,7 +279,7 @@ def test_a_model_that_is_not_served_is_said(played: Played) -> None:
     assert played.asked[0]["model"] == "m3"
 
 
-def test_a_context_that_is_too_short_is_said(played: Played) -> None:
+def test_a_context_that_is_too_short_is_said(played: FaultServer) -> None:
     played.models = [{"id": "hosted", "owned_by": "vllm", "max_model_len": 500}]
     with pytest.raises(UnavailableError, match=r"context is 500 tokens, the protocol needs 999"):
         answers(played.url)
@@ -413,7 +288,7 @@ def test_a_context_that_is_too_short_is_said(played: Played) -> None:
 # --- what is known of it ------------------------------------------------------------------------
 
 
-def test_what_a_stranger_runs_on_is_unknown(played: Played) -> None:
+def test_what_a_stranger_runs_on_is_unknown(played: FaultServer) -> None:
     knobs = config(played.url)
     with build_engine(knobs, HOSTED, Codec.load(HOSTED), time.monotonic, 9) as engine:
         info = engine.info()
@@ -438,7 +313,7 @@ def test_what_must_not_be_configured_is_refused(knobs) -> None:
         OpenaiConfig(kind="openai", **knobs)
 
 
-def test_a_run_from_end_to_end_keeps_the_key_to_itself(played: Played, tmp_path: Path) -> None:
+def test_a_run_from_end_to_end_keeps_the_key_to_itself(played: FaultServer, tmp_path: Path) -> None:
     played.answers = [
         refuses(400, f"who uses {KEY}?"),
         refuses(400, f"who uses {KEY}?"),

@@ -7,7 +7,9 @@ from collections import Counter
 import pytest
 
 from harness.answers.marks import Marks
-from harness.errors import GenerationError
+from harness.error_watch import FEWEST
+from harness.errors import GenerationError, TooManyErrorsError
+from harness.failures import KEPT, count_failures, kind_of
 from harness.pipeline import (
     Question,
     Scoring,
@@ -19,7 +21,15 @@ from harness.pipeline import (
     run_clock,
     score_missing,
 )
-from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
+from harness.records import (
+    Completion,
+    Grade,
+    MathReference,
+    Problem,
+    Prompt,
+    Sampling,
+    Verdict,
+)
 from harness.store import create_run
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)
@@ -116,11 +126,11 @@ def questions(scorer):
     return {name: Question(problem, False, scorer) for name, problem in PROBLEMS.items()}
 
 
-def go(run, engines, scorer=None, requests=REQUESTS):
+def go(run, engines, scorer=None, requests=REQUESTS, stop_at=None):
     scorer = scorer or ExactScorer()
     observer, left = Quiet(), list(engines)
     with Scoring(run, questions(scorer), observer, workers=2) as scoring:
-        generate(run, requests, lambda: left.pop(0), scoring, observer)
+        generate(run, requests, lambda: left.pop(0), scoring, observer, stop_at)
         scoring.wait()
         score_missing(run, scoring)
     return observer
@@ -254,6 +264,82 @@ def test_a_request_that_always_fails_is_recorded_as_such(run):
     assert statuses == {"correct": 7, "generation_error": 1}
 
 
+def test_a_request_that_its_engine_tried_again_is_not_tried_once_more(run):
+    def refused(request):
+        bad = request.request_id == "t/1#0"
+        done = completed(request, "", "error", "no") if bad else completed(request)
+        return done.model_copy(update={"retries": 3, "waited_s": 60.0})
+
+    engine = ScriptedEngine(refused)
+    go(run, [engine])
+    assert engine.asked.count("t/1#0") == 1
+    assert list(run.read_completions())[-1].request_id == "t/1#0", "after all others"
+
+
+MANY = build_requests(PROMPTS, SAMPLING, 25, run_seed=0)
+
+
+def failing_from(number):
+    """An engine whose requests all fail from one on."""
+    order = [request.request_id for request in MANY]
+
+    def answer(request):
+        bad = order.index(request.request_id) >= number
+        done = (
+            completed(request, "", "error", f"HTTP 402: pay {number}")
+            if bad
+            else completed(request)
+        )
+        return done.model_copy(update={"retries": 0})
+
+    return answer
+
+
+def test_too_many_failures_end_a_run_and_are_asked_again(run):
+    engine = ScriptedEngine(failing_from(40))
+    with pytest.raises(TooManyErrorsError) as caught:
+        go(run, [engine], requests=MANY, stop_at=0.5)
+    assert len(engine.asked) == 81, "40 answers, and one failure more than that"
+    recorded = list(run.read_completions())
+    assert len(recorded) == 40
+    assert all(each.finish_reason == "stop" for each in recorded)
+    assert "limits.stop_at_error_fraction=0.5: 41 of 81" in str(caught.value)
+    left = [each for each in MANY if each.request_id not in {c.request_id for c in recorded}]
+    go(run, [ScriptedEngine(completed)], requests=left, stop_at=0.5)
+    assert len(list(run.read_completions())) == 100
+
+
+def test_few_requests_say_nothing_of_a_share(run):
+    go(run, [ScriptedEngine(failing_from(0))], requests=MANY[: FEWEST - 1], stop_at=0.5)
+    assert {each.finish_reason for each in run.read_completions()} == {"error"}
+
+
+def test_without_a_limit_a_run_goes_on_to_its_end(run):
+    go(run, [ScriptedEngine(failing_from(1))], requests=MANY)
+    assert len(list(run.read_completions())) == 100
+
+
+def test_what_was_sent_when_too_many_failed_is_kept(run):
+    class Sending(ScriptedEngine):
+        """Has ten requests under way when it is told to stop."""
+
+        stopped = False
+
+        def stop(self):
+            self.stopped = True
+
+        def generate(self, requests):
+            for request in requests[:30]:
+                yield completed(request, "", "error", "no").model_copy(update={"retries": 0})
+                if self.stopped:
+                    break
+            yield from map(completed, requests[30:40])
+
+    with pytest.raises(TooManyErrorsError):
+        go(run, [Sending(completed)], requests=MANY, stop_at=0.5)
+    assert len(list(run.read_completions())) == 10
+
+
 def dying(after):
     def answer(request):
         nonlocal after
@@ -305,3 +391,40 @@ def test_a_verdict_that_cannot_be_written_ends_the_run(run, monkeypatch):
     with pytest.raises(StoreError, match="No space left"):
         go(run, [ScriptedEngine(completed)])
     assert len(list(run.read_completions())) == 8
+
+
+# --- why requests failed ------------------------------------------------------------------------
+
+
+def test_reasons_are_of_one_kind_whatever_their_numbers():
+    assert kind_of("HTTP 400: a prompt of 17 tokens") == kind_of(
+        "HTTP 400: a prompt of 4,096 tokens".replace(",", "")
+    )
+    assert kind_of("HTTP 400: no") != kind_of("HTTP 403: no")
+    assert kind_of("request 0f3a9c2e11 failed") == kind_of("request 77aa01b2c3 failed")
+
+
+def test_failures_are_counted_by_kind_the_most_frequent_first():
+    def failed(number, detail, status="generation_error"):
+        return Verdict(
+            request_id=f"t/{number}#0", status=status, detail=detail, scorer="exact@1", wall_s=0
+        )
+
+    verdicts = [
+        failed(0, "HTTP 403: moderated"),
+        *(failed(number, f"HTTP 400: {number} tokens are too many") for number in range(1, 4)),
+        failed(4, "scorer bug", "scorer_error"),
+        failed(5, "fine", "correct"),
+    ]
+    found = count_failures(verdicts)
+    assert [(each.requests, each.status) for each in found] == [
+        (3, "generation_error"),
+        (1, "generation_error"),
+        (1, "scorer_error"),
+    ]
+    assert (found[0].first_request_id, found[0].reason) == (
+        "t/1#0",
+        "HTTP 400: 1 tokens are too many",
+    )
+    many = [failed(n, chr(97 + n // 26) + chr(97 + n % 26)) for n in range(100)]
+    assert len(count_failures(many)) == KEPT

@@ -47,7 +47,7 @@ class _Row(NamedTuple):
     started_s: float | None
     first_token_s: float | None
     finished_s: float | None
-    completion_tokens: int
+    completion_tokens: int | None
     reasoning_tokens: int | None
 
 
@@ -80,7 +80,7 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
         started_s: Sequence[float | None],
         first_token_s: Sequence[float | None],
         finished_s: Sequence[float | None],
-        completion_tokens: Sequence[int],
+        completion_tokens: Sequence[int | None],
         reasoning_tokens: Sequence[int | None],
     ) -> dict[str, dict[str, Any]]:
         columns = (
@@ -106,7 +106,7 @@ class Latency(evaluate.Metric):  # type: ignore[misc]
 
 def _first_answer_token(row: _Row) -> float | None:
     waited = since(row.first_token_s, row.started_s)
-    if waited is None or row.reasoning_tokens is None:
+    if waited is None or row.reasoning_tokens is None or row.completion_tokens is None:
         return None
     if row.reasoning_tokens >= row.completion_tokens:
         return None

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import datasets
 import evaluate
 
+from harness.metrics.pauses import without_pauses
+from harness.metrics.samples import NO_COUNTS, known_sum
 from harness.metrics.steady_state import Served, Window, steady_window
 from harness.records import Bound
 
@@ -27,6 +29,9 @@ Args:
     cached_prompt_tokens: Of these, those that were not computed, because their keys and values
         were there already.
     completion_tokens: Generated tokens, thinking included.
+    waited_s: How long each request waited before it was sent for the last time; None where
+        nothing is known of it. Time in which requests waited and none was under way does not
+        count.
     max_concurrency: Requests that the engine serves at once at most; None where unknown.
     whole_sessions: Those of which every request is here. Of others some were under way when the
         session was stopped. None: all.
@@ -56,9 +61,10 @@ class _Row(NamedTuple):
     start: float
     first: float | None
     finish: float
-    prompt_tokens: int
+    prompt_tokens: int | None
     cached_tokens: int | None
-    completion_tokens: int
+    completion_tokens: int | None
+    waited: float | None
 
 
 class Throughput(evaluate.Metric):  # type: ignore[misc]
@@ -91,36 +97,36 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
         started_s: Sequence[float | None],
         first_token_s: Sequence[float | None],
         finished_s: Sequence[float | None],
-        prompt_tokens: Sequence[int],
+        prompt_tokens: Sequence[int | None],
         cached_prompt_tokens: Sequence[int | None],
-        completion_tokens: Sequence[int],
+        completion_tokens: Sequence[int | None],
+        waited_s: Sequence[float | None] | None = None,
         max_concurrency: int | None = None,
         whole_sessions: Collection[int] | None = None,
     ) -> dict[str, dict[str, Any]]:
         columns = (
             *(sessions, queued_s, started_s, first_token_s, finished_s),
             *(prompt_tokens, cached_prompt_tokens, completion_tokens),
+            waited_s or [None] * len(sessions),
         )
         given = list(zip(*columns, strict=True))
-        rows = [_Row(*row) for row in given if row[2] is not None and row[4] is not None]
-        untimed = len(given) - len(rows)
+        timed = [_Row(*row) for row in given if row[2] is not None and row[4] is not None]
+        untimed = len(given) - len(timed)
+        rows = _without_pauses(timed)
         spans = _spans(rows)
         span = sum(finish - start for start, finish in spans.values())
         n, note = len(rows), f"{len(spans)} sessions, {untimed} requests without times left out"
         whole = set(spans if whole_sessions is None else whole_sessions)
         bound: Bound | None = None if spans.keys() <= whole else "lower"
         busy = sum(row.finish - row.start for row in rows)
-        output = sum(row.completion_tokens for row in rows)
+        output = known_sum(row.completion_tokens for row in rows)
+        rate = f"{output} tokens / {span:.3f} s; {note}" if output is not None else NO_COUNTS
         return {
             "generation_s": _figure(
                 span if rows else None, "s", n, f"last finish - first start; {note}"
             ),
             "output_tokens_per_s": _figure(
-                _ratio(output, span),
-                "tokens/s",
-                n,
-                f"{output} tokens / {span:.3f} s; {note}",
-                bound,
+                _ratio(output, span), "tokens/s", n, rate, None if output is None else bound
             ),
             "mean_concurrency": _figure(
                 _ratio(busy, span),
@@ -132,6 +138,29 @@ class Throughput(evaluate.Metric):  # type: ignore[misc]
             **_steady_state(rows, max_concurrency, whole),
             "computed_prefill_tokens_per_s": _prefill(rows),
         }
+
+
+def _without_pauses(rows: list[_Row]) -> list[_Row]:
+    """The rows on a clock that stands still while requests wait and none is under way."""
+    if not any(row.waited for row in rows):
+        return rows
+    moved = []
+    for session in sorted({row.session for row in rows}):
+        mine = [row for row in rows if row.session == session]
+        on_clock = without_pauses(
+            [(row.start - (row.waited or 0.0), row.start) for row in mine],
+            [(row.start, row.finish) for row in mine],
+        )
+        moved += [
+            row._replace(
+                queued=None if row.queued is None else on_clock(row.queued),
+                start=on_clock(row.start),
+                first=None if row.first is None else on_clock(row.first),
+                finish=on_clock(row.finish),
+            )
+            for row in mine
+        ]
+    return moved
 
 
 def _spans(rows: Iterable[_Row]) -> dict[int, tuple[float, float]]:
@@ -148,12 +177,14 @@ def _steady_state(
 ) -> dict[str, dict[str, Any]]:
     sessions: dict[int, list[Served]] = defaultdict(list)
     for row in rows:
-        served = Served(row.start, row.first, row.finish, row.completion_tokens, row.queued)
+        generated = row.completion_tokens or 0
+        served = Served(row.start, row.first, row.finish, generated, row.queued)
         sessions[row.session].append(served)
     found = {n: steady_window(each, places) for n, each in sessions.items() if n in whole}
     windows = {n: window for n, window in found.items() if isinstance(window, Window)}
     seconds = sum(window.end - window.begin for window in windows.values())
     inside = [(windows[n], row) for n in windows for row in sessions[n]]
+    is_counted = all(row.completion_tokens is not None for row in rows)
     tokens = sum(window.tokens(row) for window, row in inside)
     busy = sum(window.request_seconds(row) for window, row in inside)
     n = sum(window.request_seconds(row) > 0 for window, row in inside)
@@ -167,7 +198,12 @@ def _steady_state(
         method += f"; {stopped} sessions that served more than is on record do not count"
     return {
         "steady_state_s": _figure(seconds if windows else None, "s", n, method),
-        "output_tokens_per_s.steady_state": _figure(_ratio(tokens, seconds), "tokens/s", n, method),
+        "output_tokens_per_s.steady_state": _figure(
+            _ratio(tokens, seconds) if is_counted else None,
+            "tokens/s",
+            n,
+            method if is_counted else NO_COUNTS,
+        ),
         "mean_concurrency.steady_state": _figure(_ratio(busy, seconds), "requests", n, method),
     }
 
@@ -180,10 +216,10 @@ def _prefill(rows: list[_Row]) -> dict[str, Any]:
         reached = max(reached, first)
     tokens, method = 0, "undefined: first-token times are unknown or equal the starts"
     if seconds > 0:
-        read = [r for r in rows if r.first is not None]
-        computed = [r.prompt_tokens - r.cached_tokens for r in read if r.cached_tokens is not None]
+        read = [(r.prompt_tokens, r.cached_tokens) for r in rows if r.first is not None]
+        computed = [p - c for p, c in read if p is not None and c is not None]
         tokens = sum(computed)
-        cached = sum(r.prompt_tokens for r in read) - tokens
+        cached = sum(p for p, _ in read if p is not None) - tokens
         method = (
             f"{tokens} prompt tokens computed, {cached} read from the cache / {seconds:.3f} s with "
             "a request in prefill; a lower bound"
@@ -194,8 +230,8 @@ def _prefill(rows: list[_Row]) -> dict[str, Any]:
     return _figure(_ratio(tokens, seconds), "tokens/s", len(known), method, "lower")
 
 
-def _ratio(top: float, bottom: float) -> float | None:
-    return top / bottom if bottom > 0 else None
+def _ratio(top: float | None, bottom: float) -> float | None:
+    return top / bottom if top is not None and bottom > 0 else None
 
 
 def _figure(

@@ -50,17 +50,17 @@ class TokenCounts(evaluate.Metric):  # type: ignore[misc]
     def _compute(
         self,
         problem_ids: Sequence[str],
-        prompt_tokens: Sequence[int],
-        completion_tokens: Sequence[int],
+        prompt_tokens: Sequence[int | None],
+        completion_tokens: Sequence[int | None],
         reasoning_tokens: Sequence[int | None],
         seed: int = SEED,
     ) -> dict[str, dict[str, Any]]:
         columns = (problem_ids, prompt_tokens, completion_tokens, reasoning_tokens)
         rows = list(zip(*columns, strict=True))
-        split = [(p, r, c - r, c) for p, _, c, r in rows if r is not None]
+        split = [(p, r, c - r, c) for p, _, c, r in rows if r is not None and c is not None]
         pairs = {
-            "prompt_tokens.mean": [(p, prompt, 1) for p, prompt, _, _ in rows],
-            "completion_tokens.mean": [(p, c, 1) for p, _, c, _ in rows],
+            "prompt_tokens.mean": [(p, n, 1) for p, n, _, _ in rows if n is not None],
+            "completion_tokens.mean": [(p, c, 1) for p, _, c, _ in rows if c is not None],
             "reasoning_tokens.mean": [(p, r, 1) for p, r, _, _ in split],
             "answer_tokens.mean": [(p, a, 1) for p, _, a, _ in split],
             "reasoning_share": [(p, r, c) for p, r, _, c in split],

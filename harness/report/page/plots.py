@@ -352,7 +352,10 @@ def _since_start(outcome: Outcome, moment_s: float | None) -> float | None:
 def _lengths(runs: Sequence[ReportRun]) -> Plot | None:
     """A histogram; of one run by outcome, of several by run."""
     every = [o.completion_tokens for run in runs for o in run.outcomes()]
-    width = max(1, math.ceil((max(every) + 1) / 40))
+    known = [tokens for tokens in every if tokens is not None]
+    if not known:
+        return None
+    width = max(1, math.ceil((max(known) + 1) / 40))
     figure = _figure(
         "Length of the answers", "tokens, thinking included", "of the run's answers, %"
     )
@@ -389,6 +392,8 @@ def status_word(status: str) -> str:
 def _shares(outcomes: Sequence[Outcome], width: int, whole: int) -> dict[int, float]:
     counts: dict[int, float] = {}
     for outcome in outcomes:
+        if outcome.completion_tokens is None:
+            continue
         place = outcome.completion_tokens // width
         counts[place] = counts.get(place, 0.0) + 100 / whole
     return dict(sorted(counts.items()))
@@ -398,13 +403,13 @@ def _thinking(runs: Sequence[ReportRun]) -> Plot | None:
     figure = _figure("Thinking against answer", "tokens of thinking", "tokens of answer")
     step = 1
     for run in runs:
-        known = [o for o in run.outcomes() if o.reasoning_tokens]
+        known = [o for o in run.outcomes() if o.reasoning_tokens and o.completion_tokens]
         step = max(step, math.ceil(len(known) / MOST_POINTS))
     for run in runs:
         for name, marker, mine in _thinkers(run, alone=len(runs) == 1):
             figure.add_scatter(
                 x=[o.reasoning_tokens for o in mine[::step]],
-                y=[o.completion_tokens - (o.reasoning_tokens or 0) for o in mine[::step]],
+                y=[(o.completion_tokens or 0) - (o.reasoning_tokens or 0) for o in mine[::step]],
                 mode="markers", name=name, marker={**marker, "size": 6, "opacity": 0.65},
                 text=[escape(f"{o.request_id}, {status_word(o.status)}") for o in mine[::step]],
                 hovertemplate="%{text}<br>%{x:,} thinking, %{y:,} answer",
@@ -421,7 +426,7 @@ def _thinkers(
     run: ReportRun, *, alone: bool
 ) -> Iterator[tuple[str, dict[str, Any], list[Outcome]]]:
     """Answers with thinking: of a run that is alone by outcome, else together."""
-    known = [o for o in run.outcomes() if o.reasoning_tokens]
+    known = [o for o in run.outcomes() if o.reasoning_tokens and o.completion_tokens]
     if not alone:
         if known:
             yield _label(run), _marker(run), known

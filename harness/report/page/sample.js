@@ -136,7 +136,7 @@ Sample.side = (run, row, texts, problem, term) => {
 };
 
 Sample.measures = (run, row) => {
-  const parts = [`sample ${run.sample[row]}`, `${run.tokens[row].toLocaleString("en")} tokens`];
+  const parts = [`sample ${run.sample[row]}`, run.tokens[row] === null ? "tokens unknown" : `${run.tokens[row].toLocaleString("en")} tokens`];
   if (run.thinking[row]) parts.push(`${run.thinking[row].toLocaleString("en")} of them thinking`);
   if (run.seconds[row] !== null) parts.push(`${run.seconds[row].toLocaleString("en", { maximumSignificantDigits: 3 })} s`);
   return parts.join(" · ");

@@ -1,0 +1,107 @@
+"""When a request may be sent: after which wait it is tried again, and how many a minute."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from harness.engines.base import Clock
+from harness.engines.request_error import RequestError
+
+FIRST_WAIT_S = 0.5
+LONGEST_BACK_OFF_S = 60.0
+JITTER = 0.25
+"""A wait is longer by up to this share, so that requests refused together do not come together."""
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+class Pace:
+    """Waits of all requests to one server; to be used in its event loop."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        max_retries: int,
+        longest_wait_s: float,
+        requests_per_minute: float | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Takes the limits.
+
+        Args:
+            clock: The run's.
+            max_retries: Further attempts at one request.
+            longest_wait_s: A server that asks for a longer wait is not asked again.
+            requests_per_minute: Attempts that may begin in a minute; None: any number.
+            sleep: Waits for so many seconds.
+        """
+        self._clock = clock
+        self._max_retries = max_retries
+        self._longest_wait_s = longest_wait_s
+        self._interval_s = 0.0 if requests_per_minute is None else 60 / requests_per_minute
+        self._sleep = sleep
+        self._next_turn_s = 0.0
+        self._stop = asyncio.Event()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nothing more is to be sent."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ends all waits: what is under way may end, and nothing more is sent."""
+        self._stop.set()
+
+    def restart(self) -> None:
+        """Lets requests be sent again."""
+        self._stop.clear()
+
+    async def turn(self) -> None:
+        """Returns when the rate limit lets another attempt begin."""
+        if self._interval_s:
+            now = self._clock()
+            turn_s = max(now, self._next_turn_s)
+            self._next_turn_s = turn_s + self._interval_s
+            await self.wait(turn_s - now)
+
+    async def wait(self, seconds: float) -> None:
+        """Waits, at most until everything is stopped."""
+        if seconds <= 0:
+            return
+        waits = [
+            asyncio.ensure_future(self._sleep(seconds)),
+            asyncio.ensure_future(self._stop.wait()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    def before_retry_s(self, error: RequestError, retries: int, seed: int) -> float | None:
+        """How long to wait before another attempt; None when there is to be none.
+
+        Args:
+            error: What the last attempt ended with.
+            retries: How often the request was tried again already.
+            seed: Of the request; decides the jitter.
+        """
+        if not error.can_retry or retries >= self._max_retries or self.is_stopped:
+            return None
+        if error.retry_after_s is not None:
+            return error.retry_after_s if error.retry_after_s <= self._longest_wait_s else None
+        back_off_s = min(FIRST_WAIT_S * 2.0**retries, LONGEST_BACK_OFF_S)
+        return back_off_s * (1 + JITTER * random.Random(seed + retries).random())  # noqa: S311
+
+    def why_not_again(self, error: RequestError, retries: int) -> str:
+        """The reason of a request that is given up, with what ended the retries."""
+        if not error.can_retry:
+            return error.reason
+        asked_s = error.retry_after_s
+        if asked_s is not None and asked_s > self._longest_wait_s:
+            return (
+                f"{error.reason} (the server asks to wait {asked_s:g} s; "
+                f"engine.max_retry_wait_s={self._longest_wait_s:g} allows less)"
+            )
+        return f"{error.reason} (tried {retries + 1} times)" if retries else error.reason

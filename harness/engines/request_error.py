@@ -1,0 +1,183 @@
+"""Why one request failed, whether another try can help, and whether it concerns all requests."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any
+
+from harness.redaction import redact
+
+NO_KEY = frozenset({HTTPStatus.UNAUTHORIZED})
+"""The key is refused."""
+NO_MONEY = frozenset({HTTPStatus.PAYMENT_REQUIRED})
+"""The account is empty."""
+_NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
+"""Codes of a 429 that no waiting helps against."""
+_FOR_NOW = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.TOO_EARLY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+_FOR_EVER = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
+_SERVER_ERRORS = 500
+MAX_REASON = 300
+"""Characters."""
+
+
+class RequestError(Exception):
+    """One attempt at a request failed.
+
+    Args:
+        reason: One line, without secrets.
+        status: The HTTP status; None where none came.
+        code: The server's own name of the error.
+        can_retry: The same request may be answered later.
+        retry_after_s: How long the server asks to wait before that; None where it does not say.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        can_retry: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+        self.code = code
+        self.can_retry = can_retry
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_of_account(self) -> bool:
+        """Whether the key or the account is refused, and with it every other request."""
+        return self.status in NO_KEY | NO_MONEY or self.code in _NO_QUOTA
+
+    @property
+    def is_of_server(self) -> bool:
+        """Whether the server itself may be gone."""
+        return self.status is None or self.status >= _SERVER_ERRORS
+
+
+def of_response(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
+    """The error that a response with a status other than 200 stands for."""
+    try:
+        told: Any = json.loads(body)
+    except ValueError:
+        told = _without_markup(body.decode("utf-8", "replace"))
+    return _told(told, status, retry_after_s(headers))
+
+
+def of_event(error: Any) -> RequestError:
+    """The error that a server sends within a stream, or with status 200."""
+    code = error.get("code") if isinstance(error, dict) else None
+    is_status = isinstance(code, int) and code >= HTTPStatus.BAD_REQUEST
+    return _told({"error": error}, code if is_status else None, None)
+
+
+def of_transport(error: BaseException, silence_limit_s: float | None) -> RequestError:
+    """The error that a connection that failed or was lost stands for.
+
+    A request that heard nothing for as long as allowed is not tried again: a server that hangs
+    would take that long once more.
+    """
+    import httpx2
+
+    words = one_line(str(error)) or type(error).__name__
+    if isinstance(error, httpx2.ReadTimeout):
+        limit = "" if silence_limit_s is None else f" for {silence_limit_s:g} s"
+        return RequestError(f"the server sent nothing{limit} (engine.silence_limit_s)")
+    if is_untrusted(error):
+        return RequestError(f"the server's certificate is not trusted: {words}")
+    is_lasting = isinstance(
+        error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.TooManyRedirects
+    )
+    return RequestError(f"the connection failed: {words}", can_retry=not is_lasting)
+
+
+def is_untrusted(error: BaseException | None) -> bool:
+    """Whether a certificate was refused, here or further down the chain of causes."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long a server asks to wait, in seconds; None where it does not say.
+
+    Reads ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3), and ``retry-after-ms``.
+    """
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    given = headers.get("retry-after")
+    if (seconds := _number(given)) is not None:
+        return seconds
+    try:
+        moment = parsedate_to_datetime(given or "")
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def one_line(text: str) -> str:
+    """A text in one line of bounded length, without secrets."""
+    return redact(" ".join(text.split()))[:MAX_REASON]
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _told(told: Any, status: int | None, wait_s: float | None) -> RequestError:
+    error = told.get("error", told) if isinstance(told, dict) else told
+    code = error.get("code") or error.get("type") if isinstance(error, dict) else None
+    words = one_line(_words(error)) or (_phrase(status) if status else "no reason given")
+    is_out = code in _NO_QUOTA
+    is_passing = status in _FOR_NOW or (status or 0) >= _SERVER_ERRORS
+    return RequestError(
+        words if status is None else f"HTTP {status}: {words}",
+        status=status,
+        code=code if isinstance(code, str) else None,
+        can_retry=is_passing and status not in _FOR_EVER and not is_out,
+        retry_after_s=wait_s,
+    )
+
+
+def _words(error: Any) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    for name in ("message", "detail", "error", "msg"):
+        if error.get(name):
+            return _words(error[name])
+    return str(error)
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason given"
+
+
+def _without_markup(text: str) -> str:
+    """A page of a gateway by its title, if it is one."""
+    start, end = text.lower().find("<title>"), text.lower().find("</title>")
+    if 0 <= start < end:
+        return text[start + len("<title>") : end]
+    return "a page of HTML" if text.lstrip().lower().startswith(("<!doctype", "<html")) else text

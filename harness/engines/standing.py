@@ -1,0 +1,58 @@
+"""Whether a server serves this run at all, by what it made of the requests so far."""
+
+from http import HTTPStatus
+
+from harness.engines.request_error import NO_KEY, RequestError
+from harness.engines.wire import Mode
+
+ALL_REFUSED = 5
+"""So many refusals, and no answer before or between them, are meant for every request."""
+_NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
+_NO_SUCH_PROMPT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+
+class Standing:
+    """Counts refusals in a row.
+
+    A refusal of the key or the account before anything was answered, or several in a row after
+    that, concerns all requests. Any other refusal is its request's own, unless the first requests
+    are all refused.
+    """
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+        self._has_answered = False
+        self._of_account = 0
+        self._refusals = 0
+
+    def answered(self) -> None:
+        """A request was answered."""
+        self._has_answered = True
+        self._of_account = self._refusals = 0
+
+    def refused(self, error: RequestError) -> str | None:
+        """Counts a request that failed for good; why no other will be answered, None if one may."""
+        if error.is_of_account:
+            self._of_account += 1
+            if self._of_account >= ALL_REFUSED or not self._has_answered:
+                what = "key" if error.status in NO_KEY else "account"
+                return f"the server refuses this {what}: {error.reason}"
+        if error.status is None or error.can_retry:
+            return None
+        self._refusals += 1
+        if self._has_answered or self._refusals < ALL_REFUSED:
+            return None
+        reason = self.with_hint(error.reason, error)
+        return f"the server refused the first {self._refusals} requests: {reason}"
+
+    def with_hint(self, reason: str, error: RequestError) -> str:
+        """A refusal with what may help, where the server has answered nothing yet."""
+        hint = None
+        if not self._has_answered and self._mode != "chat" and error.status in _NO_SUCH_PATH:
+            hint = (
+                f"engine.mode={self._mode} needs /completions; for a server that has only "
+                "/chat/completions give engine.mode=chat"
+            )
+        elif not self._has_answered and self._mode == "tokens" and error.status in _NO_SUCH_PROMPT:
+            hint = "if it takes no token ids as prompt, give engine.mode=text"
+        return reason if hint is None else f"{reason}; {hint}"

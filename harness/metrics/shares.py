@@ -1,0 +1,29 @@
+"""How a run's total is shared out among its requests."""
+
+from collections.abc import Sequence
+
+from harness.cost import request_weight
+from harness.metrics.samples import Sample
+from harness.pricing import ApiPrice
+
+
+def weights(samples: Sequence[Sample], price: ApiPrice | None) -> list[float]:
+    """What each request is answerable for: its tokens; all alike where tokens are unknown.
+
+    Args:
+        samples: All attempts.
+        price: Of an API; None: the time of a machine is shared out.
+    """
+    completions = [sample.completion for sample in samples]
+    if any(each.completion_tokens is None for each in completions):
+        return [1.0] * len(completions)
+    return [
+        request_weight(price, each.prompt_tokens or 0, each.completion_tokens or 0)
+        for each in completions
+    ]
+
+
+def unit_of_shares(samples: Sequence[Sample]) -> str:
+    """``tokens``, or ``requests`` where tokens are unknown."""
+    is_unknown = any(sample.completion.completion_tokens is None for sample in samples)
+    return "requests" if is_unknown else "tokens"

@@ -1,0 +1,473 @@
+"""What a server's bad days make of requests and runs, without a second of real waiting."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
+from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
+from harness.engines.request_error import RequestError, retry_after_s
+from harness.engines.standing import ALL_REFUSED
+from harness.errors import UnavailableError
+from harness.metrics.pauses import without_pauses
+from harness.models import ResolvedModel
+from harness.prompts import Codec
+from harness.records import Completion, GenerationRequest, Sampling
+from tests.fault_server import (
+    FakeTime,
+    FaultServer,
+    Role,
+    chats,
+    chats_whole,
+    hangs,
+    loses,
+    only,
+    page,
+    refuses,
+    sends,
+    serving,
+    strict,
+    unless,
+)
+
+HOSTED = ResolvedModel(name="hosted", path="", revision=None, sha256=None)
+WELL = chats({"content": "2"})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as running:
+        running.answers = [WELL]
+        yield running
+
+
+def ask(number: int, tokens: tuple[int, ...] = ()) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=f"p/{number}#0",
+        problem_id=f"p/{number}",
+        prompt_token_ids=tokens,
+        prompt_opened_think=False,
+        user_text=f"question {number}",
+        prompt_text=f"<user>question {number}",
+        sampling=Sampling(temperature=0.5, top_p=0.9, top_k=None, max_new_tokens=99),
+        seed=number,
+    )
+
+
+class Attached:
+    """An engine on a clock that only its own waits move."""
+
+    def __init__(self, url: str, **knobs: Any) -> None:
+        self.time = FakeTime()
+        given = {"mode": "chat", "concurrency": 1, **knobs}
+        config = OpenaiConfig(kind="openai", base_url=url, **given)
+        self.engine = OpenaiEngine(
+            config, HOSTED, Codec.load(HOSTED), self.time, 999, self.time.sleep
+        )
+
+    def answers(self, count: int = 1) -> list[Completion]:
+        with self.engine:
+            return list(self.engine.generate([ask(number) for number in range(count)]))
+
+
+# --- retries and waits -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
+def test_what_a_server_refuses_for_now_is_tried_again_after_rising_waits(server, status) -> None:
+    server.answers = [*[refuses(status)] * 7, WELL]
+    attached = Attached(server.url)
+    (got,) = attached.answers()
+    assert (got.finish_reason, got.retries) == ("stop", 7)
+    for number, wait_s in enumerate(attached.time.slept):
+        least_s = FIRST_WAIT_S * 2**number
+        assert least_s <= wait_s <= least_s * (1 + JITTER)
+    assert sum(attached.time.slept) > 60, "longer than a window of a minute"
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 422, 501])
+def test_a_refusal_of_one_request_is_not_tried_again(server, status) -> None:
+    server.answers = [WELL, refuses(status), WELL]
+    attached = Attached(server.url)
+    got = attached.answers(3)
+    assert [(each.finish_reason, each.retries) for each in got] == [
+        ("stop", 0),
+        ("error", 0),
+        ("stop", 0),
+    ]
+    assert got[1].error.startswith(f"HTTP {status}: ")
+    assert attached.time.slept == []
+
+
+def test_a_request_is_not_tried_for_ever(server) -> None:
+    server.answers = [refuses(503, "busy")]
+    attached = Attached(server.url, max_retries=2)
+    (got,) = attached.answers()
+    assert (got.finish_reason, got.retries, len(server.asked)) == ("error", 2, 3)
+    assert got.error == "HTTP 503: busy (tried 3 times)"
+
+
+def test_no_wait_is_longer_than_the_longest() -> None:
+    pace = Pace(FakeTime(), max_retries=99, longest_wait_s=1)
+    waits = [pace.before_retry_s(RequestError("", can_retry=True), n, seed=n) for n in range(99)]
+    assert max(waits) <= LONGEST_BACK_OFF_S * (1 + JITTER)
+
+
+def test_the_wait_that_a_server_asks_for_is_kept(server) -> None:
+    server.answers = [
+        refuses(429, Retry_After="300"),
+        refuses(429, retry_after_ms="1500"),
+        refuses(503, Retry_After="0"),
+        WELL,
+    ]
+    attached = Attached(server.url)
+    (got,) = attached.answers()
+    assert (got.finish_reason, attached.time.slept) == ("stop", [300, 1.5])
+
+
+def test_a_wait_can_be_a_date() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(minutes=5), usegmt=True)
+    assert 290 < retry_after_s({"retry-after": date}) <= 300
+    assert retry_after_s({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    for odd in ("", "soon", "-5", "nan", "inf"):
+        assert retry_after_s({"retry-after": odd}) is None
+
+
+def test_a_wait_that_is_too_long_ends_the_request_and_names_the_key(server) -> None:
+    server.answers = [refuses(429, Retry_After="86400"), WELL]
+    attached = Attached(server.url)
+    got = attached.answers(2)
+    assert [each.finish_reason for each in got] == ["error", "stop"]
+    assert "engine.max_retry_wait_s=600" in got[0].error
+    assert attached.time.slept == []
+
+
+def test_an_answer_lost_on_its_way_is_asked_for_again_after_a_wait(server) -> None:
+    server.answers = [loses, loses, WELL]
+    attached = Attached(server.url)
+    (got,) = attached.answers()
+    assert (got.text, got.retries) == ("2", 2), "nothing of what was lost is in it"
+    assert len(attached.time.slept) == 2
+    assert min(attached.time.slept) >= FIRST_WAIT_S
+
+
+def test_a_server_that_hangs_is_given_up_once(server) -> None:
+    released = threading.Event()
+    server.answers = [hangs(released), WELL]
+    got = Attached(server.url, silence_limit_s=0.3).answers(2)
+    released.set()
+    assert [(each.finish_reason, each.retries) for each in got] == [("error", 0), ("stop", 0)]
+    assert "engine.silence_limit_s" in got[0].error
+
+
+def test_a_hung_server_cannot_take_hours_for_one_request_by_default() -> None:
+    config = OpenaiConfig(kind="openai", base_url="http://localhost/v1")
+    waits = sum(min(FIRST_WAIT_S * 2**n, LONGEST_BACK_OFF_S) for n in range(config.max_retries))
+    assert config.silence_limit_s + waits < 3600
+
+
+def test_waits_are_in_no_time_of_the_request(server) -> None:
+    server.answers = [refuses(429, Retry_After="300"), WELL]
+    (got,) = Attached(server.url).answers()
+    assert (got.queued_s, got.sent_s, got.waited_s) == (0, 300, 300)
+    assert got.started_s == got.sent_s
+    assert got.finished_s - got.started_s == 0, "the clock moved while it waited alone"
+
+
+def test_a_pause_of_all_requests_is_not_in_the_rate() -> None:
+    """Two requests for 10 s each, at the end of which one waited 300 s; the other ended at 20."""
+    on_clock = without_pauses([(10, 310), (0, 0)], [(310, 320), (0, 20)])
+    assert [on_clock(at) for at in (0, 20, 100, 310, 320)] == [0, 20, 20, 20, 30]
+
+
+def test_attempts_keep_to_the_rate_limit(server) -> None:
+    server.answers = [refuses(503, Retry_After="0"), WELL]
+    attached = Attached(server.url, requests_per_minute=12)
+    got = attached.answers(5)
+    sent = [each.sent_s for each in got]
+    assert sent[0] == 5, "its second attempt"
+    assert [later - earlier for earlier, later in pairwise(sent)] == [5] * 4
+    assert all(each.finish_reason == "stop" for each in got)
+
+
+# --- the server as a whole ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "refusal", [refuses(401), refuses(402), refuses(429, "x", "insufficient_quota")]
+)
+def test_a_refused_account_ends_the_run_at_once(server, refusal) -> None:
+    server.answers = [refusal]
+    with pytest.raises(UnavailableError):
+        Attached(server.url).answers(9)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [401, 402])
+def test_an_account_that_runs_out_ends_the_run_and_keeps_what_was_answered(server, status) -> None:
+    server.answers = [WELL, WELL, refuses(status)]
+    attached, got = Attached(server.url), []
+    with attached.engine, pytest.raises(UnavailableError):
+        got += attached.engine.generate([ask(number) for number in range(99)])
+    assert len(server.asked) == 2 + ALL_REFUSED
+
+
+def test_what_is_under_way_is_answered_before_the_run_ends(server) -> None:
+    both, refused = threading.Barrier(2), threading.Event()
+
+    def slow(handler: Any) -> None:
+        both.wait(60)
+        refused.wait(60)
+        WELL(handler)
+
+    def refusing(handler: Any) -> None:
+        both.wait(60)
+        refuses(402, "pay first")(handler)
+        refused.set()
+
+    server.answers = [
+        lambda handler: (slow if "question 0" in str(handler.asked) else refusing)(handler)
+    ]
+    attached = Attached(server.url, concurrency=2)
+    with attached.engine as engine:
+        completions = engine.generate([ask(number) for number in range(9)])
+        assert next(completions).finish_reason == "stop"
+        with pytest.raises(UnavailableError, match="pay first"):
+            next(completions)
+    assert len(server.asked) == 2
+
+
+def test_a_server_that_refuses_everything_ends_the_run(server) -> None:
+    server.answers = [refuses(403, "not for you")]
+    with pytest.raises(UnavailableError, match="not for you"):
+        Attached(server.url).answers(70)
+    assert len(server.asked) == ALL_REFUSED
+
+
+def test_one_refused_prompt_of_seventy_is_one_error(server) -> None:
+    is_it = lambda asked: asked["messages"][0]["content"] == "question 3"  # noqa: E731
+    for refusal in (refuses(403, "moderated"), refuses(404, "no such route")):
+        server.answers = [unless(is_it, refusal, WELL)]
+        got = Attached(server.url, concurrency=8).answers(70)
+        assert sum(each.finish_reason == "error" for each in got) == 1
+
+
+def test_nothing_is_sent_after_a_stop(server) -> None:
+    attached = Attached(server.url)
+    got = []
+    with attached.engine as engine:
+        for completion in engine.generate([ask(number) for number in range(9)]):
+            got.append(completion)
+            engine.stop()
+        assert len(got) < 9
+        assert len(list(engine.generate([ask(9)]))) == 1, "another call begins anew"
+
+
+def test_a_stop_ends_the_waits(server) -> None:
+    """With a real clock: the wait would be of ten minutes."""
+    server.answers = [refuses(429, Retry_After="600")]
+    engine = OpenaiEngine(
+        OpenaiConfig(kind="openai", base_url=server.url, mode="chat"),
+        HOSTED, Codec.load(HOSTED), FakeTime(), 999,
+    )  # fmt: skip
+    with engine:
+        timer = threading.Timer(0.5, engine.stop)
+        timer.start()
+        (got,) = engine.generate([ask(0)])
+        timer.join()
+    assert got.finish_reason == "error"
+
+
+# --- modes ---------------------------------------------------------------------------------------
+
+
+def test_a_server_without_completions_is_told_from_one_with(server) -> None:
+    server.answers = [only("/v1/chat/completions", WELL)]
+    with pytest.raises(UnavailableError, match=r"engine\.mode=chat"):
+        Attached(server.url, mode="tokens").answers(70)
+
+
+def test_a_server_without_token_ids_is_told(server) -> None:
+    server.answers = [
+        unless(lambda asked: not isinstance(asked["prompt"], str), refuses(422), WELL)
+    ]
+    with pytest.raises(UnavailableError, match=r"engine\.mode=text"):
+        Attached(server.url, mode="tokens").answers(70)
+
+
+# --- what is left out, and what a server leaves out ---------------------------------------------
+
+
+def test_omitted_fields_are_not_sent(server) -> None:
+    given = ["seed", "temperature", "top_p", "presence_penalty", "frequency_penalty",
+             "stream_options"]  # fmt: skip
+    server.answers = [strict(*given, role=WELL)]
+    (got,) = Attached(server.url).answers()
+    assert got.finish_reason == "error"
+    (got,) = Attached(server.url, omit=given, max_tokens_field="max_completion_tokens").answers()
+    assert got.finish_reason == "stop"
+    assert server.asked[-1].keys() == {
+        "path", "model", "messages", "stream", "max_completion_tokens",
+    }  # fmt: skip
+
+
+def test_only_known_fields_are_omitted_and_only_sampling_is_of_the_protocol() -> None:
+    where = {"kind": "openai", "base_url": "http://localhost/v1"}
+    for unknown in ("sed", "messages", "max_tokens"):
+        with pytest.raises(ValidationError):
+            OpenaiConfig(**where, omit=[unknown])
+    config = OpenaiConfig(**where, omit=["stream_options", "top_p", "seed", "stream"])
+    assert config.sampling_omitted == ("seed", "top_p")
+
+
+def test_without_stream_nothing_of_a_stream_is_asked_for(server) -> None:
+    server.answers = [chats_whole({"content": "2"})]
+    (got,) = Attached(server.url, omit=["stream"]).answers()
+    assert got.text == "2"
+    assert not {"stream", "stream_options"} & server.asked[0].keys()
+
+
+def test_an_answer_in_one_piece_has_no_first_token(server) -> None:
+    server.answers = [chats_whole({"content": "2", "reasoning_content": "Hm"})]
+    (got,) = Attached(server.url).answers()
+    assert (got.finish_reason, got.completion_tokens) == ("stop", 5)
+    assert got.text.endswith("2")
+    assert "Hm" in got.text
+    assert (got.first_token_s, got.token_gaps) == (None, None)
+    assert got.finished_s is not None
+
+
+NO_USAGE: list[Any] = [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}]
+
+
+@pytest.mark.parametrize("usage", NO_USAGE)
+@pytest.mark.parametrize("answer", [chats, chats_whole])
+def test_counts_that_are_not_told_are_unknown(server, usage, answer) -> None:
+    server.answers = [answer({"content": "2"}, usage=usage)]
+    (got,) = Attached(server.url).answers()
+    assert (got.finish_reason, got.text) == ("stop", "2")
+    assert (got.prompt_tokens, got.completion_tokens) == (None, None)
+    assert got.reasoning_tokens in {None, 0}
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("stop", "stop"), ("eos", "stop"), ("EOS_TOKEN", "stop"), ("end_turn", "stop"),
+     ("max_tokens", "length"), ("length", "length"), ("tool_calls", "error"), ("odd", "error")],
+)  # fmt: skip
+def test_other_words_for_the_end_are_read(server, word, meant) -> None:
+    server.answers = [chats({"content": "2"}, finish=word)]
+    (got,) = Attached(server.url).answers()
+    assert got.finish_reason == meant
+
+
+@pytest.mark.parametrize("finish", [None, ""])
+def test_without_a_word_for_the_end_the_count_tells(server, finish) -> None:
+    for tokens, meant in [(98, "stop"), (99, "length")]:
+        usage = {"prompt_tokens": 7, "completion_tokens": tokens}
+        server.answers = [chats({"content": "2"}, finish=finish, usage=usage)]
+        (got,) = Attached(server.url).answers()
+        assert got.finish_reason == meant
+    server.answers = [chats({"content": "2"}, finish=finish, usage=None)]
+    (got,) = Attached(server.url).answers()
+    assert got.finish_reason == "error", "it may have been cut off"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [sends("hello"), sends([1]), sends({"choices": [7]}), sends(None), page(200),
+     sends({"error": {"message": "broke"}}), sends({"choices": [{"message": {"content": 7}}]}),
+     sends({"choices": [], "usage": {"completion_tokens": "many"}})],
+)  # fmt: skip
+def test_an_odd_answer_is_its_requests_own_error(server, odd: Role) -> None:
+    server.answers = [WELL, odd, WELL]
+    got = Attached(server.url).answers(3)
+    assert [each.finish_reason for each in got] == ["stop", "error", "stop"]
+    assert "\n" not in got[1].error
+
+
+def test_separators_within_the_text_do_not_break_a_stream(server) -> None:
+    text = "a\u2028b\u0085c\x0bd"
+    server.answers = [chats({"content": text})]
+    (got,) = Attached(server.url).answers()
+    assert got.text == text
+
+
+# --- the list of models ---------------------------------------------------------------------------
+
+NO_LISTS = [
+    page(200),
+    page(404),
+    refuses(404),
+    refuses(405),
+    refuses(403),
+    refuses(501),
+    sends("hello"),
+    sends({"object": "list"}),
+    sends({"data": "none"}),
+    sends([]),
+    sends({"data": [None, "a", {}]}),
+]
+
+
+@pytest.mark.parametrize("role", NO_LISTS)
+def test_a_server_that_lists_nothing_needs_the_name(server, role: Role) -> None:
+    server.lists = role
+    with pytest.raises(UnavailableError):
+        Attached(server.url).answers()
+    (got,) = Attached(server.url, served_model="mine").answers()
+    assert (got.finish_reason, server.asked[0]["model"]) == ("stop", "mine")
+
+
+@pytest.mark.parametrize(
+    "listed", [[{"id": "m"}], {"models": [{"id": "m"}]}, {"data": [{"id": "m"}]}]
+)
+def test_lists_of_other_shapes_are_read(server, listed) -> None:
+    server.lists = sends(listed)
+    Attached(server.url).answers()
+    assert server.asked[0]["model"] == "m"
+
+
+@pytest.mark.parametrize("role", [refuses(401), refuses(500), refuses(503)])
+def test_a_refused_key_or_a_broken_server_ends_the_run_before_it_begins(server, role) -> None:
+    server.lists = role
+    with pytest.raises(UnavailableError):
+        Attached(server.url, served_model="mine").answers()
+    assert server.asked == []
+
+
+# --- headers --------------------------------------------------------------------------------------
+
+
+def test_headers_are_sent_with_every_request(server, monkeypatch) -> None:
+    monkeypatch.setenv("MY_SECRET_HEADER", "s3cret-value")
+    attached = Attached(
+        server.url, headers={"X-Team": "research"}, headers_env={"X-Api-Key": "MY_SECRET_HEADER"}
+    )
+    attached.answers()
+    (sent,) = server.headers
+    assert (sent["X-Team"], sent["X-Api-Key"]) == ("research", "s3cret-value")
+    assert "Authorization" not in sent
+    assert "s3cret-value" not in str(attached.engine.info())
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Cookie", "x-auth-token"])
+def test_a_header_that_holds_a_secret_is_not_written_out(name) -> None:
+    with pytest.raises(ValidationError) as caught:
+        OpenaiConfig(kind="openai", base_url="http://localhost/v1", headers={name: "v4lue"})
+    assert f"engine.headers_env.{name}" in str(caught.value)
+
+
+def test_a_secret_header_is_struck_out_of_what_a_server_says(server, monkeypatch) -> None:
+    monkeypatch.setenv("MY_VALUE", "s3cret-value")
+    server.answers = [WELL, refuses(400, "who is s3cret-value?")]
+    got = Attached(server.url, headers_env={"X-Api-Key": "MY_VALUE"}).answers(2)
+    assert "s3cret-value" not in got[1].error
