@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.dealing import dealt
 from harness.energy import NOT_MEASURED, Energy
+from harness.engines.build import ReplayConfig
 from harness.manifest import PART_OF_RECORDING, RunManifest, Session
 from harness.metrics.samples import Sample
 
@@ -55,7 +56,9 @@ def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
         unknown = Span(None, False, 0, f"undefined: {PART_OF_RECORDING}")
         return MachineUse(unknown, _loading(manifest), manifest.energy, frozenset())
     generating = _generating(manifest.sessions, spans)
-    whole = _whole_sessions(samples, len(manifest.merged_from) or 1)
+    # The workers that replay a recording share its sessions.
+    is_replay = isinstance(manifest.config.engine, ReplayConfig)
+    whole = _whole_sessions(samples, 1 if is_replay else len(manifest.merged_from) or 1)
     return MachineUse(generating, _loading(manifest), manifest.energy, whole)
 
 

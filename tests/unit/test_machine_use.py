@@ -10,6 +10,7 @@ import pytest
 
 from harness import heartbeat
 from harness.dealing import dealt
+from harness.engines.build import ReplayConfig
 from harness.heartbeat import FILE, Heartbeat, beating, forget, last_beat
 from harness.killed_sessions import last_moment_s, settled
 from harness.manifest import LostLoad, RunManifest, Session
@@ -122,6 +123,10 @@ def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
     sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
     manifest = whole.model_copy(update={"sessions": sessions, "merged_from": ("one", "other")})
     assert machine_use(manifest, samples).whole_sessions == {1, 2}
+    replay = ReplayConfig(kind="replay", run="a recording")
+    config = manifest.config.model_copy(update={"engine": replay})
+    replayed = manifest.model_copy(update={"config": config})
+    assert machine_use(replayed, samples).whole_sessions == {2}, "they share its sessions"
 
 
 def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole):
