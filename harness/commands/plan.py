@@ -37,6 +37,7 @@ from harness.prompts import Codec
 from harness.provenance import Provenance, collect
 from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.report.summary import WIDTH_WITHOUT_TERMINAL, duration
+from harness.shards import count_own
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
 
 
@@ -189,7 +190,7 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     machine = collect()
     # An engine that was left open is chosen where the run will be.
     as_asked = config.model_copy(update={"engine": asked})
-    expected = _expected(as_asked, counts, requests, machine)
+    expected = _expected(as_asked, counts, machine)
     lines += [f"time       unknown: {expected}"] if isinstance(expected, str) else _time(expected)
     if is_offline(config):  # what is missing is why it cannot run
         to_fetch = {}
@@ -205,17 +206,18 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
 
 
 def _expected(
-    config: RunConfig, counts: list[int | None], requests: int | None, machine: Provenance
+    config: RunConfig, counts: list[int | None], machine: Provenance
 ) -> ExpectedTime | str:
     """How long it would take; of a shard, its part of every task."""
-    if requests is None:
-        return "how many problems there are is not known"
-    whole = _sum(counts) or 1
+    samples = config.protocol.samples_per_problem
     asked = {
-        selection.task: round((count or 0) * requests / whole)
+        selection.task: samples * count
         for selection, count in zip(config.selections, counts, strict=True)
+        if count is not None
     }
-    return expect(config, asked, machine, results_dir_of(config))
+    if len(asked) < len(counts):
+        return "how many problems there are is not known"
+    return expect(config, count_own(asked, config), machine, results_dir_of(config))
 
 
 def _time(expected: ExpectedTime) -> list[str]:

@@ -38,6 +38,7 @@ from harness.records import Problem, Prompt
 from harness.result import scoring_workers
 from harness.scorers.base import Scorer
 from harness.scorers.build import build_scorer
+from harness.shards import count_own
 from harness.store import Run, complete_runs, create_run, find_run, unfinished_runs
 from harness.tasks import ScorerName, Task, definition_sha256, load_task
 
@@ -68,10 +69,10 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     machine = collect()
     check_requirements(config, machine)
     check_devices(config.engine, hardware.cuda_devices())
-    if not is_offline(config):
-        check_draft(config.engine)
     if is_offline(config):
         refuse_missing(config)
+    else:
+        check_draft(config.engine)
     check_memory(config, machine)
     check_disk(results_dir)
     tasks = [load_task(selection, config.data_path) for selection in config.selections]
@@ -116,7 +117,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         started_at=datetime.now(UTC),
         finished_at=None,
         error=None,
-        expected=_expected(config, tasks, requests, machine, results_dir),
+        expected=_expected(config, tasks, machine, results_dir),
     )
     problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
     run.write_problems(list(problems.values()))
@@ -126,14 +127,13 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
 
 
 def _expected(
-    config: RunConfig, tasks: list[Task], requests: int, machine: Provenance, results_dir: Path
+    config: RunConfig, tasks: list[Task], machine: Provenance, results_dir: Path
 ) -> ExpectedTime | None:
     """Of this machine, whatever ``--dry-run`` was to reckon with."""
-    share = requests / (config.shards if config.shard is not None else 1)
-    whole = sum(len(task.problems) for task in tasks) or 1
-    asked = {task.spec.name: round(len(task.problems) * share / whole) for task in tasks}
+    samples = config.protocol.samples_per_problem
+    asked = {task.spec.name: samples * len(task.problems) for task in tasks}
     here = config.model_copy(update={"plan_for": None})
-    found = expect(here, asked, machine, results_dir)
+    found = expect(here, count_own(asked, config), machine, results_dir)
     if isinstance(found, str):
         log.info("how long it takes is not known: %s", found)
         return None

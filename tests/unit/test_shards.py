@@ -20,7 +20,7 @@ from harness.manifest import LostLoad, RunResult
 from harness.preflight import check_devices
 from harness.records import Record
 from harness.result import build_result
-from harness.shards import asked_ids, of_shard, read_shards
+from harness.shards import asked_ids, count_own, of_shard, read_shards
 from harness.store import Run, create_run, read_result
 from tests.conf.test_compose import compose
 
@@ -36,6 +36,17 @@ def test_every_request_is_in_one_shard_and_all_shards_have_one_size():
     parts = [of_shard(IDS, config.model_copy(update={"shard": each})) for each in range(8)]
     assert sorted(request for part in parts for request in part) == sorted(IDS)
     assert {len(part) for part in parts} == {12, 13}
+
+
+def test_the_size_of_a_shard_is_known_before_its_requests_are():
+    config = compose("experiment=demo", "shards=8")
+    counts = {"math500": len(IDS)}
+    assert count_own(counts, config) == counts
+    for number in range(8):
+        shard = config.model_copy(update={"shard": number})
+        assert count_own(counts, shard) == {"math500": len(of_shard(IDS, shard))}
+        two = count_own({"math500": 80, "humaneval": 20}, shard)
+        assert two == {"math500": 10, "humaneval": pytest.approx(2.5, abs=0.5)}
 
 
 def test_a_shard_depends_on_the_ids_alone():
