@@ -43,8 +43,8 @@ class Devices(NamedTuple):
     title: str
     roof: Roof
     """Of one copy of the model."""
-    memory_bytes: int | None
-    """Of one copy; None on a CPU."""
+    gpu_bytes: int | None
+    """Memory of one GPU; None on a CPU."""
     copies: int
     """Of the model, that share the requests: those of all workers."""
     device: str
@@ -86,7 +86,7 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
     return Devices(
         f"{world} x {named.title}",
         roof,
-        each * named.memory_bytes,
+        named.memory_bytes,
         world // each,
         "cuda",
         named.match[0],

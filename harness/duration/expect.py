@@ -25,10 +25,17 @@ from harness.engines.build import (
     VllmKnobs,
     resolve_auto,
 )
+from harness.engines.vllm_args import replica_size
 from harness.errors import UserError
 from harness.manifest import ExpectedTime
 from harness.models import ModelConfig
-from harness.preflight import VLLM_GPU_FRACTION, memory_needed_bytes
+from harness.preflight import (
+    gpu_fraction,
+    memory_needed_bytes,
+    overhead_bytes,
+    requests_at_once,
+    sizes_of,
+)
 from harness.provenance import Provenance
 from harness.result import choose_pricing, usd_per_s
 
@@ -37,11 +44,6 @@ ERROR_FACTORS = {"earlier run": 1.5, "roofline": 1.4, "roofline of a CPU": 3.0}
 within a tenth, and the rest is for the lengths of answers; on a CPU nobody knows how well its
 arithmetic is used, and an earlier run was made on a day of its own."""
 
-# vLLM's own batch: LLM's default, on a large GPU and elsewhere (0.32, engine/arg_utils.py).
-_LARGE_GPU_BYTES = 70e9
-_LARGE_BATCH, _BATCH = 1024, 256
-# Activations, graphs and the like, beside weights and cache.
-_OTHER_BYTES = 3e9
 # Reading weights at 1 GB/s, and what starting takes besides. Known: 39 s for an 8B, 34 s for a
 # small one with everything compiled before.
 _LOAD_BYTES_PER_S, _VLLM_START_S, _TRANSFORMERS_START_S = 1e9, 40.0, 5.0
@@ -195,7 +197,7 @@ def _load(config: RunConfig) -> Load | None:
     if weights is None:
         return None
     per_token = (memory_needed_bytes(config.model, config.engine, 1) or weights) - weights
-    parameters = config.model.parameters or 0
+    parameters = sizes_of(config.model).parameters or 0
     matrices, active = float(parameters), 1.0
     shape = _architecture(config.model)
     if shape is not None:
@@ -230,17 +232,17 @@ def _drafting(config: RunConfig, load: Load) -> Load:
 
 
 def _batch(config: RunConfig, devices: Devices, load: Load) -> Batch:
+    """How many one copy of the model serves at once, and what room it has for their tokens."""
     engine = config.engine
-    if isinstance(engine, TransformersConfig):
-        rows = engine.batch_tokens // config.protocol.context_tokens
-        return Batch(max(1, min(rows, engine.max_batch_size)), float("inf"))
-    args = engine.args if isinstance(engine, VllmKnobs) else {}
-    is_large = (devices.memory_bytes or 0) >= _LARGE_GPU_BYTES
-    places = args.get("max_num_seqs") or (_LARGE_BATCH if is_large else _BATCH)
-    if devices.memory_bytes is None or not load.cache_bytes_per_token:
+    places = requests_at_once(config, devices.device_name, devices.gpu_bytes)
+    shape = sizes_of(config.model).shape
+    if devices.gpu_bytes is None or shape is None or not isinstance(engine, VllmKnobs):
         return Batch(places, float("inf"))
-    share = args.get("gpu_memory_utilization") or VLLM_GPU_FRACTION
-    room = devices.memory_bytes * share - load.weight_bytes - _OTHER_BYTES
+    total = replica_size(engine.args) * devices.gpu_bytes
+    # All of them lie there; a step reads no table of input embeddings.
+    weights = memory_needed_bytes(config.model, engine, 0) or 0
+    own = overhead_bytes(engine, shape, devices.device_name, devices.gpu_bytes)
+    room = total * gpu_fraction(engine) - weights - own
     return Batch(places, room / load.cache_bytes_per_token)
 
 

@@ -51,7 +51,7 @@ def world_size(args: Mapping[str, Any]) -> int:
     Raises:
         ConfigError: One of the sizes is no whole number from 1.
     """
-    return replica_size(args) * _size(args, "data_parallel_size")
+    return replica_size(args) * whole_number(args, "data_parallel_size", 1)
 
 
 def replica_size(args: Mapping[str, Any]) -> int:
@@ -60,7 +60,9 @@ def replica_size(args: Mapping[str, Any]) -> int:
     Raises:
         ConfigError: One of the sizes is no whole number from 1.
     """
-    return _size(args, "tensor_parallel_size") * _size(args, "pipeline_parallel_size")
+    return whole_number(args, "tensor_parallel_size", 1) * whole_number(
+        args, "pipeline_parallel_size", 1
+    )
 
 
 def is_ray(args: Mapping[str, Any]) -> bool:
@@ -69,8 +71,15 @@ def is_ray(args: Mapping[str, Any]) -> bool:
     return any(args.get(name) == "ray" for name in names)
 
 
-def _size(args: Mapping[str, Any], name: str) -> int:
-    value = args.get(name, 1)
+def whole_number(args: Mapping[str, Any], name: str, default: int) -> int:
+    """One of the arguments that count something.
+
+    Raises:
+        ConfigError: It is no whole number from 1.
+    """
+    value = args.get(name)
+    if value is None:
+        return default
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(f"engine.args.{name}={value}: should be a whole number from 1")
     return value

@@ -4,11 +4,11 @@
 against what the folder has, ``missing`` against what lies on this machine.
 """
 
+from harness.preflight.batch import requests_at_once
 from harness.preflight.devices import check_devices
 from harness.preflight.disk import LEAST_FREE_BYTES, check_disk, disk_note, written_bytes
 from harness.preflight.draft import check_draft
 from harness.preflight.memory import (
-    VLLM_GPU_FRACTION,
     FreeMemory,
     MemoryPlan,
     check_memory,
@@ -26,6 +26,8 @@ from harness.preflight.missing import (
     no_network,
     refuse_missing,
 )
+from harness.preflight.overhead import VLLM_GPU_FRACTION, gpu_fraction, overhead_bytes
+from harness.preflight.sizes import sizes_of
 
 __all__ = [
     "LEAST_FREE_BYTES",
@@ -41,12 +43,16 @@ __all__ = [
     "disk_note",
     "draft_to_fetch",
     "free_memory",
+    "gpu_fraction",
     "is_offline",
     "memory_needed_bytes",
     "memory_notes",
     "missing",
     "no_network",
+    "overhead_bytes",
     "plan_memory",
     "refuse_missing",
+    "requests_at_once",
+    "sizes_of",
     "written_bytes",
 ]

@@ -9,18 +9,15 @@ from harness.engines.build import EngineConfig, TransformersConfig
 from harness.engines.vllm_args import replica_size
 from harness.engines.vllm_engine import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
-from harness.errors import ConfigError, UnavailableError
+from harness.errors import UnavailableError
 from harness.models import ModelConfig
-from harness.preflight.overhead import overhead_bytes
+from harness.preflight.batch import requests_at_once
+from harness.preflight.overhead import gpu_fraction, overhead_bytes
 from harness.preflight.sizes import sizes_of
 from harness.provenance import Provenance
 
 _BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 _ONE_BYTE = ("fp8", "fp8_per_tensor")
-VLLM_GPU_FRACTION = 0.92
-"""``gpu_memory_utilization`` of vLLM 0.32, where nobody sets it."""
-VLLM_MAX_NUM_SEQS = 256
-"""The least that vLLM 0.32 takes by itself; on a large GPU 1,024."""
 
 
 class FreeMemory(NamedTuple):
@@ -117,7 +114,7 @@ def plan_memory(
     is_cpu = getattr(engine, "device", "auto") == "cpu" or found.gpu_bytes == ()
     if not machine.gpus or is_cpu:
         return _cpu_plan(config, machine, weights, context, found.cpu_bytes)
-    shards = gpu_count(engine)
+    shards, first = gpu_count(engine), machine.gpus[0]
     sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
     if None in sizes:
         return None  # memory that the driver shares with the CPU has no size of its own
@@ -125,13 +122,12 @@ def plan_memory(
     unused = total if found.gpu_bytes is None else sum(found.gpu_bytes[:shards])
     usable = unused
     if isinstance(engine, VllmKnobs):
-        usable = min(unused, int(total * _gpu_fraction(engine)))
+        usable = min(unused, int(total * gpu_fraction(engine)))
         shape = sizes_of(config.model).shape
         if shape is not None:
-            first = machine.gpus[0]
             usable -= overhead_bytes(engine, shape, first.name, first.memory_bytes or 0)
-    device = f"{shards} x {machine.gpus[0].name}"
-    at_once = _at_once(config)
+    device = f"{shards} x {first.name}"
+    at_once = requests_at_once(config, first.name, first.memory_bytes)
     return MemoryPlan(weights, context, device, total, unused, usable - weights, at_once)
 
 
@@ -143,7 +139,8 @@ def _cpu_plan(
     if isinstance(config.engine, VllmKnobs):
         cache = min(cache, _cpu_cache_bytes(config.engine))
     device = f"this machine ({machine.cpu})"
-    return MemoryPlan(weights, context, device, machine.memory_bytes, free, cache, _at_once(config))
+    at_once = requests_at_once(config, "", None)
+    return MemoryPlan(weights, context, device, machine.memory_bytes, free, cache, at_once)
 
 
 def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None = None) -> None:
@@ -187,7 +184,7 @@ def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
             f"environment variable to {-(-one // (1 << 30))} (GiB) or more"
         )
     return (
-        f"engine.args.gpu_memory_utilization={_gpu_fraction(config.engine):g}: {what}, "
+        f"engine.args.gpu_memory_utilization={gpu_fraction(config.engine):g}: {what}, "
         f"{max(0, plan.cache_bytes) / 1e9:.1f} GB are left for them beside weights and "
         "activations; raise it, use more GPUs, or lower protocol.max_new_tokens"
     )
@@ -195,7 +192,7 @@ def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
 
 def _check_gpu_fraction(engine: EngineConfig, plan: MemoryPlan) -> None:
     """Refuses a share that is not free: vLLM would not start."""
-    fraction = _gpu_fraction(engine)
+    fraction = gpu_fraction(engine)
     if plan.free_bytes >= plan.total_bytes * fraction:
         return
     fitting = int(100 * plan.free_bytes / plan.total_bytes) / 100
@@ -237,36 +234,12 @@ def gpu_count(engine: EngineConfig) -> int:
     return replica_size(engine.args) if isinstance(engine, VllmKnobs) else 1
 
 
-def _gpu_fraction(engine: EngineConfig) -> float:
-    value = engine.args.get("gpu_memory_utilization") if isinstance(engine, VllmKnobs) else None
-    if value is None:
-        return VLLM_GPU_FRACTION
-    if not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ConfigError(
-            f"engine.args.gpu_memory_utilization={value}: should be above 0 and up to 1"
-        )
-    return float(value)
-
-
 def _cpu_cache_bytes(engine: EngineConfig) -> int:
     """What vLLM sets aside on a CPU."""
     args = engine.args if isinstance(engine, VllmKnobs) else {}
     name = "VLLM_CPU_KVCACHE_SPACE"
     text = os.environ.get(name) or missing_settings(args).get(name, "2")
     return int(text) << 30 if text.isdigit() else 0
-
-
-def _at_once(config: RunConfig) -> int:
-    engine = config.engine
-    if isinstance(engine, TransformersConfig):
-        by_tokens = engine.batch_tokens // config.protocol.context_tokens
-        return max(1, min(engine.max_batch_size, by_tokens))
-    if isinstance(engine, VllmKnobs):
-        value = engine.args.get("max_num_seqs") or VLLM_MAX_NUM_SEQS
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"engine.args.max_num_seqs={value}: should be a whole number from 1")
-        return value
-    return 1
 
 
 def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:

@@ -1,6 +1,8 @@
 """How long a run will take: against published speeds, a planned table, and itself."""
 
+import json
 import re
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from harness.config import RunConfig, load_run_config
 from harness.derive.published import machines
 from harness.duration import ERROR_FACTORS, devices, expect
 from harness.duration.devices import devices_of, measure_cpu
-from harness.duration.expect import _load
+from harness.duration.expect import _batch, _load
 from harness.duration.roofline import (
     PREEMPTION_FRACTION,
     Batch,
@@ -29,6 +31,7 @@ from harness.errors import ConfigError
 from harness.jsonl import read_json
 from harness.manifest import RunResult
 from harness.paths import CONF_DIR
+from harness.preflight import FreeMemory, plan_memory
 from harness.provenance import GpuInfo, Provenance, collect
 from harness.store import runs_dir
 from tests.conftest import REPOSITORY
@@ -204,6 +207,36 @@ def test_an_unknown_gpu_is_no_guess(name, tmp_path):
     assert isinstance(expect(config, {"math500": 9}, machine(name), tmp_path), str)
 
 
+@pytest.mark.parametrize(
+    ("changed", "gpu", "places"),
+    [
+        ({}, H200, 1024),
+        # vLLM takes fewer on an A100, whatever its memory.
+        ({"plan_for": "a100"}, H200, 256),
+        # Two small GPUs are not a large one.
+        ({"args": {"tensor_parallel_size": 2}}, "NVIDIA L40S", 256),
+        ({"engine": "transformers"}, H200, 3),
+    ],
+)
+def test_as_many_run_at_once_as_the_engine_lets(changed, gpu, places):
+    config = made_config("r1_distill_qwen_7b", **changed)
+    found = _batch(config, devices_of(config, machine(gpu)), _load(config))
+    assert found.sequences == places
+
+
+def test_the_forecast_has_the_cache_of_the_memory_plan():
+    config = made_config("r1_distill_qwen_7b", args={"gpu_memory_utilization": 0.8})
+    sheet = machines()["h200"].memory_bytes
+    here = machine(H200)
+    here = here.model_copy(
+        update={"gpus": tuple(gpu.model_copy(update={"memory_bytes": sheet}) for gpu in here.gpus)}
+    )
+    load = _load(config)
+    room = _batch(config, devices_of(config, here), load).cache_tokens * load.cache_bytes_per_token
+    planned = plan_memory(config, here, FreeMemory(cpu_bytes=1, gpu_bytes=(sheet,)))
+    assert room == pytest.approx(planned.cache_bytes)
+
+
 def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
     def seconds(engine: str, *gpus: str, **changed: Any) -> float:
         config = made_config(model="smollm2_135m", engine=engine, **changed)
@@ -276,6 +309,17 @@ def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not():
     slow = ROOF._replace(flops_per_s=1e12)
     longer = step_seconds(load, slow, 101, 0) - step_seconds(load, slow, 100, 0)
     assert longer == pytest.approx(5 * load.flops_per_token / 1e12 + slow.sequence_s)
+
+
+def test_a_folder_whose_yaml_names_no_sizes_computes_with_its_own(tmp_path):
+    header = json.dumps({"w": {"dtype": "F32", "shape": [30, 10], "data_offsets": [0, 1200]}})
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    config = made_config("local")
+    config = config.model_copy(
+        update={"model": config.model.model_copy(update={"path": str(tmp_path)})}
+    )
+    assert _load(config).flops_per_token == 2 * 300
 
 
 def test_experts_are_read_when_somebody_uses_them():

@@ -24,8 +24,8 @@ from harness.preflight import (
     refuse_missing,
     written_bytes,
 )
+from harness.preflight.batch import default_batch
 from harness.preflight.missing import OFFLINE_VARIABLES
-from harness.preflight.overhead import default_batch
 from harness.preflight.sizes import sizes_of
 from harness.provenance import GpuInfo, collect
 from tests.conf.test_compose import compose
@@ -146,7 +146,7 @@ def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
     left = int(80e9 * 0.92) - 2 * 7_615_616_512 - own
     assert (plan.context_bytes, plan.cache_bytes) == (context, left)
     assert plan.contexts == left // context
-    assert plan.at_once == 256
+    assert plan.at_once == 1_024
 
 
 @pytest.mark.parametrize(
@@ -186,11 +186,13 @@ def test_a_context_must_fit_beside_weights_activations_and_graphs(model, gpu_gb,
         ("vllm", "NVIDIA A100-SXM4-80GB", 85, (8_192, 256)),
         ("vllm_server", "NVIDIA L40S", 48, (2_048, 256)),
         ("vllm_server", "NVIDIA B200", 191, (16_384, 1_024)),
+        ("vllm", "", None, (4_096, 256)),
+        ("vllm_server", "", None, (2_048, 128)),
     ],
 )
 def test_the_batch_of_a_step_is_vllms_own(engine, name, gpu_gb, batch):
     config = compose("model=r1_distill_qwen_7b", f"engine={engine}")
-    assert default_batch(config.engine, name, gpu_gb * GB) == batch
+    assert default_batch(config.engine, name, gpu_gb and gpu_gb * GB) == batch
 
 
 DRAFT = "+engine.args.speculative_config={method: eagle3, model: %s}"
