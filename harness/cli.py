@@ -15,6 +15,7 @@ from harness.errors import HarnessError, Interrupted, UserError
 from harness.interruption import listen, rest
 from harness.printable import printable
 from harness.redaction import RedactingFormatter, redact
+from harness.streams import lost_output, safe_streams
 
 GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite", "tracker")
 RUN_HELP = """\
@@ -44,6 +45,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    with safe_streams() as stdout:
+        _set_up_logging(debug=debug)
+        status = _status_of(arguments, debug=debug)
+        if (why := lost_output(stdout)) is not None:
+            print(f"harness: stdout cannot be written: {why}", file=sys.stderr)  # noqa: T201
+            status = status or HarnessError.exit_status
+        return status
+
+
+def _set_up_logging(*, debug: bool) -> None:
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter(_Lines("harness: %(message)s"))
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
@@ -51,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What they warn of, our one-line errors say.
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # it sets its level when imported
     logging.getLogger("datasets").setLevel(logging.CRITICAL)
+
+
+def _status_of(arguments: list[str], *, debug: bool) -> int:
+    """Runs the command; an error becomes its line and its exit status."""
     listen()
     try:
         return _dispatch(arguments)
@@ -59,9 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print_traceback()
         print(printable(redact(f"harness: {error}"), keep="\n"), file=sys.stderr)  # noqa: T201
         return error.exit_status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:  # noqa: BLE001 - the last door: a line for people, status 1
         if debug:
             _print_traceback()

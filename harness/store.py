@@ -18,6 +18,7 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -42,6 +43,19 @@ from harness.redaction import redact
 
 R = TypeVar("R", Completion, Verdict)
 _PROC_LOCKS = Path("/proc/locks")
+
+
+_OF_AN_EMPTY_RUN = frozenset(
+    {
+        ".lock",
+        "completions.jsonl",
+        "heartbeat.json",
+        "manifest.json",
+        "problems.jsonl",
+        "prompts.jsonl",
+        "verdicts.jsonl",
+    }
+)
 
 
 class Run:
@@ -194,6 +208,19 @@ class Run:
                 _set_aside(file, data_end, self.folder / f"{name}.torn")
                 notes.append(f"{file.name}: a half-written last line ({torn} bytes) was set aside")
         return notes
+
+    def remove_if_empty(self) -> bool:
+        """Removes the folder of a run without any answer; False where there is something in it.
+
+        A file that is none of a run's own, such as a server's log, is something too.
+        """
+        completions = self.folder / "completions.jsonl"
+        if completions.is_file() and completions.stat().st_size:
+            return False
+        if {each.name for each in self.folder.iterdir()} - _OF_AN_EMPTY_RUN:
+            return False
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return not self.folder.exists()
 
     def start_new_verdicts(self) -> None:
         """Sends verdicts to a file beside the old ones, which stay until the new are whole."""

@@ -219,11 +219,20 @@ def _recorded(run: Run) -> tuple[set[str], float]:
 
 
 def _record_end(setup: Setup, error: BaseException) -> None:
-    """Says in the manifest how the run ended, and to the user how to go on."""
+    """Says in the manifest how the run ended, and to the user how to go on.
+
+    What goes wrong after a run is complete does not undo it, and a try that failed before anything
+    was kept leaves no folder.
+    """
     ended = "interrupted" if isinstance(error, Interrupted) else "failed"
     with suppress(StoreError):
-        update = {"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
         manifest = setup.run.read_manifest()
+        if manifest.status == "complete":
+            return
+        if not isinstance(error, CanaryError) and setup.run.remove_if_empty():
+            log.info("nothing was kept of this run, and its folder is removed")
+            return
+        update = {"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
         if isinstance(error, CanaryError) and not manifest.is_refused:
             update["canary"] = _unsent_canary(manifest, str(error))
         setup.run.write_manifest(manifest.model_copy(update=update))

@@ -1,0 +1,89 @@
+"""Standard streams that end no command: closed, full, or with a reader that has gone.
+
+What a command does is on the disk before it is printed, so a failure to print changes nothing but
+the exit status, and that only where the output was wanted and is lost (``lost_output``).
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+
+_READER_GONE = frozenset({errno.EPIPE, errno.EBADF})
+
+
+class SafeStream:
+    """A text stream that remembers its first failure and writes nothing more after it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+
+    def write(self, text: str) -> int:
+        """Writes, while that is possible."""
+        if self.error is None:
+            try:
+                self._stream.write(text)
+            except OSError as error:
+                self._fail(error)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes all of them, while that is possible."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Hands on what is held back, while that is possible."""
+        if self.error is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self._fail(error)
+
+    def _fail(self, error: OSError) -> None:
+        self.error = error
+        # What is held back would fail again when the interpreter ends, which has its own status.
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def safe_streams() -> Iterator[SafeStream]:
+    """Makes stdout and stderr safe while the context lasts; yields stdout.
+
+    A stream that was closed before the start becomes ``/dev/null``: the next file that is opened
+    would take its number, and get what libraries print.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+            os.set_inheritable(number, True)
+    before = sys.stdout, sys.stderr
+    out, err = (
+        SafeStream(os.fdopen(number, "w", closefd=False) if stream is None else stream)
+        for number, stream in zip((1, 2), before, strict=True)
+    )
+    sys.stdout, sys.stderr = cast(Any, out), cast(Any, err)
+    try:
+        yield out
+    finally:
+        out.flush()
+        err.flush()
+        sys.stdout, sys.stderr = before
+
+
+def lost_output(stdout: SafeStream) -> str | None:
+    """Why output is lost that somebody wanted; None where it arrived or its reader left."""
+    stdout.flush()
+    error = stdout.error
+    return None if error is None or error.errno in _READER_GONE else error.strerror
