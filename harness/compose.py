@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.config import refuse_secret
 from harness.errors import ConfigError, HarnessError, Interrupted
+from harness.overrides import readable
 from harness.paths import CONF_DIR
 from harness.redaction import redact
 from harness.sweep import Jobs, launcher_of, sweep_folder, with_launcher, words
@@ -31,7 +32,8 @@ def compose_and_run(arguments: list[str]) -> int:
     """
     _refuse_secrets(arguments)
     is_dry_run = DRY_RUN in arguments
-    given = [argument for argument in arguments if argument != DRY_RUN]
+    is_sweep = bool({"-m", "--multirun"} & set(arguments))
+    given = [readable(each, is_sweep=is_sweep) for each in arguments if each != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
         arguments = with_launcher(given, folder, is_dry_run=is_dry_run)
         is_elsewhere = launcher_of(arguments) is not None

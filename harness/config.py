@@ -23,6 +23,7 @@ from harness.sandbox.config import SandboxConfig
 from harness.tasks import Selection, parse_selection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+NotEmpty = Annotated[str, Field(min_length=1)]
 
 
 class ProtocolConfig(Record):
@@ -164,9 +165,9 @@ class RunConfig(Record):
     offline: bool = False
     """Nothing may be fetched; what is missing is listed."""
     tracker: TrackerConfig = NoTracker()
-    results_dir: str | None
-    data_dir: str | None
-    resume: str | None
+    results_dir: NotEmpty | None
+    data_dir: NotEmpty | None
+    resume: NotEmpty | None
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -305,10 +306,28 @@ def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
         config = RunConfig.model_validate(dict(composed))
     except ValidationError as error:
         raise ConfigError(_describe(error)) from error
+    _refuse_truths(composed, config)
     for key, value in _flat(config.model_dump(mode="json")).items():
         # The whole configuration goes into the manifest, so nothing secret may be in it.
         refuse_secret(key, value)
     return config
+
+
+def _refuse_truths(composed: Mapping[str, Any], config: RunConfig) -> None:
+    """Refuses ``true`` where a number belongs: it would count as 1.
+
+    Raises:
+        ConfigError: Names the keys.
+    """
+    given, taken = _flat(dict(composed)), _flat(config.model_dump())
+    wrong = [
+        f"{key}={str(value).lower()}: should be a number"
+        for key, value in given.items()
+        if isinstance(value, bool) and isinstance(taken.get(key), float | int)
+        if not isinstance(taken[key], bool)
+    ]
+    if wrong:
+        raise ConfigError("; ".join(wrong))
 
 
 def refuse_secret(key: str, value: Any) -> None:

@@ -18,6 +18,7 @@ import fcntl
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -75,9 +76,9 @@ class Run:
 
     @property
     def shown(self) -> str:
-        """What a user can name this run by: its id where that is enough, else its folder."""
+        """What names this run in a shell: its id where that is enough, else its folder."""
         is_default = self.folder.parent == runs_dir(default_results_dir()).resolve()
-        return self.run_id if is_default else str(self.folder)
+        return shlex.quote(self.run_id if is_default else str(self.folder))
 
     def is_being_written(self) -> bool:
         """Whether some process holds the lock at this moment."""

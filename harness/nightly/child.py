@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.engines.guardian import Guardian
+from harness.overrides import quoted
 
 GRACE_S = 60.0
 """For a run that is told to stop, before it is killed."""
@@ -32,9 +33,8 @@ class Ended(NamedTuple):
 
 def run_command(overrides: Sequence[str], results_dir: Path) -> list[str]:
     """``harness run`` of one job, whatever an experiment sweeps over."""
-    quoted = str(results_dir).replace("\\", "\\\\").replace("'", "\\'")
     command = [sys.executable, "-m", "harness", "run", *overrides]
-    return [*command, "hydra.mode=RUN", f"results_dir='{quoted}'"]
+    return [*command, "hydra.mode=RUN", f"results_dir={quoted(str(results_dir))}"]
 
 
 def run_child(

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from harness.errors import StoreError, UnavailableError
+from harness.overrides import quoted, text_of
 from harness.paths import default_results_dir
 
 _KEY = "hydra/launcher="
@@ -49,8 +50,7 @@ def with_launcher(arguments: Sequence[str], folder: Path, *, is_dry_run: bool) -
         raise UnavailableError(
             f"{_KEY}{launcher}: its package is not installed; pip install 'gegenprobe[{extra}]'"
         )
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [*arguments, f"hydra.sweep.dir='{quoted}'"]
+    return [*arguments, f"hydra.sweep.dir={quoted(str(folder))}"]
 
 
 def _is_there(module: str) -> bool:
@@ -74,7 +74,7 @@ def sweep_folder(arguments: Sequence[str], *, is_dry_run: bool) -> Iterator[Path
         with tempfile.TemporaryDirectory(prefix="gegenprobe-sweep-") as scratch:
             yield Path(scratch)
         return
-    named = [each.partition("=")[2] for each in arguments if each.startswith("results_dir=")]
+    named = [text_of(each) for each in arguments if each.startswith("results_dir=")]
     results = Path(named[-1]).expanduser().resolve() if named else default_results_dir()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = results / ".sweeps" / f"{stamp}_{secrets.token_hex(3)}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.config import did_you_mean
 from harness.errors import ConfigError
+from harness.overrides import how_to_give
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,11 +41,12 @@ def words(error: Exception) -> str:
             near = ", ".join(sorted(options))
             return f"{group}={choice}: no such choice; there are {near}"
         case OverrideParseException(override=override):
-            return f"'{override}' cannot be read as KEY=VALUE; quote brackets and spaces"
+            hint = f"if its value is one text, give {how_to_give(override)}"
+            return f"'{override}' cannot be read as KEY=VALUE; {hint}"
         case _ if ambiguous := _AMBIGUOUS.search(str(error)):
             return (
                 f"{ambiguous[1]}: a sweep over several values needs -m; "
-                "quote a value that has commas"
+                f"for one value with commas give {how_to_give(ambiguous[1])}"
             )
         case _ if type(cause).__name__ == "MissingMandatoryValue":
             return f"{key}: must be given, as {key}=VALUE"

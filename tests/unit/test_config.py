@@ -55,6 +55,13 @@ def test_the_shipped_configuration_is_valid():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"protocol__max_new_tokens": True}, "protocol.max_new_tokens=true: should be a number"),
+        (
+            {"seed": True, "limits__max_error_fraction": False},
+            "seed=true: should be a number; limits.max_error_fraction=false: should be a number",
+        ),
+        ({"results_dir": ""}, "results_dir=: String should have at least 1 character"),
+        ({"resume": ""}, "resume=: String should have at least 1 character"),
         (
             {"protocol__top_p": 0},
             "protocol.top_p=0: Input should be greater than 0",
