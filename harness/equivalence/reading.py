@@ -204,10 +204,10 @@ def _listing(tokens: list[Token]) -> Shape | None:
         has_gap = any(isinstance(item, Relation) and "\\neq" in item.operators for item in items)
         if has_or != (has_and or has_gap):
             return _fold("\\cup" if has_or else "\\cap", items)
+    if not has_or and (quantity := _quantity(items)):
+        return quantity
     is_choice = has_or and not has_and and not split(tokens, frozenset({",", ";"}))[1:]
-    return (
-        _quantity(items) if not has_or and _quantity(items) else _gather(items, is_choice=is_choice)
-    )
+    return _gather(items, is_choice=is_choice)
 
 
 def _quantity(items: list[Shape]) -> Shape | None:

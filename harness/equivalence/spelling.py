@@ -84,7 +84,7 @@ RENAMED = {
     "lbrace": "{", "rbrace": "}", "dots": "ldots", "cdots": "ldots", "dotsc": "ldots",
     "backslash": "setminus", "smallsetminus": "setminus", "infin": "infty", "bar": "overline",
     "tg": "tan", "ctg": "cot", "arctg": "arctan", "varphi": "phi", "varepsilon": "epsilon",
-    "vartheta": "theta", "thickapprox": "approx", "lg": "log", "land": "land", "wedge": "land",
+    "vartheta": "theta", "thickapprox": "approx", "lg": "log", "wedge": "land",
     "vee": "lor", "dollar": "$", "imath": "i", "jmath": "j",
 }  # fmt: skip
 WORD_SIGNS = {"lor": "or", "land": "and", "angle": "angle", "triangle": "triangle"}
