@@ -14,7 +14,14 @@ from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.overrides import readable
 from harness.paths import CONF_DIR
 from harness.redaction import redact
-from harness.sweep import Jobs, launcher_of, sweep_folder, with_launcher, words
+from harness.sweep import (
+    Jobs,
+    launcher_of,
+    recorded_with,
+    sweep_folder,
+    with_launcher,
+    words,
+)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +46,12 @@ def compose_and_run(arguments: list[str]) -> int:
         is_elsewhere = launcher_of(arguments) is not None
         jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
         if not is_elsewhere:
-            _compose(jobs, arguments)
+            has_options = any(argument.startswith("-") for argument in given)
+            resumed = None if has_options else recorded_with(given)
+            if resumed is None:
+                _compose(jobs, arguments)
+            else:
+                jobs.run_one(resumed)
             return jobs.close()
         lost = _launch(jobs, arguments, folder)
         return max(lost, jobs.close())

@@ -357,7 +357,7 @@ def refuse_secret(key: str, value: Any) -> None:
 
 def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
     """Dotted keys in which two configurations differ, as far as it matters to a result."""
-    left, right = _identity(one), _identity(other)
+    left, right = flat_config(one), flat_config(other)
     return sorted(
         key
         for key in left.keys() | right.keys()
@@ -365,8 +365,11 @@ def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
     )
 
 
-def _identity(config: RunConfig) -> dict[str, Any]:
-    """The flat configuration; marks that count as none in a fingerprint count as none here."""
+def flat_config(config: RunConfig) -> dict[str, Any]:
+    """Values by dotted key, lists whole.
+
+    Marks that count as none in a fingerprint count as none here.
+    """
     flat = _flat(config.model_dump(mode="json"))
     if as_protocol_field(config.model.reasoning) is None:
         flat["model.reasoning"] = None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from harness.config import RunConfig
+from harness.config_changes import ConfigChange
 from harness.energy import Energy
 from harness.failures import FailureReason
 from harness.models import ResolvedModel
@@ -124,6 +125,9 @@ class RunManifest(Record):
     run_id: str
     status: RunStatus
     config: RunConfig
+    """Of the last session."""
+    config_changes: tuple[ConfigChange, ...] = ()
+    """What had another value in sessions before, in the order of the changes."""
     model: ResolvedModel
     template_sha256: str | None
     tasks: tuple[TaskInfo, ...]
@@ -156,13 +160,18 @@ class RunManifest(Record):
 
     @property
     def engine(self) -> EngineInfo | None:
-        """The engine of all sessions together: loaded each time, its memory at the highest."""
+        """The engine of all sessions together: loaded each time, its memory at the highest.
+
+        How many requests it serves at once is unknown where sessions differ in it.
+        """
         if not self.sessions:
             return None
         engines = [session.engine for session in self.sessions]
         loads = [each.load_s for each in engines if each.load_s is not None]
         peaks = [each.peak_memory_bytes for each in engines if each.peak_memory_bytes is not None]
+        places = {each.max_concurrency for each in engines}
         together = {
+            "max_concurrency": places.pop() if len(places) == 1 else None,
             "load_s": sum(loads) if loads else None,
             "peak_memory_bytes": max(peaks, default=None),
         }

@@ -41,6 +41,9 @@ _OF_WORKERS = (
 )
 """What a merged run has of one worker at a time."""
 
+_OF_SPEED = frozenset({"s", "tokens/s", "requests", "solved/h"})
+"""Units of figures that depend on how the engine was set."""
+
 
 class ExitStatus(NamedTuple):
     """0 or 4, and why."""
@@ -95,6 +98,8 @@ def _result_of(
         use=machine_use(manifest, samples),
         benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
     )
+    if changed := _changed_engine_keys(manifest):
+        estimates = [_of_sessions(each, changed) for each in estimates]
     if manifest.merged_from:
         estimates = [_of_workers(each, len(manifest.merged_from)) for each in estimates]
     return RunResult(
@@ -106,6 +111,18 @@ def _result_of(
         outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
         failures=count_failures(verdict for _, verdict in pairs),
     )
+
+
+def _changed_engine_keys(manifest: RunManifest) -> str:
+    keys = {change.key for change in manifest.config_changes if change.key.startswith("engine.")}
+    return ", ".join(sorted(keys))
+
+
+def _of_sessions(estimate: Estimate, keys: str) -> Estimate:
+    """Says of a speed that sessions ran with different settings."""
+    if estimate.value is None or estimate.task is not None or estimate.unit not in _OF_SPEED:
+        return estimate
+    return estimate.model_copy(update={"method": f"{estimate.method}; sessions differ in {keys}"})
 
 
 def _of_workers(estimate: Estimate, count: int) -> Estimate:

@@ -41,7 +41,6 @@ class JobSpec(Record):
     """What a child is told."""
 
     config: dict[str, Any]
-    is_bare_resume: bool = False
     cores: tuple[int, ...] | None = None
     """None: any."""
     is_quiet: bool = False
@@ -92,7 +91,7 @@ def job() -> int:
         from harness.commands.run import run
 
         config = load_run_config(spec.config)
-        status = run(config, is_bare_resume=spec.is_bare_resume, began=began)
+        status = run(config, began=began)
     except (Exception, Interrupted) as error:
         status = getattr(error, "exit_status", HarnessError.exit_status)
         _answer(spec.answer, report.model_copy(update={"status": status, "error": _line(error)}))
@@ -123,7 +122,6 @@ class Job:
         self,
         config: Mapping[str, Any],
         *,
-        is_bare_resume: bool = False,
         cores: Sequence[int] | None = None,
         environment: Mapping[str, str] | None = None,
         prefix: str | None = None,
@@ -133,7 +131,6 @@ class Job:
 
         Args:
             config: The composed configuration, plain.
-            is_bare_resume: As for ``run``.
             cores: Those it may use; None: all of this process.
             environment: What it has besides this process's.
             prefix: Stands before each line of its stderr, and its stdout is left out; None: both
@@ -156,7 +153,7 @@ class Job:
             process_group=0,  # Ctrl-C is this process's, which passes it on once
         )
         try:
-            self._brief(config, write, cores, prefix, is_bare_resume=is_bare_resume)
+            self._brief(config, write, cores, prefix)
         except Interrupted:  # nobody else knows of it yet
             self.stop()
             self._process.wait()
@@ -168,14 +165,11 @@ class Job:
         answer: int,
         cores: Sequence[int] | None,
         prefix: str | None,
-        *,
-        is_bare_resume: bool,
     ) -> None:
         """Tells it what to do, and passes on what it says."""
         os.close(answer)
         spec = JobSpec(
             config=dict(config),
-            is_bare_resume=is_bare_resume,
             cores=None if cores is None else tuple(cores),
             is_quiet=prefix is None,
             answer=answer,

@@ -46,18 +46,12 @@ from harness.trackers import check_tracker, track
 log = logging.getLogger(__name__)
 
 
-def run(
-    config: RunConfig,
-    *,
-    is_bare_resume: bool = False,
-    began: Callable[[Path], None] = lambda _: None,
-) -> int:
+def run(config: RunConfig, *, began: Callable[[Path], None] = lambda _: None) -> int:
     """Runs or continues a benchmark.
 
     Args:
-        config: The composed configuration.
-        is_bare_resume: Nothing but ``resume=…`` was asked for, so the recorded configuration
-            holds; otherwise it must agree with ``config``.
+        config: The composed configuration; of a run that is continued, the recorded one with what
+            the user changed.
         began: Is told the run's folder.
 
     Returns:
@@ -70,13 +64,13 @@ def run(
         folders.append(folder)
         began(folder)
 
-    status = _run(config, is_bare_resume=is_bare_resume, began=note)
+    status = _run(config, began=note)
     for folder in folders[-1:] if config.shard is None else []:
         track(config.tracker, folder)
     return status
 
 
-def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], None]) -> int:
+def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
     if config.shards > 1 and config.shard is None and config.resume in {None, "auto"}:
         from harness.commands.workers import run_workers
 
@@ -91,17 +85,15 @@ def _run(config: RunConfig, *, is_bare_resume: bool, began: Callable[[Path], Non
         began(finished.folder)
         return 0
     with ExitStack() as stack:
-        found = find_unfinished(config, results_dir, is_bare_resume=is_bare_resume)
-        # The recorded configuration holds where none was given beside resume.
-        given = found.read_manifest().config if found and is_bare_resume else config
-        prepare_process(given.engine)
-        if is_offline(config) or is_offline(given):
+        found = find_unfinished(config, results_dir)
+        prepare_process(config.engine)
+        if is_offline(config):
             stack.enter_context(no_network())
         if found is None:
             log.info("%s", why)
             setup = set_up(config, results_dir, stack)
         else:
-            setup = reopen(found, stack)
+            setup = reopen(found, config, stack)
         log.info("run %s", setup.run.folder)
         began(setup.run.folder)
         try:

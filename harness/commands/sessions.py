@@ -197,7 +197,9 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
     if not sessions:
         return
     was = sessions[-1].engine
-    for name in ("name", "device_name", "device_count", "dtype"):
+    # Of a server that is not ours, the model's name there is all that tells which model it is.
+    of_server = ("model_path",) if now.name == "openai" else ()
+    for name in ("name", "device_name", "device_count", "dtype", *of_server):
         before, here = getattr(was, name), getattr(now, name)
         if before != here:
             raise StoreError(

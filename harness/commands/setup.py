@@ -11,6 +11,7 @@ from harness import hardware
 from harness.answers.marks import Reasoning
 from harness.canary import check_scorers, is_wanted
 from harness.config import RunConfig, differing_keys
+from harness.config_changes import NOT_RECORDED, config_changes, deciding, recorded, worded
 from harness.duration import expect
 from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
@@ -153,8 +154,13 @@ def _check_amounts(
             log.warning("%s", note)
 
 
-def reopen(run: Run, stack: ExitStack) -> Setup:
+def reopen(run: Run, config: RunConfig, stack: ExitStack) -> Setup:
     """Makes a stopped run ready to go on.
+
+    Args:
+        run: As ``find_unfinished`` found it.
+        config: Holds from now on.
+        stack: Ends what is started here.
 
     Raises:
         StoreError: Another process writes it.
@@ -163,6 +169,7 @@ def reopen(run: Run, stack: ExitStack) -> Setup:
     manifest = run.read_manifest()  # again: only under the lock is it the last word
     for note in run.cut_torn_lines():
         log.warning("%s", note)
+    manifest = _with_config(manifest, config)
     names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
     scorers = start_scorers(manifest.config, names, stack)
     regrade = contexts(scorers) != manifest.scorer_context
@@ -173,24 +180,33 @@ def reopen(run: Run, stack: ExitStack) -> Setup:
     return Setup(run, manifest, run.read_problems(), run.read_prompts(), scorers, regrade)
 
 
-def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: bool) -> Run | None:
+def _with_config(manifest: RunManifest, config: RunConfig) -> RunManifest:
+    """The manifest under a configuration that changes no answer, with what it changes on record."""
+    was = manifest.config
+    changes = recorded(config_changes(was, config), len(manifest.sessions))
+    if not changes:
+        return manifest
+    log.info("the run goes on with other values: %s", worded(changes))
+    kept = {name: getattr(was, name) for name in NOT_RECORDED}
+    return manifest.model_copy(
+        update={
+            "config": config.model_copy(update=kept),
+            "config_changes": (*manifest.config_changes, *changes),
+        }
+    )
+
+
+def find_unfinished(config: RunConfig, results_dir: Path) -> Run | None:
     """The run that ``resume`` means; None for a new one.
 
     Raises:
-        ConfigError: The configuration differs from the recorded one; lists the keys.
+        ConfigError: Values that decide answers differ from the recorded ones; lists them.
         StoreError: There is no such run.
     """
     if config.resume is None:
         return None
     if config.resume == "auto":
-        for run, manifest in unfinished_runs(results_dir):
-            if manifest.is_refused or differing_keys(config, manifest.config):
-                continue
-            # Looking takes the lock for a moment: of another shard's run it would be in its way.
-            if not run.is_being_written():
-                return run
-        log.info("resume=auto: no unfinished run with this configuration; starting a new one")
-        return None
+        return _find_same(config, results_dir)
     try:
         run = find_run(config.resume, results_dir)
     except StoreError as error:
@@ -201,15 +217,32 @@ def find_unfinished(config: RunConfig, results_dir: Path, *, is_bare_resume: boo
             f"resume={config.resume}: its known problems showed a fault, which its prompts may "
             "have too, and nothing else was generated; start a new run"
         )
-    recorded = manifest.config
-    differing = differing_keys(config, recorded)
-    if differing and not is_bare_resume:
+    if refused := deciding(config_changes(manifest.config, config)):
         raise ConfigError(
-            f"resume={config.resume}: the configuration differs from the recorded one in "
-            f"{', '.join(differing)}; give harness run resume={config.resume} alone, or start a "
-            "new run"
+            f"resume={config.resume}: {worded(refused)}; answers depend on it, so leave it as it "
+            f"was (harness run resume={config.resume} alone) or start a new run"
         )
     return run
+
+
+def _find_same(config: RunConfig, results_dir: Path) -> Run | None:
+    """The newest unfinished run of this very configuration that no process writes."""
+    near: tuple[Run, str] | None = None
+    for run, manifest in unfinished_runs(results_dir):
+        if manifest.is_refused:
+            continue
+        if differing_keys(config, manifest.config):
+            changes = config_changes(manifest.config, config)
+            if near is None and not deciding(changes):
+                near = run, worded(recorded(changes, 0))
+        # Looking takes the lock for a moment: of another shard's run it would be in its way.
+        elif not run.is_being_written():
+            return run
+    log.info("resume=auto: no unfinished run with this configuration; starting a new one")
+    if near is not None:
+        run, words = near
+        log.info("resume=%s with the same command would go on with that run (%s)", run.shown, words)
+    return None
 
 
 def find_finished_shard(config: RunConfig, results_dir: Path) -> Run | None:
@@ -261,8 +294,8 @@ def _prompts(
     config: RunConfig, tasks: Sequence[Task]
 ) -> tuple[ResolvedModel, dict[str, Prompt], str | None]:
     if isinstance(config.engine, ReplayConfig):
-        recorded = find_run(config.engine.run, results_dir_of(config))
-        manifest, prompts = recorded.read_manifest(), recorded.read_prompts()
+        recording = find_run(config.engine.run, results_dir_of(config))
+        manifest, prompts = recording.read_manifest(), recording.read_prompts()
         differing = [
             key
             for key in differing_keys(config, manifest.config)
@@ -274,7 +307,7 @@ def _prompts(
                 f"{', '.join(differing)}; a recording answers for its own model and protocol alone"
             )
         wanted = [problem.problem_id for task in tasks for problem in task.problems]
-        asked = recorded.read_problems()
+        asked = recording.read_problems()
         changed = [
             problem.problem_id
             for task in tasks

@@ -10,6 +10,15 @@ VARYING = frozenset({"settings.kv_cache_blocks", "settings.kv_cache_tokens"})
 """Depend on what was free when the engine started: shown, and no part of what a run is."""
 _THREADS = frozenset({"settings.threads", *(f"environment.{name}" for name in THREAD_VARIABLES)})
 """Change how fast a CPU is, and no answer."""
+_SIZES = frozenset(
+    {
+        "settings.gpu_memory_utilization",
+        "settings.max_num_batched_tokens",
+        "settings.max_num_seqs",
+    }
+)
+"""Of batch and memory: answers depend on them only as far as they depend on the order of sums, as
+they do on threads."""
 _PLACES = frozenset(f"environment.{name}" for name in PLACES)
 
 
@@ -24,7 +33,7 @@ class Unlike(NamedTuple):
     @property
     def is_speed_alone(self) -> bool:
         """Whether answers are the same on both: no reason to refuse to join them."""
-        return self.name in _THREADS
+        return self.name in _THREADS | _SIZES
 
 
 def known_facts(engine: EngineInfo) -> dict[str, Setting]:

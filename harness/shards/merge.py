@@ -13,7 +13,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from harness.config import RunConfig, differing_keys
+from harness.config import RunConfig
+from harness.config_changes import ConfigChange, config_changes, deciding
 from harness.engines.build import ReplayConfig
 from harness.engines.identity import unlike
 from harness.errors import NotComparableError, StoreError
@@ -76,7 +77,8 @@ def read_shards(runs: Sequence[Run]) -> list[Shard]:
 
 def _check_same_run(one: Shard, other: Shard) -> None:
     left, right = _facts(one), _facts(other)
-    differing = differing_keys(_unsharded(one.manifest.config), _unsharded(other.manifest.config))
+    configs = (_unsharded(shard.manifest.config) for shard in (one, other))
+    differing = [change.key for change in deciding(config_changes(*configs))]
     differing += [name for name in left if left[name] != right[name]]
     engines = one.manifest.engine, other.manifest.engine
     if engines[0] is not None and engines[1] is not None:
@@ -233,6 +235,7 @@ def _manifest(
             "run_id": run.run_id,
             "status": "complete",
             "config": _unsharded(first.config),
+            "config_changes": tuple(_all_changes(shards)),
             "protocol_fields": fields,
             "protocol_fingerprints": {task: fingerprint(each) for task, each in fields.items()},
             "sessions": tuple(sessions),
@@ -244,6 +247,16 @@ def _manifest(
             "merged_from": tuple(shard.run.run_id for shard in shards),
         }
     )
+
+
+def _all_changes(shards: Sequence[Shard]) -> Iterator[ConfigChange]:
+    """Those of every shard; its sessions follow those of the shards before it."""
+    before = 0
+    for shard in shards:
+        for change in shard.manifest.config_changes:
+            sessions = before + change.sessions_before
+            yield change.model_copy(update={"sessions_before": sessions})
+        before += len(shard.manifest.sessions)
 
 
 def _with_own_energy(shard: Shard, shards: Sequence[Shard]) -> Iterator[Session]:

@@ -20,15 +20,13 @@ from harness.errors import HarnessError, Interrupted
 from harness.jsonl import open_own, read_json, write_atomically
 from harness.redaction import redact
 from harness.sweep.outcome import SweptJob, conclude
+from harness.sweep.resumed import recorded_with
 from harness.sweep.words import plain
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
-
-# Overrides that say where and what to continue, not what to run.
-_NOT_CONTENT = ("resume=", "results_dir=", "data_dir=", "offline=", "tracker")
 
 
 class Jobs:
@@ -61,24 +59,23 @@ class Jobs:
             return  # the rest of a sweep that was stopped
         hydra_config = HydraConfig.get()
         overrides = [str(override) for override in hydra_config.overrides.task]
-        is_bare = all(override.startswith(_NOT_CONTENT) for override in overrides)
         if hydra_config.mode == RunMode.MULTIRUN:
-            self._sweep(composed, hydra_config.job.num + 1, overrides, is_bare=is_bare)
+            self._sweep(composed, hydra_config.job.num + 1, overrides)
             return
         try:
-            config = load_run_config(plain(composed))
-            if self._plans is not None:
-                self._plans.show(config)
-            else:
-                is_resume = is_bare and config.resume is not None
-                self._status = run(config, is_bare_resume=is_resume)
+            self.run_one(load_run_config(plain(composed)))
         except (Exception, Interrupted) as error:  # noqa: BLE001 - raised when Hydra is done
             self._failure = error
 
-    def _sweep(
-        self, composed: "DictConfig", number: int, overrides: list[str], *, is_bare: bool
-    ) -> None:
-        overrides = [redact(override) for override in overrides]
+    def run_one(self, config: RunConfig) -> None:
+        """Runs or plans what no sweep is part of."""
+        if self._plans is not None:
+            self._plans.show(config)
+        else:
+            self._status = run(config)
+
+    def _sweep(self, composed: "DictConfig", number: int, given: list[str]) -> None:
+        overrides = [redact(override) for override in given]
         job = SweptJob(number=number, overrides=tuple(overrides))
         claim = self._claim(composed, job)
         if claim is None:
@@ -86,10 +83,10 @@ class Jobs:
         file, is_again = claim
         self._say(f"job {number}: {' '.join(overrides)}")
         try:
-            config = load_run_config(plain(composed))
+            config = recorded_with(given) or load_run_config(plain(composed))
             if is_again and config.resume is None:
                 config = config.model_copy(update={"resume": "auto"})
-            report = self._report(config, is_bare=is_bare)
+            report = self._report(config)
         except Interrupted as interruption:
             self._failure = interruption
             report = JobReport(status=interruption.exit_status, error=str(interruption))
@@ -102,15 +99,14 @@ class Jobs:
             log.error("job %d: %s", number, said)
         write_atomically(file, job.model_copy(update={"report": report}).model_dump_json())
 
-    def _report(self, config: RunConfig, *, is_bare: bool) -> JobReport:
+    def _report(self, config: RunConfig) -> JobReport:
         if self._plans is not None:
             self._plans.show(config)
             return JobReport(status=0)
-        is_resume = is_bare and config.resume is not None
         with Aftermath():
             # Started by who waits for it: no signal can come between the two.
             (report,) = wait_for(
-                Job(each, is_bare_resume=is_resume, is_elsewhere=self._is_elsewhere)
+                Job(each, is_elsewhere=self._is_elsewhere)
                 for each in [config.model_dump(mode="json")]
             )
             return report

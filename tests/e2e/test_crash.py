@@ -249,12 +249,29 @@ def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, 
     changed = tiny_run(tiny_model, "seed=1", "protocol.max_new_tokens=50")
     done = harness(*changed, f"resume={folder.name}")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        f"harness: resume={folder.name}: the configuration differs from the recorded one in "
-        f"protocol.max_new_tokens, seed; give harness run resume={folder.name} alone, or start a "
-        "new run"
-    )
+    said = done.stderr.splitlines()[-1]
+    assert "protocol.max_new_tokens: was 96, is 50; seed: was 0, is 1;" in said
+    assert f"harness run resume={folder.name} alone" in said
     assert (folder / "completions.jsonl").read_bytes() == before
+
+
+def test_a_continuation_may_have_other_batches_and_a_moved_model(
+    tiny_model, tmp_path, harness, hold, undisturbed
+):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    process, folder = held_at(hold, tmp_path, 2, *tiny_run(model))
+    stop(process, signal.SIGKILL)
+    moved = model.rename(tmp_path / "moved")
+    done = harness("run", f"resume={folder.name}", f"model.path={moved}", "engine.max_batch_size=4")
+    assert done.returncode == 0, done.stderr
+    assert (texts(folder), verdicts(folder)) == undisturbed
+    changes = {each["key"]: each for each in manifest(folder)["config_changes"]}
+    assert changes.keys() == {"model.path", "engine.max_batch_size"}
+    assert {each["sessions_before"] for each in changes.values()} == {1}
+    assert manifest(folder)["config"]["model"]["path"] == str(moved)
+    assert [each["engine"]["max_concurrency"] for each in manifest(folder)["sessions"]] == [2, 4]
+    assert harness("validate", folder.name).returncode == 0
 
 
 def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness, hold):

@@ -328,11 +328,11 @@ def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
     for canary, found in ((seen.model_copy(update={"faults": ()}), run.run_id), (seen, None)):
         run.write_manifest(whole.model_copy(update={"status": "failed", "canary": canary}))
         config = whole.config.model_copy(update={"resume": "auto"})
-        again = find_unfinished(config, tmp_path, is_bare_resume=False)
+        again = find_unfinished(config, tmp_path)
         assert (again.run_id if again else None) == found
     named = config.model_copy(update={"resume": str(run.folder)})
     with pytest.raises(StoreError, match=r"known problems showed a fault.*; start a new run$"):
-        find_unfinished(named, tmp_path, is_bare_resume=True)
+        find_unfinished(named, tmp_path)
 
 
 def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):

@@ -244,9 +244,9 @@ def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(parts, mon
     for run in (mine, other):
         change(run, status="interrupted")
     config = mine.read_manifest().config.model_copy(update={"resume": "auto"})
-    assert find_unfinished(config, parts.results, is_bare_resume=False).run_id == mine.run_id
+    assert find_unfinished(config, parts.results).run_id == mine.run_id
     with mine:  # somebody goes on with it already
-        assert find_unfinished(config, parts.results, is_bare_resume=False) is None
+        assert find_unfinished(config, parts.results) is None
     assert looked == [mine.run_id] * 2
 
 
