@@ -168,6 +168,9 @@ class RunConfig(Record):
     results_dir: NotEmpty | None
     data_dir: NotEmpty | None
     resume: NotEmpty | None
+    retry: Literal["errors"] | None = None
+    """errors: of the run that is resumed, requests that failed are asked again, and answers on
+    which a scorer broke are graded again."""
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -254,6 +257,15 @@ class RunConfig(Record):
         return self
 
     @model_validator(mode="after")
+    def _retries_a_run(self) -> Self:
+        if self.retry is not None and self.resume in {None, "auto"}:
+            raise ValueError(
+                f"retry={self.retry}: name the run whose failed requests are to be asked again, "
+                "resume=RUN"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _is_one_of_its_shards(self) -> Self:
         if self.shard is not None and self.shard >= self.shards:
             raise ValueError(
@@ -288,6 +300,7 @@ NOT_IN_IDENTITY = frozenset(
         "requires",
         "results_dir",
         "resume",
+        "retry",
         "tracker",
     }
 )

@@ -11,7 +11,7 @@ from typing import Any
 from harness.config import RunConfig, flat_config
 from harness.records import Count, Record
 
-NOT_RECORDED = frozenset({"resume", "results_dir"})
+NOT_RECORDED = frozenset({"resume", "results_dir", "retry"})
 """They say which run is meant, and not how it was made."""
 FREE = frozenset(
     {

@@ -128,6 +128,8 @@ class RunManifest(Record):
     """Of the last session."""
     config_changes: tuple[ConfigChange, ...] = ()
     """What had another value in sessions before, in the order of the changes."""
+    complete_after: tuple[Count, ...] = ()
+    """Numbers of sessions after which every request had ended, before some were asked again."""
     model: ResolvedModel
     template_sha256: str | None
     tasks: tuple[TaskInfo, ...]
@@ -258,6 +260,9 @@ class RunResult(Record):
     outcomes: tuple[Outcome, ...]
     failures: tuple[FailureReason, ...] = ()
     """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
+    failed_attempts: tuple[Outcome, ...] = ()
+    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
+    and cost. The outcome of such a request is that of its last try."""
 
     def cost_bound(self, basis: Basis) -> Bound | None:
         """``lower``: the machine was in use for longer than the cost of this basis counts.

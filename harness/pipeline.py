@@ -326,11 +326,22 @@ def _until_too_many_fail(
             is_stopped = True
 
 
-def score_missing(run: Run, scoring: Scoring) -> int:
-    """Grades every recorded completion that has no verdict yet; returns how many that were."""
+def score_missing(run: Run, scoring: Scoring, *, scorer_errors_too: bool = False) -> int:
+    """Grades every recorded completion that has no verdict yet; returns how many that were.
+
+    Args:
+        run: Its files.
+        scoring: Grades them.
+        scorer_errors_too: Also those that a scorer broke on.
+    """
     scoring.wait()  # or what is being graded now would be graded twice
-    recorded = {completion.request_id for completion in run.read_completions(with_text=False)}
-    missing = recorded - run.read_verdicts().keys()
+    verdicts = run.read_verdicts()
+    missing = {
+        completion.request_id
+        for completion in run.read_completions(with_text=False)
+        if _lacks_verdict(completion, verdicts.get(completion.request_id))
+        or (scorer_errors_too and verdicts[completion.request_id].status == "scorer_error")
+    }
     if missing:
         for completion in run.read_completions():
             if completion.request_id in missing:
@@ -338,6 +349,11 @@ def score_missing(run: Run, scoring: Scoring) -> int:
                 scoring.submit(completion)
         scoring.wait()
     return len(missing)
+
+
+def _lacks_verdict(completion: Completion, verdict: Verdict | None) -> bool:
+    """A verdict on a try that failed says nothing of the answer that came after it."""
+    return verdict is None or (verdict.status == "generation_error" and not completion.is_failure)
 
 
 def run_clock(start_s: float) -> Clock:

@@ -144,6 +144,11 @@ class Completion(Record):
     """How many tokens came how long after the one before, by bin of ``harness.gaps``; None where
     the engine does not tell of single tokens."""
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the request may be asked again."""
+        return self.finish_reason == "error"
+
 
 VerdictStatus = Literal[
     "correct", "incorrect", "no_answer", "truncated", "scorer_error", "generation_error"
@@ -175,6 +180,11 @@ class Verdict(Record):
     scorer: str
     """``math_answer@3``; the number rises whenever any verdict can change."""
     wall_s: Seconds
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it may be decided again."""
+        return self.status in ERROR_STATUSES
 
 
 # --- what is said of it all -----------------------------------------------------------------

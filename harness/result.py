@@ -44,6 +44,8 @@ _OF_WORKERS = (
 _OF_SPEED = frozenset({"s", "tokens/s", "requests", "solved/h"})
 """Units of figures that depend on how the engine was set."""
 
+Pair = tuple[Completion, Verdict]
+
 
 class ExitStatus(NamedTuple):
     """0 or 4, and why."""
@@ -61,7 +63,10 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
     if manifest.engine is None:
         raise StoreError(f"run {run.run_id}: no engine was ever started; nothing to report")
     pricing = choose_pricing(manifest.config.pricing, manifest.engine)
-    return _result_of(list(_join(run)), manifest, pricing)
+    superseded: list[Completion] = []
+    pairs = list(_join(run, superseded))
+    failed = [(each, _failure(each, manifest)) for each in superseded]
+    return _result_of(pairs, failed, manifest, pricing)
 
 
 def recomputed(result: RunResult) -> RunResult:
@@ -71,31 +76,44 @@ def recomputed(result: RunResult) -> RunResult:
     between tokens, when an HTTP request was sent.
     """
     scorers = {task.name: task.scorer for task in result.manifest.tasks}
-    pairs = [
-        (
-            Completion(text="", **outcome.model_dump(exclude={"status", "extracted"})),
-            Verdict(
-                **outcome.model_dump(include={"request_id", "status", "extracted"}),
-                scorer=scorers[outcome.request_id.partition("/")[0]],
-                wall_s=0.0,
-            ),
+
+    def pair(outcome: Outcome) -> Pair:
+        completion = Completion(text="", **outcome.model_dump(exclude={"status", "extracted"}))
+        verdict = Verdict(
+            **outcome.model_dump(include={"request_id", "status", "extracted"}),
+            scorer=scorers[outcome.request_id.partition("/")[0]],
+            wall_s=0.0,
         )
-        for outcome in result.outcomes
-    ]
-    again = _result_of(pairs, result.manifest, result.pricing)
+        return completion, verdict
+
+    pairs = [pair(outcome) for outcome in result.outcomes]
+    failed = [pair(outcome) for outcome in result.failed_attempts]
+    again = _result_of(pairs, failed, result.manifest, result.pricing)
     return again.model_copy(update={"failures": result.failures})
 
 
+def _failure(completion: Completion, manifest: RunManifest) -> Verdict:
+    """Of a try that failed and was followed by another."""
+    task = completion.request_id.partition("/")[0]
+    return Verdict(
+        request_id=completion.request_id,
+        status="generation_error",
+        scorer=next(each.scorer for each in manifest.tasks if each.name == task),
+        wall_s=0.0,
+    )
+
+
 def _result_of(
-    pairs: Sequence[tuple[Completion, Verdict]], manifest: RunManifest, pricing: Pricing
+    pairs: Sequence[Pair], failed: Sequence[Pair], manifest: RunManifest, pricing: Pricing
 ) -> RunResult:
     assert manifest.engine is not None, "an engine generated them"
     samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
+    attempts = [_sample(completion, verdict, manifest.sessions) for completion, verdict in failed]
     estimates = estimate_all(
         samples,
         manifest.engine,
         pricing,
-        use=machine_use(manifest, samples),
+        use=machine_use(manifest, samples, attempts),
         benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
     )
     if changed := _changed_engine_keys(manifest):
@@ -110,6 +128,7 @@ def _result_of(
         budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
         outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
         failures=count_failures(verdict for _, verdict in pairs),
+        failed_attempts=tuple(outcome_of(completion, verdict) for completion, verdict in failed),
     )
 
 
@@ -150,10 +169,10 @@ def _budget_curve(
     )
 
 
-def _join(run: Run) -> Iterator[tuple[Completion, Verdict]]:
+def _join(run: Run, superseded: list[Completion]) -> Iterator[Pair]:
     """Completions, without their texts, with their verdicts."""
     verdicts = run.read_verdicts()
-    for completion in run.read_completions(with_text=False):
+    for completion in run.read_completions(with_text=False, superseded=superseded):
         if completion.request_id not in verdicts:
             raise StoreError(
                 f"run {run.run_id}: {completion.request_id} has no verdict; "

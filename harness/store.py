@@ -8,6 +8,8 @@
         prompts.jsonl      what the model was shown, as text and as token ids
         completions.jsonl  one line per request, appended the moment it ends
         verdicts.jsonl     one line per completion, appended the moment it is graded
+                           (a request that failed and was asked again has a line for each try in
+                           both files; the last one counts)
         result.json        manifest, outcomes and estimates, when the run is complete
 
 The files alone are enough to score a run again.
@@ -174,20 +176,29 @@ class Run:
         prompts = read_jsonl(self.folder / "prompts.jsonl", Prompt)
         return {prompt.problem_id: prompt for prompt in prompts}
 
-    def read_completions(self, *, with_text: bool = True) -> Iterator[Completion]:
-        """One at a time: a large run does not fit into memory.
+    def read_completions(
+        self, *, with_text: bool = True, superseded: list[Completion] | None = None
+    ) -> Iterator[Completion]:
+        """The last one of each request, one at a time: a large run does not fit into memory.
 
         Args:
             with_text: False leaves every ``text`` empty, unread and unchecked: a pass over
                 gigabytes then takes a fifth of the time.
+            superseded: Takes those of requests that failed and were asked again.
+
+        Raises:
+            StoreError: A request that was answered is recorded twice.
         """
+        yield from _last_of_each(self.read_attempts(with_text=with_text), self.folder, superseded)
+
+    def read_attempts(self, *, with_text: bool = True) -> Iterator[Completion]:
+        """All lines, those of failed tries that were followed by another included."""
         shorten = None if with_text else without_text
-        file = self.folder / "completions.jsonl"
-        yield from _unique(read_jsonl(file, Completion, shorten), self.folder)
+        yield from read_jsonl(self.folder / "completions.jsonl", Completion, shorten)
 
     def read_verdicts(self) -> dict[str, Verdict]:
         """The verdicts by request id; while a run is scored anew, the new ones."""
-        verdicts = _unique(read_jsonl(self.verdicts.file, Verdict), self.folder)
+        verdicts = _last_of_each(read_jsonl(self.verdicts.file, Verdict), self.folder)
         return {verdict.request_id: verdict for verdict in verdicts}
 
     def cut_torn_lines(self) -> list[str]:
@@ -403,10 +414,24 @@ def read_result(folder: Path) -> RunResult:
     return read_json(folder / "result.json", RunResult)
 
 
-def _unique(records: Iterator[R], folder: Path) -> Iterator[R]:
-    seen: set[str] = set()
+def _last_of_each(
+    records: Iterator[R], folder: Path, superseded: list[R] | None = None
+) -> Iterator[R]:
+    """The record that counts of each request; failures come last.
+
+    Only after a failure may another record of the same request follow.
+    """
+    final: set[str] = set()
+    failed: dict[str, R] = {}
     for record in records:
-        if record.request_id in seen:
+        if record.request_id in final:
             raise StoreError(f"{folder}: request {record.request_id} is recorded twice")
-        seen.add(record.request_id)
-        yield record
+        before = failed.pop(record.request_id, None)
+        if before is not None and superseded is not None:
+            superseded.append(before)
+        if record.is_failure:
+            failed[record.request_id] = record
+        else:
+            final.add(record.request_id)
+            yield record
+    yield from failed.values()

@@ -116,16 +116,19 @@ def _complete(setup: Setup) -> int:
     )
     mine = of_shard((request.request_id for request in requests), config)
     requests = [request for request in requests if request.request_id in mine]
-    done, last_finish_s = _recorded(run)
+    done, last_finish_s = _recorded(run, failed_too=not setup.retries)
     clock_start_s = max(last_finish_s, last_moment_s(manifest))
     missing = [request for request in requests if request.request_id not in done]
-    if done:
+    if setup.retries:
+        log.info("%d requests failed or are missing; asking them again", len(missing))
+    elif done:
         log.info("%d of %d requests are recorded already", len(done), len(requests))
     if setup.regrade:
         run.start_new_verdicts()
     questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)
     progress = RunProgress(total=len(requests), done=len(done))
-    progress.already_graded(list(run.read_verdicts().values()))
+    graded = run.read_verdicts().values()
+    progress.already_graded([each for each in graded if each.request_id in done])
     life = Life.of(manifest)
     if manifest != setup.manifest:  # an earlier session was killed
         write_life(setup, life)
@@ -142,7 +145,7 @@ def _complete(setup: Setup) -> int:
                 config.limits.stop_at_error_fraction,
             )
         scoring.wait()
-        score_missing(run, scoring)
+        score_missing(run, scoring, scorer_errors_too=setup.retries)
     manifest = life.onto(manifest)
     if setup.regrade:
         run.keep_new_verdicts()
@@ -201,11 +204,12 @@ def _finish_shard(run: Run, complete: RunManifest) -> int:
     return 0
 
 
-def _recorded(run: Run) -> tuple[set[str], float]:
+def _recorded(run: Run, *, failed_too: bool) -> tuple[set[str], float]:
     """The requests that are done, and when the last one was, on the run's clock."""
     done, last_s = set(), 0.0
     for completion in run.read_completions(with_text=False):
-        done.add(completion.request_id)
+        if failed_too or not completion.is_failure:
+            done.add(completion.request_id)
         last_s = max(last_s, completion.finished_s or 0.0)
     return done, last_s
 

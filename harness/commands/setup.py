@@ -57,6 +57,8 @@ class Setup(NamedTuple):
     """By task."""
     regrade: bool = False
     """The recorded verdicts are of other scorers than these."""
+    retries: bool = False
+    """Requests that failed are asked again."""
 
 
 def results_dir_of(config: RunConfig) -> Path:
@@ -175,9 +177,21 @@ def reopen(run: Run, config: RunConfig, stack: ExitStack) -> Setup:
     regrade = contexts(scorers) != manifest.scorer_context
     if regrade:
         log.warning("the scorers or their settings changed since; everything is graded anew")
-    manifest = manifest.model_copy(update={"status": "running", "error": None})
+    update: dict[str, object] = {"status": "running", "error": None}
+    sessions = len(manifest.sessions)
+    if manifest.status == "complete" and sessions not in manifest.complete_after:
+        update["complete_after"] = (*manifest.complete_after, sessions)
+    manifest = manifest.model_copy(update=update)
     run.write_manifest(manifest)
-    return Setup(run, manifest, run.read_problems(), run.read_prompts(), scorers, regrade)
+    return Setup(
+        run=run,
+        manifest=manifest,
+        problems=run.read_problems(),
+        prompts=run.read_prompts(),
+        scorers=scorers,
+        regrade=regrade,
+        retries=config.retry is not None,
+    )
 
 
 def _with_config(manifest: RunManifest, config: RunConfig) -> RunManifest:
@@ -216,6 +230,11 @@ def find_unfinished(config: RunConfig, results_dir: Path) -> Run | None:
         raise StoreError(
             f"resume={config.resume}: its known problems showed a fault, which its prompts may "
             "have too, and nothing else was generated; start a new run"
+        )
+    if config.retry is not None and manifest.merged_from:
+        raise StoreError(
+            f"retry={config.retry}: run {run.run_id} was merged; retry its parts that have failed "
+            f"requests ({', '.join(manifest.merged_from)}), then join all with harness merge"
         )
     if refused := deciding(config_changes(manifest.config, config)):
         raise ConfigError(

@@ -58,7 +58,8 @@ def estimate_all(
         for task, members in tasks.items():
             size = (benchmark_sizes or {}).get(task)
             estimates += _as_estimates(_task_figures(members, size, seed, scratch), task)
-        figures = _run_figures(ordered, engine, use and use.whole_sessions, scratch)
+        every = [*ordered, *(() if use is None else use.failed_attempts)]
+        figures = _run_figures(every, engine, use and use.whole_sessions, scratch)
         used = use or use_seen(figures["generation_s"]["value"], engine.load_s)
         estimates += _as_estimates({**figures, MACHINE_TIME: used.generating.as_figure()}, None)
         usage = Usage(
@@ -71,8 +72,8 @@ def estimate_all(
             load_method=used.loading.method,
             energy_joules=used.energy.joules,
             energy_source=used.energy.source,
-            prompt_tokens=_prompt_total([s.completion for s in ordered]),
-            completion_tokens=known_sum(s.completion.completion_tokens for s in ordered),
+            prompt_tokens=_prompt_total([s.completion for s in every]),
+            completion_tokens=known_sum(s.completion.completion_tokens for s in every),
         )
         estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
         estimates += estimate_energy(ordered, usage, seed)

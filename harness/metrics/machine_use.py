@@ -42,12 +42,16 @@ class MachineUse(NamedTuple):
     """While generating."""
     whole_sessions: frozenset[int] | None = None
     """The sessions that lost no answer; None: all."""
+    failed_attempts: Sequence[Sample] = ()
+    """Tries that failed and were followed by another."""
 
 
-def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
+def machine_use(
+    manifest: RunManifest, samples: Sequence[Sample], failed_attempts: Sequence[Sample] = ()
+) -> MachineUse:
     """From the sessions on record, and from the answers where a session's end is not."""
     spans: dict[int, tuple[float, float]] = {}
-    for sample in samples:
+    for sample in (*samples, *failed_attempts):
         start, finish = sample.completion.started_s, sample.completion.finished_s
         if start is not None and finish is not None:
             first, last = spans.get(sample.session, (start, finish))
@@ -58,8 +62,14 @@ def machine_use(manifest: RunManifest, samples: Sequence[Sample]) -> MachineUse:
     generating = _generating(manifest.sessions, spans)
     # The workers that replay a recording share its sessions.
     is_replay = isinstance(manifest.config.engine, ReplayConfig)
-    whole = _whole_sessions(samples, 1 if is_replay else len(manifest.merged_from) or 1)
-    return MachineUse(generating, _loading(manifest), manifest.energy, whole)
+    undisturbed = _last_sessions(samples, 1 if is_replay else len(manifest.merged_from) or 1)
+    return MachineUse(
+        generating=generating,
+        loading=_loading(manifest),
+        energy=manifest.energy,
+        whole_sessions=undisturbed | {count - 1 for count in manifest.complete_after},
+        failed_attempts=failed_attempts,
+    )
 
 
 def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
@@ -68,11 +78,11 @@ def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
     return MachineUse(seen, Span(load_s, False, 0, "loading and warm-up, as the engine says"))
 
 
-def _whole_sessions(samples: Sequence[Sample], workers: int) -> frozenset[int]:
+def _last_sessions(samples: Sequence[Sample], workers: int) -> frozenset[int]:
     """Each worker's last session.
 
-    Those before were killed or interrupted, or their engine died. What they had under way is lost
-    and was made again later.
+    Those before were killed or interrupted, or their engine died, unless the run was complete after
+    them. What they had under way is lost and was made again later.
     """
     sessions = {sample.completion.request_id: sample.session for sample in samples}
     parts = [part for part in dealt(sessions, workers) if part]

@@ -11,7 +11,7 @@ from rich.table import Table
 from harness.failures import FailureReason
 from harness.manifest import MACHINE_TIME, ExpectedTime, RunResult, TaskInfo
 from harness.models import origin
-from harness.records import Estimate, VerdictStatus
+from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
 from harness.report.safe import safe
 
 OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
@@ -85,6 +85,11 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
         console.print(budgets)
     for line in failure_lines(result.failures):
         console.print(line, soft_wrap=True)
+    if (attempts := attempts_words(result)) is not None:
+        console.print(f"\n{attempts}")
+    if any(each.status in ERROR_STATUSES for each in result.outcomes):
+        again = f"harness run resume={folder} retry=errors"
+        console.print(f"\nto ask again what failed: {safe(again)}", soft_wrap=True)
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
     console.print(f"\nfiles in {safe(str(folder))}", soft_wrap=True)
@@ -99,6 +104,20 @@ def failure_lines(failures: Sequence[FailureReason]) -> list[str]:
     if more := sum(each.requests for each in failures[REASONS_SHOWN:]):
         lines.append(f"  {more} for other reasons (failures in result.json)")
     return lines
+
+
+def attempts_words(result: RunResult) -> str | None:
+    """How many requests were asked again after a failure; None where none was."""
+    again = {each.request_id for each in result.failed_attempts}
+    if not again:
+        return None
+    still = sum(
+        each.request_id in again and each.status == "generation_error" for each in result.outcomes
+    )
+    return (
+        f"{len(again)} requests were asked again after they had failed: {len(again) - still} "
+        f"answered, {still} failed again; cost and machine time include the failed attempts"
+    )
 
 
 def _task_table(result: RunResult) -> Table:

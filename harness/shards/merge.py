@@ -188,7 +188,7 @@ def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
     offset_s = 0.0
     for shard in shards:
         end_s = offset_s
-        for completion in _shifted(shard.run.read_completions(), offset_s):
+        for completion in _shifted(shard.run.read_attempts(), offset_s):
             run.completions.append(completion)
             end_s = max(end_s, completion.finished_s or 0.0)
         for verdict in shard.run.read_verdicts().values():
@@ -236,6 +236,11 @@ def _manifest(
             "status": "complete",
             "config": _unsharded(first.config),
             "config_changes": tuple(_all_changes(shards)),
+            "complete_after": tuple(
+                before + count
+                for before, shard in _with_sessions_before(shards)
+                for count in shard.manifest.complete_after
+            ),
             "protocol_fields": fields,
             "protocol_fingerprints": {task: fingerprint(each) for task, each in fields.items()},
             "sessions": tuple(sessions),
@@ -251,11 +256,16 @@ def _manifest(
 
 def _all_changes(shards: Sequence[Shard]) -> Iterator[ConfigChange]:
     """Those of every shard; its sessions follow those of the shards before it."""
-    before = 0
-    for shard in shards:
+    for before, shard in _with_sessions_before(shards):
         for change in shard.manifest.config_changes:
             sessions = before + change.sessions_before
             yield change.model_copy(update={"sessions_before": sessions})
+
+
+def _with_sessions_before(shards: Sequence[Shard]) -> Iterator[tuple[int, Shard]]:
+    before = 0
+    for shard in shards:
+        yield before, shard
         before += len(shard.manifest.sessions)
 
 

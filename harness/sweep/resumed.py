@@ -70,7 +70,7 @@ def _recorded(name: str, results_dir: Any) -> dict[str, Any]:
     except StoreError as error:
         raise StoreError(f"resume={error}") from error
     recorded = run.read_manifest().config.model_dump(mode="json")
-    return {**recorded, "resume": name, "results_dir": None}
+    return {**recorded, "resume": name, "results_dir": None, "retry": None}
 
 
 def _sets_a_value(override: Any) -> bool:

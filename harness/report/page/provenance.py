@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from harness.engines.identity import known_facts
 from harness.models import origin
 from harness.report.page.runs import ReportRun
+from harness.report.summary import attempts_words
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ def _facts(run: ReportRun) -> dict[str, str]:
         "seed": str(manifest.config.seed),
         "chat template sha256": _known(manifest.template_sha256),
     }
+    if (attempts := attempts_words(run.result)) is not None:
+        facts["failed attempts"] = attempts
+    if manifest.config_changes:
+        facts["configuration changed"] = "; ".join(
+            f"{change} (after session {change.sessions_before})"
+            for change in manifest.config_changes
+        )
     for task in manifest.tasks:
         name = task.name
         facts[f"{name}, selection"] = f"{task.selection} ({task.origin}), version {task.version}"
