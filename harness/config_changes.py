@@ -40,11 +40,16 @@ FREE = frozenset(
         # How requests reach a server. Which model it serves is checked when it is asked.
         "engine.api_key_env",
         "engine.base_url",
+        "engine.ca_file",
         "engine.concurrency",
+        "engine.headers_env",
         "engine.max_retries",
+        "engine.max_retry_wait_s",
+        "engine.requests_per_minute",
         "engine.served_model",
         "engine.silence_limit_s",
         "engine.start_limit_s",
+        "engine.verify",
         # Batch and cache sizes: they move speed, and texts only as far as any order of sums does.
         "engine.args.gpu_memory_utilization",
         "engine.args.max_num_batched_tokens",

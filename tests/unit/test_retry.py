@@ -13,8 +13,9 @@ from harness.commands.setup import find_unfinished
 from harness.commands.show import check_run
 from harness.config import RunConfig
 from harness.errors import ConfigError, StoreError
-from harness.records import Completion
-from harness.result import recomputed
+from harness.metrics import machine_use
+from harness.records import Completion, Verdict
+from harness.result import _sample, recomputed
 from harness.store import Run, read_result
 from harness.sweep import recorded_with
 from tests.conf.test_compose import compose
@@ -201,6 +202,38 @@ def test_an_answered_request_is_never_recorded_twice(place):
     run.completions.close()
     with pytest.raises(StoreError, match="is recorded twice"):
         list(run.read_completions())
+
+
+def test_the_sessions_of_a_run_that_was_complete_lost_nothing():
+    """Those of an interrupted run did, and figures of their speed are lower bounds."""
+    manifest = Run(GOLDEN).read_manifest()
+    first, second = (
+        manifest.sessions[0],
+        manifest.sessions[0].model_copy(
+            update={"clock_start_s": 1000.0, "opened_s": 990.0, "clock_end_s": 1010.0}
+        ),
+    )
+    twice = manifest.model_copy(update={"sessions": (first, second)})
+    pairs = list(zip(mine(), map(graded, mine()), strict=True))
+    late = pairs[0][0].model_copy(
+        update={"started_s": 1001.0, "finished_s": 1002.0, "queued_s": None}
+    )
+    samples = [_sample(*pair, twice.sessions) for pair in [(late, pairs[0][1]), *pairs[1:]]]
+    assert {each.session for each in samples} == {0, 1}
+    assert machine_use(twice, samples).whole_sessions == {1}
+    done = twice.model_copy(update={"complete_after": (1,)})
+    assert machine_use(done, samples).whole_sessions == {0, 1}
+
+
+def graded(completion: Completion) -> Verdict:
+    return Verdict(request_id=completion.request_id, status="incorrect", scorer="s@1", wall_s=0)
+
+
+def test_a_run_that_was_complete_says_so_before_it_is_retried(place):
+    run = place.begin()
+    sessions = len(run.read_manifest().sessions)
+    assert run.read_manifest().complete_after == ()
+    assert place.retried(run).read_manifest().complete_after == (sessions,)
 
 
 def test_retry_is_no_part_of_a_runs_configuration(place):
