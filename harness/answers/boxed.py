@@ -59,12 +59,13 @@ _FILLING = frozenset({"and", "also", "either", "even", "else", "be", "it", "but"
 _CORRECTING = frozenset(
     {"actually", "no", "not", "wait", "mistake", "wrong", "correct", "rather", "instead", "should"}
 )
-_LABEL = r"""(?:(?:case|part|answer|option|possibility|root|solution)[ \t])?
-    \(?(?:\d{1,2}|[a-h])\)?[.):]"""
+_LABEL = r"""(?: \(?\d{1,2}[.)]
+  | (?:case|answer|option|possibility|root|solution)[ \t]\(?(?:\d{1,2}|[a-h])\)?[.):] )"""
 _ITEM = re.compile(
     rf"(?:^|\n)[ \t]* (?: (?:[-*•+] | \**{_LABEL}\**:?) [ \t]+ ){{1,2}} $",
     re.VERBOSE | re.IGNORECASE,
 )
+"""Parts of a question are not among them: "Part (a)" has an answer of its own."""
 _PLACEHOLDER = re.compile(
     r"""
     (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
