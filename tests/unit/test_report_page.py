@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from harness.claims.judge import judge
 from harness.claims.ledger import load_ledger
 from harness.cli import main
+from harness.failures import FailureReason
 from harness.manifest import RunResult
 from harness.report.markdown import as_markdown
 from harness.report.page import plots, samples, write
@@ -212,6 +214,31 @@ def test_errors_are_loud_and_what_is_unknown_says_so(folders) -> None:
     assert cards["accuracy/math_mini"].value == "unknown"
     assert cards["tokens_per_s"].value == "unknown"
     assert cards["cost/rented"].value == "unknown"
+
+
+def test_the_reasons_for_errors_are_on_the_page(folders, tmp_path) -> None:
+    one, other = read(folders, "a", "b")
+    assert 'class="failures"' not in page_of([one], tmp_path / "none")
+    reason = FailureReason(
+        status="generation_error",
+        reason="HTTP 403: <b>moderated</b>",
+        requests=17,
+        first_request_id="math_mini/1#0",
+    )
+    failed = one.result.model_copy(update={"failures": (reason,)})
+    for runs in ([replace(one, result=failed)], [replace(one, result=failed), other]):
+        (table,) = re.findall(
+            '<table class="failures">.*?</table>', page_of(runs, tmp_path / str(len(runs))), re.S
+        )
+        assert "⚠ 17" in table
+        assert "HTTP 403: &lt;b&gt;moderated&lt;/b&gt;" in table
+        assert "math_mini/1#0" in table
+
+
+def page_of(runs, folder: Path) -> str:
+    folder.mkdir()
+    report = make_report(runs, judge(load_ledger()))
+    return write_page(report, folder).page.read_text(encoding="utf-8")
 
 
 def test_the_share_that_was_truncated_lies_in_its_interval(folders) -> None:
