@@ -1,10 +1,13 @@
 """What a server's bad days make of requests and runs, without a second of real waiting."""
 
+import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +17,18 @@ from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
 from harness.engines.request_error import RequestError, retry_after_s
 from harness.engines.standing import ALL_REFUSED
-from harness.errors import UnavailableError
+from harness.errors import ConfigError, UnavailableError
 from harness.metrics.pauses import without_pauses
 from harness.models import ResolvedModel
 from harness.prompts import Codec
-from harness.records import Completion, GenerationRequest, Sampling
+from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
 from tests.fault_server import (
     FakeTime,
     FaultServer,
     Role,
     chats,
     chats_whole,
+    completes,
     hangs,
     loses,
     only,
@@ -471,3 +475,70 @@ def test_a_secret_header_is_struck_out_of_what_a_server_says(server, monkeypatch
     server.answers = [WELL, refuses(400, "who is s3cret-value?")]
     got = Attached(server.url, headers_env={"X-Api-Key": "MY_VALUE"}).answers(2)
     assert "s3cret-value" not in got[1].error
+
+
+# --- TLS ------------------------------------------------------------------------------------------
+
+NEEDS_OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of a server that vouches for itself, with its key in the same file."""
+    file = tmp_path / "server.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=IP:127.0.0.1", "-keyout", str(file), "-out", str(tmp_path / "cert.pem")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    file.write_text(file.read_text() + (tmp_path / "cert.pem").read_text())
+    return file
+
+
+@NEEDS_OPENSSL
+def test_a_certificate_that_is_not_trusted_is_told_and_can_be(server, certificate: Path) -> None:
+    server.encrypt(certificate)
+    with pytest.raises(UnavailableError, match=r"engine\.ca_file=FILE .* engine\.verify=false"):
+        Attached(server.url).answers()
+    for knobs in ({"ca_file": str(certificate)}, {"verify": False}):
+        (got,) = Attached(server.url, **knobs).answers()
+        assert got.finish_reason == "stop"
+
+
+def test_a_file_of_certificates_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty.pem").write_text("nothing")
+    for name in ("empty.pem", "missing.pem"):
+        with pytest.raises(ConfigError, match=rf"^engine\.ca_file={tmp_path / name}: "):
+            Attached("https://localhost/v1", ca_file=str(tmp_path / name))
+    with pytest.raises(ValidationError):
+        OpenaiConfig(kind="openai", base_url="https://localhost/v1", ca_file="a", verify=False)
+
+
+# --- prompts as text ------------------------------------------------------------------------------
+
+
+def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, shared_data: Path) -> None:
+    """R1's template writes a BOS, and its tokenizer adds one: a server would make two of them."""
+    tokenizer = shared_data / "r1-distill-qwen-tokenizer"
+    model = ResolvedModel(name="r1", path=str(tokenizer), revision=None, sha256=None)
+    codec = Codec.load(model)
+    problem = Problem(problem_id="p/0", question="1+1?", reference=MathReference(answer="2"))
+    prompt = codec.prompt(problem, "{question}", chat=True, force_think=True)
+    request = ask(0, prompt.token_ids).model_copy(update={"prompt_text": prompt.text})
+    bos = "<｜begin▁of▁sentence｜>"  # noqa: RUF001 - its spelling
+    assert prompt.text.startswith(bos)
+    for owner, starts_with_bos in [("somebody", False), ("vllm", True)]:
+        server.models = [{"id": "r1", "owned_by": owner}]
+        server.answers = [completes("2</think>2")]
+        config = OpenaiConfig(kind="openai", base_url=server.url, mode="text")
+        with OpenaiEngine(config, model, codec, FakeTime(), 999) as engine:
+            (got,) = engine.generate([request])
+        asked = server.asked[-1]
+        assert (got.finish_reason, asked["path"]) == ("stop", "/v1/completions")
+        assert asked["prompt"].startswith(bos) is starts_with_bos
+        assert asked.get("add_special_tokens", True) is not starts_with_bos
+        tokenized = codec._tokenizer(
+            asked["prompt"], add_special_tokens=asked.get("add_special_tokens", True)
+        )
+        assert tuple(tokenized["input_ids"]) == prompt.token_ids
