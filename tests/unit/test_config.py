@@ -8,7 +8,7 @@ import yaml
 from harness.answers.marks import Marks
 from harness.config import NOT_IN_IDENTITY, RunConfig, differing_keys, load_run_config
 from harness.errors import ConfigError
-from harness.fingerprint import Rendering, protocol_fields
+from harness.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.paths import CONF_DIR
 from harness.tasks import load_task, parse_selection
 
@@ -209,3 +209,16 @@ def test_the_fingerprint_holds_marks_other_than_think():
     assert fields("harmony")["reasoning"] == "harmony"
     own = {"open": "<plan>", "close": "</plan>"}
     assert fields(Marks(**own))["reasoning"] == own
+
+
+def test_the_fingerprint_holds_what_is_left_to_the_server():
+    config = load_run_config(composed())
+    task = load_task(parse_selection("math_mini"), None)
+
+    def fields(*omitted):
+        rendering = Rendering("0" * 64, None, omitted)
+        return protocol_fields(task, config.protocol, rendering, "s@1", {})
+
+    assert "omitted" not in fields()
+    assert fields("seed", "top_p")["omitted"] == ["seed", "top_p"]
+    assert fingerprint(fields("seed")) != fingerprint(fields())
