@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from harness.manifest import Outcome
@@ -292,7 +293,7 @@ def _budget_costs(runs: Sequence[ReportRun]) -> Iterator[Plot]:
 def _log_budget(figure: Any, runs: Sequence[ReportRun]) -> None:
     ticks = sorted({p.budget_tokens for run in runs for p in run.result.budget_curve})
     # Neighbours that nearly touch share a label: the run's own limit is no power of two.
-    shown = [t for t, after in zip(ticks, [*ticks[1:], math.inf], strict=True) if after / t > 1.4]  # noqa: PLR2004
+    shown = [t for t, after in pairwise([*ticks, math.inf]) if after / t > 1.4]  # noqa: PLR2004
     figure.update_xaxes(type="log", tickvals=shown, ticktext=[f"{t:,}" for t in shown])
 
 
