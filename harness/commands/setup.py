@@ -358,7 +358,7 @@ def _prompts(
         for task in tasks
         for problem in task.problems
     }
-    _check_lengths(prompts, config.protocol.max_prompt_tokens)
+    check_lengths(prompts, config.protocol.max_prompt_tokens)
     model = model.model_copy(update={"reasoning": codec.reasoning})
     # In chat mode the server's template is used, and nobody tells which that is.
     is_known = config.protocol.chat and (attached is None or attached.mode != "chat")
@@ -370,7 +370,7 @@ def _omitted(config: RunConfig) -> tuple[str, ...]:
     return config.engine.sampling_omitted if isinstance(config.engine, OpenaiConfig) else ()
 
 
-def _check_lengths(prompts: Mapping[str, Prompt], limit: int) -> None:
+def check_lengths(prompts: Mapping[str, Prompt], limit: int) -> None:
     """Prompts above the limit end as errors of their own, unless all are."""
     lengths = {name: len(prompt.token_ids) for name, prompt in prompts.items()}
     longest = max(lengths, key=lengths.__getitem__)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from harness.commands.setup import check_lengths
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
 from harness.engines.request_error import RequestError, retry_after_s
@@ -21,7 +22,14 @@ from harness.errors import ConfigError, UnavailableError
 from harness.metrics.pauses import without_pauses
 from harness.models import ResolvedModel
 from harness.prompts import Codec
-from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
+from harness.records import (
+    Completion,
+    GenerationRequest,
+    MathReference,
+    Problem,
+    Prompt,
+    Sampling,
+)
 from tests.fault_server import (
     FakeTime,
     FaultServer,
@@ -542,3 +550,32 @@ def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, shared_data: 
             asked["prompt"], add_special_tokens=asked.get("add_special_tokens", True)
         )
         assert tuple(tokenized["input_ids"]) == prompt.token_ids
+
+
+# --- prompts that are too long ----------------------------------------------------------------
+
+
+def test_a_prompt_that_is_too_long_is_its_own_error(server) -> None:
+    """Above the protocol's context, whatever the server would take."""
+    server.models = [{"id": "hosted", "owned_by": "somebody", "max_model_len": 32_000}]
+    server.answers = [completes("2")]
+    attached = Attached(server.url, mode="tokens")
+    long, short = ask(0, tuple(range(901))), ask(1, tuple(range(900)))
+    with attached.engine as engine:
+        got = {each.request_id: each.finish_reason for each in engine.generate([long, short])}
+    assert got == {long.request_id: "error", short.request_id: "stop"}
+    assert len(server.asked) == 1
+
+
+def test_only_a_task_of_nothing_but_long_prompts_is_refused(caplog) -> None:
+    prompts = {
+        name: Prompt(problem_id=name, text="", token_ids=tuple(range(size)), opened_think=False)
+        for name, size in [("t/short", 8), ("t/long", 9), ("t/longest", 10)]
+    }
+    check_lengths(prompts, 10)
+    assert not caplog.records
+    check_lengths(prompts, 8)
+    assert "2 of 3" in caplog.text
+    assert "t/longest" in caplog.text
+    with pytest.raises(ConfigError, match=r"^protocol\.max_prompt_tokens=7: 3 of 3"):
+        check_lengths(prompts, 7)
