@@ -288,7 +288,7 @@ def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
         return RequestError("the connection ended before the answer", can_retry=True)
     if heard.ended(max_new_tokens) is None:
         if heard.finish_reason is not None:
-            return RequestError(f"the server ended the answer with {heard.finish_reason!r:.60}")
+            return RequestError(one_line(f"the server ended the answer with {heard.finish_reason}"))
         return RequestError(
             "the server gave neither a finish reason nor a number of tokens, so whether the answer "
             "was cut off is unknown"

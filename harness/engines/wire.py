@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.engines.request_error import RequestError, of_event
+from harness.engines.request_error import RequestError, of_event, one_line
 from harness.gaps import GapCounter
 from harness.prompts import Codec, TextAnswer
 from harness.records import GenerationRequest
@@ -148,7 +148,7 @@ class Heard:
             RequestError: It is an error, or no chunk of an answer.
         """
         if not isinstance(chunk, dict):
-            raise RequestError(f"the server sent {chunk!r:.80} in place of an answer")
+            raise RequestError(one_line(f"the server sent no answer but {chunk!r}"))
         if chunk.get("error"):
             raise of_event(chunk["error"])
         for choice in chunk.get("choices") or ():
