@@ -22,6 +22,7 @@ from harness.sweep import (
     with_launcher,
     words,
 )
+from harness.yamlfile import yaml_mistake
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ def _compose(jobs: Jobs, arguments: list[str]) -> None:
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
     with _arguments(arguments), warnings.catch_warnings():
@@ -101,7 +103,21 @@ def _compose(jobs: Jobs, arguments: list[str]) -> None:
                 main(jobs.run)()
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(words(error)) from error
+        except YAMLError as error:  # it names the file
+            raise ConfigError(f"no YAML: {yaml_mistake(error)}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{_not_utf8()}: no YAML: {error}") from error
     print(redact(shown.getvalue()), end="")  # noqa: T201
+
+
+def _not_utf8() -> str:
+    """The first file of ``conf/`` that is not UTF-8."""
+    for file in sorted(CONF_DIR.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return str(file)
+    return str(CONF_DIR)
 
 
 @contextmanager

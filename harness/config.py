@@ -4,6 +4,7 @@ Hydra composes YAML; pydantic checks all of it at once; after that there is one 
 OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross rules here.
 """
 
+import datetime
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig, RemoteModel
 from harness.power import PUBLISHED_SAMPLES
 from harness.pricing import Pricing
+from harness.prompts import TEMPLATE_DATE
 from harness.records import Record, Sampling
 from harness.redaction import is_secret_name, is_variable_name, why_secret
 from harness.sandbox.config import SandboxConfig
@@ -44,6 +46,8 @@ class ProtocolConfig(Record):
     """Use the model's chat template."""
     force_think: bool
     """End the prompt with ``<think>`` where the template does not."""
+    date: datetime.date = TEMPLATE_DATE
+    """Today's to a chat template that writes it (``strftime_now``)."""
 
     @property
     def sampling(self) -> Sampling:

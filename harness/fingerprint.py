@@ -14,6 +14,7 @@ from harness.tasks import Task
 SHARD = "shard"
 REASONING = "reasoning"
 OMITTED = "omitted"
+DATE = "date"
 
 
 class Rendering(NamedTuple):
@@ -24,6 +25,8 @@ class Rendering(NamedTuple):
     """How it marks its thoughts."""
     omitted: tuple[str, ...] = ()
     """Fields of a request that are left to the server."""
+    date: str | None = None
+    """What the template was told as today's; None where it did not ask."""
 
 
 def protocol_fields(
@@ -37,8 +40,8 @@ def protocol_fields(
     """All that a score depends on besides its subject, by name.
 
     ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
-    ``<think>``, ``omitted`` only where something is: all other runs keep the fields that they had
-    before there was a choice.
+    ``<think>``, ``omitted`` only where something is, ``date`` only where the template writes one.
+    All other runs keep the fields that they had before there was a choice.
     """
     reasoning = as_protocol_field(rendering.reasoning)
     return {
@@ -57,6 +60,7 @@ def protocol_fields(
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
         **({} if reasoning is None else {REASONING: reasoning}),
         **({OMITTED: list(rendering.omitted)} if rendering.omitted else {}),
+        **({} if rendering.date is None else {DATE: rendering.date}),
         **({} if shard is None else {SHARD: shard}),
     }
 

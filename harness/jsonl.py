@@ -236,4 +236,9 @@ def read_json(file: Path, kind: type[R]) -> R:
     except ValidationError as error:
         raw = error.errors()[0]
         where = ".".join(str(part) for part in raw["loc"])
+        if raw["loc"][-1:] == ("schema_version",) and raw["type"] == "literal_error":
+            raise StoreError(
+                f"{file}: is of schema version {raw['input']}; this harness reads version "
+                f"{raw['ctx']['expected']}, so read it with the harness that wrote it"
+            ) from error
         raise StoreError(f"{file}: not a {kind.__name__}: {where}: {raw['msg']}") from error

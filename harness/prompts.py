@@ -7,6 +7,7 @@ equal tokens mean equal text, whichever engine made them.
 import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,11 @@ from harness.models import ResolvedModel, stop_token_ids
 from harness.records import Completion, GenerationRequest, Problem, Prompt
 from harness.tokenizer import load_tokenizer
 
+TEMPLATE_DATE = date(2025, 1, 1)
+"""Today's date to a chat template that asks for it, unless the protocol gives another: with the
+real one, a run of tomorrow would ask other prompts."""
+DATE_FUNCTION = "strftime_now"
+"""What templates call for today's date."""
 _PROMPT_END = 80
 """Characters of a prompt that are looked at for a thought that it opens, where its template does
 not leave the question as it is."""
@@ -106,8 +112,19 @@ class Codec:
         template = self._tokenizer.chat_template
         return None if template is None else hashlib.sha256(template.encode()).hexdigest()
 
+    @property
+    def uses_date(self) -> bool:
+        """Whether the chat template writes today's date into prompts."""
+        return DATE_FUNCTION in str(self._tokenizer.chat_template or "")
+
     def prompt(
-        self, problem: Problem, instruction: str, *, chat: bool, force_think: bool
+        self,
+        problem: Problem,
+        instruction: str,
+        *,
+        chat: bool,
+        force_think: bool,
+        today: date = TEMPLATE_DATE,
     ) -> Prompt:
         r"""Renders and tokenizes one problem.
 
@@ -118,6 +135,7 @@ class Codec:
             chat: Use the chat template; otherwise the model sees the bare text.
             force_think: End the prompt inside a thought (``<think>\n``) where the template does
                 not.
+            today: What the template is told where it asks for the date.
 
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens.
@@ -129,7 +147,7 @@ class Codec:
                     "protocol.chat=true: this model has no chat template; "
                     "protocol.chat=false sends the bare text"
                 )
-            text = self._rendered(text)
+            text = self._rendered(text, today)
         # only what the template writes after the question, which may speak of marks itself
         _, asked, end = text.rpartition(user_text.strip() or text)
         opened = is_inside_thought(end if asked else text[-_PROMPT_END:], self.reasoning)
@@ -143,13 +161,16 @@ class Codec:
             user_text=user_text,
         )
 
-    def _rendered(self, user_text: str) -> str:
+    def _rendered(self, user_text: str, today: date) -> str:
         from jinja2 import TemplateError
 
         turn = {"role": "user", "content": user_text}
         try:
             text: str = self._tokenizer.apply_chat_template(
-                [turn], add_generation_prompt=True, tokenize=False
+                [turn],
+                add_generation_prompt=True,
+                tokenize=False,
+                **{DATE_FUNCTION: _midnight(today).strftime},
             )
         except TemplateError as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -278,6 +299,11 @@ class Codec:
         return len(self.words(ids))
 
 
+def _midnight(day: date) -> datetime:
+    """Templates may ask for the time of day too."""
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
 class ServersCodec(Codec):
     """In place of a tokenizer that only the server has: the user's words are all that is known."""
 
@@ -289,6 +315,11 @@ class ServersCodec(Codec):
     def template_sha256(self) -> str | None:
         """The server's template is unknown."""
         return None
+
+    @property
+    def uses_date(self) -> bool:
+        """The server knows."""
+        return False
 
     @property
     def special_tokens(self) -> frozenset[str]:
@@ -306,6 +337,7 @@ class ServersCodec(Codec):
         *,
         chat: bool,  # noqa: ARG002 - the server decides it
         force_think: bool,  # noqa: ARG002
+        today: date = TEMPLATE_DATE,  # noqa: ARG002
     ) -> Prompt:
         """One problem in words, without token ids."""
         text = instruction.replace("{question}", problem.question)

@@ -43,11 +43,18 @@ def load_tokenizer(model: ResolvedModel) -> Any:
     try:
         tokenizer = kind.from_pretrained(model.path, **settings)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = named_key(str(error).strip().splitlines()[0], error)
         raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
     if is_own:
         _compare(tokenizer, file, model.name)
     return tokenizer
+
+
+def named_key(reason: str, error: BaseException) -> str:
+    """A library's reason, with our key where it asks for an argument of its own."""
+    if "trust_remote_code" not in str(error):
+        return reason
+    return "it needs Python code of its own; model.trust_remote_code=true would run it"
 
 
 def _has_own_class(folder: Path) -> bool:

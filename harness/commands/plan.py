@@ -377,6 +377,7 @@ def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
         task.spec.prompt,
         chat=config.protocol.chat,
         force_think=config.protocol.force_think,
+        today=config.protocol.date,
     )
     size = len(prompt.token_ids)
     return [f"first prompt, as {size} tokens, of {problem.problem_id}:", prompt.text]

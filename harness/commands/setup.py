@@ -15,7 +15,7 @@ from harness.config_changes import NOT_RECORDED, config_changes, deciding, recor
 from harness.duration import expect
 from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
-from harness.fingerprint import Rendering, fingerprint, protocol_fields
+from harness.fingerprint import DATE, Rendering, fingerprint, protocol_fields
 from harness.manifest import SCHEMA_VERSION, ExpectedTime, RunManifest, TaskInfo
 from harness.models import ResolvedModel, resolve
 from harness.paths import default_results_dir
@@ -85,7 +85,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     _check_amounts(config, machine, results_dir, requests)
     if is_wanted(config, requests):
         check_scorers(tasks, scorers)
-    model, prompts, template_sha256 = _prompts(config, tasks)
+    model, prompts, rendering = _prompts(config, tasks)
     requests = len(prompts) * config.protocol.samples_per_problem
     if config.shards > requests:
         raise ConfigError(
@@ -97,7 +97,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         task.spec.name: protocol_fields(
             task,
             config.protocol,
-            Rendering(template_sha256, model.reasoning, _omitted(config)),
+            rendering,
             scorers[task.spec.name].name,
             scorers[task.spec.name].context(),
             config.shard_name,
@@ -110,7 +110,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         status="running",
         config=config,
         model=model,
-        template_sha256=template_sha256,
+        template_sha256=rendering.template_sha256,
         tasks=tuple(_task_info(task, scorers[task.spec.name]) for task in tasks),
         protocol_fingerprints={name: fingerprint(each) for name, each in fields.items()},
         protocol_fields=fields,
@@ -311,7 +311,7 @@ def scorer_name_of(versioned: str) -> ScorerName:
 
 def _prompts(
     config: RunConfig, tasks: Sequence[Task]
-) -> tuple[ResolvedModel, dict[str, Prompt], str | None]:
+) -> tuple[ResolvedModel, dict[str, Prompt], Rendering]:
     if isinstance(config.engine, ReplayConfig):
         recording = find_run(config.engine.run, results_dir_of(config))
         manifest, prompts = recording.read_manifest(), recording.read_prompts()
@@ -344,7 +344,12 @@ def _prompts(
                 f"{len(wanted)} problems, {missing[0]} among them; choose the tasks it asked"
             )
         chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
-        return manifest.model, chosen, manifest.template_sha256
+        fields = manifest.protocol_fields.values()
+        dates = {each[DATE] for each in fields if DATE in each}  # one, or none
+        rendering = Rendering(
+            manifest.template_sha256, manifest.model.reasoning, date=next(iter(dates), None)
+        )
+        return manifest.model, chosen, rendering
     attached = config.engine if isinstance(config.engine, OpenaiConfig) else None
     model = resolve(config.model, with_weights=attached is None)
     codec = Codec.load(model)
@@ -354,6 +359,7 @@ def _prompts(
             task.spec.prompt,
             chat=config.protocol.chat,
             force_think=config.protocol.force_think,
+            today=config.protocol.date,
         )
         for task in tasks
         for problem in task.problems
@@ -362,7 +368,13 @@ def _prompts(
     model = model.model_copy(update={"reasoning": codec.reasoning})
     # In chat mode the server's template is used, and nobody tells which that is.
     is_known = config.protocol.chat and (attached is None or attached.mode != "chat")
-    return model, prompts, codec.template_sha256 if is_known else None
+    rendering = Rendering(
+        template_sha256=codec.template_sha256 if is_known else None,
+        reasoning=model.reasoning,
+        omitted=_omitted(config),
+        date=config.protocol.date.isoformat() if is_known and codec.uses_date else None,
+    )
+    return model, prompts, rendering
 
 
 def _omitted(config: RunConfig) -> tuple[str, ...]:

@@ -4,19 +4,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
-from harness.errors import StoreError, TaskError
+from harness.errors import ConfigError, StoreError, TaskError
 from harness.manifest import RunManifest, result_schema
 from harness.models import ModelConfig, origin
 from harness.paths import CONF_DIR
 from harness.result import outcome_of
 from harness.shards import asked_ids
 from harness.store import Run, find_run, read_result
-from harness.tasks import load_spec, planned_origin, task_names
+from harness.tasks import load_spec, misnamed_tasks, planned_origin, task_names
+from harness.yamlfile import read_yaml
 
 
 def tasks() -> int:
@@ -25,7 +25,7 @@ def tasks() -> int:
     Raises:
         TaskError: Definitions are wrong; the others have been listed.
     """
-    mistakes = []
+    mistakes = misnamed_tasks()
     table = Table("task", "problems", "scorer", "source now", "description", show_edge=False)
     for name in task_names():
         try:
@@ -66,7 +66,7 @@ def models() -> int:
 def model_files() -> dict[str, dict[str, Any]]:
     """The contents of ``conf/model/*.yaml`` by name."""
     files = sorted((CONF_DIR / "model").glob("*.yaml"))
-    return {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return {file.stem: read_yaml(file, f"conf/model/{file.name}", ConfigError) for file in files}
 
 
 def schema() -> int:

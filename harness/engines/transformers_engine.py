@@ -24,6 +24,7 @@ from harness.errors import GenerationError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
+from harness.tokenizer import named_key
 
 log = logging.getLogger(__name__)
 
@@ -264,9 +265,8 @@ class TransformersEngine:
                 trust_remote_code=self._source.trust_remote_code,
             ).to(device)
         except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
-            reason = _first_line(error)
             raise UnavailableError(
-                f"model={self._source.name}: cannot load it: {reason}"
+                f"model={self._source.name}: cannot load it: {named_key(_first_line(error), error)}"
             ) from error
         if getattr(model, "_is_stateful", False):
             raise UnavailableError(

@@ -1,5 +1,6 @@
 """How far runs are, for people: one run in lines, several in a table."""
 
+import shlex
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -103,11 +104,12 @@ def _facts(state: RunState) -> list[tuple[str, str]]:
 
 
 def _state_words(state: RunState) -> str:
+    goes_on = f"harness run resume={shlex.quote(str(state.folder))} goes on with it"
     match state.state:
         case "dead":
-            return f"dead: no process writes it; harness run resume={state.folder} goes on with it"
+            return f"dead: no process writes it; {goes_on}"
         case "interrupted" | "failed":
-            return f"{state.state}; harness run resume={state.folder} goes on with it"
+            return f"{state.state}; {goes_on}"
         case name if state.process is not None:
             return f"{name}, process {state.process}"
         case name:

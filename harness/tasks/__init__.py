@@ -17,6 +17,7 @@ from harness.tasks.spec import (
     TaskSpec,
     definition_sha256,
     load_spec,
+    misnamed_tasks,
     parse_selection,
     task_names,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "digest",
     "load_spec",
     "load_task",
+    "misnamed_tasks",
     "parse_selection",
     "planned_origin",
     "stratified_subset",

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from harness.errors import TaskError
 from harness.paths import TASKS_DIR
 from harness.records import Count, Record
 from harness.tasks.mistakes import describe
+from harness.yamlfile import read_yaml
 
 
 class EmbeddedSource(Record):
@@ -77,6 +77,8 @@ class Fields(Record):
 # A word in braces that is no argument of LaTeX, as in \boxed{answer}, \frac{a}{b} or x^{n}.
 _LONE_FIELD = re.compile(r"(?<![\w\\{}^_])\{\s*\w+\s*\}(?!\})")
 
+_NAME = r"[a-z0-9_]+"
+
 ScorerName = Literal["math_answer", "python_tests"]
 
 
@@ -132,7 +134,20 @@ class Selection(NamedTuple):
 
 
 def task_names() -> list[str]:
-    """The tasks that exist."""
+    """The tasks that can be run."""
+    return [name for name in _folders() if re.fullmatch(_NAME, name)]
+
+
+def misnamed_tasks() -> list[str]:
+    """What is wrong with folders that no selection can name, one line for each."""
+    return [
+        f"tasks/{name}: a task's folder is named with small letters, digits and _"
+        for name in _folders()
+        if not re.fullmatch(_NAME, name)
+    ]
+
+
+def _folders() -> list[str]:
     return sorted(folder.parent.name for folder in TASKS_DIR.glob("*/task.yaml"))
 
 
@@ -142,7 +157,7 @@ def parse_selection(text: str) -> Selection:
     Raises:
         TaskError: Another form, an unknown task, or a subset of nothing.
     """
-    found = re.fullmatch(r"([a-z0-9_]+)(?::(-?\d+))?", text.strip())
+    found = re.fullmatch(rf"({_NAME})(?::(-?\d+))?", text.strip())
     if not found:
         raise TaskError(f"tasks: '{text}' should be NAME or NAME:COUNT, such as math500:100")
     name, size = found[1], found[2]
@@ -164,12 +179,8 @@ def load_spec(name: str) -> TaskSpec:
         raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
     where = f"tasks/{name}/task.yaml"
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = read_yaml(file, where, TaskError)
         return TaskSpec.model_validate(raw, context=file.parent)
-    except OSError as error:
-        raise TaskError(f"{where}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TaskError(f"{where}: no YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise TaskError(f"{where}: {describe(error, TaskSpec)}") from error
 

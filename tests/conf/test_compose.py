@@ -7,6 +7,7 @@ import pytest
 
 from harness.config import load_run_config
 from harness.errors import ConfigError
+from harness.overrides import as_typed
 from harness.paths import CONF_DIR
 
 
@@ -106,7 +107,8 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["model=local"], "model.path: must be given, as model.path=VALUE"),
         (
             ["tasks=[math500"],
-            "'tasks=[math500' cannot be read as KEY=VALUE; quote brackets and spaces",
+            "'tasks=[math500' cannot be read as KEY=VALUE; if its value is one text, give "
+            + as_typed("tasks", "[math500"),
         ),
         (["--dryrun"], "--dryrun: no such option; did you mean --dry-run?"),
         (["--experiment", "demo"], "--experiment: no such option; choose with experiment=NAME"),
@@ -115,7 +117,8 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["+foo=2"], "foo=2: no such key"),
         (
             ["experiment=demo", "seed=1,2"],
-            "seed=1,2: a sweep over several values needs -m; quote a value that has commas",
+            "seed=1,2: a sweep over several values needs -m; for one value with commas give "
+            + as_typed("seed", "1,2"),
         ),
     ],
 )

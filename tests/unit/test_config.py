@@ -197,6 +197,18 @@ def test_runs_from_before_there_was_a_choice_go_on_with_think_marks():
     assert differing_keys(load_run_config(before), load_run_config(now)) == []
 
 
+def test_the_fingerprint_holds_a_date_only_where_the_template_writes_it():
+    task = load_task(parse_selection("math_mini"), None)
+
+    def fields(**more):
+        protocol = load_run_config(composed(protocol__date="2026-07-04")).protocol
+        return protocol_fields(task, protocol, Rendering("0" * 64, None, **more), "s@1", {})
+
+    assert "date" not in fields()
+    assert fields(date="2026-07-04")["date"] == "2026-07-04"
+    assert "protocol.date=today: " in mistake(protocol__date="today")
+
+
 def test_the_fingerprint_holds_marks_other_than_think():
     config = load_run_config(composed())
     task = load_task(parse_selection("math_mini"), None)

@@ -1,6 +1,7 @@
 """The rules for reasoning models, on the real R1-distill tokenizer and both of its templates."""
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,29 @@ def test_no_template_is_said_in_one_line(tokenizer):
         ConfigError, match=r"^protocol\.chat=true: this model has no chat template;"
     ):
         Codec(own, frozenset()).prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
+
+
+TEMPLATE = "{{ bos_token }}{{ messages[0]['content'] }}{{ strftime_now('%d %b %Y %H:%M') }}"
+
+
+@pytest.fixture
+def dated(tokenizer) -> Codec:
+    """A model whose template writes today's date, as Llama 3.2's does."""
+    from transformers import AutoTokenizer
+
+    own = AutoTokenizer.from_pretrained(str(shared_data() / "r1-distill-qwen-tokenizer"))
+    own.chat_template = TEMPLATE
+    return Codec(own, frozenset())
+
+
+def test_a_template_that_asks_for_the_date_gets_the_protocols(dated, templated):
+    def text(**more) -> str:
+        return dated.prompt(PROBLEM, "{question}", chat=True, force_think=False, **more).text
+
+    assert text().endswith("1+1?01 Jan 2025 00:00")
+    assert text(today=date(2026, 7, 4)).endswith("1+1?04 Jul 2026 00:00")
+    assert dated.uses_date
+    assert not templated[0].uses_date
 
 
 def request_for(codec: Codec) -> GenerationRequest:

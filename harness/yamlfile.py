@@ -1,0 +1,49 @@
+"""YAML files of the user's: safe, UTF-8, and no key twice."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness.errors import UserError
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Unique(yaml.SafeLoader):
+    """Refuses a key that stands twice in a block, of which PyYAML would drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen and key_node.tag != _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.append(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(file: Path, shown: str, kind: type[UserError]) -> Any:
+    """Reads a file.
+
+    Args:
+        file: What to read.
+        shown: Its name in messages.
+        kind: The error to raise.
+
+    Raises:
+        UserError: Of that kind; one line that names the file, and the line where YAML does.
+    """
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_Unique)  # noqa: S506 - a safe one
+    except OSError as error:
+        raise kind(f"{shown}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise kind(f"{shown}: no YAML: {yaml_mistake(error)}") from error
+
+
+def yaml_mistake(error: Exception) -> str:
+    """A YAML error on one line."""
+    return " ".join(str(error).replace('in "<unicode string>", ', "").split())
