@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    with safe_streams() as stdout:
+    with safe_streams(redact) as stdout:
         _set_up_logging(debug=debug)
         status = _status_of(arguments, debug=debug)
         if (why := lost_output(stdout)) is not None:

@@ -7,7 +7,7 @@ the exit status, and that only where the output was wanted and is lost (``lost_o
 import errno
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -17,15 +17,22 @@ _READER_GONE = frozenset({errno.EPIPE, errno.EBADF})
 class SafeStream:
     """A text stream that remembers its first failure and writes nothing more after it."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, clean: Callable[[str], str] = str) -> None:
+        """Takes over a stream.
+
+        Args:
+            stream: Where text goes.
+            clean: What becomes of a text first.
+        """
         self._stream = stream
+        self._clean = clean
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         """Writes, while that is possible."""
         if self.error is None:
             try:
-                self._stream.write(text)
+                self._stream.write(self._clean(text))
             except OSError as error:
                 self._fail(error)
         return len(text)
@@ -56,11 +63,14 @@ class SafeStream:
 
 
 @contextmanager
-def safe_streams() -> Iterator[SafeStream]:
+def safe_streams(clean_stderr: Callable[[str], str]) -> Iterator[SafeStream]:
     """Makes stdout and stderr safe while the context lasts; yields stdout.
 
     A stream that was closed before the start becomes ``/dev/null``: the next file that is opened
     would take its number, and get what libraries print.
+
+    Args:
+        clean_stderr: What becomes of a text on stderr: threads and libraries write there too.
     """
     for number in (0, 1, 2):
         try:
@@ -69,10 +79,11 @@ def safe_streams() -> Iterator[SafeStream]:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
             os.set_inheritable(number, True)
     before = sys.stdout, sys.stderr
-    out, err = (
-        SafeStream(os.fdopen(number, "w", closefd=False) if stream is None else stream)
+    opened = [
+        os.fdopen(number, "w", closefd=False) if stream is None else stream
         for number, stream in zip((1, 2), before, strict=True)
-    )
+    ]
+    out, err = SafeStream(opened[0]), SafeStream(opened[1], clean_stderr)
     sys.stdout, sys.stderr = cast(Any, out), cast(Any, err)
     try:
         yield out
