@@ -22,13 +22,6 @@ def as_typed(key: str, value: str) -> str:
     return shlex.quote(f"{key}={quoted(value)}")
 
 
-def text_of(argument: str) -> str:
-    """The value of an override that ``readable`` has seen, as text."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    return str(OverridesParser.create().parse_override(argument).value())
-
-
 def readable(argument: str, *, is_sweep: bool) -> str:
     """An argument of ``harness run`` for Hydra.
 
@@ -51,6 +44,13 @@ def readable(argument: str, *, is_sweep: bool) -> str:
         return f"{found[1]}={quoted(found[2])}"
     is_stripped = isinstance(value, str) and value == found[2].strip() != found[2]
     return f"{found[1]}={quoted(found[2])}" if is_stripped else argument
+
+
+def text_of(argument: str) -> str:
+    """The value of an override, as text."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return str(OverridesParser.create().parse_override(readable(argument, is_sweep=False)).value())
 
 
 def how_to_give(override: str) -> str:

@@ -38,9 +38,11 @@ class SweptJob(Record):
 
     @property
     def folder(self) -> Path | None:
-        """Its run's; None where there was none."""
-        is_known = self.report is not None and self.report.run is not None
-        return Path(str(self.report.run)) if is_known and self.report else None
+        """Its run's; None where there was none, or nothing in it was kept."""
+        if self.report is None or self.report.run is None:
+            return None
+        folder = Path(self.report.run)
+        return folder if folder.is_dir() else None
 
     def manifest(self) -> RunManifest | None:
         """Of its run; None where there is none to read."""
