@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from harness.answers.marks import as_protocol_field
 from harness.engines.build import EngineConfig, OpenaiConfig
@@ -18,14 +24,34 @@ from harness.errors import ConfigError, TaskError
 from harness.models import ModelConfig, RemoteModel
 from harness.power import PUBLISHED_SAMPLES
 from harness.pricing import Pricing
-from harness.prompts import TEMPLATE_DATE
-from harness.records import Record, Sampling
+from harness.prompts import TEMPLATE_DATE, PromptOptions
+from harness.records import Example, Record, Sampling
 from harness.redaction import is_secret_name, is_variable_name, why_secret
 from harness.sandbox.config import SandboxConfig
-from harness.tasks import Selection, parse_selection
+from harness.tasks import Selection, Shots, parse_selection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotEmpty = Annotated[str, Field(min_length=1)]
+
+
+OF_THE_HARNESS = frozenset(
+    {
+        "add_generation_prompt",
+        "bos_token",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "eos_token",
+        "messages",
+        "padding",
+        "return_dict",
+        "return_tensors",
+        "strftime_now",
+        "tokenize",
+        "truncation",
+    }
+)
+"""Arguments of a chat template that are no option."""
 
 
 class ProtocolConfig(Record):
@@ -48,6 +74,55 @@ class ProtocolConfig(Record):
     """End the prompt with ``<think>`` where the template does not."""
     date: datetime.date = TEMPLATE_DATE
     """Today's to a chat template that writes it (``strftime_now``)."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """The system's turn; without a chat template the text before everything else. null: none."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end an answer, wherever they come in it, and are no part of it."""
+    min_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """null is off, and so is 0."""
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    """null is off, and so is 1."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the chat template, such as ``enable_thinking``."""
+    fewshot: Annotated[int, Field(ge=0)] = 0
+    """Solved examples before the question, from the task's ``fewshot``."""
+    fewshot_as_multiturn: bool | None = None
+    """Examples as turns of user and assistant; null: with ``chat``, else as text."""
+    fewshot_seed: Annotated[int, Field(ge=0)] = 0
+    """Decides which examples are drawn where the task has more."""
+
+    @field_validator("min_p", "repetition_penalty", mode="before")
+    @classmethod
+    def _off_is_none(cls, value: Any, info: ValidationInfo) -> Any:
+        off = 0 if info.field_name == "min_p" else 1
+        return None if value == off and not isinstance(value, bool) else value
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _is_a_list(cls, stop: Any) -> Any:
+        if isinstance(stop, str):
+            raise ValueError("should be a list of texts, such as protocol.stop=['Question:']")
+        return () if stop is None else stop
+
+    @field_validator("chat_template_kwargs", mode="before")
+    @classmethod
+    def _none_is_empty(cls, kwargs: Any) -> Any:
+        return {} if kwargs is None else kwargs
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _are_free(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(kwargs.keys() & OF_THE_HARNESS):
+            raise ValueError(f"{taken[0]} is decided by the harness and cannot be set here")
+        return kwargs
+
+    @model_validator(mode="after")
+    def _has_a_template(self) -> Self:
+        if self.chat_template_kwargs and not self.chat:
+            raise ValueError("chat_template_kwargs need chat=true: a bare text has no template")
+        if self.fewshot_as_multiturn and not self.chat:
+            raise ValueError("fewshot_as_multiturn=true needs chat=true: a bare text has no turns")
+        return self
 
     @property
     def sampling(self) -> Sampling:
@@ -57,7 +132,46 @@ class ProtocolConfig(Record):
             top_p=self.top_p,
             top_k=self.top_k,
             max_new_tokens=self.max_new_tokens,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            stop=self.stop,
         )
+
+    def prompt_options(self, examples: tuple[Example, ...] = ()) -> PromptOptions:
+        """What is said besides a task's prompt; ``examples`` are the task's."""
+        return PromptOptions(
+            system_prompt=self.system_prompt,
+            template_kwargs=self.chat_template_kwargs,
+            examples=examples,
+            has_turns=self.has_turns,
+            today=self.date,
+        )
+
+    @property
+    def shots(self) -> Shots | None:
+        """Which examples of a task are shown; None: none."""
+        return Shots(self.fewshot, self.fewshot_seed) if self.fewshot else None
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether examples are turns of their own."""
+        if self.fewshot_as_multiturn is None:
+            return self.chat
+        return self.fewshot_as_multiturn
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that are off by default and are set, by name, as a user gives them."""
+        named = {
+            "system_prompt": self.system_prompt,
+            "stop": list(self.stop) or None,
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty,
+            "chat_template_kwargs": self.chat_template_kwargs or None,
+            "fewshot": self.fewshot or None,
+            "fewshot_as_multiturn": self.has_turns if self.fewshot else None,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
     @property
     def context_tokens(self) -> int:
@@ -248,6 +362,13 @@ class RunConfig(Record):
                 f"model={self.model.name} is at its server alone: it needs engine=openai with "
                 "engine.mode=chat; for token ids give a model whose tokenizer can be had"
             )
+        omitted = engine.omit if isinstance(engine, OpenaiConfig) else ()
+        for name, value in protocol.options.items():
+            if name in omitted:
+                raise ValueError(
+                    f"engine.omit={name}: protocol.{name}={value} is set, which the server would "
+                    "then not be told; leave one of them out"
+                )
         if is_chat and not protocol.chat:
             raise ValueError(
                 "protocol.chat=false sends the bare text, but with engine.mode=chat the server "

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from harness.answers.marks import Reasoning, as_protocol_field
 from harness.config import ProtocolConfig
-from harness.tasks import Task
+from harness.tasks import Task, examples_sha256
 
+_ALWAYS = {"temperature", "top_p", "top_k", "max_new_tokens"}
 SHARD = "shard"
 REASONING = "reasoning"
 OMITTED = "omitted"
@@ -40,8 +41,9 @@ def protocol_fields(
     """All that a score depends on besides its subject, by name.
 
     ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
-    ``<think>``, ``omitted`` only where something is, ``date`` only where the template writes one.
-    All other runs keep the fields that they had before there was a choice.
+    ``<think>``, ``omitted`` only where something is, ``date`` only where the template writes one,
+    options of the protocol only where they are set. All other runs keep the fields that they had
+    before there was a choice.
     """
     reasoning = as_protocol_field(rendering.reasoning)
     return {
@@ -53,11 +55,13 @@ def protocol_fields(
         "prompt_sha256": hashlib.sha256(task.spec.prompt.encode()).hexdigest(),
         "template_sha256": rendering.template_sha256 if protocol.chat else None,
         "force_think": protocol.force_think,
-        **protocol.sampling.model_dump(),
+        **protocol.sampling.model_dump(include=_ALWAYS),
         "max_prompt_tokens": protocol.max_prompt_tokens,
         "samples_per_problem": protocol.samples_per_problem,
         "scorer": scorer,
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
+        **protocol.options,
+        **({} if not task.examples else {"fewshot_sha256": examples_sha256(task.examples)}),
         **({} if reasoning is None else {REASONING: reasoning}),
         **({OMITTED: list(rendering.omitted)} if rendering.omitted else {}),
         **({} if rendering.date is None else {DATE: rendering.date}),

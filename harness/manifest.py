@@ -52,6 +52,9 @@ class TaskInfo(Record):
     problems_sha256: str
     subset_sha256: str
     origin: str
+    examples: tuple[str, ...] = ()
+    """Ids of the solved examples before each problem, in their order; ``prompts.jsonl`` has them
+    as they were shown."""
 
 
 class Session(Record):

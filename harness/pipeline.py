@@ -80,6 +80,8 @@ def build_requests(
             seed=request_seed(run_seed, f"{prompt.problem_id}#{sample}"),
             user_text=prompt.user_text,
             prompt_text=prompt.text,
+            earlier_turns=prompt.earlier_turns,
+            template_kwargs=prompt.template_kwargs,
         )
         for sample in range(samples_per_problem)
         for prompt in prompts

@@ -5,18 +5,22 @@ equal tokens mean equal text, whichever engine made them.
 """
 
 import hashlib
+import logging
+import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from harness.answers.marks import Reasoning, detect, has_marks, without_marks, written_style
 from harness.answers.thinking import is_inside_thought, split_thinking
 from harness.errors import ConfigError
 from harness.models import ResolvedModel, stop_token_ids
-from harness.records import Completion, GenerationRequest, Problem, Prompt
+from harness.records import Completion, Example, GenerationRequest, Problem, Prompt, Turn
 from harness.tokenizer import load_tokenizer
+
+log = logging.getLogger(__name__)
 
 TEMPLATE_DATE = date(2025, 1, 1)
 """Today's date to a chat template that asks for it, unless the protocol gives another: with the
@@ -26,6 +30,11 @@ DATE_FUNCTION = "strftime_now"
 _PROMPT_END = 80
 """Characters of a prompt that are looked at for a thought that it opens, where its template does
 not leave the question as it is."""
+
+
+_EMPTY_TOKENS = 16
+"""Tokens without text that may lie within a stop text."""
+BETWEEN_EXAMPLES = "\n\n"
 
 
 class Times(NamedTuple):
@@ -69,6 +78,50 @@ class TextAnswer(NamedTuple):
             return self.completion_tokens
         # the server counted none of the thought that it left in the content
         return None if split.answer_start else 0
+
+
+class PromptOptions(NamedTuple):
+    """What is said besides the task's own prompt; nothing by default."""
+
+    system_prompt: str | None = None
+    template_kwargs: Mapping[str, Any] = {}
+    examples: tuple[Example, ...] = ()
+    has_turns: bool = True
+    """Examples are turns of user and assistant, and not text before the question."""
+    today: date = TEMPLATE_DATE
+    """What the chat template is told where it asks for the date."""
+
+    def earlier_turns(self, instruction: str) -> tuple[Turn, ...]:
+        """What comes before the user's last turn."""
+        system = [] if self.system_prompt is None else [_turn("system", self.system_prompt)]
+        shown = [
+            turn
+            for example in (self.examples if self.has_turns else ())
+            for turn in (
+                _turn("user", _asked(instruction, example.question)),
+                _turn("assistant", example.answer),
+            )
+        ]
+        return (*system, *shown)
+
+    def user_text(self, instruction: str, question: str) -> str:
+        """The user's last turn: the question, after the examples that are text."""
+        shown = [] if self.has_turns else self.examples
+        parts = [
+            part for each in shown for part in (_asked(instruction, each.question), each.answer)
+        ]
+        return BETWEEN_EXAMPLES.join([*parts, _asked(instruction, question)])
+
+
+def _turn(role: Literal["system", "user", "assistant"], content: str) -> Turn:
+    return Turn(role=role, content=content)
+
+
+def _asked(instruction: str, question: str) -> str:
+    return instruction.replace("{question}", question)
+
+
+NO_OPTIONS = PromptOptions()
 
 
 class Codec:
@@ -124,30 +177,34 @@ class Codec:
         *,
         chat: bool,
         force_think: bool,
-        today: date = TEMPLATE_DATE,
+        options: PromptOptions = NO_OPTIONS,
     ) -> Prompt:
         r"""Renders and tokenizes one problem.
 
         Args:
             problem: Its ``question`` takes the place of ``{question}`` in the instruction.
             instruction: The task's prompt; all of it goes into the user's turn, because R1 is
-                to have no system prompt (DeepSeek-R1 README, "Usage Recommendations").
+                to have no system prompt (DeepSeek-R1 README, "Usage Recommendations"), unless
+                the options have one.
             chat: Use the chat template; otherwise the model sees the bare text.
             force_think: End the prompt inside a thought (``<think>\n``) where the template does
                 not.
-            today: What the template is told where it asks for the date.
+            options: What else is said; ``check_options`` has seen them.
 
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens.
         """
-        text = user_text = instruction.replace("{question}", problem.question)
+        text = user_text = options.user_text(instruction, problem.question)
+        turns = options.earlier_turns(instruction)
         if chat:
             if self._tokenizer.chat_template is None:
                 raise ConfigError(
                     "protocol.chat=true: this model has no chat template; "
                     "protocol.chat=false sends the bare text"
                 )
-            text = self._rendered(text, today)
+            text = self._rendered((*turns, _turn("user", text)), options)
+        elif options.system_prompt is not None:
+            text = f"{options.system_prompt}{BETWEEN_EXAMPLES}{text}"
         # only what the template writes after the question, which may speak of marks itself
         _, asked, end = text.rpartition(user_text.strip() or text)
         opened = is_inside_thought(end if asked else text[-_PROMPT_END:], self.reasoning)
@@ -159,18 +216,57 @@ class Codec:
             token_ids=self._encode(text),
             opened_think=opened or force_think,
             user_text=user_text,
+            earlier_turns=turns,
+            template_kwargs=dict(options.template_kwargs) if chat else {},
         )
 
-    def _rendered(self, user_text: str, today: date) -> str:
+    def check_options(self, options: PromptOptions) -> None:
+        """Refuses options that this model's chat template leaves out of its prompts.
+
+        Only where the template is used.
+
+        Raises:
+            ConfigError: Names the option.
+        """
+        template = self._tokenizer.chat_template or ""
+        for name, value in options.template_kwargs.items():
+            if not re.search(rf"\b{re.escape(name)}\b", template):
+                raise ConfigError(
+                    f"protocol.chat_template_kwargs.{name}={value}: this model's chat template has "
+                    "no such variable"
+                )
+        plain = options._replace(template_kwargs={})
+        if options.template_kwargs and self._sample(options) == self._sample(plain):
+            log.warning(
+                "protocol.chat_template_kwargs=%s: the prompt is the same without them",
+                dict(options.template_kwargs),
+            )
+        if (system := options.system_prompt) is None:
+            return
+        try:
+            is_there = system.strip() in self._sample(options)
+        except ConfigError as error:
+            self._sample(options._replace(system_prompt=None))  # or the template itself is broken
+            raise ConfigError(f"protocol.system_prompt: {error}") from error
+        if not is_there:
+            raise ConfigError(
+                "protocol.system_prompt: this model's chat template leaves the system's turn out"
+            )
+
+    def _sample(self, options: PromptOptions) -> str:
+        turns = (*options.earlier_turns("{question}"), _turn("user", "?"))
+        return self._rendered(turns, options)
+
+    def _rendered(self, turns: Sequence[Turn], options: PromptOptions) -> str:
         from jinja2 import TemplateError
 
-        turn = {"role": "user", "content": user_text}
         try:
             text: str = self._tokenizer.apply_chat_template(
-                [turn],
+                [turn.model_dump() for turn in turns],
                 add_generation_prompt=True,
                 tokenize=False,
-                **{DATE_FUNCTION: _midnight(today).strftime},
+                **{DATE_FUNCTION: _midnight(options.today).strftime},
+                **options.template_kwargs,
             )
         except TemplateError as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -240,21 +336,49 @@ class Codec:
         text = self._tokenizer.decode(
             body, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+        cut = min(
+            (at for stop in request.sampling.stop if (at := text.find(stop)) >= 0), default=None
+        )
+        text = text[:cut]
         return Completion(
             request_id=request.request_id,
             text=text,
-            finish_reason="stop" if stopped else "length",
+            finish_reason="stop" if stopped or cut is not None else "length",
             prompt_tokens=len(request.prompt_token_ids),
             completion_tokens=len(ids),
             reasoning_tokens=self._reasoning_tokens(ids, text, opened=request.prompt_opened_think),
             **times._asdict(),
         )
 
+    def tokens_until(
+        self, token_ids: Sequence[int], stop: Sequence[str], known: int = 0
+    ) -> int | None:
+        """How many tokens it takes until one of the texts is whole; None where none is.
+
+        Args:
+            token_ids: An answer so far.
+            stop: Texts that end it.
+            known: So many of its tokens are known to hold none.
+        """
+        if not stop:
+            return None
+        # A token has a byte at least, but for a few that have none; a window that begins within a
+        # character is wrong about that character alone.
+        window = max(len(each.encode()) for each in stop) + _EMPTY_TOKENS
+        for count in range(known + 1, len(token_ids) + 1):
+            text = self.words(token_ids[max(0, count - window) : count])
+            if any(each in text for each in stop):
+                return count
+        return None
+
     def text_completion(
         self, request: GenerationRequest, answer: TextAnswer, times: Times
     ) -> Completion:
         """The record of a request that was answered in text: its tokens are the server's count."""
         text = answer.text(self.reasoning)
+        # Servers leave a stop text out, or should.
+        said = [stop for stop in request.sampling.stop if text.endswith(stop)]
+        text = text.removesuffix(max(said, key=len, default=""))
         return Completion(
             request_id=request.request_id,
             text=text,
@@ -337,14 +461,19 @@ class ServersCodec(Codec):
         *,
         chat: bool,  # noqa: ARG002 - the server decides it
         force_think: bool,  # noqa: ARG002
-        today: date = TEMPLATE_DATE,  # noqa: ARG002
+        options: PromptOptions = NO_OPTIONS,
     ) -> Prompt:
         """One problem in words, without token ids."""
-        text = instruction.replace("{question}", problem.question)
+        text = options.user_text(instruction, problem.question)
         return Prompt(
             problem_id=problem.problem_id,
             text=text,
             token_ids=(),
             opened_think=False,
             user_text=text,
+            earlier_turns=options.earlier_turns(instruction),
+            template_kwargs=dict(options.template_kwargs),
         )
+
+    def check_options(self, options: PromptOptions) -> None:
+        """The server's template is unknown."""

@@ -4,7 +4,7 @@ Every one crosses a file boundary, so every one is closed (an unknown key is an 
 and free of NaN. A field's unit is the suffix of its name. Unknown is ``None``, never 0.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -57,6 +57,22 @@ class Problem(Record):
     level: int | None = None
 
 
+class Example(Record):
+    """A solved problem that is shown before the question."""
+
+    example_id: str
+    question: str
+    answer: str
+    """What the model is shown to have said."""
+
+
+class Turn(Record):
+    """What one side says in a conversation, before any template."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class Prompt(Record):
     """A problem as the model sees it, rendered and tokenized once for every engine."""
 
@@ -69,6 +85,10 @@ class Prompt(Record):
     """The prompt ends inside ``<think>``: what follows is reasoning until ``</think>``."""
     user_text: str | None = None
     """What the user says in it, for a server that applies its own template."""
+    earlier_turns: tuple[Turn, ...] = ()
+    """What was said before: the system prompt, and examples as turns of their own."""
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the chat template."""
 
 
 class Sampling(Record):
@@ -81,6 +101,13 @@ class Sampling(Record):
     """None is off."""
     max_new_tokens: Annotated[int, Field(ge=1)]
     """Thinking and answer together."""
+    min_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Leaves out tokens less likely than this fraction of the likeliest; None is off."""
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    """Divides the logits of tokens of the prompt and of the answer that are above 0 and multiplies
+    those below, before anything else; None is off."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end an answer and are no part of it."""
 
 
 class GenerationRequest(Record):
@@ -98,6 +125,9 @@ class GenerationRequest(Record):
     """As in the prompt."""
     prompt_text: str | None = None
     """The rendered prompt, for a server that takes no token ids."""
+    earlier_turns: tuple[Turn, ...] = ()
+    """As in the prompt, and so the next one."""
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
 # --- the answer -----------------------------------------------------------------------------

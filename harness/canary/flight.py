@@ -129,7 +129,7 @@ class Canary:
                 first[name].prompt,
                 chat=config.protocol.chat,
                 force_think=config.protocol.force_think,
-                today=config.protocol.date,
+                options=config.protocol.prompt_options(),
             )
             if isinstance(config.engine, OpenaiConfig) and config.engine.mode == "chat":
                 prompt = prompt.model_copy(update={"token_ids": ()})  # the server renders its own

@@ -27,7 +27,7 @@ MAX_TRUNCATED = 0.02
 MAX_ERRORS = 0.02
 """Above it, whatever a run allows itself: what failed is left out, and may be the hardest."""
 _WHOLE_CACHES = (None, "auto", "bfloat16", "float16")
-_ASKED = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think")
+_ASKED = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think", "options")
 """Of a protocol: what a claim's runs must have in common. ``samples_per_problem`` may differ."""
 
 

@@ -304,7 +304,7 @@ def _plan_task(
         count = selection.size if selection.size is not None else spec.problems
         line = f"task       {selection}: {_count(count)} problems from {where}"
         return None, count, line, f"{spec.name} from {where}"
-    task = load_task(selection, config.data_path)
+    task = load_task(selection, config.data_path, config.protocol.shots)
     line = f"task       {selection}: {len(task.problems)} of {task.full_size} problems from {where}"
     return task, len(task.problems), line, None
 
@@ -343,6 +343,7 @@ def _amounts(config: RunConfig, requests: int | None, tokens: int | None) -> lis
     return [
         f"protocol   {protocol.name}: {sampled}, {samples} a problem, "
         f"{protocol.max_new_tokens} new tokens at most",
+        *(f"           {name}={value}" for name, value in protocol.options.items()),
         f"in all     {_count(requests)} requests, {_count(tokens)} output tokens at most",
         "memory     "
         + ("unknown" if memory is None else f"{memory / 1e9:.1f} GB for weights and one context"),
@@ -372,12 +373,15 @@ def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
         return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
     with_weights = not isinstance(config.engine, OpenaiConfig)
     model = resolve(config.model, with_digest=False, with_weights=with_weights)
-    prompt = Codec.load(model).prompt(
+    codec, options = Codec.load(model), config.protocol.prompt_options(task.examples)
+    if config.protocol.chat:
+        codec.check_options(options)
+    prompt = codec.prompt(
         problem,
         task.spec.prompt,
         chat=config.protocol.chat,
         force_think=config.protocol.force_think,
-        today=config.protocol.date,
+        options=options,
     )
     size = len(prompt.token_ids)
     return [f"first prompt, as {size} tokens, of {problem.problem_id}:", prompt.text]

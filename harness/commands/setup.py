@@ -78,7 +78,10 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         check_draft(config.engine)
     check_memory(config, machine)
     check_disk(results_dir)
-    tasks = [load_task(selection, config.data_path) for selection in config.selections]
+    tasks = [
+        load_task(selection, config.data_path, config.protocol.shots)
+        for selection in config.selections
+    ]
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
     problems_asked = sum(len(task.problems) for task in tasks)
     requests = problems_asked * config.protocol.samples_per_problem
@@ -353,13 +356,16 @@ def _prompts(
     attached = config.engine if isinstance(config.engine, OpenaiConfig) else None
     model = resolve(config.model, with_weights=attached is None)
     codec = Codec.load(model)
+    options = {task.spec.name: config.protocol.prompt_options(task.examples) for task in tasks}
+    for each in options.values() if config.protocol.chat else ():
+        codec.check_options(each)
     prompts = {
         problem.problem_id: codec.prompt(
             problem,
             task.spec.prompt,
             chat=config.protocol.chat,
             force_think=config.protocol.force_think,
-            today=config.protocol.date,
+            options=options[task.spec.name],
         )
         for task in tasks
         for problem in task.problems
@@ -409,6 +415,7 @@ def _task_info(task: Task, scorer: Scorer) -> TaskInfo:
         problems_sha256=task.full_sha256,
         subset_sha256=task.subset_sha256,
         origin=task.origin,
+        examples=tuple(example.example_id for example in task.examples),
     )
 
 

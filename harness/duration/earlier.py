@@ -13,7 +13,7 @@ from harness.store import Run, read_result, runs_dir
 
 MOST_LOOKED_AT = 50
 """Of the newest runs: a folder may hold thousands."""
-_PROTOCOL = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think")
+_PROTOCOL = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think", "options")
 
 
 class Earlier(NamedTuple):

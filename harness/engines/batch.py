@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.engines.kv_cache import gather, new_cache
-from harness.engines.sampling import draw
+from harness.engines.sampling import draw, penalised
 from harness.gaps import GapCounter
 from harness.prompts import Times
 from harness.records import GenerationRequest
@@ -205,6 +205,7 @@ def _note_who_reads(
 
 def _append(rows: Sequence[Row], logits: Any) -> None:
     samplings = [row.request.sampling for row in rows]
+    logits = penalised(logits, samplings, [row.known_ids for row in rows])
     tokens = draw(logits, samplings, [row.uniform() for row in rows])
     for row, token in zip(rows, tokens, strict=True):
         row.token_ids.append(token)

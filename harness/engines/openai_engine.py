@@ -35,7 +35,7 @@ from harness.engines.open_files import room_for
 from harness.engines.pace import Pace, Sleep
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
-from harness.engines.wire import OF_TRANSPORT, Mode, Omittable
+from harness.engines.wire import OF_TRANSPORT, TAKES_MORE, Mode, Omittable, beyond_openai
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
@@ -55,6 +55,7 @@ NOT_IN_EXTRA_BODY = {
     "temperature": "protocol.temperature",
     "top_p": "protocol.top_p",
     "top_k": "protocol.top_k",
+    "stop": "protocol.stop",
     "max_tokens": "protocol.max_new_tokens",
     "max_completion_tokens": "protocol.max_new_tokens",
 }
@@ -260,6 +261,7 @@ class OpenaiEngine:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
+        _refuse_unknown(requests, self._served, self._config)
         now = self._clock()
         limit = min(self._served.context_tokens or self._max_model_len, self._max_model_len)
         fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
@@ -327,6 +329,25 @@ def _trusted(config: OpenaiConfig) -> ssl.SSLContext | bool:
             f"engine.ca_file={config.ca_file}: cannot be read as certificates "
             f"({error.strerror or error}); give a PEM file"
         ) from error
+
+
+def _refuse_unknown(
+    requests: Sequence[GenerationRequest], served: Served, config: OpenaiConfig
+) -> None:
+    """Refuses options that a server may ignore without a word.
+
+    Raises:
+        ConfigError: Names the option, and how to send it all the same.
+    """
+    if served.software in TAKES_MORE or not requests:
+        return
+    for name, value in beyond_openai(requests[0], config.mode).items():
+        if config.extra_body.get(name) != value:
+            raise ConfigError(
+                f"protocol.{name}={value}: engine.base_url={config.base_url} does not say that it "
+                f"is a server that knows it (vLLM, SGLang, llama.cpp); if it does, add "
+                f"engine.extra_body.{name} with the same value, else leave it out"
+            )
 
 
 def _where_the_key_is(config: OpenaiConfig) -> str:

@@ -1,10 +1,12 @@
 """Drawing the next token, exactly as a request's ``Sampling`` says.
 
-Temperature first, then the ``top_k`` likeliest, then the nucleus of ``top_p``; one uniform number
-decides, by inverting the distribution. Which token a number means thus depends on the row's own
-logits, not on the device or the rest of the batch.
+The repetition penalty first, then temperature, ``min_p``, the ``top_k`` likeliest and the nucleus
+of ``top_p``. That is vLLM's order; transformers' ``generate`` has ``min_p`` last. One uniform
+number decides, by inverting the distribution. Which token a number means thus depends on the row's
+own logits, not on the device or the rest of the batch.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,10 +55,39 @@ def _column(numbers: Sequence[float], like: Any) -> Any:
     return torch.tensor(numbers, dtype=torch.float64, device=like.device)[:, None]
 
 
+def penalised(
+    logits: Any, samplings: Sequence[Sampling], known_ids: Sequence[Sequence[int]]
+) -> Any:
+    """Logits after each row's repetition penalty, by transformers' own rule.
+
+    Args:
+        logits: Float32 tensor (rows, vocabulary); stays as it is.
+        samplings: One per row.
+        known_ids: Prompt and answer so far of each row.
+    """
+    rows = [row for row, each in enumerate(samplings) if each.repetition_penalty is not None]
+    if not rows:
+        return logits
+    import torch
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    logits = logits.clone()
+    for row in rows:
+        processor = RepetitionPenaltyLogitsProcessor(samplings[row].repetition_penalty)
+        ids = torch.tensor([list(known_ids[row])], device=logits.device)
+        logits[row] = processor(ids, logits[[row]])[0]
+    return logits
+
+
 def _scaled(logits: Any, samplings: Sequence[Sampling]) -> Any:
+    """Logits divided by the temperature, the largest at 0, those below min_p at -infinity."""
     temperature = _column([sampling.temperature for sampling in samplings], logits).float()
     # The maximum goes first, so that a tiny temperature cannot overflow.
-    return (logits - logits.amax(-1, keepdim=True)) / temperature
+    scaled = (logits - logits.amax(-1, keepdim=True)) / temperature
+    if all(sampling.min_p is None for sampling in samplings):
+        return scaled
+    lowest = [-math.inf if s.min_p is None else math.log(s.min_p) for s in samplings]
+    return scaled.masked_fill(scaled < _column(lowest, logits), -math.inf)
 
 
 def _invert_whole(

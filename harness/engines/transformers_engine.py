@@ -165,7 +165,7 @@ class TransformersEngine:
                 batch.admit(newcomers)
             else:
                 batch.step()
-            ended = [row for row in batch.rows if row.ended(self._codec.stop_token_ids)]
+            ended = [row for row in batch.rows if self._is_last(row)]
             now = self._clock()
             for row in newcomers or batch.rows:
                 row.token_came(now)
@@ -228,7 +228,14 @@ class TransformersEngine:
         waiting.extendleft(reversed(going))
 
     def _has_ended(self, row: Row) -> bool:
-        return bool(row.token_ids) and row.ended(self._codec.stop_token_ids)
+        return bool(row.token_ids) and self._is_last(row)
+
+    def _is_last(self, row: Row) -> bool:
+        """Whether the newest token of a row ends it."""
+        if row.ended(self._codec.stop_token_ids):
+            return True
+        stop, before = row.request.sampling.stop, len(row.token_ids) - 1
+        return self._codec.tokens_until(row.token_ids, stop, before) is not None
 
     def _device(self) -> str:
         import torch

@@ -264,33 +264,42 @@ class VllmEngine:
         from vllm.v1.engine.exceptions import EngineDeadError
 
         prompt = tokens_input(list(request.prompt_token_ids))
-        final = None
+        params = self._sampling_params(request)
+        final, tokens, until = None, 0, None
         try:
-            async for output in self._engine.generate(
-                prompt, self._sampling_params(request), request.request_id
-            ):
-                final = output
+            # Leaving the loop early aborts the request.
+            async with contextlib.aclosing(
+                self._engine.generate(prompt, params, request.request_id)
+            ) as outputs:
+                async for final in outputs:
+                    ids = final.outputs[0].token_ids
+                    until = self._codec.tokens_until(ids, request.sampling.stop, tokens)
+                    if until is not None:
+                        break
+                    tokens = len(ids)
         except EngineDeadError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes this request's own error, on record
             times = Times(now, None, None, self._clock())
             answers.put(Ended(request, times, error=_one_line(error)))
             return
-        answers.put(self._ended(request, final, now))
+        answers.put(self._ended(request, final, now, until))
 
     def _sampling_params(self, request: GenerationRequest) -> Any:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         sampling = request.sampling
+        # vLLM has no tokenizer here: texts that end an answer are looked for as tokens come.
+        kind = RequestOutputKind.CUMULATIVE if sampling.stop else RequestOutputKind.FINAL_ONLY
         return SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k or 0,
-            min_p=0.0,
+            min_p=sampling.min_p or 0.0,
             presence_penalty=0.0,
             frequency_penalty=0.0,
-            repetition_penalty=1.0,
+            repetition_penalty=sampling.repetition_penalty or 1.0,
             seed=request.seed,
             max_tokens=sampling.max_new_tokens,
             min_tokens=0,
@@ -299,11 +308,17 @@ class VllmEngine:
             stop_token_ids=sorted(self._codec.stop_token_ids),
             detokenize=False,
             skip_special_tokens=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+            output_kind=kind,
         )
 
-    def _ended(self, request: GenerationRequest, final: Any, now: float) -> Ended:
-        if final is None or final.outputs[0].finish_reason not in {"stop", "length"}:
+    def _ended(
+        self, request: GenerationRequest, final: Any, now: float, until: int | None
+    ) -> Ended:
+        """What became of a request; ``until``: a text ended it after so many tokens."""
+        has_end = until is not None or (
+            final is not None and final.outputs[0].finish_reason in {"stop", "length"}
+        )
+        if not has_end:
             reason = "nothing" if final is None else final.outputs[0].finish_reason
             times = Times(now, None, None, self._clock())
             return Ended(request, times, error=f"vllm ended it with {reason}")
@@ -320,7 +335,8 @@ class VllmEngine:
             )
         cached = final.num_cached_tokens
         is_told = cached is not None and cached >= 0
-        return Ended(request, times, tuple(final.outputs[0].token_ids), cached if is_told else None)
+        ids = tuple(final.outputs[0].token_ids[:until])
+        return Ended(request, times, ids, cached if is_told else None)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
         found, source = hardware.engine_memory_bytes(

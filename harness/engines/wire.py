@@ -82,7 +82,12 @@ def body(request: GenerationRequest, mode: Mode, software: str, codec: Codec) ->
         case "text":
             fields["prompt"] = codec.text_for_server(request, adds_bos=software not in TAKES_BOS)
         case "chat":
-            fields["messages"] = [{"role": "user", "content": request.user_text}]
+            fields["messages"] = [
+                *(turn.model_dump() for turn in request.earlier_turns),
+                {"role": "user", "content": request.user_text},
+            ]
+    if sampling.stop:
+        fields["stop"] = list(sampling.stop)
     return fields | _more(request, mode, software, codec.stop_token_ids)
 
 
@@ -95,13 +100,30 @@ def without(fields: dict[str, Any], omitted: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in left_out}
 
 
+def beyond_openai(request: GenerationRequest, mode: Mode) -> dict[str, Any]:
+    """Options of the protocol that are set and that OpenAI's API does not have, by their names."""
+    sampling = request.sampling
+    options = {
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "chat_template_kwargs": request.template_kwargs if mode == "chat" else None,
+    }
+    return {name: value for name, value in options.items() if value}
+
+
 def _more(
     request: GenerationRequest, mode: Mode, software: str, stop_token_ids: frozenset[int]
 ) -> dict[str, Any]:
-    top_k = request.sampling.top_k
+    sampling = request.sampling
+    top_k = sampling.top_k
     if software not in TAKES_MORE:
-        return {} if top_k is None else {"top_k": top_k}
+        known = {"top_k": top_k, **beyond_openai(request, mode)}
+        return {name: value for name, value in known.items() if value is not None}
     more: dict[str, Any] = {"top_k": top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0}
+    more |= beyond_openai(request, mode)
+    if software == "llamacpp" and sampling.repetition_penalty is not None:
+        # Its own name for it; it looks back over 64 tokens where it is not told to look at all.
+        more |= {"repeat_penalty": sampling.repetition_penalty, "repeat_last_n": -1}
     if software in TAKES_STOP_TOKENS:
         more["skip_special_tokens"] = False
         if stop_token_ids:

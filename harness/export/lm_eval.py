@@ -114,7 +114,7 @@ def _task_config(result: RunResult, task: TaskInfo) -> dict[str, Any]:
             "metric_list": [{"metric": metric, "aggregation": "mean", "higher_is_better": True}],
             "generation_kwargs": _generation(result),
             "repeats": result.manifest.config.protocol.samples_per_problem,
-            "num_fewshot": 0,
+            "num_fewshot": result.manifest.config.protocol.fewshot,
             "metadata": {
                 "version": task.version,
                 "selection": task.selection,
@@ -134,6 +134,9 @@ def _generation(result: RunResult) -> dict[str, Any]:
             "top_p": protocol.top_p,
             "top_k": protocol.top_k,
             "max_gen_toks": protocol.max_new_tokens,
+            "min_p": protocol.min_p,
+            "repetition_penalty": protocol.repetition_penalty,
+            "until": list(protocol.stop) or None,
         }
     )
 

@@ -10,6 +10,14 @@ from harness.overrides import how_to_give
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+OPEN = (
+    "engine.args.",
+    "engine.extra_body.",
+    "engine.headers.",
+    "engine.headers_env.",
+    "protocol.chat_template_kwargs.",
+)
+"""Below these any key may be given."""
 # Hydra has no class of its own for this mistake.
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'\s+1\.", re.DOTALL)
 
@@ -51,6 +59,12 @@ def words(error: Exception) -> str:
         case _ if type(cause).__name__ == "MissingMandatoryValue":
             return f"{key}: must be given, as {key}=VALUE"
         case _ if key and "is not in struct" in str(cause):
-            return f"{key}: no such key{did_you_mean(str(key).split('.'))}"
+            is_new = str(key).startswith(OPEN)
+            hint = (
+                f"; to set a new one, give +{key}=VALUE"
+                if is_new
+                else did_you_mean(str(key).split("."))
+            )
+            return f"{key}: no such key{hint}"
         case _:
             return " ".join(str(error).split())

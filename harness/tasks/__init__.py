@@ -9,6 +9,7 @@ that they are the same wherever they came from.
 makes problems of them, ``subset`` draws.
 """
 
+from harness.tasks.fewshot import Shots, examples_sha256
 from harness.tasks.load import Task, load_task
 from harness.tasks.rows import planned_origin
 from harness.tasks.spec import (
@@ -26,10 +27,12 @@ from harness.tasks.subset import digest, stratified_subset
 __all__ = [
     "ScorerName",
     "Selection",
+    "Shots",
     "Task",
     "TaskSpec",
     "definition_sha256",
     "digest",
+    "examples_sha256",
     "load_spec",
     "load_task",
     "misnamed_tasks",

@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TaskError
-from harness.records import CodeReference, Count, MathReference, Problem, Record, Reference
+from harness.records import (
+    CodeReference,
+    Count,
+    Example,
+    MathReference,
+    Problem,
+    Record,
+    Reference,
+)
+from harness.tasks.fewshot import Shots, choose_examples
 from harness.tasks.files import Row
 from harness.tasks.rows import read_rows
 from harness.tasks.spec import Selection, TaskSpec, load_spec
@@ -29,14 +38,19 @@ class Task(Record):
     """Digest of the ids of the chosen ones."""
     origin: str
     """Where they were read from."""
+    examples: tuple[Example, ...] = ()
+    """Shown before each problem."""
 
 
-def load_task(selection: Selection, data_dir: Path | None = None) -> Task:
+def load_task(
+    selection: Selection, data_dir: Path | None = None, shots: Shots | None = None
+) -> Task:
     """Loads a task's problems and chooses the subset.
 
     Args:
         selection: Which task, how many problems.
         data_dir: A folder of local mirrors; ``HARNESS_DATA_DIR`` when None.
+        shots: Solved examples to show before each problem; None: none.
 
     Raises:
         TaskError: The data is not what the definition says, or has fewer problems than asked for.
@@ -61,6 +75,7 @@ def load_task(selection: Selection, data_dir: Path | None = None) -> Task:
         full_sha256=full_sha256,
         subset_sha256=ids_sha256(chosen),
         origin=origin,
+        examples=() if shots is None else choose_examples(spec, problems, shots, data_dir),
     )
 
 

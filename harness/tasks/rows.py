@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import assert_never
@@ -18,7 +19,7 @@ DATA_DIR_VARIABLE = "HARNESS_DATA_DIR"
 
 def planned_origin(spec: TaskSpec, data_dir: Path | None = None) -> tuple[str, bool]:
     """Where the problems would be read from, and whether that needs the network."""
-    if mirror := _find_mirror(spec, data_dir):
+    if mirror := _find_mirror(_mirror_names(spec), data_dir):
         return str(mirror), False
     for source in spec.sources:
         if isinstance(source, HubSource):
@@ -28,14 +29,22 @@ def planned_origin(spec: TaskSpec, data_dir: Path | None = None) -> tuple[str, b
     return "nowhere", True
 
 
-def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Row], str]:
+def read_rows(
+    spec: TaskSpec, data_dir: Path | None, mirrors: Sequence[str] | None = None
+) -> tuple[list[Row], str]:
     """Reads all rows, from the mirror or the first source there is; says where they came from.
+
+    Args:
+        spec: The task.
+        data_dir: A folder of local mirrors.
+        mirrors: File names of mirrors; None: those of the task's problems.
 
     Raises:
         TaskError: The file that was found cannot be read.
         UnavailableError: There is none, and the hub cannot be reached.
     """
-    if mirror := _find_mirror(spec, data_dir):
+    names = _mirror_names(spec) if mirrors is None else mirrors
+    if mirror := _find_mirror(names, data_dir):
         return _read(spec, mirror), f"mirror {mirror.name}"
     failures = []
     for source in spec.sources:
@@ -49,10 +58,9 @@ def read_rows(spec: TaskSpec, data_dir: Path | None) -> tuple[list[Row], str]:
             return _read(spec, file), _file_origin(source, file)
         else:
             failures.append(f"{source.kind} {source.file}: not there")
-    names = " or ".join(_mirror_names(spec))
     raise UnavailableError(
         f"task {spec.name}: its problems cannot be had ({'; '.join(failures)}); put a mirror "
-        f"named {names} into a folder and set data_dir (or {DATA_DIR_VARIABLE}) to it"
+        f"named {' or '.join(names)} into a folder and set data_dir (or {DATA_DIR_VARIABLE}) to it"
     )
 
 
@@ -67,14 +75,14 @@ def _mirror_names(spec: TaskSpec) -> tuple[str, ...]:
     return (f"{spec.name}.jsonl", *spec.mirror)
 
 
-def _find_mirror(spec: TaskSpec, data_dir: Path | None) -> Path | None:
+def _find_mirror(names: Sequence[str], data_dir: Path | None) -> Path | None:
     named = os.environ.get(DATA_DIR_VARIABLE)
     folder = data_dir or (Path(named) if named else None)
     if folder is None:
         return None
     if not folder.expanduser().is_dir():
         raise TaskError(f"data_dir={folder}: no such folder; give a folder of local mirrors")
-    files = (folder.expanduser() / name for name in _mirror_names(spec))
+    files = (folder.expanduser() / name for name in names)
     return next((file for file in files if file.exists()), None)
 
 

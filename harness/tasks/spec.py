@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.errors import TaskError
 from harness.paths import TASKS_DIR
@@ -74,6 +74,33 @@ class Fields(Record):
     level: str | None = None
 
 
+class ListedExample(Record):
+    """A solved problem, written out."""
+
+    question: str
+    answer: str
+    """All that the model is shown to have said, with its reasoning."""
+
+
+class FewShot(Record):
+    """Where ``protocol.fewshot`` has its examples: a list, or the rows of another data set."""
+
+    examples: tuple[ListedExample, ...] = ()
+    """Taken in this order."""
+    sources: tuple[Source, ...] = ()
+    """Tried in this order, after a local mirror; its columns are those of the problems."""
+    mirror: tuple[str, ...] = ()
+    """File names of a local mirror under ``data_dir``."""
+    answer: str | None = None
+    """The column with all that the model is shown to have said; None: ``fields.answer``."""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if bool(self.examples) == bool(self.sources):
+            raise ValueError("should have either examples or sources")
+        return self
+
+
 # A word in braces that is no argument of LaTeX, as in \boxed{answer}, \frac{a}{b} or x^{n}.
 _LONE_FIELD = re.compile(r"(?<![\w\\{}^_])\{\s*\w+\s*\}(?!\})")
 
@@ -100,6 +127,7 @@ class TaskSpec(Record):
     """Tried in this order, after a local mirror."""
     mirror: tuple[str, ...] = ()
     """File names of a local mirror under ``data_dir``, besides ``<name>.jsonl``."""
+    fewshot: FewShot | None = None
     problems: Count | None = None
     """How many there must be; None where nobody could count them yet."""
     problems_sha256: str | None = None
@@ -185,8 +213,11 @@ def load_spec(name: str) -> TaskSpec:
         raise TaskError(f"{where}: {describe(error, TaskSpec)}") from error
 
 
+def _defined(spec: TaskSpec) -> dict[str, Any]:
+    """The definition; without examples it is what it was before there were any."""
+    return spec.model_dump(mode="json", exclude=None if spec.fewshot else {"fewshot"})
+
+
 def definition_sha256(spec: TaskSpec) -> str:
     """Digest of the whole definition, for the manifest."""
-    return hashlib.sha256(
-        json.dumps(spec.model_dump(mode="json"), sort_keys=True).encode()
-    ).hexdigest()
+    return hashlib.sha256(json.dumps(_defined(spec), sort_keys=True).encode()).hexdigest()

@@ -510,3 +510,10 @@ def test_engines_agree_on_a_real_model(
 ) -> None:
     with open_engine(vllm_config(), smollm2, 256) as engine:
         _assert_nearly_equal(smollm2_transformers, engine, smollm2_requests, fraction=0.9)
+        penalised = [
+            each.model_copy(
+                update={"sampling": each.sampling.model_copy(update={"repetition_penalty": 1.3})}
+            )
+            for each in smollm2_requests
+        ]
+        _assert_nearly_equal(smollm2_transformers, engine, penalised, fraction=0.9)

@@ -6,17 +6,21 @@ import random
 import pytest
 
 from harness.engines import sampling as module
-from harness.engines.sampling import draw
+from harness.engines.sampling import draw, penalised
 from harness.records import Sampling
 
 
-def sampling(temperature: float, top_p: float = 1.0, top_k: int | None = None) -> Sampling:
-    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=1)
+def sampling(
+    temperature: float, top_p: float = 1.0, top_k: int | None = None, **options: float
+) -> Sampling:
+    return Sampling(temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=1, **options)
 
 
 def expected(logits: list[float], how: Sampling) -> dict[int, float]:
-    """Temperature, then top_k, then top_p, in plain Python."""
+    """Temperature, then min_p, then top_k, then top_p, in plain Python."""
     weights = {token: math.exp(logit / how.temperature) for token, logit in enumerate(logits)}
+    least = (how.min_p or 0) * max(weights.values())
+    weights = {token: weight for token, weight in weights.items() if weight >= least}
     ranked = sorted(weights, key=weights.__getitem__, reverse=True)[: how.top_k]
     total = sum(weights[token] for token in ranked)
     kept, mass = [], 0.0
@@ -40,8 +44,12 @@ def expected(logits: list[float], how: Sampling) -> dict[int, float]:
         sampling(0.8, top_p=0.7, top_k=20),
         sampling(1.0, top_p=0.999999),
         sampling(1.0, top_p=1e-9),
+        sampling(1.0, min_p=0.1),
+        sampling(1.5, min_p=0.05, top_p=0.9),
+        sampling(0.7, min_p=0.2, top_k=3),
+        sampling(1.0, min_p=1.0),
     ],
-    ids=lambda how: f"t{how.temperature}-p{how.top_p}-k{how.top_k}",
+    ids=lambda how: f"t{how.temperature}-p{how.top_p}-k{how.top_k}-m{how.min_p}",
 )
 @pytest.mark.parametrize("candidates", [4, 256], ids=["few candidates", "many"])
 def test_shares_are_the_probabilities(how, candidates, monkeypatch) -> None:
@@ -89,3 +97,16 @@ def test_a_tiny_temperature_is_greedy() -> None:
     logits = torch.randn(1, 500, generator=torch.Generator().manual_seed(2)) * 50
     assert draw(logits, [sampling(1e-30, top_p=0.95)], [0.99]) == [int(logits.argmax())]
     assert draw(logits, [sampling(1e-30)], [0.99]) == [int(logits.argmax())]
+
+
+def test_a_penalty_is_of_the_tokens_that_occurred_in_its_row_alone() -> None:
+    import torch
+
+    logits = torch.tensor([[2.0, -2.0, 0.5, 0.0], [2.0, -2.0, 0.5, 0.0]])
+    before = logits.clone()
+    how = [sampling(0, repetition_penalty=2.0), sampling(0)]
+    found = penalised(logits, how, [(0, 1, 0, 0), (0, 1)])
+    # above 0 divided, below 0 multiplied, once however often it occurred
+    assert found.tolist() == [[1.0, -4.0, 0.5, 0.0], [2.0, -2.0, 0.5, 0.0]]
+    assert torch.equal(logits, before), "the logits of a prompt are kept for the next row"
+    assert penalised(logits, [sampling(0), sampling(0)], [(0,), (0,)]) is logits

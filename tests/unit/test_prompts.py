@@ -10,7 +10,7 @@ from harness.answers.marks import Marks
 from harness.answers.thinking import split_thinking
 from harness.errors import ConfigError
 from harness.models import ResolvedModel
-from harness.prompts import Codec, Times
+from harness.prompts import Codec, PromptOptions, Times
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
 
 BOS, EOS, USER, ASSISTANT, THINK, END_THINK = 151646, 151643, 151644, 151645, 151648, 151649
@@ -116,7 +116,7 @@ def test_a_template_that_asks_for_the_date_gets_the_protocols(dated, templated):
         return dated.prompt(PROBLEM, "{question}", chat=True, force_think=False, **more).text
 
     assert text().endswith("1+1?01 Jan 2025 00:00")
-    assert text(today=date(2026, 7, 4)).endswith("1+1?04 Jul 2026 00:00")
+    assert text(options=PromptOptions(today=date(2026, 7, 4))).endswith("1+1?04 Jul 2026 00:00")
     assert dated.uses_date
     assert not templated[0].uses_date
 

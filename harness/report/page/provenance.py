@@ -45,6 +45,7 @@ def _facts(run: ReportRun) -> dict[str, str]:
         "protocol": f"{protocol.name}: temperature {protocol.temperature:g}, top_p "
         f"{protocol.top_p:g}, {protocol.max_new_tokens:,} new tokens, "
         f"{protocol.samples_per_problem} per problem",
+        **{f"protocol, {name}": str(value) for name, value in protocol.options.items()},
         "seed": str(manifest.config.seed),
         "chat template sha256": _known(manifest.template_sha256),
     }
@@ -59,6 +60,8 @@ def _facts(run: ReportRun) -> dict[str, str]:
         name = task.name
         facts[f"{name}, selection"] = f"{task.selection} ({task.origin}), version {task.version}"
         facts[f"{name}, scorer"] = task.scorer
+        if task.examples:
+            facts[f"{name}, examples"] = ", ".join(task.examples)
         facts[f"{name}, problems sha256"] = task.problems_sha256
         facts[f"{name}, fingerprint"] = manifest.protocol_fingerprints.get(name, "unknown")
     if (expected := manifest.expected) is not None:
