@@ -35,8 +35,9 @@ from harness.manifest import (
     dump_json,
 )
 from harness.pipeline import Scoring, build_requests, generate, run_clock, score_missing
-from harness.preflight import is_offline, no_network
+from harness.preflight import check_memory, is_offline, no_network
 from harness.progress import RunProgress
+from harness.provenance import collect
 from harness.report.summary import headline, print_summary
 from harness.result import build_result, exit_status, scoring_workers
 from harness.shards import of_shard
@@ -97,14 +98,18 @@ def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
         log.info("run %s", setup.run.folder)
         began(setup.run.folder)
         try:
-            return _complete(setup)
+            return _complete(setup, is_new=found is None)
         except (Exception, Interrupted) as error:
             _record_end(setup, error)
             raise
 
 
-def _complete(setup: Setup) -> int:
-    """Generates and grades what is missing, then says what came of it."""
+def _complete(setup: Setup, *, is_new: bool) -> int:
+    """Generates and grades what is missing, then says what came of it.
+
+    Raises:
+        UnavailableError: There is less memory than when the run began; it can go on later.
+    """
     run = setup.run
     manifest = settled(run.folder, setup.manifest)
     config = manifest.config
@@ -123,6 +128,8 @@ def _complete(setup: Setup) -> int:
         log.info("%d requests failed or are missing; asking them again", len(missing))
     elif done:
         log.info("%d of %d requests are recorded already", len(done), len(requests))
+    if missing and not is_new:  # of a new run the memory was looked at before it had a folder
+        check_memory(config, collect())
     if setup.regrade:
         run.start_new_verdicts()
     questions = questions_of(setup.problems, setup.prompts, setup.scorers, manifest.model.reasoning)

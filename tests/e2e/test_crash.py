@@ -106,6 +106,31 @@ def test_a_signal_stops_in_order_and_the_same_command_goes_on(
     assert (texts(folder), verdicts(folder)) == undisturbed
 
 
+TAKEN = """
+import psutil
+_true_memory = psutil.virtual_memory
+psutil.virtual_memory = lambda: _true_memory()._replace(available=0)
+"""
+
+
+def test_a_continuation_without_room_is_refused_and_goes_on_later(
+    tiny_model, tmp_path, harness, hold, undisturbed
+):
+    """Another process has the memory now."""
+    process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
+    assert stop(process, signal.SIGTERM)[0] == 130
+    (tmp_path / "sitecustomize.py").write_text(TAKEN)
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    refused = harness(*tiny_run(tiny_model, "resume=auto"), PYTHONPATH=path)
+    assert refused.returncode == 3, refused.stderr
+    assert "0.0 GB are free now" in refused.stderr.splitlines()[-1]
+    assert manifest(folder)["status"] == "failed"
+    done = harness(*tiny_run(tiny_model, "resume=auto"))
+    assert done.returncode == 0, done.stderr
+    assert last_line(done)["run_id"] == folder.name
+    assert (texts(folder), verdicts(folder)) == undisturbed
+
+
 JUMPING = """
 import random, time
 _true_time, _chance = time.time, random.Random(0)
