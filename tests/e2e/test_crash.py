@@ -113,7 +113,7 @@ psutil.virtual_memory = lambda: _true_memory()._replace(available=0)
 """
 
 
-def test_a_continuation_without_room_is_refused_and_goes_on_later(
+def test_a_continuation_without_room_does_not_start_and_goes_on_later(
     tiny_model, tmp_path, harness, hold, undisturbed
 ):
     """Another process has the memory now."""
