@@ -298,6 +298,7 @@ def test_a_quick_check_asks_for_what_this_harness_knows(check: ModuleType, tmp_p
         assert Path(trial[1]).is_file()
         assert trial[2:5] == [what, str(tmp_path), "cpu"]
         asked.append(json.loads(trial[5]))
+        asked.append(json.loads(check.trial_command(plan, python, "vllm", what, tmp_path)[5]))
     for each in asked:
         # Hydra shows the configuration of one run at a time
         one = [*each[:4], *(word.partition(",1")[0] for word in each[4:] if word != "-m")]
