@@ -141,7 +141,8 @@ def test_a_number_that_was_not_measured_is_null_with_its_reason(check: ModuleTyp
     assert report["engines"]["vllm"]["output_tokens_per_s"] is None
     assert reasons["engines.vllm.output_tokens_per_s"] == "run vllm: no vllm"
     assert reasons["engines.vllm.overhead_ratio"] == "overhead vllm: exit status 1: x"
-    assert reasons["engines.transformers.overhead_ratio"] == "overhead transformers gave none"
+    reached = "overhead transformers was not reached"
+    assert reasons["engines.transformers.overhead_ratio"] == reached
     assert reasons["engines.transformers.energy_joules"] == "none: no NVML"
     assert reasons["engines.transformers.joules_per_output_token"] == "none: no NVML"
     assert reasons["tests"] == "tests gave none"
@@ -186,7 +187,8 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     def trial_command(plan: tuple, python: Path, engine: str, what: str, folder: Path) -> list[str]:
         found = {"resume": RESUME, "sweep": SWEEP, "memory": MEMORY}[what]
         status = 1 if what == "sweep" else 0  # what was found before it failed is kept
-        return shell(f"echo '{json.dumps(found)}'; exit {status}")
+        file = folder.with_suffix(".json")
+        return shell('echo "$1" > "$2"; exit "$3"', json.dumps(found), file, status)
 
     def tests_command(plan: tuple, python: Path, scratch: Path) -> list[str]:
         return shell('echo "$1" > "$2"; exit 1', junit, scratch / "tests.xml")

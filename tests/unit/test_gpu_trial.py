@@ -58,8 +58,9 @@ def python(program: str, *arguments: str) -> list[str]:
 def test_a_run_is_stopped_after_its_first_answer_and_goes_on(
     trials: ModuleType, tmp_path: Path
 ) -> None:
-    command = python(STOPPABLE, str(tmp_path), "[1, 2]")
-    trial = trials.Trial(command, tmp_path, is_cuda=False)
+    folder = tmp_path / "results"
+    command = python(STOPPABLE, str(folder), "[1, 2]")
+    trial = trials.Trial(command, folder, is_cuda=False)
     trials.resume(trial)
     assert trial.found == {"answers_when_stopped": 1, "answers": 3}
 
@@ -68,7 +69,8 @@ def test_a_run_is_stopped_after_its_first_answer_and_goes_on(
 def test_a_run_that_does_not_go_on_or_answers_twice_has_failed(
     trials: ModuleType, tmp_path: Path, then: str
 ) -> None:
-    trial = trials.Trial(python(STOPPABLE, str(tmp_path), then), tmp_path, is_cuda=False)
+    folder = tmp_path / "results"
+    trial = trials.Trial(python(STOPPABLE, str(folder), then), folder, is_cuda=False)
     with pytest.raises(SystemExit, match="1 answers when stopped"):
         trials.resume(trial)
 
@@ -113,16 +115,18 @@ def test_what_a_job_left_behind_is_told_from_the_next_job(trials: ModuleType) ->
     assert trials.jobs_of(sweep.pid) == set()
 
 
-def test_a_trial_tells_what_it_found_however_it_ends(tmp_path: Path) -> None:
-    asked = json.dumps(python(STOPPABLE, str(tmp_path), "[]"))
+def test_a_trial_keeps_what_it_found_however_it_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    asked = json.dumps(python(STOPPABLE, str(folder), "[]"))
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "resume", str(tmp_path), "cpu", asked],
+        [sys.executable, str(SCRIPT), "resume", str(folder), "cpu", asked],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert json.loads(done.stdout.splitlines()[-1])["answers_when_stopped"] == 1
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found == {"answers_when_stopped": 1, "answers": 1}
     assert done.stderr.splitlines()[-1].startswith("gpu-trial: ")
 
 
