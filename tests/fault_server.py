@@ -114,6 +114,11 @@ def refuses(status: int, message: str = "not now", code: Any = None, **headers: 
     return lambda handler: handler.say(status, {"error": error}, **headers)
 
 
+def moves(location: str, status: int = 308) -> Role:
+    """Sends the client elsewhere."""
+    return refuses(status, "moved", Location=location)
+
+
 def page(status: int, text: str = "<html><title>Welcome</title></html>") -> Role:
     """A page of HTML where JSON belongs, as gateways and wrong URLs have it."""
     return lambda handler: handler.send(status, text, "text/html")

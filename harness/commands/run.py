@@ -143,13 +143,15 @@ def _complete(setup: Setup, *, is_new: bool) -> int:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
             open_engine = partial(opened_engine, setup, run_clock(clock_start_s), life, progress)
+            is_replay = isinstance(config.engine, ReplayConfig)
             generate(
                 run,
                 missing,
                 open_engine,
                 scoring,
                 progress,
-                config.limits.stop_at_error_fraction,
+                # the failures of a recording are facts
+                None if is_replay else config.limits.stop_at_error_fraction,
             )
         scoring.wait()
         score_missing(run, scoring, scorer_errors_too=setup.retries)

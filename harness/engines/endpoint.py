@@ -126,7 +126,7 @@ def open_client(link: Link, concurrency: int) -> Any:
         limits=httpx2.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
         verify=link.verify,
         trust_env=not link.is_own,
-        follow_redirects=True,
+        follow_redirects=False,  # keys are for this server alone
     )
 
 

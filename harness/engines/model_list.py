@@ -100,7 +100,7 @@ def get(link: Link, url: str, limit_s: float) -> Any:
         timeout=httpx2.Timeout(limit_s, connect=CONNECT_LIMIT_S),
         verify=link.verify,
         trust_env=not link.is_own,
-        follow_redirects=True,
+        follow_redirects=False,  # keys are for this server alone
     ) as client:
         return client.get(url)
 
@@ -132,7 +132,7 @@ def _unreachable(where: str, error: BaseException) -> str:
 
 def _read(response: Any) -> _Reply:
     status = response.status_code
-    words = of_response(status, {}, response.content).reason
+    words = of_response(status, response.headers, response.content).reason
     if status != HTTPStatus.OK:
         return _Reply(status, None, words)
     try:

@@ -74,6 +74,8 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes) -> Request
         told: Any = json.loads(body)
     except ValueError:
         told = _without_markup(body.decode("utf-8", "replace"))
+    if location := headers.get("location"):
+        told = f"the server sends on to {location}; if you trust it, give that in engine.base_url"
     return _told(told, status, retry_after_s(headers))
 
 

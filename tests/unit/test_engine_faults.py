@@ -39,6 +39,7 @@ from tests.fault_server import (
     completes,
     hangs,
     loses,
+    moves,
     only,
     page,
     refuses,
@@ -579,3 +580,20 @@ def test_only_a_task_of_nothing_but_long_prompts_is_refused(caplog) -> None:
     assert "t/longest" in caplog.text
     with pytest.raises(ConfigError, match=r"^protocol\.max_prompt_tokens=7: 3 of 3"):
         check_lengths(prompts, 7)
+
+
+def test_a_key_does_not_follow_a_server_that_sends_its_clients_elsewhere(
+    server, monkeypatch
+) -> None:
+    monkeypatch.setenv("MY_VALUE", "s3cret-value")
+    knobs = {"headers_env": {"X-Api-Key": "MY_VALUE"}, "served_model": "hosted"}
+    with serving() as elsewhere:
+        elsewhere.answers = [WELL]
+        server.answers = [WELL, moves(f"{elsewhere.url}/chat/completions")]
+        got = Attached(server.url, **knobs).answers(2)
+        assert (got[1].finish_reason, got[1].retries) == ("error", 0)
+        assert elsewhere.url in got[1].error
+        server.lists = moves(f"{elsewhere.url}/models")
+        with pytest.raises(UnavailableError, match=elsewhere.url):
+            Attached(server.url, **knobs).answers()
+        assert elsewhere.asked == []
