@@ -8,7 +8,14 @@ from harness.engines.wire import Mode
 ALL_REFUSED = 5
 """So many refusals, and no answer before or between them, are meant for every request."""
 _NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
-_NO_SUCH_PROMPT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
+# llama-cpp-python's server answers a prompt of another type with 500.
+_NO_SUCH_PROMPT = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
 
 
 class Standing:
@@ -37,7 +44,7 @@ class Standing:
             if self._of_account >= ALL_REFUSED or not self._has_answered:
                 what = "key" if error.status in NO_KEY else "account"
                 return f"the server refuses this {what}: {error.reason}"
-        if error.status is None or error.can_retry:
+        if error.status is None:
             return None
         self._refusals += 1
         if self._has_answered or self._refusals < ALL_REFUSED:

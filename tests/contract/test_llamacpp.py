@@ -1,7 +1,8 @@
 """A server that the harness did not write: llama.cpp's, behind ``llama-cpp-python[server]``.
 
 It is in no environment of the project, because it is built from source. ``LLAMACPP_PYTHON`` names
-an interpreter that has it, ``LLAMACPP_MODEL`` the GGUF file of SmolLM2-135M-Instruct.
+an interpreter that has it, ``LLAMACPP_MODEL`` the GGUF file of SmolLM2-135M-Instruct. It cuts a
+stream off when another request comes, so one is sent at a time.
 """
 
 import os
@@ -102,7 +103,7 @@ def asked(codec: Codec, questions: Sequence[str], **sampling: Any) -> list[Gener
 def answers(
     url: str, model: ResolvedModel, codec: Codec, requests: list[GenerationRequest], **knobs: Any
 ) -> list[Completion]:
-    config = OpenaiConfig(kind="openai", base_url=url, concurrency=2, max_retries=0, **knobs)
+    config = OpenaiConfig(kind="openai", base_url=url, concurrency=1, max_retries=0, **knobs)
     engine = OpenaiEngine(config, model, codec, time.monotonic, CONTEXT)
     with engine:
         found = {each.request_id: each for each in engine.generate(requests)}
@@ -164,7 +165,7 @@ def test_a_whole_run(url, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "harness", "run", "engine=openai", f"engine.base_url={url}",
          "engine.mode=chat", "model=remote", "model.name=smollm2", "protocol=greedy",
-         "tasks=[math_mini:3]", "protocol.max_new_tokens=24", "canary=false",
+         "tasks=[math_mini:3]", "engine.concurrency=1", "protocol.max_new_tokens=24", "canary=false",
          "limits.max_truncated_fraction=1", f"results_dir={tmp_path}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

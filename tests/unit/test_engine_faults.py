@@ -309,11 +309,12 @@ def test_a_server_without_completions_is_told_from_one_with(server) -> None:
 
 
 def test_a_server_without_token_ids_is_told(server) -> None:
-    server.answers = [
-        unless(lambda asked: not isinstance(asked["prompt"], str), refuses(422), WELL)
-    ]
-    with pytest.raises(UnavailableError, match=r"engine\.mode=text"):
-        Attached(server.url, mode="tokens").answers(70)
+    for status in (400, 422, 500):
+        server.answers = [
+            unless(lambda asked: not isinstance(asked["prompt"], str), refuses(status), WELL)
+        ]
+        with pytest.raises(UnavailableError, match=r"engine\.mode=text"):
+            Attached(server.url, mode="tokens", max_retries=1).answers(70)
 
 
 # --- what is left out, and what a server leaves out ---------------------------------------------
