@@ -165,8 +165,8 @@ def test_a_whole_run(url, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "harness", "run", "engine=openai", f"engine.base_url={url}",
          "engine.mode=chat", "model=remote", "model.name=smollm2", "protocol=greedy",
-         "tasks=[math_mini:3]", "engine.concurrency=1", "protocol.max_new_tokens=24", "canary=false",
-         "limits.max_truncated_fraction=1", f"results_dir={tmp_path}"],
+         "engine.concurrency=1", "tasks=[math_mini:3]", "protocol.max_new_tokens=24",
+         "canary=false", "limits.max_truncated_fraction=1", f"results_dir={tmp_path}"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
