@@ -191,6 +191,8 @@ class OpenaiEngine:
 
     def __enter__(self) -> Self:
         """Finds the model at the server; loads nothing."""
+        if not self._config.verify:
+            log.warning("engine.verify=false: the server's certificate is not checked")
         self._served = self._probe()
         context = self._served.context_tokens
         if context is not None and context < self._max_model_len:
