@@ -598,3 +598,39 @@ def test_a_key_does_not_follow_a_server_that_sends_its_clients_elsewhere(
         with pytest.raises(UnavailableError, match=elsewhere.url):
             Attached(server.url, **knobs).answers()
         assert elsewhere.asked == []
+
+
+# --- a stream as vLLM writes it -------------------------------------------------------------------
+
+
+def test_token_ids_of_a_stream_are_the_answer(server, shared_data: Path) -> None:
+    """Chunks of several tokens, fields left out where unset, measures in the last one."""
+    tokenizer = shared_data / "r1-distill-qwen-tokenizer"
+    model = ResolvedModel(name="r1", path=str(tokenizer), revision=None, sha256=None)
+    codec = Codec.load(model)
+    ids = [*codec._tokenizer.encode("It is 2.", add_special_tokens=False), 151_643]
+    usage = {"prompt_tokens": 3, "total_tokens": 3 + len(ids), "completion_tokens": len(ids),
+             "prompt_tokens_details": {"cached_tokens": 2}}  # fmt: skip
+    chunks = [
+        {"choices": [{"index": 0, "text": "It", "token_ids": ids[:1], "prompt_token_ids": [1]}]},
+        {
+            "choices": [
+                {"index": 0, "text": " is 2.", "token_ids": ids[1:], "finish_reason": "stop"}
+            ]
+        },
+        {"choices": [], "usage": usage, "metrics": {"time_to_first_token_ms": 0.0}},
+    ]
+    server.models = [{"id": "r1", "owned_by": "vllm", "max_model_len": 4096}]
+    for sent, end in [(chunks, "stop"), (chunks[:1] + chunks[2:], "error")]:
+        server.answers = [lambda handler, sent=sent: handler.stream(*sent)]
+        config = OpenaiConfig(kind="openai", base_url=server.url)
+        with OpenaiEngine(config, model, codec, FakeTime(), 999) as engine:
+            (got,) = engine.generate([ask(0, (151_646, 1, 2))])
+        assert got.finish_reason == end, "ids and their count disagree in the second"
+    server.answers = [lambda handler: handler.stream(*chunks)]
+    with OpenaiEngine(config, model, codec, FakeTime(), 999) as engine:
+        (got,) = engine.generate([ask(0, (151_646, 1, 2))])
+    assert (got.text, got.completion_tokens, got.cached_prompt_tokens) == ("It is 2.", len(ids), 2)
+    asked = server.asked[-1]
+    assert asked["return_token_ids"] is True
+    assert (asked["ignore_eos"], asked["stop_token_ids"]) == (True, sorted(codec.stop_token_ids))
