@@ -26,7 +26,8 @@ Runs a benchmark: composes conf/, generates, scores and writes results/runs/<run
   harness run experiment=demo                  a small real model on a CPU, in minutes
   harness run                                  DeepSeek-R1-Distill-Qwen-1.5B, 40 problems
   harness run model=r1_distill_qwen_7b suite=full protocol.samples_per_problem=4
-  harness run model=local model.path=/models/mine tasks=[humaneval,math500:100]
+  harness run model=/models/mine tasks=[humaneval,math500:100]
+  harness run model=org/name                   any model of the Hugging Face hub
   harness run -m model=r1_distill_qwen_1_5b,r1_distill_qwen_7b
   harness run resume=auto experiment=demo      go on where the same command was stopped
 

@@ -146,7 +146,10 @@ class Codec:
         self.stop_token_ids = stop_ids | (frozenset() if own_stop is None else {own_stop})
         """Every id that ends an answer."""
         if not self.stop_token_ids:
-            raise ConfigError("model: its tokenizer names no end-of-sequence token")
+            raise ConfigError(
+                "model: nothing names its end-of-sequence token: neither generation_config.json "
+                "nor config.json (eos_token_id) nor the tokenizer (eos_token)"
+            )
         pad = tokenizer.pad_token_id
         self.pad_token_id: int = min(self.stop_token_ids) if pad is None else pad
         self._style = written_style(self.reasoning)
@@ -306,6 +309,11 @@ class Codec:
             list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
+
+    @property
+    def vocabulary(self) -> int:
+        """The tokenizer's highest id and one."""
+        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
 
     @property
     def special_tokens(self) -> frozenset[str]:

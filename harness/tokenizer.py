@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UnavailableError
+from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 
 FILE = "tokenizer.json"
+DEFAULT_TEMPLATE = "default"
 PROBES = (
     "What is 2 + 3?\n\nLet x_1 = 5,  x_2 = -7; then \\frac{1}{2}\\cdot x_1.",
     '    def f(n):\n        """Doubles."""\n\treturn 2*n  # naïve 日本\n',
@@ -28,6 +29,7 @@ def load_tokenizer(model: ResolvedModel) -> Any:
             ``tokenizer.json``.
 
     Raises:
+        ConfigError: It has several chat templates and none that is meant.
         UnavailableError: There is no tokenizer, or it gives other ids than ``tokenizer.json``.
     """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -47,6 +49,7 @@ def load_tokenizer(model: ResolvedModel) -> Any:
         raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
     if is_own:
         _compare(tokenizer, file, model.name)
+    tokenizer.chat_template = _chosen_template(tokenizer.chat_template, model)
     return tokenizer
 
 
@@ -55,6 +58,25 @@ def named_key(reason: str, error: BaseException) -> str:
     if "trust_remote_code" not in str(error):
         return reason
     return "it needs Python code of its own; model.trust_remote_code=true would run it"
+
+
+def _chosen_template(templates: str | dict[str, str] | None, model: ResolvedModel) -> str | None:
+    """Of several, the one that is asked for, else the one that transformers would use."""
+    wanted = model.chat_template
+    if isinstance(templates, dict):
+        name = wanted or DEFAULT_TEMPLATE
+        if name in templates:
+            return templates[name]
+        raise ConfigError(
+            f"model.chat_template={wanted or 'null'}: model={model.name} has several chat "
+            f"templates, {', '.join(sorted(templates))}; choose one of them"
+        )
+    if wanted is not None:
+        has = "no chat template" if templates is None else "one chat template, which has no name"
+        raise ConfigError(
+            f"model.chat_template={wanted}: model={model.name} has {has}; leave it out"
+        )
+    return templates
 
 
 def _has_own_class(folder: Path) -> bool:

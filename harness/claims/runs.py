@@ -11,7 +11,7 @@ from typing import NamedTuple
 import yaml
 
 from harness.config import ProtocolConfig
-from harness.engines.vllm_engine import VllmKnobs
+from harness.engines.vllm_args import VllmKnobs
 from harness.errors import UserError
 from harness.foreign import harness_of
 from harness.jsonl import read_json

@@ -16,7 +16,7 @@ from harness.duration import expect
 from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
 from harness.errors import StoreError, UnavailableError
 from harness.manifest import ExpectedTime
-from harness.models import LocalModel, RemoteModel, is_here, origin, resolve
+from harness.models import LocalModel, RemoteModel, is_here, origin
 from harness.preflight import (
     FreeMemory,
     check_devices,
@@ -27,10 +27,12 @@ from harness.preflight import (
     draft_to_fetch,
     free_memory,
     is_offline,
+    load_checked,
     memory_needed_bytes,
     memory_notes,
     plan_memory,
     refuse_missing,
+    with_facts,
     written_bytes,
 )
 from harness.prompts import Codec
@@ -156,13 +158,10 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     config = config.model_copy(update={"engine": engine})
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
     with_weights = not isinstance(engine, OpenaiConfig)
-    if isinstance(config.model, LocalModel):
-        # says now if it is no checkpoint
-        resolve(config.model, with_digest=False, with_weights=with_weights)
+    codec = _codec(config)
+    config = with_facts(config)
     to_fetch: dict[str, int | None] = {}
-    if not isinstance(engine, ReplayConfig) and not is_here(
-        config.model, with_weights=with_weights
-    ):
+    if not isinstance(engine, ReplayConfig) and not _is_on_disk(config, with_weights=with_weights):
         size = config.model.parameters if with_weights else None
         to_fetch[origin(config.model)] = 2 * size if size else None
     if (draft := draft_to_fetch(engine)) is not None:
@@ -202,7 +201,9 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     ]
     lines += _forecast(planned, protocol)
     known = None if isinstance(expected, str) else expected
-    return PlannedRun(lines, _first_prompt(config, loaded), requests, tokens, to_fetch, known)
+    return PlannedRun(
+        lines, _first_prompt(config, codec, loaded), requests, tokens, to_fetch, known
+    )
 
 
 def _expected(
@@ -362,18 +363,32 @@ def _count(value: int | None) -> str:
     return "unknown" if value is None else f"{value:,}"
 
 
-def _first_prompt(config: RunConfig, tasks: list[Task]) -> list[str]:
+def _is_on_disk(config: RunConfig, *, with_weights: bool) -> bool:
+    """A local file may still have to be converted, which fetches nothing."""
+    is_local = isinstance(config.model, LocalModel)
+    return is_local or is_here(config.model, with_weights=with_weights)
+
+
+def _codec(config: RunConfig) -> Codec | None:
+    """The tokenizer, if the model is here; refuses a model that a run would refuse."""
+    is_remote = isinstance(config.model, RemoteModel)
+    with_weights = not isinstance(config.engine, OpenaiConfig)
+    if is_remote or isinstance(config.engine, ReplayConfig):
+        return None
+    if not is_here(config.model, with_weights=with_weights):
+        return None
+    return load_checked(config, with_digest=False)[1]
+
+
+def _first_prompt(config: RunConfig, codec: Codec | None, tasks: list[Task]) -> list[str]:
     if not tasks:
         return ["first prompt: not known before the problems are here"]
     task = tasks[0]
     problem = task.problems[0]
-    is_remote = isinstance(config.model, RemoteModel)
-    if is_remote or isinstance(config.engine, ReplayConfig) or not is_here(config.model):
+    if codec is None:
         text = task.spec.prompt.replace("{question}", problem.question)
         return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
-    with_weights = not isinstance(config.engine, OpenaiConfig)
-    model = resolve(config.model, with_digest=False, with_weights=with_weights)
-    codec, options = Codec.load(model), config.protocol.prompt_options(task.examples)
+    options = config.protocol.prompt_options(task.examples)
     if config.protocol.chat:
         codec.check_options(options)
     prompt = codec.prompt(

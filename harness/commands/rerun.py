@@ -33,7 +33,7 @@ from harness.engines.build import (
 from harness.errors import ConfigError, StoreError, UnavailableError, UserError
 from harness.jsonl import write_atomically
 from harness.manifest import RunManifest, dump_json
-from harness.models import ResolvedModel, resolve
+from harness.models import ResolvedModel, pinned, resolve
 from harness.pipeline import (
     Question,
     Scoring,
@@ -251,7 +251,7 @@ def _same_model(plan: Plan) -> ResolvedModel:
     """
     was = plan.manifest.model
     try:
-        model = resolve(plan.config.model)
+        model = resolve(pinned(plan.config.model, was))
     except ConfigError as error:  # right when the run was made, so it is this machine's lack
         raise UnavailableError(f"run {plan.run.run_id}: {error}") from error
     if (was.sha256, was.revision) != (model.sha256, model.revision):

@@ -16,7 +16,7 @@ from harness.engines.identity import Unlike, unlike
 from harness.errors import StoreError
 from harness.heartbeat import Heartbeat, beating
 from harness.manifest import CanaryReport, LostLoad, RunManifest, Session
-from harness.models import ResolvedModel, resolve
+from harness.models import ResolvedModel, pinned, resolve
 from harness.pipeline import run_clock
 from harness.progress import RunProgress
 from harness.prompts import Codec
@@ -93,7 +93,10 @@ def _session(
 ) -> Iterator[Engine]:
     """The engine loaded, and its session on record from then to its end."""
     config, sessions = setup.manifest.config, life.sessions
-    model = resolve(config.model, with_weights=not isinstance(config.engine, OpenaiConfig))
+    model = resolve(
+        pinned(config.model, setup.manifest.model),
+        with_weights=not isinstance(config.engine, OpenaiConfig),
+    )
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
     codec = Codec.load(model)

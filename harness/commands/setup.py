@@ -17,7 +17,7 @@ from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
 from harness.fingerprint import DATE, Rendering, fingerprint, protocol_fields
 from harness.manifest import SCHEMA_VERSION, ExpectedTime, RunManifest, TaskInfo
-from harness.models import ResolvedModel, resolve
+from harness.models import ResolvedModel
 from harness.paths import default_results_dir
 from harness.pipeline import Question
 from harness.preflight import (
@@ -28,12 +28,13 @@ from harness.preflight import (
     check_requirements,
     disk_note,
     is_offline,
+    load_checked,
     memory_notes,
     plan_memory,
     refuse_missing,
+    with_facts,
     written_bytes,
 )
-from harness.prompts import Codec
 from harness.provenance import Provenance, collect
 from harness.records import Problem, Prompt
 from harness.result import scoring_workers
@@ -76,7 +77,8 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         refuse_missing(config)
     else:
         check_draft(config.engine)
-    check_memory(config, machine)
+    sized = with_facts(config)
+    check_memory(sized, machine)
     check_disk(results_dir)
     tasks = [
         load_task(selection, config.data_path, config.protocol.shots)
@@ -85,7 +87,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
     problems_asked = sum(len(task.problems) for task in tasks)
     requests = problems_asked * config.protocol.samples_per_problem
-    _check_amounts(config, machine, results_dir, requests)
+    _check_amounts(sized, machine, results_dir, requests)
     if is_wanted(config, requests):
         check_scorers(tasks, scorers)
     model, prompts, rendering = _prompts(config, tasks)
@@ -123,7 +125,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         started_at=datetime.now(UTC),
         finished_at=None,
         error=None,
-        expected=_expected(config, tasks, machine, results_dir),
+        expected=_expected(sized, tasks, machine, results_dir),
     )
     problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
     run.write_problems(list(problems.values()))
@@ -354,8 +356,7 @@ def _prompts(
         )
         return manifest.model, chosen, rendering
     attached = config.engine if isinstance(config.engine, OpenaiConfig) else None
-    model = resolve(config.model, with_weights=attached is None)
-    codec = Codec.load(model)
+    model, codec = load_checked(config)
     options = {task.spec.name: config.protocol.prompt_options(task.examples) for task in tasks}
     for each in options.values() if config.protocol.chat else ():
         codec.check_options(each)

@@ -18,6 +18,9 @@ from harness.store import Run, find_run, read_result
 from harness.tasks import load_spec, misnamed_tasks, planned_origin, task_names
 from harness.yamlfile import read_yaml
 
+NEEDED = "???"
+"""OmegaConf's mark of a value that must be given."""
+
 
 def tasks() -> int:
     """Lists the tasks; reads no data.
@@ -46,8 +49,8 @@ def models() -> int:
     """Lists the models of ``conf/model``."""
     table = Table("model", "parameters", "bf16", "context", "origin", "licence", show_edge=False)
     for name, raw in model_files().items():
-        if raw.get("path") == "???":
-            table.add_row(name, "", "", "", "model.path=FOLDER", "")
+        if needed := [key for key, value in raw.items() if value == NEEDED]:
+            table.add_row(name, "", "", "", f"model.{needed[0]}={needed[0].upper()}", "")
             continue
         model = TypeAdapter[ModelConfig](ModelConfig).validate_python(raw)
         size = model.parameters

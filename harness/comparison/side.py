@@ -179,6 +179,7 @@ def _subject(manifest: RunManifest) -> dict[str, Any]:
         "model": manifest.model.name,
         "model.revision": manifest.model.revision,
         "model.weights_sha256": manifest.model.sha256,
+        **_adapter(manifest),
         "seed": manifest.config.seed,
         "harness.commit": manifest.provenance.git_commit,
     }
@@ -190,6 +191,12 @@ def _subject(manifest: RunManifest) -> dict[str, Any]:
             known |= {f"engine.{name}": value for name, value in known_facts(engine).items()}
     configured = _flat(manifest.config.engine.model_dump(mode="json"), "engine.config")
     return {**known, **{k: v for k, v in configured.items() if not k.endswith((".kind", ".dtype"))}}
+
+
+def _adapter(manifest: RunManifest) -> dict[str, str]:
+    """Nothing without one: most runs have none."""
+    adapter = manifest.model.adapter
+    return {} if adapter is None else {"model.adapter_sha256": adapter.sha256}
 
 
 def _flat(value: Any, prefix: str) -> dict[str, Any]:

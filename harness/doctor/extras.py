@@ -11,6 +11,7 @@ GROUP = "extras"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # By the extra of pyproject.toml: what it is for.
 EXTRAS = {
+    "lora": "LoRA adapters with engine=transformers",
     "plots": "harness report --plots",
     "mlflow": "results to MLflow",
     "wandb": "results to Weights & Biases",

@@ -29,6 +29,8 @@ class Row:
     token_ids: list[int] = field(default_factory=list)
     """Generated so far."""
     gaps: GapCounter = field(default_factory=GapCounter)
+    error: str | None = None
+    """Why it cannot go on."""
     numbers: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,7 +57,9 @@ class Row:
         self.gaps.token_came(now_s)
 
     def ended(self, stop_token_ids: frozenset[int]) -> bool:
-        """Whether the newest token is its last."""
+        """Whether the newest token is its last, or no other can come."""
+        if self.error is not None:
+            return True
         budget = self.request.sampling.max_new_tokens
         return len(self.token_ids) >= budget or self.token_ids[-1] in stop_token_ids
 
@@ -204,8 +208,17 @@ def _note_who_reads(
 
 
 def _append(rows: Sequence[Row], logits: Any) -> None:
+    """Draws a token for each row; one whose logits decide nothing ends with an error."""
+    import torch
+
+    # The largest of a row is NaN if any is: argmax would take the first of those for a token.
+    is_finite = torch.isfinite(logits.amax(-1))
     samplings = [row.request.sampling for row in rows]
-    logits = penalised(logits, samplings, [row.known_ids for row in rows])
-    tokens = draw(logits, samplings, [row.uniform() for row in rows])
-    for row, token in zip(rows, tokens, strict=True):
-        row.token_ids.append(token)
+    usable = torch.where(is_finite[:, None], logits, 0.0)
+    usable = penalised(usable, samplings, [row.known_ids for row in rows])
+    tokens = draw(usable, samplings, [row.uniform() for row in rows])
+    for row, token, fine in zip(rows, tokens, is_finite.tolist(), strict=True):
+        if fine:
+            row.token_ids.append(token)
+        else:
+            row.error = f"the model's logits are NaN or infinite at token {len(row.token_ids) + 1}"

@@ -15,8 +15,8 @@ from harness.engines.base import Clock, Engine
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.replay_engine import ReplayConfig, ReplayEngine
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
-from harness.engines.vllm_args import check_args
-from harness.engines.vllm_engine import VllmConfig, VllmEngine, VllmKnobs
+from harness.engines.vllm_args import VllmKnobs, check_args
+from harness.engines.vllm_engine import VllmConfig, VllmEngine
 from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngine
 from harness.models import ResolvedModel
 from harness.prompts import Codec

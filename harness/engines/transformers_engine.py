@@ -19,9 +19,11 @@ from harness import hardware
 from harness.engines.base import Clock, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import ATTENTION, register_attention
+from harness.engines.lora import with_adapter
 from harness.engines.recorded_environment import recorded
-from harness.errors import GenerationError, UnavailableError
+from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
+from harness.models.tensors import quiet, refuse_unlike
 from harness.prompts import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
 from harness.tokenizer import named_key
@@ -41,6 +43,10 @@ TRANSFORMERS_SETTINGS = (
 """Names of what is recorded of torch: the vector instructions that its kernels use, and those of
 its matrix products (oneDNN takes the best that the processor has and ``ONEDNN_MAX_CPU_ISA`` lets
 it)."""
+
+
+POSITION_TABLES = frozenset({"wpe", "embed_positions", "position_embeddings"})
+"""What transformers calls the table of a model that learns its positions."""
 
 
 class TransformersConfig(Record):
@@ -113,7 +119,7 @@ class TransformersEngine:
             device=self._model.device.type,
             device_name=torch.cuda.get_device_name() if is_cuda else hardware.cpu_name(),
             device_count=1 if is_cuda else len(hardware.usable_cores()),
-            dtype=str(self._model.dtype).removeprefix("torch."),
+            dtype=self._source.precision(str(self._model.dtype).removeprefix("torch.")),
             model_path=self._source.path,
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
@@ -171,7 +177,7 @@ class TransformersEngine:
                 row.token_came(now)
             if ended:
                 batch.drop(ended)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, IndexError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise GenerationError(f"transformers: {_first_line(error)}") from error
             reason = _first_line(error)
@@ -182,6 +188,8 @@ class TransformersEngine:
         yield from self._retreat(batch, newcomers, waiting, reason)
 
     def _completion(self, row: Row, now: float) -> Completion:
+        if row.error is not None:
+            return self._codec.failed(row.request, row.error, row.times(now))
         completion = self._codec.completion(row.request, row.token_ids, row.times(now))
         measured = {
             "cached_prompt_tokens": row.cached_prompt_tokens,
@@ -228,7 +236,7 @@ class TransformersEngine:
         waiting.extendleft(reversed(going))
 
     def _has_ended(self, row: Row) -> bool:
-        return bool(row.token_ids) and self._is_last(row)
+        return (bool(row.token_ids) or row.error is not None) and self._is_last(row)
 
     def _is_last(self, row: Row) -> bool:
         """Whether the newest token of a row ends it."""
@@ -258,19 +266,23 @@ class TransformersEngine:
 
     def _load(self, device: str, dtype: str) -> Any:
         from transformers import AutoModelForCausalLM
-        from transformers.utils import logging as transformers_logging
 
         register_attention()
-        transformers_logging.disable_progress_bar()
         attention = self._config.attn_implementation
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                self._source.path,
-                dtype=dtype,
-                attn_implementation=ATTENTION if attention == "grouped" else attention,
-                use_safetensors=True,
-                trust_remote_code=self._source.trust_remote_code,
-            ).to(device)
+            with quiet():
+                model, found = AutoModelForCausalLM.from_pretrained(
+                    self._source.path,
+                    dtype=dtype,
+                    attn_implementation=ATTENTION if attention == "grouped" else attention,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    trust_remote_code=self._source.trust_remote_code,
+                )
+            refuse_unlike(found, self._source)
+            if self._source.adapter is not None:
+                model = with_adapter(model, self._source.adapter)
+            model.to(device)
         except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
             raise UnavailableError(
                 f"model={self._source.name}: cannot load it: {named_key(_first_line(error), error)}"
@@ -280,6 +292,7 @@ class TransformersEngine:
                 f"model={self._source.name}: its recurrent state is beyond this engine; "
                 "use engine=vllm"
             )
+        _check_positions(model, self._max_model_len)
         return model.eval()
 
     def _warm_up(self) -> None:
@@ -296,6 +309,23 @@ class TransformersEngine:
         )
         batch.admit([Row(request, 0.0)])
         batch.step()
+
+
+def _check_positions(model: Any, max_model_len: int) -> None:
+    """A table of learned positions cannot be outgrown, whatever the configuration says.
+
+    Raises:
+        ConfigError: It has fewer rows than a request may need.
+    """
+    for name, module in model.named_modules():
+        if name.rpartition(".")[2] not in POSITION_TABLES or not hasattr(module, "num_embeddings"):
+            continue
+        rows = module.num_embeddings - getattr(module, "offset", 0)  # OPT's has two more
+        if max_model_len > rows:
+            raise ConfigError(
+                f"protocol.max_prompt_tokens + protocol.max_new_tokens = {max_model_len} tokens, "
+                f"but the model has learned {rows} positions ({name}); use fewer"
+            )
 
 
 def _settings(model: Any) -> dict[str, Setting]:

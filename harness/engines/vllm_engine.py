@@ -17,9 +17,8 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import Field
-
 from harness import hardware
+from harness.engines import lora
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
@@ -27,14 +26,15 @@ from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
 from harness.engines.start_log import StartLog, start_log
-from harness.engines.vllm_args import check_args, is_ray, world_size
+from harness.engines.vllm_args import VllmKnobs, check_args, is_ray, world_size
+from harness.engines.vllm_dtype import chosen_dtype
 from harness.engines.vllm_environment import missing_settings
 from harness.engines.vllm_settings import of_config
 from harness.engines.vllm_worker import METHOD, QUALIFIED_NAME
 from harness.errors import ConfigError, GenerationError, HarnessError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec, Times
-from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
+from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +45,6 @@ PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
 LOOK_S = 0.25
 # Asking its workers what they run with; they are idle then.
 ASK_LIMIT_S = 30.0
-
-
-class VllmKnobs(Record):
-    """What can be set of vLLM, in process or as a server."""
-
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: the checkpoint's own, half precision for one in float32 (vLLM's rule)."""
-    args: dict[str, Any] = Field(default_factory=dict)
-    """Any of vLLM's ``AsyncEngineArgs``, spelled as there: ``gpu_memory_utilization``,
-    ``tensor_parallel_size``, ``max_num_seqs``, ``quantization``, ``enforce_eager`` …"""
 
 
 class VllmConfig(VllmKnobs):
@@ -163,7 +153,7 @@ class VllmEngine:
                 if is_cpu
                 else config.parallel_config.world_size_across_dp
             ),
-            dtype=dtype if quantization is None else f"{dtype}, {quantization} weights",
+            dtype=self._source.precision(dtype, quantization),
             model_path=self._source.path,
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
@@ -269,7 +259,9 @@ class VllmEngine:
         try:
             # Leaving the loop early aborts the request.
             async with contextlib.aclosing(
-                self._engine.generate(prompt, params, request.request_id)
+                self._engine.generate(
+                    prompt, params, request.request_id, lora_request=self._lora_request()
+                )
             ) as outputs:
                 async for final in outputs:
                     ids = final.outputs[0].token_ids
@@ -284,6 +276,12 @@ class VllmEngine:
             answers.put(Ended(request, times, error=_one_line(error)))
             return
         answers.put(self._ended(request, final, now, until))
+
+    def _lora_request(self) -> Any:
+        from vllm.lora.request import LoRARequest
+
+        adapter = self._source.adapter
+        return None if adapter is None else LoRARequest(lora.NAME, 1, adapter.path)
 
     def _sampling_params(self, request: GenerationRequest) -> Any:
         from vllm import SamplingParams
@@ -323,6 +321,9 @@ class VllmEngine:
             times = Times(now, None, None, self._clock())
             return Ended(request, times, error=f"vllm ended it with {reason}")
         metrics = final.metrics
+        if metrics is not None and metrics.is_corrupted:  # VLLM_COMPUTE_NANS_IN_LOGITS
+            times = Times(now, None, None, self._clock())
+            return Ended(request, times, error="the model's logits are NaN")
         if metrics is None:  # engine.args.disable_log_stats
             times = Times(now, None, None, self._clock())
         else:
@@ -364,9 +365,10 @@ def engine_arguments(
         "use_tqdm_on_load": False,
         # Ray's workers may be on machines that do not have the harness.
         "worker_extension_cls": "" if is_ray(config.args) else QUALIFIED_NAME,
+        **lora.vllm_arguments(model.adapter),
         **config.args,
         "model": model.path,
-        "dtype": config.dtype,
+        "dtype": chosen_dtype(config, model),
         "trust_remote_code": model.trust_remote_code,
         "generation_config": "vllm",  # reads no generation_config.json
     }

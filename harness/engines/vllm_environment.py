@@ -40,6 +40,8 @@ def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
         wanted["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"
     if hardware.cuda_devices() == 0:
         wanted["VLLM_CPU_KVCACHE_SPACE"] = "2"  # GiB
+        # A GPU would wait in each step for the count.
+        wanted["VLLM_COMPUTE_NANS_IN_LOGITS"] = "1"
         cores = hardware.usable_cores()
         if len(cores) <= FEW_CORES and args.get("tensor_parallel_size", 1) == 1:
             wanted["VLLM_CPU_OMP_THREADS_BIND"] = ",".join(map(str, cores))

@@ -5,6 +5,7 @@ token ids and is sent token ids, so an answer is the in-process engine's.
 """
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -17,6 +18,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field
 
 from harness import gpus, hardware
+from harness.engines import lora
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, bearer, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
@@ -25,8 +27,8 @@ from harness.engines.pace import LONGEST_BACK_OFF_S, Pace
 from harness.engines.recorded_environment import recorded
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
-from harness.engines.vllm_args import check_args, world_size
-from harness.engines.vllm_engine import VllmKnobs
+from harness.engines.vllm_args import VllmKnobs, check_args, world_size
+from harness.engines.vllm_dtype import chosen_dtype
 from harness.engines.vllm_environment import LOGGING_VARIABLES, missing_settings
 from harness.engines.vllm_settings import BEGINNING, of_server
 from harness.models import ResolvedModel
@@ -57,6 +59,7 @@ class Loaded(NamedTuple):
 
     version: str
     dtype: str
+    quantization: str | None
     device: str
 
 
@@ -136,7 +139,7 @@ class VllmServerEngine:
             )
             self._endpoint = Endpoint(
                 client,
-                Target(mode="tokens", model=SERVED_AS, software="vllm"),
+                Target(mode="tokens", model=self._served_as, software="vllm"),
                 self._codec,
                 self._pace,
                 self._clock,
@@ -172,7 +175,7 @@ class VllmServerEngine:
             device=self._loaded.device,
             device_name=hardware.cpu_name() if is_cpu else next(iter(names), "unknown"),
             device_count=len(hardware.usable_cores()) if is_cpu else world_size(self._config.args),
-            dtype=self._loaded.dtype,
+            dtype=self._source.precision(self._loaded.dtype, self._loaded.quantization),
             model_path=self._source.path,
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,
@@ -202,6 +205,10 @@ class VllmServerEngine:
             yield from answer_all(self._loop, fitting, answer, self._at_once, self._pace)
 
     @property
+    def _served_as(self) -> str:
+        return SERVED_AS if self._source.adapter is None else lora.NAME
+
+    @property
     def _wanted_at_once(self) -> int:
         return self._config.concurrency or self._config.args.get("max_num_seqs") or MOST_SEQUENCES
 
@@ -215,9 +222,10 @@ class VllmServerEngine:
         return min(self._at_once, int(sequences) * int(replicas))
 
     def _arguments(self) -> list[str]:
+        adapter = self._source.adapter
         given: dict[str, Any] = {
             "model": self._source.path,
-            "dtype": self._config.dtype,
+            "dtype": chosen_dtype(self._config, self._source),
             "trust_remote_code": self._source.trust_remote_code or None,
             "generation_config": "vllm",  # reads no generation_config.json
             "max_model_len": self._max_model_len,
@@ -225,9 +233,12 @@ class VllmServerEngine:
             "enable_per_request_metrics": True,
             "enable_prompt_tokens_details": True,
             "disable_uvicorn_access_log": True,
+            **lora.vllm_arguments(adapter),
             **self._config.args,
             "served_model_name": SERVED_AS,
         }
+        if adapter is not None:
+            given["lora_modules"] = json.dumps({"name": lora.NAME, "path": adapter.path})
         return flags(given)
 
     def _peak_memory(self, *, is_cpu: bool) -> tuple[int | None, str]:
@@ -243,16 +254,16 @@ def _loaded(log_text: str) -> Loaded:
     """Version, data type and device, as the engine says when it begins."""
     found = BEGINNING.search(log_text)
     if found is None:
-        return Loaded("unknown", "unknown", "cpu" if hardware.cuda_devices() == 0 else "cuda")
+        return Loaded("unknown", "unknown", None, "cpu" if hardware.cuda_devices() == 0 else "cuda")
 
     def said(name: str) -> str:
         value = re.search(rf"\b{name}=([^,\s]+)", found[2])
         return "unknown" if value is None else value[1]
 
-    dtype, quantization = said("dtype").removeprefix("torch."), said("quantization")
-    plain = quantization in {"None", "unknown"}
+    quantization = said("quantization")
     return Loaded(
         version=found[1],
-        dtype=dtype if plain else f"{dtype}, {quantization} weights",
+        dtype=said("dtype").removeprefix("torch."),
+        quantization=None if quantization in {"None", "unknown"} else quantization,
         device=said("device_config"),
     )

@@ -1,7 +1,8 @@
 """What can be known to fail, or to go badly, before anything is loaded.
 
 ``devices`` counts the GPUs, ``memory`` sets the plan against what the device has free, ``disk``
-against what the folder has, ``missing`` against what lies on this machine.
+against what the folder has, ``missing`` against what lies on this machine, ``model`` sets weights,
+tokenizer and protocol against each other.
 """
 
 from harness.preflight.batch import requests_at_once
@@ -26,6 +27,7 @@ from harness.preflight.missing import (
     no_network,
     refuse_missing,
 )
+from harness.preflight.model import load_checked, with_facts
 from harness.preflight.overhead import VLLM_GPU_FRACTION, gpu_fraction, overhead_bytes
 from harness.preflight.sizes import sizes_of
 
@@ -45,6 +47,7 @@ __all__ = [
     "free_memory",
     "gpu_fraction",
     "is_offline",
+    "load_checked",
     "memory_needed_bytes",
     "memory_notes",
     "missing",
@@ -54,5 +57,6 @@ __all__ = [
     "refuse_missing",
     "requests_at_once",
     "sizes_of",
+    "with_facts",
     "written_bytes",
 ]

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from harness import hardware
 from harness.config import RunConfig
 from harness.engines.build import EngineConfig, TransformersConfig
-from harness.engines.vllm_args import replica_size
-from harness.engines.vllm_engine import VllmKnobs
+from harness.engines.vllm_args import VllmKnobs, replica_size
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import UnavailableError
 from harness.models import ModelConfig

@@ -28,6 +28,7 @@ def compose(*overrides: str):
 # What a choice needs besides its name.
 NEEDED = {
     "model=local": ["model.path=/models/mine"],
+    "model=hub": ["model.hub_id=some/model"],
     "model=remote": [
         "model.name=hosted",
         "engine=openai",

@@ -262,7 +262,7 @@ def test_a_folder_that_is_no_checkpoint_is_named(harness, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         f"harness: model.path={tmp_path}: no config.json there; give a folder as save_pretrained "
-        "writes it (config.json, *.safetensors, tokenizer files)"
+        "writes it (config.json, *.safetensors, tokenizer files) or a .gguf file"
     )
 
 

@@ -298,6 +298,20 @@ def test_every_difference_of_the_subject_is_shown(capsys):
     assert [task["task"] for task in found["tasks"]] == ["humaneval", "math500"]
 
 
+def test_an_adapter_is_a_difference_of_the_subject_and_not_of_the_protocol(write, capsys):
+    plain, adapted = write("plain"), write("adapted")
+    result = json.loads(Path(adapted).read_text())
+    result["manifest"]["model"] |= {
+        "name": "base+lora",
+        "adapter": {"path": "/out/lora", "sha256": "b" * 64, "rank": 4, "base": None},
+    }
+    Path(adapted).write_text(json.dumps(result))
+    (found,) = compared(capsys, plain, adapted)["candidates"]
+    fields = {each["field"]: each["candidate"] for each in found["subject_differences"]}
+    assert fields["model"] == "base+lora"
+    assert fields["model.adapter_sha256"] == "b" * 64
+
+
 # --- protocol ---------------------------------------------------------------------------------
 
 

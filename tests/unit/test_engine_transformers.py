@@ -13,7 +13,7 @@ from harness.engines import batch
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import gather
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
-from harness.errors import UnavailableError
+from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, GenerationRequest, Sampling
@@ -227,3 +227,50 @@ def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:
     bare = model.model_copy(update={"path": str(tmp_path)})
     with pytest.raises(UnavailableError, match="model=words: cannot load it"), engine(bare):
         pass
+
+
+# --- logits that decide nothing, positions that there are not ---------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_row_without_finite_logits_fails_alone(model, temperature) -> None:
+    import torch
+
+    requests = [request(n, 5 + n, 6, temperature) for n in range(4)]
+    with engine(model) as loaded:
+        expected = texts(list(loaded.generate(requests)))
+        used = {id_ for each in requests for id_ in each.prompt_token_ids}
+        used |= {int(word[1:]) for text, *_ in expected.values() for word in text.split()}
+        poison = min(set(range(3, 100)) - used)
+        with torch.no_grad():
+            loaded._model.get_input_embeddings().weight[poison] = float("nan")
+        ill = request(4, 5, 6, temperature).model_copy(update={"prompt_token_ids": (3, poison, 4)})
+        found = {each.request_id: each for each in loaded.generate([*requests, ill])}
+    failed = found.pop(ill.request_id)
+    assert failed.finish_reason == "error"
+    assert "NaN" in str(failed.error)
+    assert texts(list(found.values())) == expected
+
+
+def test_more_positions_than_the_model_has_learned_are_refused(model, tmp_path) -> None:
+    import shutil
+
+    from transformers import AutoModelForCausalLM, GPT2Config
+
+    config = GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    for file in Path(model.path).glob("tokenizer*"):
+        shutil.copyfile(file, tmp_path / file.name)
+    learned = model.model_copy(update={"path": str(tmp_path)})
+    knobs = TransformersConfig(
+        kind="transformers", device="cpu", dtype="float32", attn_implementation="eager"
+    )
+    codec = Codec.load(learned)
+    with (
+        pytest.raises(ConfigError, match="32 positions"),
+        TransformersEngine(knobs, learned, codec, monotonic, 33),
+    ):
+        pass
+    with TransformersEngine(knobs, learned, codec, monotonic, 32) as fitting:
+        (answer,) = fitting.generate([request(1, 20, 12)])
+    assert answer.finish_reason in {"length", "stop"}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from harness import hardware
+from harness.engines import vllm_dtype
 from harness.engines.vllm_args import check_args
 from harness.engines.vllm_engine import VllmConfig, engine_arguments
 from harness.models import ResolvedModel
@@ -30,3 +32,30 @@ def test_the_users_own_goes_before_ours():
     config = VllmConfig(kind="vllm", args={"load_format": "dummy", "max_model_len": 8192})
     given = engine_arguments(config, MODEL, 4096)
     assert (given["load_format"], given["max_model_len"]) == ("dummy", 8192)
+
+
+@pytest.mark.parametrize(
+    ("is_cpu", "has_bfloat16", "asked", "args", "expected"),
+    [
+        (True, False, "auto", {}, "float32"),
+        (True, True, "auto", {}, "auto"),
+        (False, False, "auto", {}, "auto"),
+        (True, False, "bfloat16", {}, "bfloat16"),
+        (True, False, "auto", {"quantization": "compressed-tensors"}, "auto"),
+    ],
+)
+def test_a_cpu_without_bfloat16_computes_in_float32(
+    monkeypatch, is_cpu, has_bfloat16, asked, args, expected
+):
+    monkeypatch.setattr(vllm_dtype, "computes_on_cpu", lambda: is_cpu)
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: has_bfloat16)
+    config = VllmConfig(kind="vllm", dtype=asked, args=args)
+    assert engine_arguments(config, MODEL, 4096)["dtype"] == expected
+
+
+def test_quantised_weights_keep_vllms_own_rule(monkeypatch, tmp_path):
+    monkeypatch.setattr(vllm_dtype, "computes_on_cpu", lambda: True)
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "awq"}}')
+    model = MODEL.model_copy(update={"path": str(tmp_path)})
+    assert engine_arguments(VllmConfig(kind="vllm"), model, 4096)["dtype"] == "auto"

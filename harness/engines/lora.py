@@ -1,0 +1,67 @@
+"""Adapters in the engines that compute: unmerged, so that both round alike."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from harness.errors import ConfigError, UnavailableError
+from harness.models.adapter import adapter_tensors
+from harness.models.description import Adapter
+from harness.models.tensors import named
+
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM 0.32 and 0.33 take for ``max_lora_rank``."""
+NAME = "adapter"
+"""What vLLM's server calls it."""
+
+
+def check_peft() -> None:
+    """Refuses what could not be applied.
+
+    Raises:
+        UnavailableError: peft is not installed.
+    """
+    if find_spec("peft") is None:
+        raise UnavailableError(
+            "model.adapter: engine=transformers needs peft for it; pip install 'gegenprobe[lora]'"
+        )
+
+
+def with_adapter(model: Any, adapter: Adapter) -> Any:
+    """The model with an adapter in its layers; it stays of its own class.
+
+    Raises:
+        ConfigError: The adapter is of another architecture.
+        UnavailableError: peft is not installed.
+    """
+    check_peft()
+    from peft import PeftModel, get_peft_model_state_dict
+
+    try:
+        applied = PeftModel.from_pretrained(model, adapter.path, autocast_adapter_dtype=False)
+    except (ValueError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"model.adapter={adapter.path}: does not fit the model: {reason}"
+        ) from error
+    ours, its = set(get_peft_model_state_dict(applied)), adapter_tensors(adapter)
+    for words, names in (("lacks", ours - its), ("has, without a place for it,", its - ours)):
+        if names:
+            raise ConfigError(f"model.adapter={adapter.path}: it {words} {named(names)}")
+    return applied.get_base_model()
+
+
+def vllm_arguments(adapter: Adapter | None) -> dict[str, Any]:
+    """What vLLM's engine is told of it.
+
+    Raises:
+        ConfigError: Its rank is more than vLLM can.
+    """
+    if adapter is None:
+        return {}
+    fitting = [rank for rank in VLLM_RANKS if rank >= adapter.rank]
+    if not fitting:
+        raise ConfigError(
+            f"model.adapter={adapter.path}: its rank is {adapter.rank}, vllm takes "
+            f"{VLLM_RANKS[-1]} at most; use engine=transformers"
+        )
+    return {"enable_lora": True, "max_loras": 1, "max_lora_rank": fitting[0]}

