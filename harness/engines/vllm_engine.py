@@ -278,10 +278,11 @@ class VllmEngine:
         answers.put(self._ended(request, final, now, until))
 
     def _lora_request(self) -> Any:
+        if self._source.adapter is None:
+            return None
         from vllm.lora.request import LoRARequest
 
-        adapter = self._source.adapter
-        return None if adapter is None else LoRARequest(lora.NAME, 1, adapter.path)
+        return LoRARequest(lora.NAME, 1, self._source.adapter.path)
 
     def _sampling_params(self, request: GenerationRequest) -> Any:
         from vllm import SamplingParams

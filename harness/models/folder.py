@@ -61,7 +61,7 @@ def check_folder(folder: Path, *, with_weights: bool = True) -> None:
     _refuse_adapter(folder)
     if not (folder / CONFIG).is_file():
         raise FolderError(
-            f"no {CONFIG} there; give a folder as save_pretrained writes it (config.json, "
+            "no config.json there; give a folder as save_pretrained writes it (config.json, "
             "*.safetensors, tokenizer files) or a .gguf file"
         )
     for name in (CONFIG, *(name for name in _OPTIONAL if (folder / name).exists())):
@@ -130,7 +130,7 @@ def tensor_headers(folder: Path) -> dict[str, dict[str, Any]]:
     """
     files = _weight_files(folder)
     if not files:
-        raise FolderError(f"no {WEIGHTS} file there")
+        raise FolderError("no *.safetensors file there")
     headers = {file.name: header_of(file) for file in files}
     if not (folder / SINGLE).exists() and (folder / INDEX).exists():
         for tensor, name in _weight_map(folder).items():
@@ -188,7 +188,11 @@ def header_of(file: Path) -> dict[str, dict[str, Any]]:
 
 
 def facts_of(folder: Path) -> FolderFacts:
-    """Sizes and context of a folder that has been checked."""
+    """Sizes and context of a folder.
+
+    Raises:
+        FolderError: It is not whole.
+    """
     text = _text_part(read_object(folder / CONFIG))
     return FolderFacts(
         parameters=None

@@ -26,4 +26,6 @@ def sizes_of(model: ModelConfig) -> Sizes:
         found = facts_of(Path(model.path).expanduser())
     except FolderError:
         return known
+    if found.parameters is None:
+        return known  # several packed values count as one there
     return Sizes(known.parameters or found.parameters, known.shape or found.shape)
