@@ -30,6 +30,7 @@ from harness.preflight import (
     load_checked,
     memory_needed_bytes,
     memory_notes,
+    no_network,
     plan_memory,
     refuse_missing,
     with_facts,
@@ -377,7 +378,8 @@ def _codec(config: RunConfig) -> Codec | None:
         return None
     if not is_here(config.model, with_weights=with_weights):
         return None
-    return load_checked(config, with_digest=False)[1]
+    with no_network():
+        return load_checked(config, with_digest=False)[1]
 
 
 def _first_prompt(config: RunConfig, codec: Codec | None, tasks: list[Task]) -> list[str]:

@@ -9,6 +9,7 @@ from harness.errors import ConfigError
 from harness.models import ModelConfig, RemoteModel, ResolvedModel, is_here, resolve
 from harness.models.folder import context_tokens, facts_of
 from harness.models.tensors import check_tensors
+from harness.preflight.missing import no_network
 from harness.prompts import Codec
 
 
@@ -61,6 +62,7 @@ def with_facts(config: RunConfig) -> RunConfig:
     has_weights = not isinstance(config.engine, OpenaiConfig)
     if not has_weights or not is_here(model):
         return config
-    facts = facts_of(Path(resolve(model, with_digest=False).path))
+    with no_network():  # what is here is enough for a plan
+        facts = facts_of(Path(resolve(model, with_digest=False).path))
     known = model.model_copy(update={name: getattr(facts, name) for name in unknown})
     return config.model_copy(update={"model": known})
