@@ -1,5 +1,6 @@
 """Adapters in the engines that compute: unmerged, so that both round alike."""
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -43,11 +44,18 @@ def with_adapter(model: Any, adapter: Adapter) -> Any:
         raise ConfigError(
             f"model.adapter={adapter.path}: does not fit the model: {reason}"
         ) from error
-    ours, its = set(get_peft_model_state_dict(applied)), adapter_tensors(adapter)
+    # False: it would ask the hub whether the base model's vocabulary has grown.
+    held = get_peft_model_state_dict(applied, save_embedding_layers=False)
+    ours, its = _of_lora(held), _of_lora(adapter_tensors(adapter))
     for words, names in (("lacks", ours - its), ("has, without a place for it,", its - ours)):
         if names:
             raise ConfigError(f"model.adapter={adapter.path}: it {words} {named(names)}")
     return applied.get_base_model()
+
+
+def _of_lora(names: Iterable[str]) -> set[str]:
+    """Without whole layers that an adapter may bring along, such as its embedding."""
+    return {name for name in names if "lora_" in name}
 
 
 def vllm_arguments(adapter: Adapter | None) -> dict[str, Any]:
