@@ -33,7 +33,6 @@ from harness.preflight import (
     no_network,
     plan_memory,
     refuse_missing,
-    with_facts,
     written_bytes,
 )
 from harness.prompts import Codec
@@ -160,7 +159,6 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
     with_weights = not isinstance(engine, OpenaiConfig)
     codec = _codec(config)
-    config = with_facts(config)
     to_fetch: dict[str, int | None] = {}
     if not isinstance(engine, ReplayConfig) and not _is_on_disk(config, with_weights=with_weights):
         size = config.model.parameters if with_weights else None

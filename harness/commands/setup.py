@@ -32,7 +32,6 @@ from harness.preflight import (
     memory_notes,
     plan_memory,
     refuse_missing,
-    with_facts,
     written_bytes,
 )
 from harness.provenance import Provenance, collect
@@ -77,8 +76,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         refuse_missing(config)
     else:
         check_draft(config.engine)
-    sized = with_facts(config)
-    check_memory(sized, machine)
+    check_memory(config, machine)
     check_disk(results_dir)
     tasks = [
         load_task(selection, config.data_path, config.protocol.shots)
@@ -87,7 +85,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     scorers = start_scorers(config, {task.spec.name: task.spec.scorer for task in tasks}, stack)
     problems_asked = sum(len(task.problems) for task in tasks)
     requests = problems_asked * config.protocol.samples_per_problem
-    _check_amounts(sized, machine, results_dir, requests)
+    _check_amounts(config, machine, results_dir, requests)
     if is_wanted(config, requests):
         check_scorers(tasks, scorers)
     model, prompts, rendering = _prompts(config, tasks)
@@ -125,7 +123,7 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         started_at=datetime.now(UTC),
         finished_at=None,
         error=None,
-        expected=_expected(sized, tasks, machine, results_dir),
+        expected=_expected(config, tasks, machine, results_dir),
     )
     problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
     run.write_problems(list(problems.values()))

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, UnavailableError
 from harness.models.description import GGUF, LocalModel, WheelModel
 from harness.models.digest import file_sha256
-from harness.models.folder import CONFIG
+from harness.models.folder import CONFIG, FolderError
 from harness.paths import cache_dir
 
 log = logging.getLogger(__name__)
@@ -88,27 +89,37 @@ def quantization_of(model: LocalModel) -> str:
     Raises:
         ConfigError: It is no whole GGUF file, or a part of several.
     """
-    from gguf import GGUFReader, LlamaFileType
-
     file = Path(model.path).expanduser()
     try:
-        with file.open("rb") as stream:
-            if stream.read(len(_MAGIC)) != _MAGIC:
-                raise ConfigError(f"model.path={model.path}: no GGUF file; it begins otherwise")
-        fields = GGUFReader(file).fields
+        status = file.stat()
+        return _quantization(file, status.st_size, status.st_mtime_ns)
     except OSError as error:
         raise ConfigError(f"model.path={model.path}: cannot be read ({error.strerror})") from error
+    except FolderError as error:
+        raise ConfigError(f"model.path={model.path}: {error}") from error
+
+
+@cache
+def _quantization(file: Path, _size: int, _mtime_ns: int) -> str:
+    """Read once while the file stays as it is: its vocabulary takes a second."""
+    from gguf import GGUFReader, LlamaFileType
+
+    with file.open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise FolderError("no GGUF file; it begins otherwise")
+    try:
+        fields = GGUFReader(file).fields
     except (ValueError, KeyError, IndexError, OverflowError) as error:
-        raise ConfigError(f"model.path={model.path}: damaged or cut off") from error
+        raise FolderError("damaged or cut off") from error
 
     def value(name: str) -> Any:
         field = fields.get(name)
         return None if field is None else field.contents()
 
     if (value("split.count") or 1) > 1:
-        raise ConfigError(
-            f"model.path={model.path}: one of {value('split.count')} parts of a model; join them "
-            "with llama.cpp's llama-gguf-split --merge"
+        raise FolderError(
+            f"one of {value('split.count')} parts of a model; join them with llama.cpp's "
+            "llama-gguf-split --merge"
         )
     try:
         kind = LlamaFileType(value("general.file_type")).name.removeprefix("MOSTLY_")

@@ -27,7 +27,7 @@ from harness.preflight.missing import (
     no_network,
     refuse_missing,
 )
-from harness.preflight.model import load_checked, with_facts
+from harness.preflight.model import load_checked
 from harness.preflight.overhead import VLLM_GPU_FRACTION, gpu_fraction, overhead_bytes
 from harness.preflight.sizes import sizes_of
 
@@ -57,6 +57,5 @@ __all__ = [
     "refuse_missing",
     "requests_at_once",
     "sizes_of",
-    "with_facts",
     "written_bytes",
 ]

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from harness.config import RunConfig
-from harness.engines.build import OpenaiConfig, ReplayConfig, TransformersConfig
+from harness.engines.build import OpenaiConfig, TransformersConfig
 from harness.engines.lora import check_peft
 from harness.errors import ConfigError
-from harness.models import ModelConfig, RemoteModel, ResolvedModel, is_here, resolve
-from harness.models.folder import context_tokens, facts_of
+from harness.models import ResolvedModel, resolve
+from harness.models.folder import context_tokens
 from harness.models.tensors import check_tensors
-from harness.preflight.missing import no_network
 from harness.prompts import Codec
 
 
@@ -44,25 +43,3 @@ def _check_context(config: RunConfig, limit: int | None) -> None:
             f"model={config.model.name} has a context of {limit}; model.context_tokens=N says that "
             "it can take more"
         )
-
-
-def with_facts(config: RunConfig) -> RunConfig:
-    """The configuration with sizes and context from the model's folder, where it gives none.
-
-    For plans alone: what is recorded is the configuration as it was given.
-
-    Raises:
-        ConfigError: ``model.path`` is no checkpoint.
-    """
-    model: ModelConfig = config.model
-    names = ("parameters", "shape", "context_tokens")
-    unknown = [name for name in names if getattr(model, name) is None]
-    if not unknown or isinstance(model, RemoteModel) or isinstance(config.engine, ReplayConfig):
-        return config
-    has_weights = not isinstance(config.engine, OpenaiConfig)
-    if not has_weights or not is_here(model):
-        return config
-    with no_network():  # what is here is enough for a plan
-        facts = facts_of(Path(resolve(model, with_digest=False).path))
-    known = model.model_copy(update={name: getattr(facts, name) for name in unknown})
-    return config.model_copy(update={"model": known})

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.models import LocalModel, ModelConfig, ModelShape
+from harness.errors import ConfigError, UnavailableError
+from harness.models import ModelConfig, ModelShape, RemoteModel, is_here, resolve
 from harness.models.folder import FolderError, facts_of
+from harness.preflight.missing import no_network
 
 
 class Sizes(NamedTuple):
@@ -15,16 +17,19 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(model: ModelConfig) -> Sizes:
-    """The sizes that the model's YAML gives; those of a folder are read from it where it does not.
+    """The sizes that the model's YAML gives; else those of its folder, if it is on this disk.
 
     A folder whose files cannot be read has unknown sizes here; loading it says what is wrong.
     """
     known = Sizes(model.parameters, model.shape)
-    if not isinstance(model, LocalModel) or None not in known:
+    if None not in known or isinstance(model, RemoteModel):
         return known
     try:
-        found = facts_of(Path(model.path).expanduser())
-    except FolderError:
+        with no_network():
+            if not is_here(model):
+                return known
+            found = facts_of(Path(resolve(model, with_digest=False).path))
+    except (FolderError, ConfigError, UnavailableError):
         return known
     if found.parameters is None:
         return known  # several packed values count as one there
