@@ -160,6 +160,11 @@ class ResolvedModel(Record):
 
 def origin(model: ModelConfig) -> str:
     """Where the model comes from, for people."""
+    adapted = "" if model.adapter is None else f", with the adapter {model.adapter}"
+    return f"{_origin(model)}{adapted}"
+
+
+def _origin(model: ModelConfig) -> str:
     match model:
         case HubModel():
             return f"{model.hub_id}@{model.revision[:12]} (Hugging Face hub)"
