@@ -44,8 +44,8 @@ def compose_and_run(arguments: list[str]) -> int:
     is_sweep = bool({"-m", "--multirun"} & set(arguments))
     given = [readable(each, is_sweep=is_sweep) for each in arguments if each != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
-        given = with_models(given, folder / "conf")
-        arguments = with_launcher(given, folder, is_dry_run=is_dry_run)
+        composable = with_models(given, folder / "conf")
+        arguments = with_launcher(composable, folder, is_dry_run=is_dry_run)
         is_elsewhere = launcher_of(arguments) is not None
         jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
         if not is_elsewhere:
