@@ -41,7 +41,7 @@ def tiny_model(shared_data, tmp_path_factory) -> Path:
         num_key_value_heads=1,
         eos_token_id=151_643,
         bos_token_id=151_646,
-        max_position_embeddings=4096,
+        max_position_embeddings=40_960,  # room for the default protocol
         tie_word_embeddings=True,
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
