@@ -160,16 +160,17 @@ class Endpoint:
         self._gone = gone
         self._standing = Standing(target.mode)
 
-    async def answer(self, request: GenerationRequest, queued_s: float) -> Completion:
-        """The completion of one request.
+    async def answer(self, request: GenerationRequest, queued_s: float) -> Completion | None:
+        """The completion of one request; None where it was not sent before everything stopped.
 
         Raises:
             GenerationError: The server is gone.
             UnavailableError: The server serves nobody with this key, account or mode.
         """
         turn_s, retries = self._clock(), 0
+        if not await self._pace.turn():
+            return None
         while True:
-            await self._pace.turn()
             sent_s = self._clock()
             attempts = Attempts(retries, sent_s, sent_s - turn_s)
             heard = Heard()
@@ -177,9 +178,7 @@ class Endpoint:
                 await self._hear(request, heard)
             except RequestError as error:
                 wait_s = self._pace.before_retry_s(error, retries, request.seed)
-                if wait_s is not None:
-                    await self._pace.wait(wait_s)
-                if wait_s is None or self._pace.is_stopped:
+                if wait_s is None or not await self._pace.turn(wait_s):
                     return await self._given_up(request, error, queued_s, attempts)
                 retries += 1
             else:

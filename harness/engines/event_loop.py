@@ -50,7 +50,7 @@ async def cancelled(tasks: Collection[asyncio.Task[Any] | None]) -> None:
 def answer_all(
     loop: asyncio.AbstractEventLoop,
     requests: Sequence[GenerationRequest],
-    answer: Callable[[GenerationRequest], Awaitable[Completion]],
+    answer: Callable[[GenerationRequest], Awaitable[Completion | None]],
     concurrency: int,
     pace: Pace,
 ) -> Iterator[Completion]:
@@ -61,7 +61,8 @@ def answer_all(
     Args:
         loop: Runs in another thread.
         requests: What to answer.
-        answer: Makes the completion of one request. What it raises ends everything, and is raised
+        answer: Makes the completion of one request, or None where it was not sent because the pace
+            was stopped. What it raises ends everything, and is raised
             here: an ``UnavailableError`` after what is under way has ended, anything else at once.
         concurrency: How many may be under way at once.
         pace: Of the requests.
@@ -71,7 +72,8 @@ def answer_all(
 
     async def work() -> None:
         while not pace.is_stopped and (request := next(waiting, None)) is not None:
-            answers.put(await answer(request))
+            if (completion := await answer(request)) is not None:
+                answers.put(completion)
 
     async def begin() -> asyncio.Task[None]:
         pace.restart()

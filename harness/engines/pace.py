@@ -55,17 +55,28 @@ class Pace:
 
     def restart(self) -> None:
         """Lets requests be sent again."""
+        # Turns that were given out and not used are nobody's any more.
+        self._next_turn_s = min(self._next_turn_s, self._clock() + self._interval_s)
         self._stop.clear()
 
-    async def turn(self) -> None:
-        """Returns when the rate limit lets another attempt begin."""
-        if self._interval_s:
+    async def turn(self, after_s: float = 0.0) -> bool:
+        """Waits until another attempt may begin.
+
+        Args:
+            after_s: To be waited for before the rate limit is asked.
+
+        Returns:
+            Whether it may: False when everything was stopped meanwhile.
+        """
+        await self._wait(after_s)
+        if self._interval_s and not self.is_stopped:
             now = self._clock()
             turn_s = max(now, self._next_turn_s)
             self._next_turn_s = turn_s + self._interval_s
-            await self.wait(turn_s - now)
+            await self._wait(turn_s - now)
+        return not self.is_stopped
 
-    async def wait(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Waits, at most until everything is stopped."""
         if seconds <= 0:
             return
@@ -82,6 +93,9 @@ class Pace:
     def before_retry_s(self, error: RequestError, retries: int, seed: int) -> float | None:
         """How long to wait before another attempt; None when there is to be none.
 
+        A server that asks for a wait is given at least that; one that asks for none, or for a
+        moment that has passed, is not asked again at once either.
+
         Args:
             error: What the last attempt ended with.
             retries: How often the request was tried again already.
@@ -89,10 +103,12 @@ class Pace:
         """
         if not error.can_retry or retries >= self._max_retries or self.is_stopped:
             return None
-        if error.retry_after_s is not None:
-            return error.retry_after_s if error.retry_after_s <= self._longest_wait_s else None
+        asked_s = error.retry_after_s or 0.0
+        if asked_s > self._longest_wait_s:
+            return None
         back_off_s = min(FIRST_WAIT_S * 2.0**retries, LONGEST_BACK_OFF_S)
-        return back_off_s * (1 + JITTER * random.Random(seed + retries).random())  # noqa: S311
+        jitter = JITTER * random.Random(seed + retries).random()  # noqa: S311 - no secret
+        return max(asked_s, back_off_s * (1 + jitter))
 
     def why_not_again(self, error: RequestError, retries: int) -> str:
         """The reason of a request that is given up, with what ended the retries."""

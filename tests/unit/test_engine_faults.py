@@ -1,8 +1,10 @@
 """What a server's bad days make of requests and runs, without a second of real waiting."""
 
+import asyncio
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -143,7 +145,19 @@ def test_the_wait_that_a_server_asks_for_is_kept(server) -> None:
     ]
     attached = Attached(server.url)
     (got,) = attached.answers()
-    assert (got.finish_reason, attached.time.slept) == ("stop", [300, 1.5])
+    assert (got.finish_reason, attached.time.slept[:2]) == ("stop", [300, 1.5])
+    (third_s,) = attached.time.slept[2:]
+    assert third_s >= FIRST_WAIT_S * 2**2, "no wait asked for is no leave to come back at once"
+
+
+@pytest.mark.parametrize("asked", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_server_that_asks_for_no_wait_is_not_asked_again_at_once(server, asked) -> None:
+    server.answers = [*[refuses(503, Retry_After=asked)] * 7, WELL]
+    attached = Attached(server.url)
+    (got,) = attached.answers()
+    assert (got.finish_reason, got.retries) == ("stop", 7)
+    assert all(wait >= FIRST_WAIT_S * 2**n for n, wait in enumerate(attached.time.slept))
+    assert len(attached.time.slept) == 7
 
 
 def test_a_wait_can_be_a_date() -> None:
@@ -297,6 +311,53 @@ def test_a_stop_ends_the_waits(server) -> None:
         (got,) = engine.generate([ask(0)])
         timer.join()
     assert got.finish_reason == "error"
+
+
+def test_what_waits_for_its_turn_is_not_sent_after_a_stop(server) -> None:
+    """With a real clock: the second turn of a minute comes after 60 s."""
+    attached_to = OpenaiConfig(
+        kind="openai", base_url=server.url, mode="chat", concurrency=8, requests_per_minute=1
+    )
+    engine = OpenaiEngine(attached_to, HOSTED, Codec.load(HOSTED), time.monotonic, 999)
+    with engine:
+        completions = engine.generate([ask(number) for number in range(20)])
+        first = next(completions)
+        engine.stop()
+        assert (first.finish_reason, list(completions)) == ("stop", [])
+    assert len(server.asked) == 1
+
+
+def test_a_retry_that_waits_for_its_turn_is_given_up_at_a_stop(server) -> None:
+    server.answers = [refuses(503, "busy")]
+    attached_to = OpenaiConfig(
+        kind="openai", base_url=server.url, mode="chat", requests_per_minute=1, max_retries=1
+    )
+    # Its own wait passes at once; its turn never comes.
+    sleep = lambda seconds: asyncio.sleep(0 if seconds < 1 else 600)  # noqa: E731
+    engine = OpenaiEngine(attached_to, HOSTED, Codec.load(HOSTED), FakeTime(), 999, sleep)
+    with engine:
+        timer = threading.Timer(0.5, engine.stop)
+        timer.start()
+        (got,) = engine.generate([ask(0)])
+        timer.join()
+    assert (got.finish_reason, got.retries, len(server.asked)) == ("error", 0, 1)
+    assert "HTTP 503: busy" in got.error
+
+
+def test_turns_that_a_stop_left_unused_hold_nothing_up_afterwards() -> None:
+    clock = FakeTime()
+    pace = Pace(clock, max_retries=0, longest_wait_s=1, requests_per_minute=6, sleep=clock.sleep)
+
+    async def turns() -> list[bool]:
+        before = [await pace.turn()]
+        pace.stop()
+        pace._next_turn_s = 500.0  # fifty others wait
+        before.append(await pace.turn())
+        pace.restart()
+        return [*before, await pace.turn()]
+
+    assert asyncio.run(turns()) == [True, False, True]
+    assert clock.now == 10, "one interval: the rate limit holds all the same"
 
 
 # --- modes ---------------------------------------------------------------------------------------
