@@ -215,7 +215,12 @@ def _append(rows: Sequence[Row], logits: Any) -> None:
     is_finite = torch.isfinite(logits.amax(-1))
     samplings = [row.request.sampling for row in rows]
     usable = torch.where(is_finite[:, None], logits, 0.0)
-    usable = penalised(usable, samplings, [row.known_ids for row in rows])
+    # A copy of thousands of ids for each row and token: only where they are needed.
+    known_ids = [
+        row.known_ids if sampling.repetition_penalty is not None else ()
+        for row, sampling in zip(rows, samplings, strict=True)
+    ]
+    usable = penalised(usable, samplings, known_ids)
     tokens = draw(usable, samplings, [row.uniform() for row in rows])
     for row, token, fine in zip(rows, tokens, is_finite.tolist(), strict=True):
         if fine:

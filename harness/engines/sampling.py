@@ -63,7 +63,7 @@ def penalised(
     Args:
         logits: Float32 tensor (rows, vocabulary); stays as it is.
         samplings: One per row.
-        known_ids: Prompt and answer so far of each row.
+        known_ids: Prompt and answer so far of each row; not read where it has no penalty.
     """
     rows = [row for row, each in enumerate(samplings) if each.repetition_penalty is not None]
     if not rows:

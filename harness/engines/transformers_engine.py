@@ -307,8 +307,10 @@ class TransformersEngine:
             sampling=Sampling(temperature=1, top_p=0.9, top_k=None, max_new_tokens=3),
             seed=0,
         )
-        batch.admit([Row(request, 0.0)])
-        batch.step()
+        row = Row(request, 0.0)
+        batch.admit([row])
+        if row.error is None:  # else it has no token to go on from; the requests will say why
+            batch.step()
 
 
 def _check_positions(model: Any, max_model_len: int) -> None:

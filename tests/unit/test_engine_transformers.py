@@ -1,6 +1,7 @@
 """What only the transformers engine can do wrong: memory, refilling, loading."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -252,9 +253,42 @@ def test_a_row_without_finite_logits_fails_alone(model, temperature) -> None:
     assert texts(list(found.values())) == expected
 
 
-def test_more_positions_than_the_model_has_learned_are_refused(model, tmp_path) -> None:
-    import shutil
+def test_a_model_without_any_finite_logits_loads_and_fails_each_request(model, tmp_path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
 
+    shutil.copytree(model.path, tmp_path, dirs_exist_ok=True)
+    broken = AutoModelForCausalLM.from_pretrained(model.path)
+    with torch.no_grad():
+        broken.model.norm.weight.fill_(float("nan"))
+    broken.save_pretrained(tmp_path)
+    with engine(model.model_copy(update={"path": str(tmp_path)})) as loaded:
+        found = list(loaded.generate([request(n, 5, 3) for n in range(3)]))
+    assert [each.finish_reason for each in found] == ["error"] * 3
+    assert all("NaN" in str(each.error) for each in found)
+
+
+@pytest.mark.parametrize("penalty", [None, 1.2])
+def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
+    model, monkeypatch, penalty
+) -> None:
+    put_together = Row.known_ids.fget
+    read: list[Row] = []
+
+    def counted(row: Row) -> tuple[int, ...]:
+        read.append(row)
+        return put_together(row)
+
+    asked = request(0, 5, 6)
+    sampling = asked.sampling.model_copy(update={"repetition_penalty": penalty})
+    with engine(model) as loaded:
+        monkeypatch.setattr(Row, "known_ids", property(counted))
+        (got,) = loaded.generate([asked.model_copy(update={"sampling": sampling})])
+    admitted = 1
+    assert len(read) == admitted + (got.completion_tokens if penalty else 0)
+
+
+def test_more_positions_than_the_model_has_learned_are_refused(model, tmp_path) -> None:
     from transformers import AutoModelForCausalLM, GPT2Config
 
     config = GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)
