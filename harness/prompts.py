@@ -127,6 +127,9 @@ NO_OPTIONS = PromptOptions()
 class Codec:
     """A tokenizer with its chat template, stop tokens and thinking marks."""
 
+    embedding_rows: int | None = None
+    """A prompt with a higher token id is refused; None: unknown."""
+
     def __init__(
         self, tokenizer: Any, stop_ids: frozenset[int], reasoning: Reasoning = None
     ) -> None:
@@ -195,7 +198,8 @@ class Codec:
             options: What else is said; ``check_options`` has seen them.
 
         Raises:
-            ConfigError: The model has no chat template, or the prompt has two BOS tokens.
+            ConfigError: The model has no chat template, or the prompt has two BOS tokens or one
+                that the embedding has no row for.
         """
         text = user_text = options.user_text(instruction, problem.question)
         turns = options.earlier_turns(instruction)
@@ -213,10 +217,12 @@ class Codec:
         opened = is_inside_thought(end if asked else text[-_PROMPT_END:], self.reasoning)
         if force_think and not opened:
             text += self._style.open
+        token_ids = self._encode(text)
+        self._refuse_without_row(token_ids, problem)
         return Prompt(
             problem_id=problem.problem_id,
             text=text,
-            token_ids=self._encode(text),
+            token_ids=token_ids,
             opened_think=opened or force_think,
             user_text=user_text,
             earlier_turns=turns,
@@ -288,6 +294,14 @@ class Codec:
                 raise ConfigError("model: its chat template writes two BOS tokens")
         return tuple(ids)
 
+    def _refuse_without_row(self, token_ids: Sequence[int], problem: Problem) -> None:
+        highest = max(token_ids, default=-1)
+        if self.embedding_rows is not None and highest >= self.embedding_rows:
+            raise ConfigError(
+                f"model: the prompt of {problem.problem_id} has the token {self.words([highest])} "
+                f"(id {highest}), the model's embedding has only {self.embedding_rows} rows"
+            )
+
     def text_for_server(self, request: GenerationRequest, *, adds_bos: bool) -> str:
         """A prompt as text, from which the server's tokenizer makes exactly one BOS.
 
@@ -312,8 +326,10 @@ class Codec:
 
     @property
     def vocabulary(self) -> int:
-        """The tokenizer's highest id and one."""
-        return max(self._tokenizer.get_vocab().values(), default=-1) + 1
+        """The highest id and one, without the tokens that were added to the vocabulary."""
+        added = self._tokenizer.get_added_vocab()
+        own = (each for token, each in self._tokenizer.get_vocab().items() if token not in added)
+        return max(own, default=-1) + 1
 
     @property
     def special_tokens(self) -> frozenset[str]:

@@ -21,7 +21,7 @@ _SHOWN = 3
 """Tensors that a message names."""
 
 
-def check_tensors(model: ResolvedModel, vocabulary: int) -> None:
+def check_tensors(model: ResolvedModel, vocabulary: int) -> int | None:
     """Compares the weight files with the architecture, and both with the tokenizer.
 
     Says nothing of what transformers cannot build: quantised weights, or an architecture that only
@@ -29,16 +29,21 @@ def check_tensors(model: ResolvedModel, vocabulary: int) -> None:
 
     Args:
         model: On this disk.
-        vocabulary: The tokenizer's highest id and one.
+        vocabulary: The highest id of the tokenizer's own vocabulary and one. Tokens that were
+            added to it are left out: published models have some without a row, for images or for
+            tools that the model cannot use.
+
+    Returns:
+        Rows of the embedding; None where transformers cannot build the model.
 
     Raises:
         ConfigError: Tensors are missing, unused or of another shape, or the embedding has fewer
-            rows than the tokenizer has ids.
+            rows than the vocabulary has ids.
     """
     from transformers import AutoModelForCausalLM
 
     if is_quantized(Path(model.path)):
-        return
+        return None
     try:
         with quiet():
             built, found = AutoModelForCausalLM.from_pretrained(
@@ -51,15 +56,18 @@ def check_tensors(model: ResolvedModel, vocabulary: int) -> None:
             )
     except Exception as error:  # noqa: BLE001 - the engine may have an architecture of its own
         log.debug("the tensors of %s were not checked: %s", model.path, error)
-        return
+        return None
     refuse_unlike(found, model)
     embedding = built.get_input_embeddings()
-    rows = None if embedding is None else embedding.weight.shape[0]
-    if rows is not None and rows < vocabulary:
+    if embedding is None:
+        return None
+    rows: int = embedding.weight.shape[0]
+    if rows < vocabulary:
         raise ConfigError(
             f"model={model.name}: {model.path}: the tokenizer has ids up to {vocabulary - 1}, the "
             f"embedding only {rows} rows; tokenizer and weights are of different models"
         )
+    return rows
 
 
 def refuse_unlike(found: Mapping[str, Collection[Any]], model: ResolvedModel) -> None:

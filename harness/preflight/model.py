@@ -29,7 +29,7 @@ def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[Resolv
     if config.model.context_tokens is None:
         _check_context(config, context_tokens(Path(model.path)))
     if has_weights:
-        check_tensors(model, codec.vocabulary)
+        codec.embedding_rows = check_tensors(model, codec.vocabulary)
     return model, codec
 
 

@@ -338,6 +338,22 @@ def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows(capsys, copy: Pat
     assert "90" in line
 
 
+def test_an_added_token_without_a_row_is_refused_only_in_a_prompt(capsys, copy: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(copy)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.chat_template = "w1 {{ messages[0].content }}"
+    tokenizer.save_pretrained(copy)
+    assert dry_run(copy, "protocol.chat=true") == 0
+    capsys.readouterr()
+    tokenizer.chat_template = "<image> {{ messages[0].content }}"
+    tokenizer.save_pretrained(copy)
+    line = refused(capsys, copy, "protocol.chat=true")
+    assert "<image>" in line
+    assert "100" in line
+
+
 def test_more_than_the_context_is_refused_with_the_way_out(capsys, copy: Path) -> None:
     line = refused(capsys, copy, "protocol.max_new_tokens=3000")
     assert "2048" in line
