@@ -28,6 +28,8 @@ from harness.yamlfile import yaml_mistake
 log = logging.getLogger(__name__)
 
 DRY_RUN = "--dry-run"
+_FOR_HYDRA = ("-", "hydra.mode=MULTIRUN")
+"""How an argument begins that Hydra has to carry out: an option, or a sweep."""
 
 
 def compose_and_run(arguments: list[str]) -> int:
@@ -49,8 +51,8 @@ def compose_and_run(arguments: list[str]) -> int:
         is_elsewhere = launcher_of(arguments) is not None
         jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
         if not is_elsewhere:
-            has_options = any(argument.startswith("-") for argument in given)
-            resumed = None if has_options else recorded_with(given)
+            is_for_hydra = any(each.startswith(_FOR_HYDRA) for each in given)
+            resumed = None if is_for_hydra else recorded_with(composable, folder / "conf")
             if resumed is None:
                 _compose(jobs, arguments)
             else:

@@ -83,7 +83,7 @@ class Jobs:
         file, is_again = claim
         self._say(f"job {number}: {' '.join(overrides)}")
         try:
-            config = recorded_with(given) or load_run_config(plain(composed))
+            config = recorded_with(given, self._folder / "conf") or load_run_config(plain(composed))
             if is_again and config.resume is None:
                 config = config.model_copy(update={"resume": "auto"})
             report = self._report(config)

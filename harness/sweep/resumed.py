@@ -19,12 +19,16 @@ CHOSEN_ALONE = frozenset({"engine", "model", "pricing", "protocol", "tracker"})
 """Groups whose files hold their own keys alone. The others reach into several, so a command that
 chooses an experiment or a suite is composed by Hydra."""
 
+_HYDRAS = ("hydra.", "hydra/")
 
-def recorded_with(overrides: Sequence[str]) -> RunConfig | None:
+
+def recorded_with(overrides: Sequence[str], choices: Path | None = None) -> RunConfig | None:
     """The configuration of the run that ``resume`` names, changed as the overrides say.
 
     Args:
-        overrides: ``KEY=VALUE`` as Hydra reads them, and ``GROUP=CHOICE``.
+        overrides: ``KEY=VALUE`` as Hydra reads them, and ``GROUP=CHOICE``. Those of Hydra itself
+            are left out: they are no part of a run's configuration.
+        choices: Where ``with_models`` has written choices that ``conf/`` does not have.
 
     Returns:
         None where the command continues no run by name, or chooses an experiment or a suite.
@@ -41,7 +45,11 @@ def recorded_with(overrides: Sequence[str]) -> RunConfig | None:
     if not any(each.startswith("resume=") for each in overrides):
         return None
     try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        parsed = [
+            each
+            for each in OverridesParser.create().parse_overrides(list(overrides))
+            if not each.key_or_group.startswith(_HYDRAS)
+        ]
         # Groups first, as Hydra does: a single value holds whatever its group says.
         parsed.sort(key=lambda each: not _is_group(each.key_or_group))
         given = {each.key_or_group: each.value() for each in parsed}
@@ -53,7 +61,7 @@ def recorded_with(overrides: Sequence[str]) -> RunConfig | None:
         for each in parsed:
             key = each.key_or_group
             if key in groups:
-                choice = OmegaConf.load(CONF_DIR / key / f"{_choice(key, each.value())}.yaml")
+                choice = OmegaConf.load(_choice(key, each.value(), choices))
                 OmegaConf.update(config, key, choice, merge=False)
             else:
                 OmegaConf.update(config, key, each.value())
@@ -81,8 +89,10 @@ def _is_group(key: str) -> bool:
     return (CONF_DIR / key).is_dir()
 
 
-def _choice(group: str, name: Any) -> str:
-    choices = sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
-    if name not in choices:
-        raise ConfigError(f"{group}={name}: no such choice; there are {', '.join(choices)}")
-    return str(name)
+def _choice(group: str, name: Any, choices: Path | None) -> Path:
+    """The file of a group's choice."""
+    for folder in (CONF_DIR, *([choices] if choices else [])):
+        if (file := folder / group / f"{name}.yaml").is_file():
+            return file
+    known = sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
+    raise ConfigError(f"{group}={name}: no such choice; there are {', '.join(known)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli import main
 from harness.commands.setup import find_unfinished, reopen
 from harness.config_changes import config_changes, deciding
 from harness.engines.identity import unlike
@@ -14,7 +15,7 @@ from harness.errors import ConfigError, StoreError
 from harness.manifest import RunManifest
 from harness.result import build_result
 from harness.store import Run
-from harness.sweep import recorded_with
+from harness.sweep import recorded_with, with_models
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
@@ -45,8 +46,8 @@ def given(run: Run, *overrides: str):
     [
         (["engine.base_url=http://new:9000/v1"], "engine.base_url", "http://old:8000/v1", None),
         (["engine.concurrency=4"], "engine.concurrency", 32, 4),
-        (["engine.max_retries=9"], "engine.max_retries", 5, 9),
-        (["engine.silence_limit_s=60"], "engine.silence_limit_s", 3600.0, 60.0),
+        (["engine.max_retries=9"], "engine.max_retries", 7, 9),
+        (["engine.silence_limit_s=60"], "engine.silence_limit_s", 1800.0, 60.0),
         (["limits.max_error_fraction=0.5"], "limits.max_error_fraction", 0.02, 0.5),
         (["scoring.workers=1"], "scoring.workers", None, 1),
         (["sandbox.time_limit_s=20"], "sandbox.time_limit_s", 10.0, 20.0),
@@ -138,6 +139,34 @@ def test_a_group_is_one_difference_too(run):
     config = given(run, "model=r1_distill_qwen_1_5b")
     refused = deciding(config_changes(run.read_manifest().config, config))
     assert list(map(str, refused)) == ["model: was smollm2_135m, is r1_distill_qwen_1_5b"]
+
+
+@pytest.mark.parametrize(
+    ("model", "described"),
+    [
+        ("/models/mine", {"kind": "local", "path": "/models/mine"}),
+        ("some/model@abc", {"kind": "hub", "hub_id": "some/model", "revision": "abc"}),
+    ],
+)
+def test_a_model_by_its_path_or_id_is_one_of_the_choices(run, tmp_path, model, described):
+    where = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
+    config = recorded_with(with_models([*where, f"model={model}"], tmp_path), tmp_path)
+    assert config.model.model_dump().items() >= described.items()
+    refused = deciding(config_changes(run.read_manifest().config, config))
+    assert {change.key.partition(".")[0] for change in refused} == {"model"}
+
+
+@pytest.mark.parametrize("options", [[], ["-m"], ["hydra.mode=MULTIRUN"]], ids=str)
+def test_the_whole_command_finds_such_a_choice(run, capsys, caplog, options):
+    places = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
+    missing = run.folder / "no-model"
+    assert main(["run", "--dry-run", *options, *places, f"model={missing}"]) == 2
+    assert f"model.path={missing}: " in capsys.readouterr().err + caplog.text
+
+
+@pytest.mark.parametrize("override", ["hydra.job.chdir=false", "hydra/launcher=basic"])
+def test_what_is_hydras_own_is_no_part_of_the_configuration(run, override):
+    assert given(run, override) == given(run)
 
 
 def test_the_command_that_began_it_goes_on_with_it(run):
