@@ -71,7 +71,8 @@ def _refuse_secrets(arguments: list[str]) -> None:
     for argument in arguments:
         key, _, values = argument.lstrip("+~").partition("=")
         for value in values.split(",") if values else ():
-            refuse_secret(key, value.strip("\"' "))
+            if value.strip().lower() != "null":  # Hydra's None, however it is capitalised
+                refuse_secret(key, value.strip("\"' "))
 
 
 def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:

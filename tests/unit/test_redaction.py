@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import redaction
+from harness.cli import main
 from harness.config import load_run_config, refuse_secret
 from harness.engines.endpoint import secret_header
 from harness.engines.request_error import MAX_REASON, one_line
@@ -198,6 +199,13 @@ def test_a_key_in_the_place_of_a_name_is_refused_and_not_shown(key: str) -> None
     with pytest.raises(ConfigError, match=r"^engine\.api_key_env: ") as caught:
         refuse_secret("engine.api_key_env", key)
     assert WORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("null", ["null", "NULL", " null"])
+@pytest.mark.parametrize("key", ["engine.api_key_env", "+engine.headers_env.X-Key"])
+def test_no_variable_is_no_secret(null: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--cfg", "job", "engine=openai", f"{key}={null}"]) == 0
+    assert "null" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
