@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import TaskError
 from harness.records import Example, Problem
-from harness.tasks.files import Row
+from harness.tasks.files import Row, cell_text
 from harness.tasks.rows import read_rows
 from harness.tasks.spec import FewShot, TaskSpec
 
@@ -43,11 +42,10 @@ def choose_examples(
             "have them under fewshot"
         )
     asked = {_words(problem.question) for problem in problems}
-    ids = {problem.problem_id for problem in problems}
     known = [
         each
         for each in _known(spec, spec.fewshot, shots.seed, data_dir)
-        if _words(each.question) not in asked and each.example_id not in ids
+        if _words(each.question) not in asked
     ]
     if len(known) < shots.number:
         raise TaskError(
@@ -76,10 +74,11 @@ def _known(spec: TaskSpec, fewshot: FewShot, seed: int, data_dir: Path | None) -
 
 def _of_row(spec: TaskSpec, answer: str | None, number: int, row: Row) -> Example:
     def text(name: str | None) -> str:
+        where = f"task {spec.name}: {row.place}"
         value = None if name is None else row.cells.get(name)
-        if not isinstance(value, str | Decimal) or not str(value).strip():
-            raise TaskError(f"task {spec.name}: {row.place}: an example needs text in '{name}'")
-        return str(value)
+        if value is None or not str(value).strip():
+            raise TaskError(f"{where}: an example needs text in '{name}'")
+        return cell_text(value, f"{where}: '{name}'")
 
     own = number if spec.fields.problem_id is None else text(spec.fields.problem_id)
     return Example(

@@ -10,8 +10,11 @@ import csv
 import gzip
 import io
 import json
+import math
 import sys
+import zlib
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +45,7 @@ def read_file(file: Path) -> list[Row]:
         if file.is_dir():
             return _read_folder(file)
         return _read_bytes(file, file.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise TaskError(f"{file}: cannot be read: {_first_line(error)}") from error
 
 
@@ -58,6 +61,26 @@ def rows_of_table(table: Any, name: str) -> list[Row]:
         Row(f"{name}: row {number}", {each: cells[number] for each, cells in columns.items()})
         for number in range(table.num_rows)
     ]
+
+
+def cell_text(cell: Any, where: str) -> str:
+    """The text of a cell.
+
+    Args:
+        cell: Of a ``Row``.
+        where: Names the row and the column, for messages.
+
+    Raises:
+        TaskError: It has none: a list, an object, a date of a typed column, half a character.
+    """
+    if not isinstance(cell, str | Decimal):
+        raise TaskError(f"{where} holds a {type(cell).__name__}; should be text or a number")
+    text = str(cell)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise TaskError(f"{where} holds half of a surrogate pair, which is no character") from error
+    return text
 
 
 def _read_bytes(file: Path, data: bytes) -> list[Row]:
@@ -148,6 +171,9 @@ def _read_csv(file: Path, text: str, delimiter: str) -> list[Row]:
 
 def _csv_rows(file: Path, reader: Any) -> Iterator[Row]:
     names: list[str] = next(reader, [])
+    for name in names:
+        if name and names.count(name) > 1:  # columns without a name are no problem's fields
+            raise TaskError(f"{file}:1: names the column '{name}' twice")
     begins = reader.line_num + 1
     for cells in reader:
         place, begins = f"{file}:{begins}", reader.line_num + 1
@@ -195,15 +221,19 @@ def _cells(column: Any) -> list[Any]:
     import pyarrow as pa
 
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
-        return [str(each) for each in column.to_numpy()]
+        # NumPy has the digits, but turns null into NaN.
+        pairs = zip(column.to_pylist(), column.to_numpy(), strict=True)
+        return [None if cell is None or math.isnan(cell) else str(short) for cell, short in pairs]
     return list(column.to_pylist())
 
 
 def _text(cell: Any) -> Any:
-    """A cell as text, where its value has one spelling; else as it is."""
+    """A cell as text, where its value has one spelling; else as it is. NaN is a missing value."""
     match cell:
         case bool():
             return "true" if cell else "false"
+        case float() if math.isnan(cell):
+            return None
         case int() | float():
             return str(cell)
         case _:

@@ -1,7 +1,6 @@
 """From a selection to its problems."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from harness.records import (
     Reference,
 )
 from harness.tasks.fewshot import Shots, choose_examples
-from harness.tasks.files import Row
+from harness.tasks.files import Row, cell_text
 from harness.tasks.rows import read_rows
 from harness.tasks.spec import Selection, TaskSpec, load_spec
 from harness.tasks.subset import digest, ids_sha256, stratified_subset
@@ -116,11 +115,11 @@ def _problem(spec: TaskSpec, number: int, row: Row) -> Problem:
         value = cell(name)
         if value is None or (isinstance(value, str) and not value.strip()):
             raise TaskError(f"{where}: '{name}' is {'null' if value is None else 'empty'}")
-        return _as_text(value, f"{where}: '{name}'")
+        return cell_text(value, f"{where}: '{name}'")
 
     def optional(name: str | None) -> str | None:
         value = None if name is None else cell(name)
-        return None if value is None else _as_text(value, f"{where}: '{name}'")
+        return None if value is None else cell_text(value, f"{where}: '{name}'")
 
     own_id = str(number).zfill(4) if fields.problem_id is None else text(fields.problem_id)
     return Problem(
@@ -130,22 +129,6 @@ def _problem(spec: TaskSpec, number: int, row: Row) -> Problem:
         subject=optional(fields.subject),
         level=_level(optional(fields.level)),
     )
-
-
-def _as_text(value: Any, where: str) -> str:
-    """A cell's text.
-
-    Raises:
-        TaskError: It has none of its own: a list, an object, a date of a typed column.
-    """
-    if not isinstance(value, str | Decimal):
-        raise TaskError(f"{where} holds a {type(value).__name__}; should be text or a number")
-    text = str(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise TaskError(f"{where} holds half of a surrogate pair, which is no character") from error
-    return text
 
 
 def _level(text: str | None) -> int | None:

@@ -383,6 +383,23 @@ def test_examples_of_a_data_set_are_drawn_by_the_seed(own_tasks):
     assert all(len(each.answer) > 20 for each in first), "the solution and not the answer alone"
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ('"half of \\ud800"', "'solution' holds half of a surrogate pair"),
+        ('["x"]', "'solution' holds a list"),
+        ('" "', "an example needs text in 'solution'"),
+    ],
+)
+def test_a_row_that_is_no_example_is_named(own_tasks, cell, words):
+    text = f'{{"unique_id": "1", "problem": "q", "solution": {cell}}}\n'
+    (own_tasks / "examples.jsonl").write_text(text, encoding="utf-8")
+    sources = [{"kind": "embedded", "file": "examples.jsonl"}]
+    define(own_tasks, {"sources": sources, "answer": "solution"})
+    with pytest.raises(TaskError, match=rf"examples\.jsonl:1: {words}"):
+        examples(1)
+
+
 def test_a_task_without_examples_is_refused(own_tasks):
     define(own_tasks, None)
     with pytest.raises(TaskError, match=r"^protocol\.fewshot=1: task math_mini has no examples"):

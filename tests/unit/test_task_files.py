@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pytest
 import yaml
@@ -151,7 +152,26 @@ def test_numbers_in_parquet_are_text(load, tmp_path, values, kind, texts):
     assert [each.reference.answer for each in load(tmp_path / "p.parquet")] == texts
 
 
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_number_in_parquet_is_no_answer(load, tmp_path, kind, missing):
+    answers = pa.array([0.5, missing], kind)
+    if kind == pa.float16():
+        answers = pa.array([np.float16(0.5), missing and np.float16(missing)], kind)
+    columns = {"id": ["1", "2"], "q": ["q", "q"], "a": answers}
+    parquet.write_table(pa.table(columns), tmp_path / "p.parquet")
+    with pytest.raises(TaskError, match=r"p\.parquet: row 1: 'a' is null"):
+        load(tmp_path / "p.parquet")
+
+
+def test_columns_without_a_name_may_be_several(load, tmp_path):
+    (tmp_path / "p.csv").write_text("id,q,a,,\n1,q,2,,\n", encoding="utf-8")
+    assert [each.reference.answer for each in load(tmp_path / "p.csv")] == ["2"]
+
+
 GOOD = b'{"id": "1", "q": "q", "a": "1"}\n'
+DAMAGED = bytearray(gzip.compress(GOOD))
+DAMAGED[10] ^= 0xFF  # the first byte after the header
 
 
 @pytest.mark.parametrize(
@@ -173,7 +193,9 @@ GOOD = b'{"id": "1", "q": "q", "a": "1"}\n'
         ("p.jsonl", b"\x1f\x8b\x00", "p.jsonl: cannot be read: "),
         ("p.json", b'[{"id": "1", "q": "q", "a": ""}]', "p.json: row 0: 'a' is empty"),
         ("p.json", b"[", "p.json: no JSON: "),
+        ("p.jsonl", DAMAGED, "p.jsonl: cannot be read: "),
         ("p.csv", b"", "has no problems"),
+        ("p.csv", b"id,q,a,a\n1,q,1,2\n", "p.csv:1: names the column 'a' twice"),
         ("p.csv", b'id,q,a\n1,"two\nlines",3\n2,q\n', "p.csv:4: has 2 cells"),
         ("p.csv", b'id,q,a\n1,"q"x,3\n', "p.csv:2: no CSV: "),
         ("p.csv", b"id,q,a\n1,q,\n", "p.csv:2: 'a' is empty"),
