@@ -29,13 +29,20 @@ class SafeStream:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Writes, while that is possible."""
+        r"""Writes, while that is possible; what the encoding lacks is written as ``\xfc``."""
         if self.error is None:
             try:
-                self._stream.write(self._clean(text))
+                self._write(self._clean(text))
             except OSError as error:
                 self._fail(error)
         return len(text)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def writelines(self, lines: Iterable[str]) -> None:
         """Writes all of them, while that is possible."""

@@ -41,6 +41,16 @@ def test_a_stream_that_works_is_itself(capsys):
     assert lost_output(stdout) is None
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_what_the_encoding_lacks_is_written_out(encoding):
+    written = io.BytesIO()
+    stream = SafeStream(io.TextIOWrapper(written, encoding=encoding, newline=""))
+    print("a \u03c0 \ud800 b", file=stream, flush=True)
+    shown = written.getvalue().decode(encoding).replace("\u03c0", r"\u03c0")
+    assert shown == "a \\u03c0 \\ud800 b\n"
+    assert stream.error is None
+
+
 def test_a_threads_traceback_on_stderr_holds_no_secret(capsys, monkeypatch):
     monkeypatch.setenv("EXAMPLE_API_KEY", "Zq7Xw9Kp3Vt5")
     # pytest's own hook would take it away
