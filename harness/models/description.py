@@ -1,5 +1,6 @@
 """What a configuration says of a model, and what is known of it once it is on this disk."""
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, assert_never
 
@@ -75,7 +76,8 @@ def _name_of(given: dict[str, Any]) -> str | None:
 
 
 def _last_part(given: str) -> str:
-    path = Path(given).expanduser().resolve()
+    # Links stay: the hub's cache links a file's name to one that is a digest.
+    path = Path(os.path.abspath(Path(given).expanduser()))  # noqa: PTH100
     if path.parent.name == "snapshots":  # of the hub's cache, whose folders are named by commit
         return path.parent.parent.name.rpartition("--")[2]
     return path.stem if path.suffix == GGUF else path.name

@@ -4,6 +4,7 @@ The choices are written as files into a folder of the command, which Hydra searc
 sweep over several of them composes like one over models of ``conf/model``, on other machines too.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 
 from harness.models import HubModel, LocalModel, WheelModel
 from harness.models.description import GGUF
+from harness.overrides import text_of
 from harness.paths import CONF_DIR
 
 _MODEL = "model="
@@ -20,6 +22,8 @@ _FIELD = re.compile(r"model\.(\w+)=")
 _FIELDS = frozenset({*HubModel.model_fields, *LocalModel.model_fields, *WheelModel.model_fields})
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 _PATH_STARTS = ("/", "./", "../", "~")
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
+"""One text in quotes, whole."""
 
 
 def with_models(arguments: Sequence[str], folder: Path) -> list[str]:
@@ -46,13 +50,18 @@ def _rewritten(argument: str, folder: Path, names: dict[str, str]) -> str:
 def _split(argument: str) -> list[str]:
     """Its choices; a path that exists may have commas."""
     value = argument.removeprefix(_MODEL)
-    plain = value.strip("'\"")
-    return [plain] if Path(plain).expanduser().exists() else value.split(",")
+    # Path.exists raises an error where many choices are longer than a file's name may be.
+    is_one = _QUOTED.fullmatch(value) or os.path.exists(Path(value).expanduser())  # noqa: PTH110
+    return [value] if is_one else value.split(",")
+
+
+def _unquoted(given: str) -> str:
+    return text_of(_MODEL + given) if _QUOTED.fullmatch(given) else given
 
 
 def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
     """The name of a choice that means this model; one of ``conf/model`` has its own."""
-    plain = given.strip().strip("'\"")
+    plain = _unquoted(given.strip())
     if (CONF_DIR / "model" / f"{plain}.yaml").is_file():
         return given
     described = _described(plain)
@@ -78,7 +87,8 @@ def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
 def _described(given: str) -> dict[str, Any] | None:
     path = Path(given).expanduser()
     looks_like_one = given.startswith(_PATH_STARTS) or given.endswith(GGUF)
-    if looks_like_one or (path / "config.json").exists():
+    is_folder = "/" in given and path.is_dir()  # what it lacks is said when it is read
+    if looks_like_one or is_folder or (path / "config.json").exists():
         return {"kind": "local", "name": None, "path": str(path.absolute())}
     if found := _HUB_ID.fullmatch(given):
         revision = found[2] or "main"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from harness.models import LocalModel
 from harness.sweep.model_choice import with_models
 
 
@@ -19,6 +20,8 @@ def written(folder: Path) -> dict[str, dict]:
         ("/models/mine", {"kind": "local", "path": "/models/mine"}),
         ("'/models/my model'", {"kind": "local", "path": "/models/my model"}),
         ("/models/ü=(1)#&", {"kind": "local", "path": "/models/ü=(1)#&"}),
+        (r"'/models/it\'s'", {"kind": "local", "path": "/models/it's"}),
+        ("'/models/a,b'", {"kind": "local", "path": "/models/a,b"}),
         ("/models/1e5", {"kind": "local", "path": "/models/1e5"}),
         ("/models/x.Q4_1.gguf", {"kind": "local", "path": "/models/x.Q4_1.gguf"}),
         ("some/model", {"kind": "hub", "hub_id": "some/model", "revision": "main"}),
@@ -65,6 +68,26 @@ def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
     assert content["path"] == str(folder)
 
 
+def test_quoted_paths_of_a_sweep_are_several(tmp_path) -> None:
+    with_models(['model="/a/it\'s","/b/two"'], tmp_path)
+    assert {each["path"] for each in written(tmp_path).values()} == {"/a/it's", "/b/two"}
+
+
+def test_a_folder_that_exists_is_no_model_of_the_hub(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    adapter = tmp_path / "out" / "mine"
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text("{}")
+    with_models(["model=out/mine"], tmp_path / "conf")
+    ((_, content),) = written(tmp_path / "conf").items()
+    assert content.items() >= {"kind": "local", "path": str(adapter)}.items()
+
+
+def test_many_choices_are_longer_than_a_file_name_may_be(tmp_path) -> None:
+    arguments = ["model=" + ",".join(["smollm2_135m"] * 30)]
+    assert with_models(arguments, tmp_path) == arguments
+
+
 def test_fields_that_the_models_file_does_not_list_can_be_set(tmp_path) -> None:
     assert with_models(["model.adapter=/x", "model.nonsense=1"], tmp_path) == [
         "++model.adapter=/x",
@@ -77,6 +100,26 @@ def composed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
     assert main(["run", "--cfg", "job", *arguments]) == 0
     return capsys.readouterr().out
+
+
+def test_the_whole_command_finds_a_path_with_an_apostrophe(capsys, tmp_path) -> None:
+    folder = tmp_path / "it's"
+    folder.mkdir()
+    job = yaml.safe_load(composed(capsys, f"model={folder}"))
+    assert job["model"]["path"] == str(folder)
+
+
+def test_a_file_in_the_hubs_cache_has_its_links_name(tmp_path) -> None:
+    repository = tmp_path / "models--some--model-GGUF"
+    blob = repository / "blobs" / "0123456789abcdef"
+    file = repository / "snapshots" / "abc" / "mine.Q4_K_M.gguf"
+    for each in (blob, file):
+        each.parent.mkdir(parents=True)
+    blob.touch()
+    file.symlink_to(blob)
+    assert LocalModel.model_validate({"kind": "local", "path": str(file)}).name == "mine.Q4_K_M"
+    folder = LocalModel.model_validate({"kind": "local", "path": str(file.parent)})
+    assert folder.name == "model-GGUF"
 
 
 def test_the_whole_command_composes_them(capsys, tmp_path) -> None:
