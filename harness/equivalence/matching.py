@@ -8,7 +8,7 @@ in a worker process with a judge that works formulas out to many digits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace as replace_fields
 from fractions import Fraction
 
@@ -131,15 +131,15 @@ def _defines(gold: Relation) -> bool:
 
 
 def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
-    if not _units_agree(gold, answer):
-        return False
+    if (has_units := _units_agree(gold, answer, judge)) is not True:
+        return has_units
     if _is_equation(gold) and _is_equation(answer):
         if gold.name and gold.name == answer.name:
             pairs = [(g, a) for g in _values(gold) for a in _values(answer)]
             verdict = every(same(g, a, judge) for g, a in pairs)
             if verdict is not False:
                 return verdict
-        return _proportional(gold, answer, judge)
+        return either(_proportional(gold, answer, judge), _same_sides(gold, answer, judge))
     # |x| < 3 and -3 < x < 3 describe the same x.
     is_same_letter = gold.name.strip("|") == answer.name.strip("|")
     if gold.operators == ("\\in",) == answer.operators:
@@ -151,6 +151,13 @@ def _same_relations(gold: Relation, answer: Relation, judge: Judge) -> bool | No
         _proportional(gold, answer, judge),
         _same_chain(gold, answer, judge),
     )
+
+
+def _same_sides(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
+    """``1 m = 100 cm`` is ``100 cm = 1 m``."""
+    golds, answers = ([each for each in one.terms if each is not None] for one in (gold, answer))
+    is_whole = len(golds) + len(answers) == len(gold.terms) + len(answer.terms)
+    return _paired(golds, answers, judge) if is_whole else False
 
 
 def _same_chain(gold: Relation, answer: Relation, judge: Judge) -> bool | None:
@@ -217,28 +224,37 @@ def _same_region(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
     if isinstance(gold, NumberSet) and isinstance(answer, NumberSet):
         return gold == answer
     first, second = region(gold), region(answer)
-    if first is None or second is None or not _units_agree(gold, answer):
+    if first is None or second is None:
         return False
+    if (has_units := _units_agree(gold, answer, judge)) is not True:
+        return has_units
     verdict = same_region(first, second, judge.value)
     if verdict is None and any(variables(end) for end in (*ends(first), *ends(second))):
         return _same_pieces(first, second, judge)
     return verdict
 
 
-def _units_agree(gold: Shape, answer: Shape) -> bool:
-    """The units of ends and sides may be left out, not changed: 5 cm < x is not 5 m < x."""
-    return all(agree(g, a) for g in _labels(gold) for a in _labels(answer))
+def _units_agree(gold: Shape, answer: Shape, judge: Judge) -> bool | None:
+    """The units of ends and sides may be left out, not changed: 5 cm < x is not 5 m < x.
+
+    Where both have several units, as in 1 m = 100 cm, each amount is one of the other's.
+    """
+    golds, answers = list(_scalars(gold)), list(_scalars(answer))
+    amounts, others = ([each for each in one if each.label.unit] for one in (golds, answers))
+    if all(len({each.label.unit for each in one}) > 1 for one in (amounts, others)):
+        return _paired(amounts, others, judge)
+    return all(agree(g.label, a.label) for g in golds for a in answers)
 
 
-def _labels(shape: Shape | None) -> Iterator[Label]:
+def _scalars(shape: Shape | None) -> Iterator[Scalar]:
     match shape:
-        case Scalar(label=label):
-            yield label
+        case Scalar():
+            yield shape
         case Group(items=parts) | Relation(terms=parts):
             for part in parts:
-                yield from _labels(part)
+                yield from _scalars(part)
         case SetOperation(left=left, right=right):
-            yield from (*_labels(left), *_labels(right))
+            yield from (*_scalars(left), *_scalars(right))
 
 
 def _same_pieces(gold: Region, answer: Region, judge: Judge) -> bool | None:
@@ -281,17 +297,19 @@ def _same_group(  # noqa: PLR0911 - one for each rule
     if not isinstance(gold, Group) or not isinstance(answer, Group):
         return False
     if {gold.brackets, answer.brackets} <= {"", "{}"}:
-        return pair_off(
-            [[same(g, a, judge) for a in answer.items] for g in gold.items],
-            len(gold.items),
-            len(answer.items),
-        )
+        return _paired(gold.items, answer.items, judge)
     if {gold.brackets, answer.brackets} == {"()", ""}:
         golds, answers = _in_order(gold), _in_order(answer)
         return _ordered(golds, answers, judge) if golds and answers else False
     if gold.brackets != answer.brackets:
         return False
     return _ordered(gold.items, answer.items, judge)
+
+
+def _paired(golds: Sequence[Shape], answers: Sequence[Shape], judge: Judge) -> bool | None:
+    """Whether each is one of the others, in any order."""
+    verdicts = [[same(g, a, judge) for a in answers] for g in golds]
+    return pair_off(verdicts, len(golds), len(answers))
 
 
 def _is_one(shape: Shape) -> bool:
