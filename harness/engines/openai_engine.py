@@ -35,7 +35,7 @@ from harness.engines.open_files import room_for
 from harness.engines.pace import Pace, Sleep
 from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
-from harness.engines.wire import OF_TRANSPORT, TAKES_MORE, Mode, Omittable, beyond_openai
+from harness.engines.wire import OF_TRANSPORT, OFF, TAKES_MORE, Mode, Omittable, beyond_openai
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
@@ -263,6 +263,8 @@ class OpenaiEngine:
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
+        if requests:
+            _refuse_contradicted(requests[0], self._config)
         _refuse_unknown(requests, self._served, self._config)
         now = self._clock()
         limit = min(self._served.context_tokens or self._max_model_len, self._max_model_len)
@@ -331,6 +333,28 @@ def _trusted(config: OpenaiConfig) -> ssl.SSLContext | bool:
             f"engine.ca_file={config.ca_file}: cannot be read as certificates "
             f"({error.strerror or error}); give a PEM file"
         ) from error
+
+
+# llama.cpp has its own name for one of the protocol's options.
+_ITS_OPTION = {**{name: name for name in OFF}, "repeat_penalty": "repetition_penalty"}
+
+
+def _refuse_contradicted(request: GenerationRequest, config: OpenaiConfig) -> None:
+    """Refuses an ``extra_body`` that would be sent in place of what the protocol says.
+
+    Raises:
+        ConfigError: Names the option and both values.
+    """
+    # Also where the prompt is rendered here and the template's options are not sent.
+    said = {**OFF, **beyond_openai(request, "chat")}
+    for name, option in _ITS_OPTION.items():
+        extra = config.extra_body.get(name, said[option])
+        if extra != said[option]:
+            raise ConfigError(
+                f"engine.extra_body.{name}={extra}: would be sent in place of "
+                f"protocol.{option}={said[option]}; set protocol.{option}={extra} too, or leave "
+                f"engine.extra_body.{name} out"
+            )
 
 
 def _refuse_unknown(

@@ -100,6 +100,10 @@ def without(fields: dict[str, Any], omitted: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in left_out}
 
 
+OFF: Mapping[str, Any] = {"min_p": 0.0, "repetition_penalty": 1.0, "chat_template_kwargs": {}}
+"""Options that OpenAI's API does not have, with the values that mean that they are not used."""
+
+
 def beyond_openai(request: GenerationRequest, mode: Mode) -> dict[str, Any]:
     """Options of the protocol that are set and that OpenAI's API does not have, by their names."""
     sampling = request.sampling
@@ -119,7 +123,11 @@ def _more(
     if software not in TAKES_MORE:
         known = {"top_k": top_k, **beyond_openai(request, mode)}
         return {name: value for name, value in known.items() if value is not None}
-    more: dict[str, Any] = {"top_k": top_k or -1, "min_p": 0.0, "repetition_penalty": 1.0}
+    more: dict[str, Any] = {
+        "top_k": top_k or -1,
+        "min_p": OFF["min_p"],
+        "repetition_penalty": OFF["repetition_penalty"],
+    }
     more |= beyond_openai(request, mode)
     if software == "llamacpp" and sampling.repetition_penalty is not None:
         # Its own name for it; it looks back over 64 tokens where it is not told to look at all.

@@ -97,6 +97,16 @@ def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: FaultServ
     }
 
 
+@pytest.mark.parametrize("owner", ["vllm", "somebody"])
+def test_a_field_that_contradicts_the_protocol_is_refused_before_anything_is_asked(
+    played: FaultServer, owner
+) -> None:
+    played.models[0]["owned_by"] = owner
+    with pytest.raises(ConfigError, match=r"^engine\.extra_body\.min_p=0\.2: .*protocol\.min_p"):
+        answers(played.url, extra_body={"min_p": 0.2})
+    assert played.asked == []
+
+
 @pytest.mark.parametrize("name", STYLES)
 def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(name) -> None:
     whole = TextAnswer("2", "Hm", False, 7, 5, None)

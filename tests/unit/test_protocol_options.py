@@ -9,7 +9,7 @@ import yaml
 from harness.config import ProtocolConfig
 from harness.config_changes import config_changes, deciding
 from harness.engines.model_list import Served
-from harness.engines.openai_engine import OpenaiConfig, _refuse_unknown
+from harness.engines.openai_engine import OpenaiConfig, _refuse_contradicted, _refuse_unknown
 from harness.engines.wire import body
 from harness.errors import ConfigError, TaskError
 from harness.fingerprint import Rendering, fingerprint, protocol_fields
@@ -270,6 +270,38 @@ def test_a_server_that_may_ignore_an_option_is_not_asked():
     with pytest.raises(ConfigError, match=r"^protocol\.repetition_penalty=1\.2"):
         _refuse_unknown([request(repetition_penalty=1.2)], served, config())
     _refuse_unknown([request(min_p=0.1)], Served("m", "vllm", "1", None), config())
+
+
+KWARGS = {"enable_thinking": False}
+
+
+@pytest.mark.parametrize(
+    ("asked", "extra", "key"),
+    [
+        ({"min_p": 0.1}, {"min_p": 0.2}, "min_p"),
+        ({}, {"min_p": 0.2}, "min_p"),
+        ({"repetition_penalty": 1.2}, {"repetition_penalty": 1.0}, "repetition_penalty"),
+        ({"repetition_penalty": 1.2}, {"repeat_penalty": 1.1}, "repeat_penalty"),
+        ({}, {"chat_template_kwargs": KWARGS}, "chat_template_kwargs"),
+        ({"min_p": 0.1}, {"min_p": 0.1}, None),
+        ({"repetition_penalty": 1.2}, {"repeat_penalty": 1.2}, None),
+        ({}, {"min_p": 0, "repetition_penalty": 1, "top_a": 0.1}, None),
+    ],
+)
+def test_what_the_protocol_says_is_not_replaced_by_an_extra_field(asked, extra, key):
+    config = OpenaiConfig(kind="openai", base_url="http://h/v1", mode="chat", extra_body=extra)
+    if key is None:
+        _refuse_contradicted(request(**asked), config)
+        return
+    with pytest.raises(ConfigError, match=rf"^engine\.extra_body\.{key}="):
+        _refuse_contradicted(request(**asked), config)
+
+
+@pytest.mark.parametrize("mode", ["tokens", "chat"])
+def test_template_options_may_be_said_twice_alike(mode):
+    extra = {"chat_template_kwargs": KWARGS}
+    config = OpenaiConfig(kind="openai", base_url="http://h/v1", mode=mode, extra_body=extra)
+    _refuse_contradicted(request().model_copy(update={"template_kwargs": KWARGS}), config)
 
 
 def test_an_option_that_is_set_cannot_be_left_out():
