@@ -288,6 +288,8 @@ def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
     if heard.ended(max_new_tokens) is None:
         if heard.finish_reason is not None:
             return RequestError(one_line(f"the server ended the answer with {heard.finish_reason}"))
+        if heard.is_empty:
+            return RequestError("the server sent no answer")
         return RequestError(
             "the server gave neither a finish reason nor a number of tokens, so whether the answer "
             "was cut off is unknown"

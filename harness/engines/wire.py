@@ -204,16 +204,21 @@ class Heard:
     def ended(self, max_new_tokens: int) -> Literal["stop", "length"] | None:
         """How the answer ended; None where the server's word for it is none that is known.
 
-        Where it gives none, an answer that is whole ended by itself if it has fewer tokens than it
-        might have had.
+        Where it gives none, an answer that is whole and has any text ended by itself if it has
+        fewer tokens than it might have had.
         """
         if self.finish_reason is None:
             tokens = self.completion_tokens
-            if tokens is None or not self.is_whole:
+            if not tokens or self.is_empty or not self.is_whole:
                 return None
             return "stop" if tokens < max_new_tokens else "length"
         word = self.finish_reason.lower()
         return "stop" if word in _STOPS else "length" if word in _CUTS else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of an answer has come: no text, no thought, no token."""
+        return self._chunks == 0
 
     def token_gaps(self) -> dict[int, int] | None:
         """Between tokens, by bin; None where chunks hold several tokens.
@@ -241,14 +246,19 @@ class Heard:
         ids = choice.get("token_ids")
         if ids is not None:
             self.token_ids = (self.token_ids or []) + ids
-        text = choice.get("text") or ""
+        text = _text(choice.get("text"))
         self.content.append(text)
         return bool(ids or text)
 
     def _read_chat(self, part: Mapping[str, Any]) -> bool:
         # The field's name differs: reasoning (vLLM, OpenRouter), reasoning_content (DeepSeek).
-        thought = part.get("reasoning") or part.get("reasoning_content") or ""
-        content = part.get("content") or ""
+        thought = _text(part.get("reasoning") or part.get("reasoning_content"))
+        content = part.get("content")
+        if isinstance(content, list):
+            # Mistral's models think in parts of the content.
+            thought += _text([each for each in content if each["type"] == "thinking"])
+            content = [each for each in content if each["type"] != "thinking"]
+        content = _text(content)
         self.reasoning.append(thought)
         self.content.append(content)
         return bool(thought or content)
@@ -262,6 +272,21 @@ class Heard:
         cached = _detail(usage, "prompt_tokens_details", "cached_tokens")
         if cached is not None and cached <= (self.prompt_tokens or 0):
             self.cached_prompt_tokens = cached
+
+
+def _text(value: Any) -> str:
+    """What a field of an answer says: a text, or a list of parts that hold one each.
+
+    Raises:
+        TypeError: It is neither.
+        LookupError: A part holds no text.
+    """
+    if isinstance(value, list):
+        names = ["thinking" if part["type"] == "thinking" else "text" for part in value]
+        return "".join(_text(part[name]) for part, name in zip(value, names, strict=True))
+    if value and not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where a text should be")
+    return value or ""
 
 
 def _detail(usage: Mapping[str, Any], group: str, name: str) -> int | None:

@@ -460,13 +460,38 @@ def test_without_a_word_for_the_end_the_count_tells(server, finish) -> None:
     "odd",
     [sends("hello"), sends([1]), sends({"choices": [7]}), sends(None), page(200),
      sends({"error": {"message": "broke"}}), sends({"choices": [{"message": {"content": 7}}]}),
-     sends({"choices": [], "usage": {"completion_tokens": "many"}})],
+     sends({"choices": [], "usage": {"completion_tokens": "many"}}),
+     sends({"choices": [{"message": {"content": 7}, "finish_reason": "stop"}]}),
+     sends({"choices": [{"message": {"content": [7]}, "finish_reason": "stop"}]}),
+     sends({"choices": [{"message": {"content": [{"type": "x"}]}, "finish_reason": "stop"}]}),
+     sends({"choices": [{"message": {"reasoning": 7}, "finish_reason": "stop"}]}),
+     sends({"choices": [{"text": 7, "finish_reason": "stop"}]})],
 )  # fmt: skip
 def test_an_odd_answer_is_its_requests_own_error(server, odd: Role) -> None:
     server.answers = [WELL, odd, WELL]
     got = Attached(server.url).answers(3)
     assert [each.finish_reason for each in got] == ["stop", "error", "stop"]
     assert "\n" not in got[1].error
+
+
+@pytest.mark.parametrize("tokens", [0, 5, 99, None])
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_a_reply_without_any_answer_is_no_empty_answer_of_the_model(
+    server, tokens, is_streamed
+) -> None:
+    nothing = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens}}
+    server.answers = [(lambda handler: handler.stream(nothing)) if is_streamed else sends(nothing)]
+    (got,) = Attached(server.url).answers()
+    assert (got.finish_reason, got.error) == ("error", "the server sent no answer")
+
+
+@pytest.mark.parametrize("answer", [chats, chats_whole])
+def test_content_in_parts_is_put_together_and_its_thoughts_are_thoughts(server, answer) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
+    text = [{"type": "text", "text": "It is "}, {"type": "text", "text": "2"}]
+    server.answers = [answer({"content": [thought, *text]})]
+    (got,) = Attached(server.url).answers()
+    assert (got.finish_reason, got.text) == ("stop", "<think>\nHm\n</think>\n\nIt is 2")
 
 
 def test_separators_within_the_text_do_not_break_a_stream(server) -> None:
