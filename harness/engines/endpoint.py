@@ -284,7 +284,7 @@ def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
     if heard.token_ids is not None and heard.completion_tokens is None:
         heard.completion_tokens = len(heard.token_ids)
     if heard.finish_reason is None and not heard.is_whole:
-        return RequestError("the connection ended before the answer", can_retry=True)
+        return RequestError("the connection ended before the answer", can_retry=True, is_lost=True)
     if heard.ended(max_new_tokens) is None:
         if heard.finish_reason is not None:
             return RequestError(one_line(f"the server ended the answer with {heard.finish_reason}"))

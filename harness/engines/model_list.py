@@ -87,6 +87,17 @@ def find_model(link: Link, asked_for: str | None, key_advice: str) -> Served:
     )
 
 
+def why_gone(link: Link) -> str | None:
+    """Why the server answers nothing any more; None while it does, for a refusal is an answer."""
+    where = f"engine.base_url={link.base_url}"
+    try:
+        reply = _ask(link, where)
+    except UnavailableError as error:
+        return str(error)
+    is_broken = reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR and reply.status not in _NOT_LISTED
+    return f"{where}: {reply.words}" if is_broken else None
+
+
 def get(link: Link, url: str, limit_s: float) -> Any:
     """A response of the server, beside its completions; an ``httpx2.Response``.
 

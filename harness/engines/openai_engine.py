@@ -30,7 +30,7 @@ from harness.engines.endpoint import (
     secret_header,
 )
 from harness.engines.event_loop import answer_all, event_loop, wait_for
-from harness.engines.model_list import Served, find_model, get
+from harness.engines.model_list import Served, find_model, get, why_gone
 from harness.engines.open_files import room_for
 from harness.engines.pace import Pace, Sleep
 from harness.engines.serving_metrics import Meter
@@ -216,7 +216,7 @@ class OpenaiEngine:
             client = open_client(self._link, self._at_once)
             resources.callback(lambda: wait_for(client.aclose(), self._loop))
             self._endpoint = Endpoint(
-                client, target, self._codec, self._pace, self._clock, self._why_gone
+                client, target, self._codec, self._pace, self._clock, partial(why_gone, self._link)
             )
             self._meter = Meter(self._metrics)
             told = self._metrics()
@@ -283,13 +283,6 @@ class OpenaiEngine:
         config = self._config
         served = find_model(self._link, config.served_model, _where_the_key_is(config))
         return served._replace(version=self._version(served.software))
-
-    def _why_gone(self) -> str | None:
-        try:
-            self._probe()
-        except UnavailableError as error:
-            return str(error)
-        return None
 
     def _version(self, software: str) -> str:
         if software != "vllm" or (text := self._get("/version")) is None:

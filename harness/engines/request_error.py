@@ -39,6 +39,7 @@ class RequestError(Exception):
         code: The server's own name of the error.
         can_retry: The same request may be answered later.
         retry_after_s: How long the server asks to wait before that; None where it does not say.
+        is_lost: The connection failed, ended too early or fell silent.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RequestError(Exception):
         code: str | None = None,
         can_retry: bool = False,
         retry_after_s: float | None = None,
+        is_lost: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
@@ -56,6 +58,7 @@ class RequestError(Exception):
         self.code = code
         self.can_retry = can_retry
         self.retry_after_s = retry_after_s
+        self.is_lost = is_lost
 
     @property
     def is_of_account(self) -> bool:
@@ -64,8 +67,8 @@ class RequestError(Exception):
 
     @property
     def is_of_server(self) -> bool:
-        """Whether the server itself may be gone."""
-        return self.status is None or self.status >= _SERVER_ERRORS
+        """Whether the server itself may be gone; one that answered otherwise is there."""
+        return self.is_lost or (self.status or 0) >= _SERVER_ERRORS
 
 
 def of_response(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
@@ -97,13 +100,17 @@ def of_transport(error: BaseException, silence_limit_s: float | None) -> Request
     words = one_line(str(error)) or type(error).__name__
     if isinstance(error, httpx2.ReadTimeout):
         limit = "" if silence_limit_s is None else f" for {silence_limit_s:g} s"
-        return RequestError(f"the server sent nothing{limit} (engine.silence_limit_s)")
+        return RequestError(
+            f"the server sent nothing{limit} (engine.silence_limit_s)", is_lost=True
+        )
     if is_untrusted(error):
-        return RequestError(f"the server's certificate is not trusted: {words}")
+        return RequestError(f"the server's certificate is not trusted: {words}", is_lost=True)
     is_lasting = isinstance(
         error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.TooManyRedirects
     )
-    return RequestError(f"the connection failed: {words}", can_retry=not is_lasting)
+    return RequestError(
+        f"the connection failed: {words}", can_retry=not is_lasting, is_lost=not is_lasting
+    )
 
 
 def is_untrusted(error: BaseException | None) -> bool:

@@ -20,7 +20,7 @@ from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
 from harness.engines.request_error import RequestError, retry_after_s
 from harness.engines.standing import ALL_REFUSED
-from harness.errors import ConfigError, UnavailableError
+from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.metrics.pauses import without_pauses
 from harness.models import ResolvedModel
 from harness.prompts import Codec
@@ -277,6 +277,46 @@ def test_a_server_that_refuses_everything_ends_the_run(server) -> None:
     with pytest.raises(UnavailableError, match="not for you"):
         Attached(server.url).answers(70)
     assert len(server.asked) == ALL_REFUSED
+
+
+def hangs_up(handler: Any) -> None:
+    handler.connection.close()
+
+
+FILTERED = chats({"content": "2"}, finish="content_filter")
+UNREADABLE = sends({"choices": [7]})
+BROKEN_WITHIN = sends({"error": {"message": "broke"}})
+
+
+@pytest.mark.parametrize("odd", [FILTERED, UNREADABLE, BROKEN_WITHIN])
+def test_a_server_that_said_what_is_wrong_is_not_asked_whether_it_is_there(server, odd) -> None:
+    server.answers = [WELL, odd, WELL]
+    attached, lookups = Attached(server.url), []
+    with attached.engine as engine:
+        server.lists = lambda handler: (lookups.append(1), refuses(500)(handler))
+        got = list(engine.generate([ask(number) for number in range(3)]))
+    assert [each.finish_reason for each in got] == ["stop", "error", "stop"]
+    assert lookups == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 501])
+def test_a_server_that_refuses_its_list_is_there(server, status) -> None:
+    server.answers = [WELL, refuses(500, "broke"), WELL]
+    attached, lookups = Attached(server.url, max_retries=0), []
+    with attached.engine as engine:
+        server.lists = lambda handler: (lookups.append(1), refuses(status)(handler))
+        got = list(engine.generate([ask(number) for number in range(3)]))
+    assert [each.finish_reason for each in got] == ["stop", "error", "stop"]
+    assert lookups, "a server that breaks may be gone"
+
+
+@pytest.mark.parametrize("end", [refuses(502), loses, hangs_up])
+def test_a_server_that_breaks_everywhere_is_gone(server, end) -> None:
+    server.answers = [WELL, end]
+    attached = Attached(server.url, max_retries=0)
+    with attached.engine as engine, pytest.raises(GenerationError, match=r"^engine\.base_url="):
+        server.lists = refuses(503)
+        list(engine.generate([ask(number) for number in range(3)]))
 
 
 def test_one_refused_prompt_of_seventy_is_one_error(server) -> None:
