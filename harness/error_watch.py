@@ -14,16 +14,17 @@ FEWEST = 20
 
 
 class ErrorWatch:
-    """Counts the requests of one engine's life.
+    """Counts the requests of a run: those on record, and those of one engine's life.
 
     Args:
         stop_at_fraction: A run is stopped when more than this share of its finished requests
             failed; None: never.
+        answered: Requests of the run that were answered before.
     """
 
-    def __init__(self, stop_at_fraction: float | None) -> None:
+    def __init__(self, stop_at_fraction: float | None, answered: int = 0) -> None:
         self._stop_at = stop_at_fraction
-        self._finished = 0
+        self._finished = answered
         self._reasons: Counter[str] = Counter()
 
     @property

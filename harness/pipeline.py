@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, Self
 
 from harness.answers.marks import Reasoning
 from harness.answers.thinking import split_thinking
-from harness.engines.base import Clock, Engine, Stoppable
+from harness.engines.base import Clock, Doubting, Engine, Stoppable
 from harness.error_watch import ErrorWatch
 from harness.errors import GenerationError
 from harness.records import (
@@ -262,9 +262,12 @@ def generate(
     left = {request.request_id: request for request in requests}
     deaths = 0
     while left:
+        answered = _count_answered(run)
         try:
             with open_engine() as engine:
-                watch = ErrorWatch(stop_at_error_fraction)
+                watch = ErrorWatch(stop_at_error_fraction, answered)
+                if answered and isinstance(engine, Doubting):
+                    engine.expect_refusals()
                 for raw in _answers(engine, list(left.values()), watch):
                     completion = without_secrets(raw)
                     run.completions.append(completion)
@@ -281,6 +284,12 @@ def generate(
             if left:
                 missing = next(iter(left))
                 raise GenerationError(f"the engine never answered {len(left)} requests ({missing})")
+
+
+def _count_answered(run: Run) -> int:
+    """How many requests of a run have an answer on record."""
+    recorded = run.read_completions(with_text=False)
+    return sum(completion.finish_reason != "error" for completion in recorded)
 
 
 def without_secrets(completion: Completion) -> Completion:

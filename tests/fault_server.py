@@ -21,6 +21,8 @@ class FaultServer(ThreadingHTTPServer):
     """What it lists as its models, how it answers, and what it was asked."""
 
     daemon_threads = True
+    request_queue_size = 64
+    """Connections that wait to be accepted; one more is asked for anew after a second."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -1,6 +1,6 @@
 """What every engine offers."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -57,6 +57,15 @@ class Stoppable(Protocol):
         ...
 
 
+@runtime_checkable
+class Doubting(Protocol):
+    """An engine that ends the run when a server refuses the first requests."""
+
+    def expect_refusals(self) -> None:
+        """The run has answers from before: the first refusals are their requests' own."""
+        ...
+
+
 def tokens_needed(request: GenerationRequest) -> int:
     """Prompt and output budget of a request together."""
     return len(request.prompt_token_ids) + request.sampling.max_new_tokens
@@ -81,8 +90,11 @@ def refuse_unfit(
     max_model_len: int,
     failed: Callable[[GenerationRequest, str, Times], Completion],
     now: float,
-) -> Generator[Completion, None, list[GenerationRequest]]:
-    """Yields a failed completion for each request that cannot be served.
+) -> tuple[list[GenerationRequest], list[Completion]]:
+    """Parts the requests that can be served from those that cannot.
+
+    An engine yields the failed ones last: a share of failed requests that is taken meanwhile is
+    then one of requests that were computed.
 
     Args:
         requests: All.
@@ -91,12 +103,12 @@ def refuse_unfit(
         now: On the run's clock.
 
     Returns:
-        The others, in their order.
+        The requests that can be served, in their order, and a failed completion of each other.
     """
-    fitting = []
+    fitting, unfit = [], []
     for request in requests:
         if (reason := refusal(request, max_model_len)) is not None:
-            yield failed(request, reason, Times(now, None, None, now))
+            unfit.append(failed(request, reason, Times(now, None, None, now)))
         else:
             fitting.append(request)
-    return fitting
+    return fitting, unfit

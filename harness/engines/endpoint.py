@@ -160,6 +160,10 @@ class Endpoint:
         self._gone = gone
         self._standing = Standing(target.mode)
 
+    def expect_refusals(self) -> None:
+        """The run has answers from before: the first refusals are their requests' own."""
+        self._standing.expect_refusals()
+
     async def answer(self, request: GenerationRequest, queued_s: float) -> Completion | None:
         """The completion of one request; None where it was not sent before everything stopped.
 
@@ -170,6 +174,7 @@ class Endpoint:
         turn_s, retries = self._clock(), 0
         if not await self._pace.turn():
             return None
+        number = self._standing.sent()
         while True:
             sent_s = self._clock()
             attempts = Attempts(retries, sent_s, sent_s - turn_s)
@@ -179,6 +184,8 @@ class Endpoint:
             except RequestError as error:
                 wait_s = self._pace.before_retry_s(error, retries, request.seed)
                 if wait_s is None or not await self._pace.turn(wait_s):
+                    if (why := self._standing.failed(number, error)) is not None:
+                        raise UnavailableError(why) from error
                     return await self._given_up(request, error, queued_s, attempts)
                 retries += 1
             else:
@@ -260,9 +267,7 @@ class Endpoint:
     async def _given_up(
         self, request: GenerationRequest, error: RequestError, queued_s: float, attempts: Attempts
     ) -> Completion:
-        """A failed completion, unless the server as a whole is what failed."""
-        if (why := self._standing.refused(error)) is not None:
-            raise UnavailableError(why) from error
+        """A failed completion, unless the server is gone."""
         if error.is_of_server and (why := await asyncio.to_thread(self._gone)) is not None:
             raise GenerationError(why) from error
         reason = self._pace.why_not_again(error, attempts.retries)

@@ -257,6 +257,10 @@ class OpenaiEngine:
         """Counts from here on."""
         self._meter = Meter(self._metrics)
 
+    def expect_refusals(self) -> None:
+        """The run has answers from before: the first refusals are their requests' own."""
+        self._endpoint.expect_refusals()
+
     def stop(self) -> None:
         """Sends nothing more: ``generate`` ends with what is under way."""
         self._loop.call_soon_threadsafe(self._pace.stop)
@@ -268,10 +272,11 @@ class OpenaiEngine:
         _refuse_unknown(requests, self._served, self._config)
         now = self._clock()
         limit = min(self._served.context_tokens or self._max_model_len, self._max_model_len)
-        fitting = yield from refuse_unfit(requests, limit, self._codec.failed, now)
+        fitting, unfit = refuse_unfit(requests, limit, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
             yield from answer_all(self._loop, fitting, answer, self._at_once, self._pace)
+        yield from unfit
 
     def _probe(self) -> Served:
         """Asks what is served.

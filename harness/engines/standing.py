@@ -6,7 +6,7 @@ from harness.engines.request_error import NO_KEY, RequestError
 from harness.engines.wire import Mode
 
 ALL_REFUSED = 5
-"""So many refusals, and no answer before or between them, are meant for every request."""
+"""So many refusals, at least, without an answer before them, are meant for every request."""
 _NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 # llama-cpp-python's server answers a prompt of another type with 500.
 _NO_SUCH_PROMPT = frozenset(
@@ -19,38 +19,55 @@ _NO_SUCH_PROMPT = frozenset(
 
 
 class Standing:
-    """Counts refusals in a row.
+    """Judges refusals.
 
     A refusal of the key or the account before anything was answered, or several in a row after
     that, concerns all requests. Any other refusal is its request's own, unless the first requests
-    are all refused.
+    of the run are all refused: ``ALL_REFUSED``, and all that were sent before any of them ended.
     """
 
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._has_answered = False
+        self._is_continued = False
         self._of_account = 0
-        self._refusals = 0
+        self._sent = 0
+        self._first = ALL_REFUSED
+        self._refused: set[int] = set()
+        self._has_ended = False
+
+    def expect_refusals(self) -> None:
+        """The run has answers from before: the first refusals are their requests' own."""
+        self._is_continued = True
+
+    def sent(self) -> int:
+        """Numbers a request that is sent for the first time, from 0."""
+        number, self._sent = self._sent, self._sent + 1
+        if not self._has_ended:
+            self._first = max(ALL_REFUSED, self._sent)
+        return number
 
     def answered(self) -> None:
         """A request was answered."""
-        self._has_answered = True
-        self._of_account = self._refusals = 0
+        self._has_answered = self._has_ended = True
+        self._of_account = 0
+        self._refused.clear()
 
-    def refused(self, error: RequestError) -> str | None:
+    def failed(self, number: int, error: RequestError) -> str | None:
         """Counts a request that failed for good; why no other will be answered, None if one may."""
+        self._has_ended = True
         if error.is_of_account:
             self._of_account += 1
             if self._of_account >= ALL_REFUSED or not self._has_answered:
                 what = "key" if error.status in NO_KEY else "account"
                 return f"the server refuses this {what}: {error.reason}"
-        if error.status is None:
+        if error.status is None or self._has_answered or self._is_continued:
             return None
-        self._refusals += 1
-        if self._has_answered or self._refusals < ALL_REFUSED:
+        self._refused.add(number)
+        if not self._refused.issuperset(range(self._first)):
             return None
         reason = self.with_hint(error.reason, error)
-        return f"the server refused the first {self._refusals} requests: {reason}"
+        return f"the server refused the first {self._first} requests: {reason}"
 
     def with_hint(self, reason: str, error: RequestError) -> str:
         """A refusal with what may help, where the server has answered nothing yet."""

@@ -152,9 +152,7 @@ class TransformersEngine:
         longest_first = sorted(
             requests, key=lambda each: (tokens_needed(each), each.prompt_token_ids), reverse=True
         )
-        fitting = yield from refuse_unfit(
-            longest_first, self._max_model_len, self._codec.failed, now
-        )
+        fitting, unfit = refuse_unfit(longest_first, self._max_model_len, self._codec.failed, now)
         waiting = deque(Row(request, now) for request in fitting)
         batch = Batch(self._model, self._codec.pad_token_id)
         try:
@@ -162,6 +160,7 @@ class TransformersEngine:
                 yield from self._advance(batch, waiting)
         finally:
             batch.clear()
+        yield from unfit
 
     def _advance(self, batch: Batch, waiting: deque[Row]) -> Iterator[Completion]:
         """One token more for the newcomers that fit, or else for every row."""

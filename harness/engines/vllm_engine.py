@@ -175,7 +175,7 @@ class VllmEngine:
         now = self._clock()
         # vLLM's stamps are the system's monotonic clock, which all processes share.
         self._offset_s = now - time.monotonic()
-        fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
+        fitting, unfit = refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answers: Answers = queue.SimpleQueue()
         serving = self._await(self._begin(fitting, now, answers))
         try:
@@ -185,6 +185,7 @@ class VllmEngine:
                 yield self._completion(answer)
         finally:
             self._await(cancelled([serving]))
+        yield from unfit
         if self._preemptions:
             log.info("vllm preempted requests %d times: its cache is small", self._preemptions)
 

@@ -192,6 +192,10 @@ class VllmServerEngine:
         """Counts from here on."""
         self._meter = Meter(partial(self.server.get, "/metrics"))
 
+    def expect_refusals(self) -> None:
+        """The run has answers from before: the first refusals are their requests' own."""
+        self._endpoint.expect_refusals()
+
     def stop(self) -> None:
         """Sends nothing more: ``generate`` ends with what is under way."""
         self._loop.call_soon_threadsafe(self._pace.stop)
@@ -199,10 +203,11 @@ class VllmServerEngine:
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
-        fitting = yield from refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
+        fitting, unfit = refuse_unfit(requests, self._max_model_len, self._codec.failed, now)
         answer = partial(self._endpoint.answer, queued_s=now)
         with self._meter.watching():
             yield from answer_all(self._loop, fitting, answer, self._at_once, self._pace)
+        yield from unfit
 
     @property
     def _served_as(self) -> str:

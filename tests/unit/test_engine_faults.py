@@ -314,9 +314,44 @@ def test_a_server_that_refuses_its_list_is_there(server, status) -> None:
 def test_a_server_that_breaks_everywhere_is_gone(server, end) -> None:
     server.answers = [WELL, end]
     attached = Attached(server.url, max_retries=0)
-    with attached.engine as engine, pytest.raises(GenerationError, match=r"^engine\.base_url="):
+    with attached.engine as engine:
         server.lists = refuses(503)
-        list(engine.generate([ask(number) for number in range(3)]))
+        with pytest.raises(GenerationError, match=r"^engine\.base_url="):
+            list(engine.generate([ask(number) for number in range(3)]))
+
+
+def test_all_that_are_sent_before_the_first_reply_are_the_first_requests(server) -> None:
+    """Refusals come at once, answers take their time: five quick ones say nothing of the others."""
+    later = threading.Event()
+
+    def answering(handler: Any) -> None:
+        number = int(handler.asked["messages"][0]["content"].split()[-1])
+        if number == 0:
+            later.wait(10)
+            WELL(handler)
+            return
+        if number == 20:
+            later.set()
+        refuses(400, "too long")(handler)
+
+    server.answers = [answering]
+    got = Attached(server.url, concurrency=8).answers(21)
+    assert sum(each.finish_reason == "error" for each in got) == 20
+
+
+def test_a_server_that_refuses_all_that_are_under_way_ends_the_run(server) -> None:
+    eight = threading.Barrier(8)
+
+    def refusing(handler: Any) -> None:
+        number = int(handler.asked["messages"][0]["content"].split()[-1])
+        if number < 8:
+            eight.wait(60)
+        refuses(400, "too long")(handler)
+
+    server.answers = [refusing]
+    with pytest.raises(UnavailableError, match="refused the first 8 requests"):
+        Attached(server.url, concurrency=8).answers(70)
+    assert len(server.asked) < 70
 
 
 def test_one_refused_prompt_of_seventy_is_one_error(server) -> None:

@@ -7,9 +7,11 @@ from collections import Counter
 import pytest
 
 from harness.answers.marks import Marks
+from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.error_watch import FEWEST
-from harness.errors import GenerationError, TooManyErrorsError
+from harness.errors import GenerationError, TooManyErrorsError, UnavailableError
 from harness.failures import KEPT, count_failures, kind_of
+from harness.models import ResolvedModel
 from harness.pipeline import (
     Question,
     Scoring,
@@ -21,6 +23,7 @@ from harness.pipeline import (
     run_clock,
     score_missing,
 )
+from harness.prompts import Codec
 from harness.records import (
     Completion,
     Grade,
@@ -31,6 +34,7 @@ from harness.records import (
     Verdict,
 )
 from harness.store import create_run
+from tests.fault_server import completes, refuses, serving
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)
 
@@ -338,6 +342,58 @@ def test_what_was_sent_when_too_many_failed_is_kept(run):
     with pytest.raises(TooManyErrorsError):
         go(run, [Sending(completed)], requests=MANY, stop_at=0.5)
     assert len(list(run.read_completions())) == 10
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving() as running:
+        running.answers = [completes("yes")]
+        yield running
+
+
+def attached(server):
+    """A real engine that sends one request at a time, for a context of 20 tokens."""
+    config = OpenaiConfig(kind="openai", base_url=server.url, mode="tokens", concurrency=1)
+    model = ResolvedModel(name="hosted", path="", revision=None, sha256=None)
+    return OpenaiEngine(config, model, Codec.load(model), time.monotonic, 20)
+
+
+def test_prompts_that_are_too_long_do_not_end_a_run(run, server):
+    """The longest prompts come first in many a data set."""
+    long = {"prompt_token_ids": tuple(range(13))}
+    requests = [each.model_copy(update=long) if n < 20 else each for n, each in enumerate(MANY)]
+    go(run, [attached(server)], requests=requests, stop_at=0.5)
+    ends = Counter(each.finish_reason for each in run.read_completions())
+    assert ends == {"stop": 80, "error": 20}
+    assert len(server.asked) == 80
+
+
+def test_failures_are_a_share_of_the_whole_run_however_often_it_is_resumed(run, server):
+    long = {"prompt_token_ids": tuple(range(13))}
+    requests = [each.model_copy(update=long) if n < 30 else each for n, each in enumerate(MANY)]
+    go(run, [attached(server)], requests=requests[30:], stop_at=0.25)
+    with pytest.raises(TooManyErrorsError, match="24 of 94"):
+        go(run, [attached(server)], requests=requests[:30], stop_at=0.25)
+    go(run, [attached(server)], requests=requests[:30], stop_at=0.3)
+    assert len(list(run.read_completions())) == 100
+
+
+def test_prompts_that_are_refused_for_good_do_not_end_a_run_that_is_resumed(run, server):
+    go(run, [attached(server)], requests=MANY[:1])
+    server.answers = [refuses(400, "no such prompt")]
+    go(run, [attached(server)], requests=MANY[1:11])
+    ends = Counter(each.finish_reason for each in run.read_completions())
+    assert ends == {"stop": 1, "error": 10}
+
+
+def test_of_a_run_without_an_answer_the_first_refusals_are_for_all(run, server):
+    server.answers = [refuses(400, "no such prompt")]
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="the first 5 requests"):
+            go(run, [attached(server)], requests=MANY)
+    assert list(run.read_completions()) == []
 
 
 def dying(after):
