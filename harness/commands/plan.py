@@ -27,6 +27,7 @@ from harness.preflight import (
     draft_to_fetch,
     free_memory,
     is_offline,
+    is_on_cpu,
     load_checked,
     memory_needed_bytes,
     memory_notes,
@@ -184,8 +185,9 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         lines.append(f"shards     {config.shards}, {which}")
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
-    lines += _amounts(config, requests, tokens)
     machine = collect()
+    lines += _amounts(config, requests, tokens)
+    lines.append(_memory(config, machine, free))
     # An engine that was left open is chosen where the run will be.
     as_asked = config.model_copy(update={"engine": asked})
     expected = _expected(as_asked, counts, machine)
@@ -338,16 +340,24 @@ def _amounts(config: RunConfig, requests: int | None, tokens: int | None) -> lis
         if protocol.temperature == 0
         else (f"temperature {protocol.temperature}, top_p {protocol.top_p}")
     )
-    memory = memory_needed_bytes(config.model, config.engine, protocol.context_tokens)
     samples = _samples(protocol.samples_per_problem)
     return [
         f"protocol   {protocol.name}: {sampled}, {samples} a problem, "
         f"{protocol.max_new_tokens} new tokens at most",
         *(f"           {name}={value}" for name, value in protocol.options.items()),
         f"in all     {_count(requests)} requests, {_count(tokens)} output tokens at most",
-        "memory     "
-        + ("unknown" if memory is None else f"{memory / 1e9:.1f} GB for weights and one context"),
     ]
+
+
+def _memory(config: RunConfig, machine: Provenance, free: FreeMemory) -> str:
+    """On this machine, unless another one is planned for, or one with GPUs is required."""
+    needs_gpus = config.requires is not None and config.requires.gpus > 0
+    is_meant_here = config.plan_for is None and not needs_gpus
+    on_cpu = is_meant_here and is_on_cpu(config.engine, machine, free)
+    context_tokens = config.protocol.context_tokens
+    needed = memory_needed_bytes(config.model, config.engine, context_tokens, on_cpu=on_cpu)
+    size = "unknown" if needed is None else f"{needed / 1e9:.1f} GB for weights and one context"
+    return f"memory     {size}"
 
 
 def _sized(name: str, size: int | None) -> str:

@@ -73,7 +73,12 @@ def check_requirements(config: RunConfig, machine: Provenance) -> None:
 
 
 def memory_needed_bytes(
-    model: ModelConfig, engine: EngineConfig, context_tokens: int, concurrent: int = 1
+    model: ModelConfig,
+    engine: EngineConfig,
+    context_tokens: int,
+    concurrent: int = 1,
+    *,
+    on_cpu: bool = False,
 ) -> int | None:
     """Weights plus the keys and values of full contexts; None where it cannot be told.
 
@@ -82,11 +87,19 @@ def memory_needed_bytes(
         engine: Its dtype and quantisation count.
         context_tokens: Of one request, prompt and output.
         concurrent: How many such contexts are there at once.
+        on_cpu: On the CPU of this machine, which may not multiply bfloat16.
     """
-    weights = _weights_bytes(model, engine)
+    width = _width(engine, on_cpu=on_cpu)
+    weights = _weights_bytes(model, engine, width)
     if weights is None:
         return None
-    return weights + concurrent * _context_bytes(model, engine, context_tokens)
+    return weights + concurrent * _context_bytes(model, engine, context_tokens, width)
+
+
+def is_on_cpu(engine: EngineConfig, machine: Provenance, free: FreeMemory) -> bool:
+    """Whether this machine computes on its CPU: there is no GPU, or none that the run may use."""
+    is_cpu = getattr(engine, "device", "auto") == "cpu" or free.gpu_bytes == ()
+    return is_cpu or not machine.gpus
 
 
 def free_memory() -> FreeMemory:
@@ -104,14 +117,14 @@ def plan_memory(
         machine: What it has in all.
         free: What of it is free; None: read now.
     """
-    engine = config.engine
-    weights = _weights_bytes(config.model, engine)
+    engine, found = config.engine, free or free_memory()
+    on_cpu = is_on_cpu(engine, machine, found)
+    width = _width(engine, on_cpu=on_cpu)
+    weights = _weights_bytes(config.model, engine, width)
     if weights is None:
         return None
-    context = _context_bytes(config.model, engine, config.protocol.context_tokens)
-    found = free or free_memory()
-    is_cpu = getattr(engine, "device", "auto") == "cpu" or found.gpu_bytes == ()
-    if not machine.gpus or is_cpu:
+    context = _context_bytes(config.model, engine, config.protocol.context_tokens, width)
+    if on_cpu:
         return _cpu_plan(config, machine, weights, context, found.cpu_bytes)
     shards, first = gpu_count(engine), machine.gpus[0]
     sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
@@ -241,7 +254,7 @@ def _cpu_cache_bytes(engine: EngineConfig) -> int:
     return int(text) << 30 if text.isdigit() else 0
 
 
-def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:
+def _weights_bytes(model: ModelConfig, engine: EngineConfig, width: int) -> int | None:
     parameters = sizes_of(model).parameters
     if engine.kind in {"replay", "openai"} or parameters is None:
         return None
@@ -249,18 +262,24 @@ def _weights_bytes(model: ModelConfig, engine: EngineConfig) -> int | None:
     quantization = args.get("quantization")
     if args.get("cpu_offload_gb") or quantization not in (None, *_ONE_BYTE):
         return None
-    width = 1 if quantization in _ONE_BYTE else _width(engine)
-    return parameters * width
+    return parameters * (1 if quantization in _ONE_BYTE else width)
 
 
-def _context_bytes(model: ModelConfig, engine: EngineConfig, context_tokens: int) -> int:
+def _context_bytes(
+    model: ModelConfig, engine: EngineConfig, context_tokens: int, width: int
+) -> int:
     shape = sizes_of(model).shape
     if shape is None:
         return 0
     args = engine.args if isinstance(engine, VllmKnobs) else {}
     is_small = str(args.get("kv_cache_dtype", "auto")).startswith("fp8")
-    return shape.kv_bytes_per_token(1 if is_small else _width(engine)) * context_tokens
+    return shape.kv_bytes_per_token(1 if is_small else width) * context_tokens
 
 
-def _width(engine: EngineConfig) -> int:
-    return _BYTES_PER_VALUE.get(str(getattr(engine, "dtype", "auto")), 2)
+def _width(engine: EngineConfig, *, on_cpu: bool) -> int:
+    """Bytes of a value that is not quantised."""
+    dtype = getattr(engine, "dtype", "auto")
+    is_quantized = isinstance(engine, VllmKnobs) and engine.args.get("quantization")
+    if on_cpu and dtype == "auto" and not is_quantized and not hardware.cpu_has_bfloat16():
+        dtype = "float32"  # as both engines choose it there
+    return _BYTES_PER_VALUE.get(dtype, 2)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from harness import hardware
+from harness.commands.plan import plan
 from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.models import missing_hub_files
 from harness.preflight import (
@@ -43,6 +45,12 @@ def machine(memory_gb=24, gpus=()):
             ),
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def has_bfloat16(monkeypatch):
+    """Whatever processor the tests run on."""
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: True)
 
 
 def test_weights_and_one_context_are_what_a_model_needs():
@@ -268,6 +276,37 @@ def test_each_copy_of_a_model_lies_on_its_own_gpus():
     large = compose("model=r1_distill_llama_70b", *given[1:], "+engine.args.data_parallel_size=2")
     with pytest.raises(UnavailableError, match="1 x NVIDIA H200 has 80 GB"):
         check_memory(large, machine(gpus=[80, 80]), free(gpus_gb=[79, 79]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "gpus", "width"),
+    [
+        (["engine=transformers"], [], 4),
+        (["engine=transformers", "engine.device=cpu"], [80], 4),
+        (["engine=vllm"], [], 4),
+        (["engine=vllm", "engine.dtype=bfloat16"], [], 2),
+        (["engine=vllm"], [80], 2),
+        (["engine=vllm", "+engine.args.quantization=fp8"], [], 1),
+    ],
+    ids=str,
+)
+def test_a_cpu_without_bfloat16_computes_in_float32(monkeypatch, overrides, gpus, width):
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
+    config = compose("model=r1_distill_qwen_1_5b", *overrides)
+    plan = plan_memory(config, machine(gpus=gpus), free(gpus_gb=gpus))
+    assert plan.weights_bytes == width * 1_777_088_000
+    # keys and values are no weights: fp8 is theirs only where it is asked for
+    assert plan.context_bytes == 34_816 * 28_672 * max(width, 2) // 2
+
+
+def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(monkeypatch):
+    monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
+    given = ("model=r1_distill_qwen_1_5b", "engine=transformers", "engine.device=cpu")
+    here, elsewhere = compose(*given), compose(*given, "plan_for=h200")
+    line = "memory     {:.1f} GB for weights and one context"
+    needed = (2 * 1_777_088_000 + 34_816 * 28_672) / 1e9
+    assert line.format(2 * needed) in plan(here, free()).lines
+    assert line.format(needed) in plan(elsewhere, free()).lines
 
 
 def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu():
