@@ -151,6 +151,26 @@ def _weight_files(folder: Path) -> list[Path]:
     return files
 
 
+def other_weights(folder: Path) -> list[str]:
+    """Names of the files that vLLM loads and transformers does not, where it has a single file.
+
+    Transformers loads ``model.safetensors`` wherever it lies. vLLM loads the files of the index,
+    and every file if there is no index (``filter_duplicate_safetensors_files``).
+    """
+    if not (folder / SINGLE).exists():
+        return []
+    if has_index(folder):
+        loaded = set(_weight_map(folder).values())
+    else:
+        loaded = {file.name for file in folder.glob(WEIGHTS)}
+    return sorted(loaded - {SINGLE})
+
+
+def has_index(folder: Path) -> bool:
+    """Whether an index says which files the weights are in."""
+    return (folder / INDEX).exists()
+
+
 def _weight_map(folder: Path) -> dict[str, str]:
     mapped = read_object(folder / INDEX).get("weight_map")
     if not isinstance(mapped, dict) or not all(isinstance(v, str) for v in mapped.values()):

@@ -362,6 +362,34 @@ def test_more_than_the_context_is_refused_with_the_way_out(capsys, copy: Path) -
     assert dry_run(copy, *long) == 0
 
 
+def test_vllm_takes_more_than_the_context_only_with_its_variable(capsys, copy: Path) -> None:
+    more = ("protocol.max_new_tokens=3000",)
+    assert "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1" in refused(capsys, copy, *more, "engine=vllm")
+    assert "VLLM" not in refused(capsys, copy, *more, "engine=transformers")
+
+
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_single_file_beside_an_index_of_others_is_refused(capsys, copy: Path, engine) -> None:
+    shutil.copy(copy / "model.safetensors", copy / "model-1.safetensors")
+    file = copy / "model.safetensors.index.json"
+    file.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
+    line = refused(capsys, copy, f"engine={engine}")
+    assert "model.safetensors" in line
+    assert "model-1.safetensors" in line
+    file.write_text(json.dumps({"weight_map": {"a": "model.safetensors"}}))
+    assert dry_run(copy, f"engine={engine}") == 0
+
+
+def test_other_weights_without_an_index_are_refused_where_vllm_loads_them(
+    capsys, copy: Path
+) -> None:
+    shutil.copy(copy / "model.safetensors", copy / "old.safetensors")
+    assert dry_run(copy) == 0
+    assert dry_run(copy, "engine=vllm", "+engine.args.load_format=auto") == 0
+    capsys.readouterr()
+    assert "old.safetensors" in refused(capsys, copy, "engine=vllm")
+
+
 def test_a_tokenizer_without_an_end_takes_the_configurations(capsys, copy: Path) -> None:
     config = copy / "tokenizer_config.json"
     config.write_text(
