@@ -245,7 +245,8 @@ def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness, tmp_path):
 
 @pytest.mark.skipif(psutil.virtual_memory().total > 145e9, reason="this machine is large enough")
 def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
-    done = harness("run", "model=r1_distill_llama_70b", "engine=transformers")
+    given = ("model=r1_distill_llama_70b", "engine=transformers", "engine.dtype=bfloat16")
+    done = harness("run", *given)
     assert done.returncode == 3
     line = done.stderr.splitlines()[-1]
     assert line.startswith(
