@@ -47,17 +47,17 @@ def naive(tiny: ResolvedModel):
     model = AutoModelForCausalLM.from_pretrained(tiny.path, dtype="float32").eval()
 
     @cache
-    def decode(request: GenerationRequest) -> list[int]:
-        ids = list(request.prompt_token_ids)
+    def decode(prompt_token_ids: tuple[int, ...], max_new_tokens: int) -> list[int]:
+        ids = list(prompt_token_ids)
         stops = frozenset(STOP_IDS)
-        for _ in range(request.sampling.max_new_tokens):
+        for _ in range(max_new_tokens):
             with torch.inference_mode():
                 ids.append(int(model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1].argmax()))
             if ids[-1] in stops:
                 break
-        return ids[len(request.prompt_token_ids) :]
+        return ids[len(prompt_token_ids) :]
 
-    return decode
+    return lambda request: decode(request.prompt_token_ids, request.sampling.max_new_tokens)
 
 
 @pytest.fixture(scope="module")

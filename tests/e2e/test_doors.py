@@ -130,7 +130,7 @@ def test_a_models_own_code_is_not_run_unless_asked_for_by_name(tiny_model, harne
         file.write_text(json.dumps(content), encoding="utf-8")
     done = harness(*tiny_run(model))
     assert done.returncode not in {0, 4}
-    assert "contains custom code which must be executed" in done.stderr.splitlines()[-1]
+    assert "model.trust_remote_code=true" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "pwned").exists()
 
 

@@ -22,6 +22,7 @@ from harness.arguments import build_parser
 from harness.config import RunConfig
 from harness.errors import UserError
 from harness.paths import CONF_DIR
+from harness.sweep.model_choice import with_models
 from tests.conftest import REPOSITORY
 
 SAMPLES = {
@@ -95,11 +96,11 @@ def filled(word: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "words"), commands())
-def test_a_command_that_a_message_names_is_taken(name, words):
+def test_a_command_that_a_message_names_is_taken(name, words, tmp_path):
     given = shlex.split(" ".join(map(filled, words)))
     if name == "run":
         overrides = [each for each in given if not each.startswith("-") and "=" in each]
-        composes([each for each in overrides if "…" not in each])
+        composes(with_models([each for each in overrides if "…" not in each], tmp_path))
         return
     parser = build_parser()
     for arguments in (given, [*given, "x"], [*given, "x", "y"]):
@@ -159,10 +160,11 @@ def settings() -> list[Any]:
 
 
 @pytest.mark.parametrize(("key", "value"), settings())
-def test_a_setting_that_a_message_names_is_one(key, value):
+def test_a_setting_that_a_message_names_is_one(key, value, tmp_path):
     if key in GROUPS:  # engine=vllm
         choices = {file.stem for file in (CONF_DIR / key).glob("*.yaml")}
-        assert value in choices | {"NAME", "a"}
+        is_described = with_models([f"{key}={value}"], tmp_path) != [f"{key}={value}"]
+        assert is_described or value in choices | {"NAME", "a"}
         return
     fields = fields_at(key.split("."))
     assert fields, f"{key}: no such key"

@@ -175,8 +175,8 @@ def test_what_was_loaded_is_read_from_the_log() -> None:
         ") with config: model='/m', dtype=torch.bfloat16, quantization={}, "
         "quantization_config=None, device_config=cuda, seed=0\n"
     )
-    assert _loaded(line.format("None")) == ("0.32.0", "bfloat16", "cuda")
-    assert _loaded(line.format("fp8"))[1] == "bfloat16, fp8 weights"
+    assert _loaded(line.format("None")) == ("0.32.0", "bfloat16", None, "cuda")
+    assert _loaded(line.format("fp8"))[1:3] == ("bfloat16", "fp8")
     assert _loaded("")[:2] == ("unknown", "unknown")
 
 
