@@ -9,10 +9,12 @@ import harness
 PACKAGE = Path(harness.__file__).parent
 STAMPS = {
     *("commands/nightly.py", "commands/rerun.py", "commands/run.py", "commands/sessions.py"),
-    *("commands/setup.py", "status.py", "store.py", "sweep/launchers.py"),
+    *("commands/setup.py", "engines/request_error.py", "status.py", "store.py"),
+    "sweep/launchers.py",
 }
 """Where the time of day is written down, for people: in manifests, a run's name, a night's date; or
-where the age of a file says whether somebody still writes it."""
+where the age of a file says whether somebody still writes it, or a server names the date until
+which it asks to wait."""
 WALL_CLOCK = {
     "time.time", "time.time_ns", "time.ctime", "time.localtime", "time.gmtime", "datetime.now",
     "datetime.utcnow", "datetime.today", "date.today",
