@@ -59,8 +59,9 @@ class RunState(Record):
     """None where the server did not tell those of every answer, as with the rate."""
     output_tokens_per_s: float | None
     """Of the newest session, answers that have ended alone."""
-    machine_s: Seconds
-    """Of all sessions, loading included, killed ones to their last sign of life."""
+    machine_s: Seconds | None
+    """Of all sessions, loading included, killed ones to their last sign of life. None for a replay
+    of a part of a recording, whose sessions served the other requests too."""
     usd: Usd | None
     """Rent for ``machine_s``; None without a price."""
     time_left_s: Seconds | None
@@ -262,8 +263,10 @@ def _is_of(session: Session, completion: _Counted) -> bool:
     return completion.finished_s is not None and completion.finished_s >= session.clock_start_s
 
 
-def _machine_s(manifest: RunManifest, last_finish_s: float) -> float:
+def _machine_s(manifest: RunManifest, last_finish_s: float) -> float | None:
     """Machine time of all sessions; of one without an end on record, to the last answer."""
+    if manifest.is_part_of_recording:
+        return None
     total = sum(load.clock_end_s - load.opened_s for load in manifest.lost_loads)
     for session in manifest.sessions:
         begin_s = session.clock_start_s if session.opened_s is None else session.opened_s
@@ -272,9 +275,9 @@ def _machine_s(manifest: RunManifest, last_finish_s: float) -> float:
     return total
 
 
-def _usd(manifest: RunManifest, machine_s: float) -> float | None:
+def _usd(manifest: RunManifest, machine_s: float | None) -> float | None:
     engine = manifest.engine
-    if engine is None:
+    if engine is None or machine_s is None:
         return None
     rent = usd_per_s(choose_pricing(manifest.config.pricing, engine), engine)
     return None if rent is None else rent * machine_s

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.errors import StoreError, UserError
 from harness.manifest import dump_json
-from harness.report.status import StatusScreen
+from harness.report.status import all_runs, one_run, screen
 from harness.status import UNDER_WAY, RunState, Watch
 from harness.store import find_run, runs_dir
 
@@ -30,16 +30,14 @@ def status(options: argparse.Namespace) -> int:
     folder = _folder_of_runs(options.run, options.results_dir)
     one = None if folder else Watch(find_run(options.run, options.results_dir).folder)
     watches: dict[Path, Watch] = {}
-    with StatusScreen(is_live=options.follow and not options.json) as screen:
+    with screen(is_live=options.follow and not options.json) as show:
         while True:
             states = [one.look()] if one else _look_at_all(folder, watches, options.top)
             if options.json:
                 lines = [state.model_dump(mode="json") for state in states]
                 print(dump_json(lines[0] if one else lines), flush=True)  # noqa: T201
-            elif one:
-                screen.show_run(states[0])
             else:
-                screen.show_runs(states, str(folder))
+                show(one_run(states[0]) if one else all_runs(states, str(folder)))
             if not options.follow or not any(each.state in UNDER_WAY for each in states):
                 return 0
             time.sleep(options.every)

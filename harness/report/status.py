@@ -1,9 +1,9 @@
 """How far runs are, for people: one run in lines, several in a table."""
 
 import shlex
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -17,65 +17,45 @@ _WIDTH_WITHOUT_TERMINAL = 160
 EARLY = "of those graded so far; short answers end first, so this is no score yet"
 
 
-class StatusScreen:
-    """Stdout: prints each look, or draws it over the one before on a terminal."""
+@contextmanager
+def screen(*, is_live: bool) -> Iterator[Callable[[RenderableType], None]]:
+    """How to show a look on stdout: below the one before, or drawn over it on a terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    if not (is_live and console.is_terminal):
+        yield console.print
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield partial(live.update, refresh=True)
 
-    def __init__(self, *, is_live: bool) -> None:
-        self._console = Console(highlight=False)
-        if not self._console.is_terminal:
-            self._console.width = _WIDTH_WITHOUT_TERMINAL
-        self._live: Live | None = None
-        if is_live and self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False)
 
-    def __enter__(self) -> Self:
-        """Begins to draw."""
-        if self._live:
-            self._live.start()
-        return self
+def one_run(state: RunState) -> RenderableType:
+    """One run, a line for each fact that is known."""
+    table = Table.grid(padding=(0, 2))
+    for name, text in _facts(state):
+        table.add_row(name, safe(text))
+    return table
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leaves the last look on the screen."""
-        if self._live:
-            self._live.stop()
 
-    def show_run(self, state: RunState) -> None:
-        """One run, a line for each fact that is known."""
-        table = Table.grid(padding=(0, 2))
-        for name, text in _facts(state):
-            table.add_row(name, safe(text))
-        self._show(table)
-
-    def show_runs(self, states: Sequence[RunState], folder: str) -> None:
-        """Several runs, a row for each."""
-        if not states:
-            self._show(safe(f"no run is in {folder}"))
-            return
-        table = Table(show_edge=False)
-        for column in ("run", "state", "done", "solved", "tokens/s", "cost", "left"):
-            table.add_column(column, justify="left" if column in {"run", "state"} else "right")
-        for state in states:
-            table.add_row(
-                safe(state.run_id),
-                state.state,
-                f"{state.done}/{state.requests}",
-                f"{state.solved}/{state.graded}",
-                _or_dash(state.output_tokens_per_s, "{:.0f}"),
-                _or_dash(state.usd, "{:.4f} USD"),
-                "-" if state.time_left_s is None else duration(state.time_left_s),
-            )
-        self._show(table)
-
-    def _show(self, what: RenderableType) -> None:
-        if self._live:
-            self._live.update(what, refresh=True)
-        else:
-            self._console.print(what)
+def all_runs(states: Sequence[RunState], folder: str) -> RenderableType:
+    """Several runs, a row for each."""
+    if not states:
+        return safe(f"no run is in {folder}")
+    table = Table(show_edge=False)
+    for column in ("run", "state", "done", "solved", "tokens/s", "cost", "left"):
+        table.add_column(column, justify="left" if column in {"run", "state"} else "right")
+    for state in states:
+        table.add_row(
+            safe(state.run_id),
+            state.state,
+            f"{state.done}/{state.requests}",
+            f"{state.solved}/{state.graded}",
+            _or_dash(state.output_tokens_per_s, "{:.0f}"),
+            _or_dash(state.usd, "{:.4f} USD"),
+            "-" if state.time_left_s is None else duration(state.time_left_s),
+        )
+    return table
 
 
 def _facts(state: RunState) -> list[tuple[str, str]]:
@@ -94,7 +74,8 @@ def _facts(state: RunState) -> list[tuple[str, str]]:
         speed = f"{state.output_tokens_per_s:.1f} tokens/s in answers that have ended"
         facts.append(("speed", speed))
     usd = "" if state.usd is None else f", rent {state.usd:.4f} USD"
-    facts.append(("machine time", duration(state.machine_s) + usd))
+    if state.machine_s is not None:
+        facts.append(("machine time", duration(state.machine_s) + usd))
     if state.time_left_s is not None:
         facts.append(("left", f"about {duration(state.time_left_s)}"))
     facts.append(("last sign of life", f"{state.last_sign_at:%Y-%m-%d %H:%M:%S} UTC"))

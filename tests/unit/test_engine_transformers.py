@@ -18,6 +18,7 @@ from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.prompts import Codec
 from harness.records import Completion, GenerationRequest, Sampling
+from tests.unit.tiny_model import save_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,28 +26,16 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
     """Two layers, a hundred words, and caches large enough to run out of memory with."""
-    import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("words")
-    words = Tokenizer(WordLevel({f"w{n}": n for n in range(100)}, unk_token="w0"))
-    PreTrainedTokenizerFast(tokenizer_object=words, eos_token="w2").save_pretrained(folder)
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=100,
-        hidden_size=64,
-        intermediate_size=4096,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=64,
-        initializer_range=0.5,
-        max_position_embeddings=4096,
-        eos_token_id=2,
-    )
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    shape = {
+        "hidden_size": 64,
+        "intermediate_size": 4096,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 64,
+        "initializer_range": 0.5,
+        "max_position_embeddings": 4096,
+    }
+    folder = save_tiny(tmp_path_factory.mktemp("words"), shape)
     return ResolvedModel(name="words", path=str(folder), revision=None, sha256=None)
 
 

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
 import psutil
 import pytest
+
+from tests.unit.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "gpu-check"
@@ -42,13 +42,7 @@ MEMORY = {"refusal": "harness: needs 28,672 GB", "retreats": 2, "answers": 656}
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # nothing is left beside the script
-    loader = SourceFileLoader("gpu_check", str(SCRIPT))
-    module = module_from_spec(spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
+    return load_script(SCRIPT)
 
 
 def a_run(engine: str, joules: float | None) -> dict:

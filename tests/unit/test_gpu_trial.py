@@ -3,12 +3,12 @@
 import json
 import subprocess
 import sys
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from tests.unit.scripts import load_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu-trial"
 
@@ -42,13 +42,7 @@ for each in started:
 
 @pytest.fixture(scope="module")
 def trials() -> ModuleType:
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True  # nothing is left beside the script
-    loader = SourceFileLoader("gpu_trial", str(SCRIPT))
-    module = module_from_spec(spec_from_loader(loader.name, loader))
-    loader.exec_module(module)
-    sys.dont_write_bytecode = before
-    return module
+    return load_script(SCRIPT)
 
 
 def python(program: str, *arguments: str) -> list[str]:

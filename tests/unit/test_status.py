@@ -137,3 +137,10 @@ def test_the_time_left_is_that_of_the_newest_sessions_rate(folder: Path):
     elapsed_s = max(finishes)
     assert state.time_left_s == pytest.approx(elapsed_s)
     assert state.output_tokens_per_s == pytest.approx(state.output_tokens / elapsed_s)
+
+
+def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(folder: Path):
+    run = Run(folder)
+    run.write_manifest(run.read_manifest().model_copy(update={"is_part_of_recording": True}))
+    state = Watch(folder).look()
+    assert (state.machine_s, state.usd) == (None, None)
