@@ -70,7 +70,7 @@ def mixed() -> list[GenerationRequest]:
     ]
 
 
-BESIDE_THE_TEXT = ("sent_s", "cached_prompt_tokens", "token_gaps")
+BESIDE_THE_TEXT = ("sent_s", "retries", "waited_s", "cached_prompt_tokens", "token_gaps")
 """What an engine tells of a request besides its answer."""
 
 
