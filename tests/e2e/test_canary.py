@@ -74,13 +74,15 @@ def smollm2() -> Path:
 @pytest.mark.model
 def test_a_stop_token_that_stops_nothing_stops_a_run(harness, smollm2, tmp_path):
     model = copy_of(smollm2, tmp_path / "model")
-    for name, key in (("generation_config", "eos_token_id"), ("tokenizer_config", "eos_token")):
+    for name, key, other in (
+        ("generation_config", "eos_token_id", None),
+        ("config", "eos_token_id", None),
+        ("tokenizer_config", "eos_token", "<|endoftext|>"),
+    ):
         file = model / f"{name}.json"
         settings = json.loads(file.read_text())
-        del settings[key]
-        if name == "tokenizer_config":
-            settings["eos_token"] = "<|endoftext|>"
-        file.write_text(json.dumps(settings))
+        settings[key] = other
+        file.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
     done = harness(*run_of(model))
     assert done.returncode == 4
     line = done.stderr.splitlines()[-1]
