@@ -1,11 +1,37 @@
-"""What several tests need: real data where it is, and the words when it is not."""
+"""What several tests need: real data where it is, and files that are compared or rewritten."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+Golden = Callable[[Path, str], str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite the committed files that tests compare with, instead of comparing",
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    """``golden(file, text)`` gives what ``file`` holds, to be compared with ``text``.
+
+    Under ``--update-golden`` it writes ``text`` there first.
+    """
+
+    def committed(file: Path, text: str) -> str:
+        if request.config.getoption("--update-golden"):
+            file.write_bytes(text.encode())
+        return file.read_bytes().decode() if file.exists() else ""
+
+    return committed
 
 
 @pytest.fixture(scope="session")

@@ -41,9 +41,7 @@ def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
         assert (found.status, found.extracted) == (was.status, was.extracted), was.request_id
 
 
-def test_the_schema_of_results_is_the_published_one():
-    """When this fails on purpose: raise SCHEMA_VERSION if old files no longer validate, then
-    write the new schema with `harness schema > tests/golden/result.schema.json`.
-    """
-    published = json.loads((HERE / "result.schema.json").read_text(encoding="utf-8"))
-    assert result_schema() == published
+def test_the_schema_of_results_is_the_published_one(golden):
+    """Raise SCHEMA_VERSION if old files no longer validate, then write it with --update-golden."""
+    schema = json.dumps(result_schema(), indent=1) + "\n"
+    assert golden(HERE / "result.schema.json", schema) == schema
