@@ -16,14 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
-from pydantic import ValidationError
-
 from harness import hardware
 from harness.config import load_run_config
-from harness.errors import HarnessError, Interrupted
+from harness.errors import Interrupted
 from harness.paths import checkout_dir
+from harness.process.report import FinishedReport, describe, last_report, report_to
 from harness.records import Record
-from harness.redaction import redact
 from harness.sandbox import syscalls
 
 log = logging.getLogger(__name__)
@@ -33,8 +31,6 @@ GRACE_S = 20.0
 MEMORY_LIMIT_S = 30.0
 MEMORY_SLACK_BYTES = 256 << 20
 LOOK_S = 0.2
-MAX_ERROR = 2000
-"""Characters of an error in a report: nobody reads the pipe before the child's end."""
 
 
 class JobSpec(Record):
@@ -49,17 +45,6 @@ class JobSpec(Record):
     """The descriptor that its report goes to."""
     parent: int
     """The process that started it."""
-
-
-class JobReport(Record):
-    """What became of a job."""
-
-    status: int = HarnessError.exit_status
-    """Its exit status; 1 where it was killed and has none."""
-    run: str | None = None
-    """The run's folder, once there was one."""
-    error: str | None = None
-    """One line; None when it ended well."""
 
 
 def job() -> int:
@@ -80,12 +65,12 @@ def job() -> int:
             os.sched_setaffinity(0, spec.cores)
     if os.getppid() != spec.parent:
         raise Interrupted("the process that started this run is gone")
-    report = JobReport()
+    report = FinishedReport()
 
     def began(folder: Path) -> None:
         nonlocal report
         report = report.model_copy(update={"run": str(folder)})
-        _answer(spec.answer, report)
+        report_to(spec.answer, report)
 
     try:
         from harness.commands.run import run
@@ -93,26 +78,13 @@ def job() -> int:
         config = load_run_config(spec.config)
         status = run(config, began=began)
     except (Exception, Interrupted) as error:
-        status = getattr(error, "exit_status", HarnessError.exit_status)
-        _answer(spec.answer, report.model_copy(update={"status": status, "error": _line(error)}))
+        report_to(spec.answer, report.failed(error))
         if not spec.is_quiet:
             raise
-        log.debug("%s", _line(error), exc_info=True)
-        return status
-    _answer(spec.answer, report.model_copy(update={"status": status}))
+        log.debug("%s", describe(error), exc_info=True)
+        return report.failed(error).status
+    report_to(spec.answer, report.model_copy(update={"status": status}))
     return status
-
-
-def _line(error: BaseException) -> str:
-    text = redact(" ".join(str(error).split()))
-    is_ours = isinstance(error, HarnessError | Interrupted)
-    said = text if is_ours else f"unexpected {type(error).__name__}: {text}"
-    return said if len(said) <= MAX_ERROR else f"{said[:MAX_ERROR]}…"
-
-
-def _answer(descriptor: int, report: JobReport) -> None:
-    with contextlib.suppress(OSError):  # nobody is left to read it
-        os.write(descriptor, report.model_dump_json().encode() + b"\n")
 
 
 class Job:
@@ -139,7 +111,7 @@ class Job:
         """
         read, write = os.pipe()
         self._answer: IO[bytes] = os.fdopen(read, "rb", buffering=0)
-        self._report = JobReport()
+        self._report = FinishedReport()
         self._pump: threading.Thread | None = None
         is_apart = prefix is not None
         debug = ["--debug"] if logging.getLogger("harness").level == logging.DEBUG else []
@@ -184,7 +156,7 @@ class Job:
             )
             self._pump.start()
 
-    def wait(self) -> JobReport:
+    def wait(self) -> FinishedReport:
         """Waits for its end, and says what became of it."""
         code = self._process.wait()
         if self._pump is not None:
@@ -194,7 +166,7 @@ class Job:
             name = signal.Signals(-code).name
             why = " (out of memory?)" if -code == signal.SIGKILL else ""
             return report.model_copy(
-                update={"status": JobReport().status, "error": f"ended by {name}{why}"}
+                update={"status": FinishedReport().status, "error": f"ended by {name}{why}"}
             )
         if code and report.error is None and (report.status, code) != (4, 4):
             return report.model_copy(update={"status": code, "error": f"exit status {code}"})
@@ -205,19 +177,16 @@ class Job:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
 
-    def _last_report(self) -> JobReport:
+    def _last_report(self) -> FinishedReport:
         """May be asked again: a signal can end ``wait_for`` after some have ended."""
         if not self._answer.closed:
             os.set_blocking(self._answer.fileno(), False)
             with self._answer as stream:
-                lines = (stream.read() or b"").splitlines()
-            for line in lines:
-                with contextlib.suppress(ValidationError):
-                    self._report = JobReport.model_validate_json(line)
+                self._report = last_report(stream.read() or b"")
         return self._report
 
 
-def wait_for(jobs: Iterable[Job]) -> list[JobReport]:
+def wait_for(jobs: Iterable[Job]) -> list[FinishedReport]:
     """Takes all, which may start them, and waits for all; a signal stops them in order.
 
     Raises:

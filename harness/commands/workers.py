@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness import hardware
-from harness.commands.job import Aftermath, Job, JobReport, wait_for
+from harness.commands.job import Aftermath, Job, wait_for
 from harness.commands.merge import merge_runs
 from harness.commands.setup import results_dir_of
 from harness.config import RunConfig
@@ -19,6 +19,7 @@ from harness.engines.build import (
 )
 from harness.engines.vllm_args import world_size
 from harness.errors import UnavailableError
+from harness.process.report import FinishedReport
 from harness.store import Run
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: Non
     return status
 
 
-def _say_failures(reports: Sequence[JobReport]) -> None:
+def _say_failures(reports: Sequence[FinishedReport]) -> None:
     count = len(reports)
     for number, report in enumerate(reports):
         if report.status:

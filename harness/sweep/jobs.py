@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.commands.job import Aftermath, Job, JobReport, wait_for
+from harness.commands.job import Aftermath, Job, wait_for
 from harness.commands.plan import Plans
 from harness.commands.run import run
 from harness.config import RunConfig, load_run_config
-from harness.errors import HarnessError, Interrupted
+from harness.errors import Interrupted
 from harness.jsonl import open_own, read_json, write_atomically
+from harness.process.report import FinishedReport
 from harness.redaction import redact
 from harness.sweep.outcome import SweptJob, conclude
 from harness.sweep.resumed import recorded_with
@@ -89,20 +90,19 @@ class Jobs:
             report = self._report(config)
         except Interrupted as interruption:
             self._failure = interruption
-            report = JobReport(status=interruption.exit_status, error=str(interruption))
-        except Exception as error:  # noqa: BLE001 - said, and on record
-            status = getattr(error, "exit_status", HarnessError.exit_status)
-            report = JobReport(status=status, error=redact(str(error)))
+            report = FinishedReport().failed(interruption)
+        except Exception as error:  # noqa: BLE001 - reported, and on record
+            report = FinishedReport().failed(error)
         if report.error is not None and self._failure is None:
             first = self._failed.setdefault(report.error, number)
             said = report.error if first == number else f"as job {first}"
             log.error("job %d: %s", number, said)
         write_atomically(file, job.model_copy(update={"report": report}).model_dump_json())
 
-    def _report(self, config: RunConfig) -> JobReport:
+    def _report(self, config: RunConfig) -> FinishedReport:
         if self._plans is not None:
             self._plans.show(config)
-            return JobReport(status=0)
+            return FinishedReport(status=0)
         with Aftermath():
             # Started by who waits for it: no signal can come between the two.
             (report,) = wait_for(

@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.commands.job import JobReport
 from harness.commands.merge import merge_and_track
 from harness.commands.setup import results_dir_of
 from harness.errors import HarnessError
 from harness.manifest import RunManifest, dump_json
+from harness.process.report import FinishedReport
 from harness.records import Record
 from harness.report.safe import safe
 from harness.report.summary import WIDTH_WITHOUT_TERMINAL, headline
@@ -28,21 +28,18 @@ class SweptJob(Record):
     number: int
     """From 1, in the order in which Hydra made them."""
     overrides: tuple[str, ...]
-    report: JobReport | None = None
+    report: FinishedReport | None = None
     """None until it has ended."""
 
     @property
     def status(self) -> int:
         """Its exit status; 1 where nothing is known of its end."""
-        return (self.report or JobReport()).status
+        return (self.report or FinishedReport()).status
 
     @property
     def folder(self) -> Path | None:
-        """Its run's; None where there was none, or nothing in it was kept."""
-        if self.report is None or self.report.run is None:
-            return None
-        folder = Path(self.report.run)
-        return folder if folder.is_dir() else None
+        """Of its run; None if there was none, or if nothing in it was kept."""
+        return None if self.report is None else self.report.folder
 
     def manifest(self) -> RunManifest | None:
         """Of its run; None where there is none to read."""

@@ -9,12 +9,12 @@ from harness import cli, compose, hardware
 from harness.claims.judge import judge
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
-from harness.commands.job import JobReport
 from harness.config import RunConfig
 from harness.duration import expect
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_environment import missing_settings
 from harness.paths import CONF_DIR
+from harness.process.report import FinishedReport
 from harness.provenance import collect
 from harness.sweep import jobs as jobs_module
 from harness.tasks import load_spec
@@ -64,7 +64,7 @@ def jobs():
                 return 0
 
             def take_job(_, config, **__):
-                return JobReport(status=take(config))
+                return FinishedReport(status=take(config))
 
             with pytest.MonkeyPatch.context() as patch:
                 # Hydra composes every job of a sweep once more to look for mistakes beforehand.

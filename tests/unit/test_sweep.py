@@ -10,8 +10,9 @@ import pytest
 
 from harness import hardware
 from harness.commands import job
-from harness.commands.job import MAX_ERROR, Aftermath, Job, JobReport
+from harness.commands.job import Aftermath, Job
 from harness.errors import UnavailableError
+from harness.process.report import MAX_ERROR, FinishedReport
 from harness.sweep import launcher_of, launchers, sweep_folder, with_launcher
 from harness.sweep.outcome import SweptJob, conclude
 from tests.conf.test_compose import compose
@@ -55,7 +56,7 @@ def test_the_folder_of_a_launched_sweep_is_among_the_results_and_stays(tmp_path)
 
 
 def swept(number: int, status: int | None) -> SweptJob:
-    report = None if status is None else JobReport(status=status)
+    report = None if status is None else FinishedReport(status=status)
     return SweptJob(number=number, overrides=(f"seed={number}",), report=report)
 
 

@@ -1,0 +1,1 @@
+"""Child processes of the harness: how they start, report and end."""
