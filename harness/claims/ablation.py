@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.claims.claim import Ablation, Claim, Tag
+from harness.claims.published import challenge_p, not_comparable
 from harness.claims.repetitions import (
     MECHANISM,
     Ratio,
@@ -17,9 +18,8 @@ from harness.claims.repetitions import (
     value_of,
 )
 from harness.claims.runs import MAX_TRUNCATED, ClaimRun, Wanted
-from harness.claims.scores import challenge_p, not_comparable
 from harness.claims.verdict import ALPHA, Decision, Evidence
-from harness.paired import compare_paired, pair_up
+from harness.stats.paired import compare_paired, pair_up
 
 FACTORS = ("speculative_decoding", "fp8")
 """Of the 2 x 2 design, in the order of a cell's two switches."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from harness.pricing import Grade
+from harness.config.pricing import Grade
 from harness.records import Record
 
 Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S.*\S$|^\S$")]
@@ -199,7 +199,7 @@ class Forecast(Finding):
 
 
 QuantityName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-"""Of the catalogue in ``harness.derive``."""
+"""Of the catalogue in ``harness.quantities``."""
 
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -21,9 +21,9 @@ from harness.claims.claim import (
 )
 from harness.claims.market import market_verdict
 from harness.claims.verdict import ALPHA, Decision, Evidence, Opinion
-from harness.derive import Quantity, catalogue, quantity
-from harness.derive.sourced import shown, worst
-from harness.paired import holm
+from harness.quantities import Quantity, catalogue, quantity
+from harness.quantities.sourced import shown, worst
+from harness.stats.paired import holm
 
 _WORDS = {
     "more_than": "more than",

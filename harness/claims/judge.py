@@ -16,9 +16,9 @@ from harness.claims.claim import (
 from harness.claims.documents import derived_opinion, documentary_opinion, in_words
 from harness.claims.ledger import Ledger
 from harness.claims.proxies import costs, home_pcs, proxy_ratios
+from harness.claims.published import lower_bounds, replications
+from harness.claims.replication_rules import PublishedScore
 from harness.claims.runs import ClaimRun
-from harness.claims.score import PublishedScore
-from harness.claims.scores import lower_bounds, replications
 from harness.claims.verdict import (
     ALPHA,
     Decision,
@@ -27,7 +27,7 @@ from harness.claims.verdict import (
     Opinion,
     overall,
 )
-from harness.paired import holm
+from harness.stats.paired import holm
 
 _DECISIVE: Mapping[str, Decision] = {
     "lower_bound_from_distill": "challenged",

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 
 from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
-from harness.claims.score import ScoreTable
-from harness.derive import catalogue
+from harness.claims.replication_rules import ScoreTable
 from harness.errors import ConfigError
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
+from harness.quantities import catalogue
 from harness.records import Record
 from harness.tasks import task_names
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from harness.claims.claim import Claim, Moment, Reference, Tag
 from harness.claims.verdict import Decision
-from harness.derive.sourced import shown
+from harness.quantities.sourced import shown
 
 _LAST: Moment = "close"
 _WORDS: Mapping[Moment, str] = {

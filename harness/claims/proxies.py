@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.claims.claim import CostBelowPrice, HomePc, ProxyRatio
+from harness.claims.published import at_most, challenge_p, not_comparable, quality, subset_of
 from harness.claims.repetitions import (
     MECHANISM,
     Ratio,
@@ -17,11 +18,10 @@ from harness.claims.repetitions import (
     value_of,
 )
 from harness.claims.runs import ClaimRun, Wanted, unfit
-from harness.claims.scores import at_most, challenge_p, not_comparable, quality, subset_of
 from harness.claims.verdict import Decision, Evidence
-from harness.derive.published import precisions
-from harness.derive.size import weight_bytes
-from harness.replication import lower_bound
+from harness.quantities.published import precisions
+from harness.quantities.size import weight_bytes
+from harness.stats.replication import lower_bound
 
 
 def proxy_ratios(block: ProxyRatio, runs: Sequence[ClaimRun]) -> list[Evidence]:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.claims.published import not_comparable
 from harness.claims.runs import ClaimRun, Wanted, unfit
-from harness.claims.scores import not_comparable
 from harness.claims.verdict import Bounds, Evidence
 from harness.engines.identity import identity
 from harness.records import EngineInfo

@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 import yaml
 
-from harness.config import ProtocolConfig
+from harness.config.settings import ProtocolConfig
 from harness.engines.vllm_args import VllmKnobs
 from harness.errors import UserError
-from harness.foreign import harness_of
-from harness.jsonl import read_json
-from harness.manifest import Outcome, RunManifest, RunResult, TaskInfo
+from harness.interop.readers import harness_of
+from harness.io.jsonl import read_json
+from harness.io.paths import CONF_DIR
 from harness.models import HubModel, ModelConfig, origin
-from harness.paths import CONF_DIR
 from harness.records import ERROR_STATUSES, EngineInfo, Estimate
-from harness.store import find_run, runs_dir
+from harness.store.manifest import Outcome, RunManifest, RunResult, TaskInfo
+from harness.store.run_files import find_run, runs_dir
 from harness.tasks import TaskSpec, load_spec
 
 MAX_TRUNCATED = 0.02

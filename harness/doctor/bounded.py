@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from harness.doctor.finding import Finding
-from harness.redaction import redact
+from harness.io.redaction import redact
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from harness import hardware
 from harness.doctor.finding import Finding
-from harness.energy import POWERCAP, EnergyMeter
+from harness.machine import hardware
+from harness.machine.energy import POWERCAP, EnergyMeter
 
 GROUP = "machine"
 

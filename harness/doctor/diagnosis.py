@@ -20,8 +20,8 @@ from harness.doctor.packages import look_at_packages
 from harness.doctor.storage import GROUP as DISK
 from harness.doctor.storage import look_at_storage
 from harness.doctor.system import look_at_system
+from harness.io.paths import CONF_DIR
 from harness.models import HubModel, ModelConfig
-from harness.paths import CONF_DIR
 from harness.records import Record
 
 DISTILLS = "r1_distill_"

@@ -7,9 +7,9 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from harness import hardware
 from harness.doctor.finding import Finding
 from harness.doctor.packages import demands, installed
+from harness.machine import hardware
 
 GROUP = "engines"
 LIMIT_S = 180.0

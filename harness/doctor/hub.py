@@ -1,8 +1,8 @@
 """Whether the Hugging Face hub answers. The token itself is never shown."""
 
 from harness.doctor.finding import Finding
+from harness.io.redaction import redact
 from harness.models import HubModel
-from harness.redaction import redact
 
 GROUP, ACCESS = "hub", "access"
 TIMEOUT_S = 5.0

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import gpus, hardware
 from harness.doctor.finding import Finding
-from harness.provenance import GpuInfo
+from harness.machine import gpus, hardware
+from harness.machine.provenance import GpuInfo
 
 GROUP = "machine"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")

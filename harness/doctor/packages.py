@@ -8,7 +8,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from harness.doctor.finding import Finding
-from harness.paths import checkout_dir
+from harness.io.paths import checkout_dir
 
 GROUP = "packages"
 # Asked for by hydra-core, which cannot read its own grammar with another one.

@@ -3,10 +3,10 @@
 import yaml
 
 from harness.doctor.finding import Finding
-from harness.paths import CONF_DIR
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import find_level
-from harness.sandbox.protocol import LEVELS
+from harness.io.paths import CONF_DIR
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import find_level
+from harness.scorers.sandbox.protocol import LEVELS
 
 GROUP, LEVEL = "sandbox", "level"
 _REMEDY = (

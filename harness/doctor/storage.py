@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from harness.doctor.finding import Finding
-from harness.paths import cache_dir
-from harness.preflight import LEAST_FREE_BYTES
+from harness.io.paths import cache_dir
+from harness.run.preflight import LEAST_FREE_BYTES
 
 GROUP = "disk"
 _LITTLE_BYTES = 20_000_000_000

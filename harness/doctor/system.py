@@ -6,9 +6,9 @@ import resource
 import shutil
 from pathlib import Path
 
-from harness import hardware
 from harness.doctor.finding import Finding
 from harness.engines.open_files import RESERVED
+from harness.machine import hardware
 
 GROUP = "machine"
 FEW_FILES = 1024 + RESERVED

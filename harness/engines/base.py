@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from harness.prompts import Times
+from harness.models.chat_tokenizer import Times
 from harness.records import Completion, EngineInfo, GenerationRequest
 
 

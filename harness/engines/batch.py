@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from harness.engines.kv_cache import gather, new_cache
 from harness.engines.sampling import draw, penalised
-from harness.gaps import GapCounter
-from harness.prompts import Times
+from harness.io.token_gaps import GapCounter
+from harness.models.chat_tokenizer import Times
 from harness.records import GenerationRequest
 
 

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
-from harness import hardware
 from harness.engines.base import Clock, Engine
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.replay_engine import ReplayConfig, ReplayEngine
@@ -18,8 +17,9 @@ from harness.engines.transformers_engine import TransformersConfig, Transformers
 from harness.engines.vllm_args import VllmKnobs, check_args
 from harness.engines.vllm_engine import VllmConfig, VllmEngine
 from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngine
+from harness.machine import hardware
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Record
 
 __all__ = [

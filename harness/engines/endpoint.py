@@ -17,9 +17,9 @@ from harness.engines.request_error import RequestError, of_response, of_transpor
 from harness.engines.standing import Standing
 from harness.engines.wire import PATHS, Heard, Mode, body, without
 from harness.errors import ConfigError, GenerationError, UnavailableError
-from harness.prompts import Codec, Times
+from harness.io.redaction import keep_secret, shown_variable
+from harness.models.chat_tokenizer import Codec, Times
 from harness.records import Completion, GenerationRequest
-from harness.redaction import keep_secret, shown_variable
 
 # A server that is there accepts a connection at once; one that is not may never refuse it.
 CONNECT_LIMIT_S = 10.0

@@ -2,7 +2,7 @@
 
 import re
 
-from harness.redaction import redact
+from harness.io.redaction import redact
 
 PORT_TAKEN = "address already in use"
 # vLLM puts the process, the level and the place in the source before its words.

@@ -37,10 +37,10 @@ from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
 from harness.engines.wire import OF_TRANSPORT, OFF, TAKES_MORE, Mode, Omittable, beyond_openai
 from harness.errors import ConfigError, UnavailableError
+from harness.io.redaction import shown_variable, why_secret
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
-from harness.redaction import shown_variable, why_secret
 
 log = logging.getLogger(__name__)
 

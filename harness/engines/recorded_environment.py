@@ -7,7 +7,7 @@ the arithmetic, the scheduling or the speed; a test holds the list against the i
 
 from collections.abc import Mapping
 
-from harness.redaction import redact
+from harness.io.redaction import redact
 
 _VLLM = """
 ADAPTIVE_VERIFICATION_PROFILE_CONTEXT_LEN ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
-from harness.redaction import redact
+from harness.io.redaction import redact
 
 NO_KEY = frozenset({HTTPStatus.UNAUTHORIZED})
 """The key is refused."""

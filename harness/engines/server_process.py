@@ -18,7 +18,7 @@ from harness.engines.endpoint import get_text
 from harness.engines.guardian import Guardian
 from harness.engines.last_words import PORT_TAKEN, WRONG_SETTING, last_words
 from harness.errors import ConfigError, HarnessError, UnavailableError
-from harness.redaction import keep_secret
+from harness.io.redaction import keep_secret
 
 log = logging.getLogger(__name__)
 

@@ -15,18 +15,18 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from harness import hardware
 from harness.engines.base import Clock, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.kv_cache import ATTENTION, register_attention
 from harness.engines.lora import with_adapter
 from harness.engines.recorded_environment import recorded
 from harness.errors import ConfigError, GenerationError, UnavailableError
+from harness.machine import hardware
 from harness.models import ResolvedModel
+from harness.models.chat_tokenizer import Codec
 from harness.models.tensors import quiet, refuse_unlike
-from harness.prompts import Codec
+from harness.models.tokenizer_files import named_key
 from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
-from harness.tokenizer import named_key
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import logging
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness import hardware
 from harness.engines.vllm_args import VllmKnobs
+from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.folder import is_quantized
 

@@ -17,7 +17,6 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from harness import hardware
 from harness.engines import lora
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
@@ -32,8 +31,9 @@ from harness.engines.vllm_environment import missing_settings
 from harness.engines.vllm_settings import of_config
 from harness.engines.vllm_worker import METHOD, QUALIFIED_NAME
 from harness.errors import ConfigError, GenerationError, HarnessError, UnavailableError
+from harness.machine import hardware
 from harness.models import ResolvedModel
-from harness.prompts import Codec, Times
+from harness.models.chat_tokenizer import Codec, Times
 from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 log = logging.getLogger(__name__)

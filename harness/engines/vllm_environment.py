@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from harness import hardware
+from harness.machine import hardware
 
 LOGGING_VARIABLES = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
 """With one of these the user decides what vLLM logs, and where to."""

@@ -17,7 +17,6 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from harness import gpus, hardware
 from harness.engines import lora
 from harness.engines.base import Clock, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, bearer, open_client
@@ -31,8 +30,9 @@ from harness.engines.vllm_args import VllmKnobs, check_args, world_size
 from harness.engines.vllm_dtype import chosen_dtype
 from harness.engines.vllm_environment import LOGGING_VARIABLES, missing_settings
 from harness.engines.vllm_settings import BEGINNING, of_server
+from harness.machine import gpus, hardware
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 SERVED_AS = "model"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.engines.request_error import RequestError, of_event, one_line
-from harness.gaps import GapCounter
-from harness.prompts import Codec, TextAnswer
+from harness.io.token_gaps import GapCounter
+from harness.models.chat_tokenizer import Codec, TextAnswer
 from harness.records import GenerationRequest
 
 Mode = Literal["tokens", "text", "chat"]

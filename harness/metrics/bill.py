@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from harness.cost import (
+from harness.config.pricing import Basis, Pricing
+from harness.metrics.cost import (
     Cost,
     Usage,
     apportion,
@@ -14,9 +15,8 @@ from harness.cost import (
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
 from harness.metrics.samples import NO_COUNTS, Sample
 from harness.metrics.shares import unit_of_shares, weights
-from harness.pricing import Basis, Pricing
 from harness.records import Estimate
-from harness.statistics import ratio_interval
+from harness.stats.intervals import ratio_interval
 
 
 def estimate_costs(

@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from harness.cost import request_weight
-from harness.manifest import BudgetCost, BudgetPoint
+from harness.config.pricing import ApiPrice, Basis, Pricing
+from harness.metrics.cost import request_weight
 from harness.metrics.figures import from_interval, run_and_tasks
 from harness.metrics.samples import Sample
-from harness.pricing import ApiPrice, Basis, Pricing
 from harness.records import ERROR_STATUSES, Estimate
-from harness.statistics import fraction_interval
+from harness.stats.intervals import fraction_interval
+from harness.store.manifest import BudgetCost, BudgetPoint
 
 SMALLEST = 128
 """Tokens of the first budget; the others double up to the run's own limit."""

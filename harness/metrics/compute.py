@@ -6,17 +6,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from harness.cost import Usage
-from harness.equivalence.canonical import canonical
-from harness.manifest import MACHINE_TIME
+from harness.config.pricing import Pricing
 from harness.metrics.bill import estimate_costs
+from harness.metrics.cost import Usage
 from harness.metrics.energy_use import estimate_energy
 from harness.metrics.inter_token import inter_token_latency
 from harness.metrics.machine_use import MachineUse, use_seen
 from harness.metrics.samples import NO_COUNTS, Sample, known_sum
-from harness.pricing import Pricing
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
-from harness.statistics import SEED
+from harness.scorers.equivalence.canonical import canonical
+from harness.stats.intervals import SEED
+from harness.store.manifest import MACHINE_TIME
 
 VOTING_SCORERS = ("math_answer",)
 """Scorers whose extracted answers can be counted as votes: programs never agree by spelling."""

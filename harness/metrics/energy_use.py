@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from harness.cost import Usage, apportion
+from harness.metrics.cost import Usage, apportion
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
 from harness.metrics.samples import NO_COUNTS, Sample
 from harness.metrics.shares import unit_of_shares, weights
 from harness.records import Estimate
-from harness.statistics import ratio_interval
+from harness.stats.intervals import ratio_interval
 
 
 def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[Estimate]:

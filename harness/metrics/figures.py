@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.metrics.samples import Sample
 from harness.records import Estimate
-from harness.statistics import Interval
+from harness.stats.intervals import Interval
 
 
 def figure(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from harness.gaps import gap_percentiles
+from harness.io.token_gaps import gap_percentiles
 from harness.records import Completion
 
 NAME = "inter_token_latency_s"

@@ -7,11 +7,11 @@ came to nothing included. Loading is apart. Time in which no session was alive i
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.dealing import dealt
-from harness.energy import NOT_MEASURED, Energy
 from harness.engines.build import ReplayConfig
-from harness.manifest import PART_OF_RECORDING, RunManifest, Session
+from harness.machine.energy import NOT_MEASURED, Energy
 from harness.metrics.samples import Sample
+from harness.store.manifest import PART_OF_RECORDING, RunManifest, Session
+from harness.store.shard_deal import dealt
 
 
 class Span(NamedTuple):

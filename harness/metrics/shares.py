@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from harness.cost import request_weight
+from harness.config.pricing import ApiPrice
+from harness.metrics.cost import request_weight
 from harness.metrics.samples import Sample
-from harness.pricing import ApiPrice
 
 
 def weights(samples: Sequence[Sample], price: ApiPrice | None) -> list[float]:

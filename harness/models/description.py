@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, model_validator
 
-from harness.answers.marks import Reasoning
 from harness.records import Count, Record
+from harness.scorers.answers.marks import Reasoning
 
 GGUF = ".gguf"
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ConfigError, UnavailableError
+from harness.io.paths import cache_dir
 from harness.models.description import GGUF, LocalModel, WheelModel
 from harness.models.digest import file_sha256
 from harness.models.folder import CONFIG, FolderError
-from harness.paths import cache_dir
 
 log = logging.getLogger(__name__)
 

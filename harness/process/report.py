@@ -12,8 +12,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from harness.errors import HarnessError, Interrupted
+from harness.io.redaction import redact
 from harness.records import Record
-from harness.redaction import redact
 
 MAX_ERROR = 2000
 """Characters of an error in a report: a pipe is only read when the child has ended, so all lines

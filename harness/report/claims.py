@@ -10,8 +10,8 @@ from rich.table import Table
 
 from harness.claims.article import Article
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
-from harness.printable import printable
-from harness.report.safe import safe
+from harness.io.printable import printable
+from harness.io.terminal import safe
 
 WIDTH_WITHOUT_TERMINAL = 100
 UNVERIFIED = "unverified"

@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.comparison.compare import NOTHING_PAIRED
-from harness.comparison.records import (
+from harness.analysis.comparison.compare import NOTHING_PAIRED
+from harness.analysis.comparison.records import (
     Answers,
     CandidateComparison,
     Comparison,
@@ -17,9 +17,9 @@ from harness.comparison.records import (
     ProtocolDifference,
     TaskComparison,
 )
-from harness.printable import printable
+from harness.io.printable import printable
+from harness.io.terminal import safe
 from harness.records import Estimate
-from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 100
 SHOWN_ANSWER = 40

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from harness.derive.derivation import Derivation, TrainingFigures
-from harness.derive.machine import Fit
-from harness.derive.published import machines, precisions
-from harness.derive.sourced import shown as show
-from harness.pricing import Grade
+from harness.config.pricing import Grade
+from harness.quantities.derivation import Derivation, TrainingFigures
+from harness.quantities.machine import Fit
+from harness.quantities.published import machines, precisions
+from harness.quantities.sourced import shown as show
 
 _WIDTH_WITHOUT_TERMINAL = 200
 _GIGA = 1e9

@@ -6,8 +6,8 @@ from rich.table import Table
 from harness.doctor.diagnosis import Diagnosis
 from harness.doctor.finding import Finding
 from harness.doctor.fits import USABLE_FRACTION, Fit
-from harness.report.safe import safe
-from harness.report.summary import WIDTH_WITHOUT_TERMINAL
+from harness.io.terminal import safe
+from harness.run.summary import WIDTH_WITHOUT_TERMINAL
 
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
 _COLLAPSED = "packages"

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from harness.leaderboard import LeftOut, RankedList, Row, Standing
-from harness.report.safe import safe
+from harness.analysis.leaderboard import LeftOut, RankedList, Row, Standing
+from harness.io.terminal import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
 # Characters of a run's description beside its figures; with less room it stands below them.

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from harness.printable import printable
+from harness.io.printable import printable
 from harness.report.page.headline import side_by_side
 from harness.report.page.outcomes import SIGNS
 from harness.report.page.provenance import provenance

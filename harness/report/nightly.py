@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from harness.jsonl import write_atomically
-from harness.nightly.history import Step, by_label, steps
-from harness.nightly.record import Night
+from harness.analysis.nightly.history import Step, by_label, steps
+from harness.analysis.nightly.record import Night
+from harness.io.jsonl import write_atomically
+from harness.io.terminal import safe
 from harness.report.nightly_page import render_history
 from harness.report.nightly_words import changed, headline, reasons, status_of, verdict
-from harness.report.safe import safe
 
 WIDTH_WITHOUT_TERMINAL = 100
 

@@ -6,10 +6,10 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.nightly import record
-from harness.nightly.change_points import change_points
-from harness.nightly.history import Step, by_label, steps
-from harness.nightly.record import Night, NightFigure
+from harness.analysis.nightly import record
+from harness.analysis.nightly.change_points import change_points
+from harness.analysis.nightly.history import Step, by_label, steps
+from harness.analysis.nightly.record import Night, NightFigure
 from harness.report.nightly_words import (
     NAMES,
     amount,

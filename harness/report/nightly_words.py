@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from harness.nightly import record
-from harness.nightly.history import Step
-from harness.nightly.record import Finding, Night, NightFigure
+from harness.analysis.nightly import record
+from harness.analysis.nightly.history import Step
+from harness.analysis.nightly.record import Finding, Night, NightFigure
 
 NAMES = {
     record.ACCURACY: "accuracy",

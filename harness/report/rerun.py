@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.report.safe import safe
-from harness.report.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
-from harness.rerun.document import RerunReport
-from harness.rerun.outcome import Figures
+from harness.analysis.rerun.document import RerunReport
+from harness.analysis.rerun.outcome import Figures
+from harness.io.terminal import safe
+from harness.run.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
 
 ALWAYS_SHOWN = ("engine", "device", "dtype", "host")
 """Other facts only where they differ."""

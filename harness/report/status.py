@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from harness.report.safe import safe
-from harness.report.summary import duration
-from harness.status import UNDER_WAY, RunState
+from harness.analysis.status import UNDER_WAY, RunState
+from harness.io.terminal import safe
+from harness.run.summary import duration
 
 _WIDTH_WITHOUT_TERMINAL = 160
 EARLY = "of those graded so far; short answers end first, so this is no score yet"

@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from harness.sandbox.config import SandboxConfig
 from harness.scorers.base import Scorer
+from harness.scorers.sandbox.config import SandboxConfig
 from harness.tasks import ScorerName
 
 

@@ -1,6 +1,6 @@
 """Grades maths answers: the last box, compared with the reference exactly.
 
-The policy is that of ``harness.answers.boxed`` and ``harness.equivalence``. An answer that cannot
+The policy is that of ``harness.scorers.answers.boxed`` and ``harness.scorers.equivalence``. An answer that cannot
 be read, or whose algebra outlives its limit, is not the reference as far as anybody can tell: it
 is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is not the model's
 doing: a worker that cannot be started, a reference that the reader cannot read.
@@ -10,12 +10,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-from harness.answers.boxed import extract_boxed
-from harness.answers.thinking import split_thinking
-from harness.equivalence.checker import Equivalence, library_versions
 from harness.errors import UnavailableError
 from harness.records import Grade, MathReference, Problem
+from harness.scorers.answers.boxed import extract_boxed
+from harness.scorers.answers.thinking import split_thinking
 from harness.scorers.base import UNFINISHED
+from harness.scorers.equivalence.checker import Equivalence, library_versions
 
 
 class MathAnswerScorer:

@@ -3,10 +3,10 @@
 from types import TracebackType
 from typing import Self
 
-from harness.answers.code import assemble_program, extract_code
 from harness.records import CodeReference, Grade, Problem
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.pool import Sandbox
+from harness.scorers.answers.code import assemble_program, extract_code
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.pool import Sandbox
 
 
 class PythonTestsScorer:

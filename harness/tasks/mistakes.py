@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
+from harness.io.redaction import redact
 from harness.records import Record
-from harness.redaction import redact
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

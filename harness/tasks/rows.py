@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from harness.errors import TaskError, UnavailableError
-from harness.paths import TASKS_DIR
+from harness.io.paths import TASKS_DIR
 from harness.tasks.files import Row, read_file, rows_of_table
 from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec
 

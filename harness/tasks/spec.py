@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.errors import TaskError
-from harness.paths import TASKS_DIR
+from harness.io.paths import TASKS_DIR
+from harness.io.yamlfile import read_yaml
 from harness.records import Count, Record
 from harness.tasks.mistakes import describe
-from harness.yamlfile import read_yaml
 
 
 class EmbeddedSource(Record):

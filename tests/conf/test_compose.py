@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from harness.config import load_run_config
+from harness.config.overrides import as_typed
+from harness.config.settings import load_run_config
 from harness.errors import ConfigError
-from harness.overrides import as_typed
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
 
 
 def choices(group: str) -> list[str]:

@@ -5,18 +5,20 @@ import shlex
 import pytest
 from hydra.plugins.sweeper import Sweeper
 
-from harness import cli, compose, hardware
 from harness.claims.judge import judge
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
-from harness.config import RunConfig
-from harness.duration import expect
+from harness.cli import main as cli
+from harness.config.settings import RunConfig
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_environment import missing_settings
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
+from harness.machine import hardware
+from harness.machine.provenance import collect
 from harness.process.report import FinishedReport
-from harness.provenance import collect
-from harness.sweep import jobs as jobs_module
+from harness.run import compose
+from harness.run.duration import expect
+from harness.run.sweep import jobs as jobs_module
 from harness.tasks import load_spec
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import SIZES, make_run

@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import pytest
 
-from harness import hardware
 from harness.engines.base import Engine
 from harness.engines.build import EngineConfig, build_engine
 from harness.engines.openai_engine import OpenaiConfig
@@ -21,8 +20,9 @@ from harness.engines.replay_engine import ReplayConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngine
+from harness.machine import hardware
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, GenerationRequest, Sampling
 
 Serve = Callable[[Sequence[GenerationRequest]], list[Completion]]
@@ -70,8 +70,8 @@ def smollm2() -> ResolvedModel:
     import yaml
     from pydantic import TypeAdapter
 
+    from harness.io.paths import CONF_DIR
     from harness.models import ModelConfig, resolve
-    from harness.paths import CONF_DIR
 
     described = yaml.safe_load((CONF_DIR / "model" / "smollm2_135m.yaml").read_text("utf-8"))
     return resolve(TypeAdapter(ModelConfig).validate_python(described))

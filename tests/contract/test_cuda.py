@@ -9,8 +9,8 @@ import pytest
 
 from harness.doctor.engines import look_at_transformers
 from harness.doctor.machine import find_gpus
-from harness.energy import EnergyMeter
 from harness.engines.transformers_engine import TransformersConfig
+from harness.machine.energy import EnergyMeter
 from harness.models import ResolvedModel
 from tests.contract.conftest import NEEDS_GPU, TINY_CONTEXT, ask, by_id, open_engine
 

@@ -10,7 +10,6 @@ from time import monotonic, sleep
 
 import pytest
 
-from harness import hardware
 from harness.engines.base import Engine
 from harness.engines.build import build_engine
 from harness.engines.kv_cache import ATTENTION
@@ -18,8 +17,9 @@ from harness.engines.recorded_environment import RECORDED
 from harness.engines.transformers_engine import TRANSFORMERS_SETTINGS, TransformersConfig
 from harness.engines.vllm_settings import VLLM_SETTINGS
 from harness.errors import ConfigError, GenerationError
+from harness.machine import hardware
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, GenerationRequest, MathReference, Problem
 from tests.contract.conftest import (
     STOP_IDS,
@@ -75,7 +75,7 @@ BESIDE_THE_TEXT = ("sent_s", "retries", "waited_s", "cached_prompt_tokens", "tok
 
 
 def test_greedy_decoding_is_the_naive_one(serve: Serve, naive, tiny, mixed) -> None:
-    from harness.prompts import Codec, Times
+    from harness.models.chat_tokenizer import Codec, Times
 
     codec = Codec.load(tiny)
     found = by_id(serve(mixed))
@@ -445,7 +445,7 @@ def _assert_nearly_equal(
 @pytest.fixture(scope="module")
 def smollm2_requests(smollm2: ResolvedModel) -> list[GenerationRequest]:
     """Real prompts to a real model."""
-    from harness.prompts import Codec
+    from harness.models.chat_tokenizer import Codec
     from harness.records import MathReference, Problem, Sampling
 
     codec = Codec.load(smollm2)
@@ -484,7 +484,7 @@ def test_a_real_model_answers_as_generate_does(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.prompts import Codec, Times
+    from harness.models.chat_tokenizer import Codec, Times
 
     codec = Codec.load(smollm2)
     model = AutoModelForCausalLM.from_pretrained(smollm2.path, dtype="float32").eval()

@@ -19,7 +19,7 @@ import pytest
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.errors import UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
 
 PYTHON, MODEL = os.environ.get("LLAMACPP_PYTHON"), os.environ.get("LLAMACPP_MODEL")

@@ -4,7 +4,7 @@ import pytest
 
 from harness.engines.base import Engine
 from harness.models import ResolvedModel
-from harness.prompts import Codec, PromptOptions, Times
+from harness.models.chat_tokenizer import Codec, PromptOptions, Times
 from harness.records import Example, GenerationRequest, MathReference, Problem
 from tests.contract.conftest import (
     STOP_IDS,

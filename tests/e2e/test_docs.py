@@ -36,7 +36,7 @@ FOREIGN = {
 # Runs commands one after another in one process: loading the packages takes longer than each.
 DRIVER = """
 import contextlib, io, json, os, sys
-from harness.cli import main
+from harness.cli.main import main
 for line in sys.stdin:
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -170,7 +170,7 @@ def test_links_lead_somewhere():
 
 
 def test_the_sizes_of_the_distills_are_the_derived_ones():
-    from harness.derive import quantity
+    from harness.quantities import quantity
 
     context = 34_816
     rows = re.findall(

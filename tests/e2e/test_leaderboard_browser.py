@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.cli import main
+from harness.cli.main import main
 from tests.e2e.pages import LONGEST_MS
 from tests.unit.leaderboard_results import write_result
 

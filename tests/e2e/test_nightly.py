@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from harness import cli
-from harness.nightly.history import History
-from harness.nightly.record import Night
+from harness.analysis.nightly.history import History
+from harness.analysis.nightly.record import Night
+from harness.cli import main as cli
 from tests.e2e.conftest import GOLDEN, records
 from tests.e2e.pages import opened, plot_named, traces
 

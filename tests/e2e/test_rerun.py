@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.rerun.document import RerunReport
+from harness.analysis.rerun.document import RerunReport
 from tests.e2e.conftest import GOLDEN, manifest, records, start, tiny_run
 
 

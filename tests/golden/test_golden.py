@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.manifest import result_schema
-from harness.pipeline import Question, judge, problem_id_of
-from harness.sandbox.config import SandboxConfig
+from harness.run.pipeline import Question, judge, problem_id_of
 from harness.scorers.build import build_scorer
-from harness.store import Run
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.store.manifest import result_schema
+from harness.store.run_files import Run
 
 HERE = Path(__file__).resolve().parent
 RUNS = sorted(path for path in (HERE / "runs").iterdir() if path.is_dir())

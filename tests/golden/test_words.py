@@ -13,8 +13,8 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from harness.arguments import build_parser
-from harness.cli import main
+from harness.cli.arguments import build_parser
+from harness.cli.main import main
 from tests.conftest import REPOSITORY, Golden
 
 HERE = Path(__file__).resolve().parent

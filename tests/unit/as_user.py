@@ -13,7 +13,7 @@ UID = 61_234
 
 _STAGE = """
 import os, sys
-from harness.sandbox import syscalls as s
+from harness.scorers.sandbox import syscalls as s
 base, uid, sources = sys.argv[1], int(sys.argv[2]), sys.argv[3:-1]
 s.unshare(s.CLONE_NEWNS)
 s.mount("none", "/", "", s.MS_REC | s.MS_PRIVATE)

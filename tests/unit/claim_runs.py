@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
 from tests.conftest import REPOSITORY
 
 BASELINE = REPOSITORY / "results" / "baselines" / "smollm2_135m_standard_vllm.json"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.equivalence.checker import Equivalence
+from harness.scorers.equivalence.checker import Equivalence
 from harness.scorers.math_answer import MathAnswerScorer
 
 PAIR_LIMIT_S = 600

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from harness.statistics import wilson
+from harness.stats.intervals import wilson
 
 BASELINES = Path(__file__).resolve().parent.parent.parent / "results" / "baselines"
 

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from harness.nightly.record import Finding, Night, NightFigure
+from harness.analysis.nightly.record import Finding, Night, NightFigure
 
 FIRST = date(2026, 11, 1)
 SETTING = {"math500.sampling.temperature": "0.6", "weights": "abc", "engine.version": "0.32.0"}

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from harness.jsonl import read_json
-from harness.manifest import RunManifest
+from harness.io.jsonl import read_json
 from harness.records import Completion, MathReference, Problem, Prompt, Verdict, VerdictStatus
-from harness.result import build_result
-from harness.store import Run
+from harness.run.result import build_result
+from harness.store.manifest import RunManifest
+from harness.store.run_files import Run
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "runs" / "smollm2_demo"
 HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)><!--\u2028"

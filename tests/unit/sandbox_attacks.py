@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import LevelReport
-from harness.sandbox.pool import Sandbox
-from harness.sandbox.protocol import LEVELS, Level, Outcome
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import LevelReport
+from harness.scorers.sandbox.pool import Sandbox
+from harness.scorers.sandbox.protocol import LEVELS, Level, Outcome
 
 QUICK_S = 0.3
 """For programs that may end by their time limit; all others have far more than they need."""

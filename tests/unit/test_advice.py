@@ -18,11 +18,11 @@ import yaml
 from packaging.requirements import Requirement
 from pydantic import BaseModel, TypeAdapter
 
-from harness.arguments import build_parser
-from harness.config import RunConfig
+from harness.cli.arguments import build_parser
+from harness.config.settings import RunConfig
 from harness.errors import UserError
-from harness.paths import CONF_DIR
-from harness.sweep.model_choice import with_models
+from harness.io.paths import CONF_DIR
+from harness.run.sweep.model_choice import with_models
 from tests.conftest import REPOSITORY
 
 SAMPLES = {

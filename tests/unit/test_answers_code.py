@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.answers.code import assemble_program, extract_code
+from harness.scorers.answers.code import assemble_program, extract_code
 
 ADD = "def add(a, b):\n    return a + b"
 OLD = "def add(a, b):\n    return a - b"

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.answers.boxed import extract_boxed
-from harness.answers.code import assemble_program, extract_code
-from harness.answers.thinking import split_thinking
-from harness.pipeline import Question, judge
 from harness.records import Completion, Grade, MathReference, Problem, Verdict
+from harness.run.pipeline import Question, judge
+from harness.scorers.answers.boxed import extract_boxed
+from harness.scorers.answers.code import assemble_program, extract_code
+from harness.scorers.answers.thinking import split_thinking
 from harness.scorers.math_answer import MathAnswerScorer
 
 FUZZ = settings(derandomize=True, max_examples=300, deadline=None)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import compose
-from harness.cli import main
-from harness.commands import show
+from harness.cli import show
+from harness.cli.main import main
 from harness.errors import StoreError, TaskError
-from harness.jsonl import read_json
-from harness.manifest import RunManifest
-from harness.paths import CONF_DIR, TASKS_DIR
+from harness.io.jsonl import read_json
+from harness.io.paths import CONF_DIR, TASKS_DIR
+from harness.models.tokenizer_files import named_key
+from harness.run import compose
+from harness.store.manifest import RunManifest
 from harness.tasks import load_spec, rows, spec, task_names
-from harness.tokenizer import named_key
 from tests.conftest import REPOSITORY
 
 BAD_YAML = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.answers.boxed import extract_boxed
+from harness.scorers.answers.boxed import extract_boxed
 
 FOUND = {
     "one box": (r"So $x = \boxed{12}$.", "12"),

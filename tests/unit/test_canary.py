@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.canary import (
+from harness.errors import CanaryError, ConfigError, StoreError
+from harness.models.chat_tokenizer import Codec
+from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
+from harness.run.setup import find_unfinished
+from harness.run.smoke_test import (
     Canary,
     CanaryAnswer,
     check_scorers,
@@ -15,13 +19,9 @@ from harness.canary import (
     is_wanted,
     refuse_faults,
 )
-from harness.commands.setup import find_unfinished
-from harness.errors import CanaryError, ConfigError, StoreError
-from harness.manifest import CanaryReport
-from harness.prompts import Codec
-from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
 from harness.scorers.build import build_scorer
-from harness.store import Run, create_run
+from harness.store.manifest import CanaryReport
+from harness.store.run_files import Run, create_run
 from harness.tasks import load_spec, load_task, parse_selection
 from tests.conf.test_compose import compose
 

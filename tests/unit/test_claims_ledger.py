@@ -13,9 +13,9 @@ from harness.claims.claim import Figure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge
 from harness.claims.ledger import METRICS, load_ledger
-from harness.derive import quantity
 from harness.errors import ConfigError
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
+from harness.quantities import quantity
 from tests.conftest import REPOSITORY
 
 IDS = {

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from harness import cli
 from harness.claims import documents
 from harness.claims.claim import MarketMove
 from harness.claims.judge import judge
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.market import market_verdict
+from harness.claims.published import LEAST_P, challenge_p
 from harness.claims.runs import read_runs
-from harness.claims.scores import LEAST_P, challenge_p
 from harness.claims.verdict import DECISIONS, Opinion, overall
-from harness.derive import quantity
+from harness.cli import main as cli
 from harness.errors import StoreError, UserError
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
+from harness.quantities import quantity
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import BASELINE, SIZES, make_run, spread
 
@@ -839,7 +839,7 @@ def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(capsys, mon
     shutil.copytree(CONF_DIR, copy)
     file = copy / "claim" / "r1-math500-85.yaml"
     file.write_text(file.read_text().replace("task: math500", "task: math600"))
-    monkeypatch.setattr("harness.commands.claims.load_ledger", lambda: load_ledger(copy))
+    monkeypatch.setattr("harness.cli.claims.load_ledger", lambda: load_ledger(copy))
     status, out, err = harness(capsys)
     assert (status, out) == (2, "")
     assert "claim/r1-math500-85.yaml: measured.task=math600: no such task" in err

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.manifest import RunResult
+from harness.cli.main import main
+from harness.store.manifest import RunResult
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REAL = json.loads(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.arguments import build_parser
-from harness.cli import GROUPS
-from harness.commands.completion import SCRIPTS, completion
-from harness.completion import RUN_OPTIONS, complete, split
-from harness.paths import CONF_DIR, TASKS_DIR
+from harness.cli.arguments import build_parser
+from harness.cli.completion import SCRIPTS, completion
+from harness.cli.main import GROUPS
+from harness.cli.shell_words import RUN_OPTIONS, complete, split
+from harness.io.paths import CONF_DIR, TASKS_DIR
 
 
 def words(line: str) -> list[str]:
@@ -135,7 +135,7 @@ def test_each_shell_has_a_script(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_key_press_loads_nothing_heavy() -> None:
     program = (
-        "import sys\nfrom harness.cli import main\n"
+        "import sys\nfrom harness.cli.main import main\n"
         "main(['completion', 'words', '+harness run protocol.max_n'])\n"
         "print({'hydra', 'omegaconf', 'pydantic', 'rich', 'numpy', 'torch'} & set(sys.modules))"
     )

@@ -5,11 +5,11 @@ import copy
 import pytest
 import yaml
 
-from harness.answers.marks import Marks
-from harness.config import NOT_IN_IDENTITY, RunConfig, differing_keys, load_run_config
+from harness.config.settings import NOT_IN_IDENTITY, RunConfig, differing_keys, load_run_config
 from harness.errors import ConfigError
-from harness.fingerprint import Rendering, fingerprint, protocol_fields
-from harness.paths import CONF_DIR
+from harness.io.paths import CONF_DIR
+from harness.scorers.answers.marks import Marks
+from harness.store.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.tasks import load_task, parse_selection
 
 

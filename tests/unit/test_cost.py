@@ -7,7 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from harness.cost import (
+from harness.config.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
+from harness.io.paths import CONF_DIR
+from harness.metrics.cost import (
     Usage,
     apportion,
     break_even_tokens_per_s,
@@ -17,8 +19,6 @@ from harness.cost import (
     request_weight,
     total_cost,
 )
-from harness.paths import CONF_DIR
-from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from tests.engines import made_up_engine
 
 WHERE = {"source": "a price list", "date": "2026-10-07", "grade": "S"}

@@ -11,13 +11,15 @@ import yaml
 from pydantic import ValidationError
 from statsmodels.stats.proportion import proportions_ztest
 
-from harness.cli import main
-from harness.derive import catalogue, figures, quantity
-from harness.derive.architecture import Architecture, GroupedQuery, Latent
-from harness.derive.derivation import derive
-from harness.derive.figures import FIGURES, figure
-from harness.derive.machine import Machine, fit, tokens_per_s_ceiling
-from harness.derive.published import (
+from harness.cli.main import main
+from harness.errors import UserError
+from harness.io.paths import CONF_DIR
+from harness.quantities import catalogue, figures, quantity
+from harness.quantities.architecture import Architecture, GroupedQuery, Latent
+from harness.quantities.derivation import derive
+from harness.quantities.figures import FIGURES, figure
+from harness.quantities.machine import Machine, fit, tokens_per_s_ceiling
+from harness.quantities.published import (
     api_price,
     architectures,
     find_architecture,
@@ -25,15 +27,15 @@ from harness.derive.published import (
     precisions,
     trainings,
 )
-from harness.derive.size import (
+from harness.quantities.size import (
     active_parameters,
     mtp_parameters,
     total_parameters,
     weight_bytes,
 )
-from harness.derive.sourced import Sourced, computed, shown, worst
-from harness.derive.training import achieved_flops_per_gpu, days, rent_usd, training_flops
-from harness.derive.work import (
+from harness.quantities.sourced import Sourced, computed, shown, worst
+from harness.quantities.training import achieved_flops_per_gpu, days, rent_usd, training_flops
+from harness.quantities.work import (
     attention_flops_per_token,
     flops_per_token,
     kv_bytes,
@@ -42,8 +44,6 @@ from harness.derive.work import (
     speculative_speedup,
     weight_flops_per_token,
 )
-from harness.errors import UserError
-from harness.paths import CONF_DIR
 
 GIGA = 1e9
 

@@ -20,9 +20,9 @@ from harness.doctor.diagnosis import conclude, described_models
 from harness.doctor.finding import Finding
 from harness.doctor.fits import Fit, Place, fit, places
 from harness.doctor.storage import look_at_folder
-from harness.preflight import LEAST_FREE_BYTES
-from harness.provenance import GpuInfo
+from harness.machine.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
+from harness.run.preflight import LEAST_FREE_BYTES
 from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 
 REPOSITORY = Path(__file__).resolve().parents[2]

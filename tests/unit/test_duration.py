@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from harness import hardware
-from harness.config import RunConfig, load_run_config
-from harness.derive.published import machines
-from harness.duration import ERROR_FACTORS, devices, expect
-from harness.duration.devices import devices_of, measure_cpu
-from harness.duration.expect import _batch, _load
-from harness.duration.roofline import (
+from harness.config.settings import RunConfig, load_run_config
+from harness.engines import build
+from harness.errors import ConfigError
+from harness.io.jsonl import read_json
+from harness.io.paths import CONF_DIR
+from harness.machine import hardware
+from harness.machine.provenance import GpuInfo, Provenance, collect
+from harness.quantities.published import machines
+from harness.run.duration import ERROR_FACTORS, devices, expect
+from harness.run.duration.devices import devices_of, measure_cpu
+from harness.run.duration.expect import _batch, _load
+from harness.run.duration.roofline import (
     PREEMPTION_FRACTION,
     Batch,
     Load,
@@ -26,14 +31,9 @@ from harness.duration.roofline import (
     steady_tokens_per_s,
     step_seconds,
 )
-from harness.engines import build
-from harness.errors import ConfigError
-from harness.jsonl import read_json
-from harness.manifest import RunResult
-from harness.paths import CONF_DIR
-from harness.preflight import FreeMemory, plan_memory
-from harness.provenance import GpuInfo, Provenance, collect
-from harness.store import runs_dir
+from harness.run.preflight import FreeMemory, plan_memory
+from harness.store.manifest import RunResult
+from harness.store.run_files import runs_dir
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import conf
 from tests.unit.test_config import composed
@@ -262,7 +262,7 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path,
 
 def test_planning_loads_no_torch():
     program = (
-        "import sys; from harness.duration import expect; from harness.duration.roofline import "
+        "import sys; from harness.run.duration import expect; from harness.run.duration.roofline import "
         "lengths; lengths(9, 1, 9, 9); "
         "assert not {'torch', 'vllm', 'transformers'} & set(sys.modules)"
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import energy
-from harness.energy import Energy, EnergyMeter, rapl_packages
+from harness.machine import energy
+from harness.machine.energy import Energy, EnergyMeter, rapl_packages
 from tests.unit.made_up_gpus import Nvml, h200
 
 RANGE_UJ = 262_143_328_850

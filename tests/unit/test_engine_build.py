@@ -8,7 +8,6 @@ from importlib.util import find_spec
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness import hardware
 from harness.engines.base import refusal
 from harness.engines.build import (
     AutoConfig,
@@ -20,6 +19,7 @@ from harness.engines.build import (
     resolve_auto,
 )
 from harness.errors import ConfigError, UnavailableError
+from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.records import GenerationRequest, Sampling
 

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.commands.setup import check_lengths
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
 from harness.engines.request_error import RequestError, retry_after_s
@@ -23,7 +22,7 @@ from harness.engines.standing import ALL_REFUSED
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.metrics.pauses import without_pauses
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import (
     Completion,
     GenerationRequest,
@@ -32,6 +31,7 @@ from harness.records import (
     Prompt,
     Sampling,
 )
+from harness.run.setup import check_lengths
 from tests.fault_server import (
     FakeTime,
     FaultServer,

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from harness.answers.marks import STYLES
-from harness.answers.thinking import split_thinking
 from harness.engines.build import build_engine
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec, TextAnswer
+from harness.models.chat_tokenizer import Codec, TextAnswer
 from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
+from harness.scorers.answers.marks import STYLES
+from harness.scorers.answers.thinking import split_thinking
 from tests.fault_server import (
     KEY,
     USAGE,

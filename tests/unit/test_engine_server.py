@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import redaction
 from harness.engines import server_process
 from harness.engines.request_error import one_line
 from harness.engines.server_process import flags, free_port, last_words, serving
 from harness.engines.serving_metrics import Meter, parse
 from harness.engines.vllm_server_engine import _loaded
 from harness.errors import ConfigError, UnavailableError
+from harness.io import redaction
 
 # Stands for vLLM's module: it takes --host and --port, and a last word that says how it behaves.
 STAND_IN = """

@@ -8,20 +8,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.commands.sessions import _check_same_machine
-from harness.comparison import Options, compare_sides, read_side
+from harness.analysis.comparison import Options, compare_sides, read_side
+from harness.analysis.nightly.record import setting_changes, setting_of
 from harness.engines.identity import identity, known_facts, unlike
 from harness.engines.recorded_environment import PLACES, RECORDED, SET_ONLY, recorded
 from harness.engines.vllm_settings import VLLM_SETTINGS, of_config, of_server
 from harness.errors import NotComparableError, StoreError
-from harness.jsonl import read_json
-from harness.manifest import RunResult, Session
-from harness.nightly.record import setting_changes, setting_of
-from harness.provenance import collect
+from harness.io.jsonl import read_json
+from harness.machine.provenance import collect
 from harness.records import EngineInfo
 from harness.report.page.provenance import provenance
 from harness.report.page.runs import ReportRun
-from harness.shards.merge import Shard, _check_same_run
+from harness.run.sessions import _check_same_machine
+from harness.run.shards.merge import Shard, _check_same_run
+from harness.store.manifest import RunResult, Session
 from tests.conf.test_compose import compose
 from tests.engines import made_up_engine
 from tests.unit.claim_runs import BASELINE

@@ -16,7 +16,7 @@ from harness.engines.kv_cache import gather
 from harness.engines.transformers_engine import TransformersConfig, TransformersEngine
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
-from harness.prompts import Codec
+from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, GenerationRequest, Sampling
 from tests.unit.tiny_model import save_tiny
 

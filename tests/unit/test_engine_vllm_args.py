@@ -2,10 +2,10 @@
 
 import pytest
 
-from harness import hardware
 from harness.engines import vllm_dtype
 from harness.engines.vllm_args import check_args
 from harness.engines.vllm_engine import VllmConfig, engine_arguments
+from harness.machine import hardware
 from harness.models import ResolvedModel
 
 MODEL = ResolvedModel(name="mine", path="/models/mine", revision=None, sha256=None)

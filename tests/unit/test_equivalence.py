@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.equivalence.checker import Comparison, Equivalence, library_versions
+from harness.scorers.equivalence.checker import Comparison, Equivalence, library_versions
 
 CASES: list[dict[str, Any]] = json.loads(
     (Path(__file__).parent / "cases" / "math_cases.json").read_text(encoding="utf-8")
@@ -120,7 +120,7 @@ def test_strings_and_numbers_are_compared_without_mpmath() -> None:
     """The calling process stays small: no library, no process before it is needed."""
     script = (
         "import sys\n"
-        "from harness.equivalence.checker import Equivalence\n"
+        "from harness.scorers.equivalence.checker import Equivalence\n"
         "found = Equivalence().compare('1024', '2^{10}')\n"
         "assert found.is_equal, found\n"
         "heavy = {'sympy', 'mpmath', 'math_verify', 'torch'}\n"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.equivalence.canonical import canonical
-from harness.equivalence.checker import Equivalence
+from harness.scorers.equivalence.canonical import canonical
+from harness.scorers.equivalence.checker import Equivalence
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_any_text_has_one_and_is_blank_only_if_blank(one: str, two: str) -> None
 def test_needs_no_sympy() -> None:
     script = (
         "import sys\n"
-        "from harness.equivalence.canonical import canonical\n"
+        "from harness.scorers.equivalence.canonical import canonical\n"
         "canonical('x^2')\n"
         "print(sorted({'sympy', 'math_verify', 'subprocess', 'torch'} & set(sys.modules)))"
     )

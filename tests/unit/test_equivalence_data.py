@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.equivalence.checker import Equivalence
+from harness.scorers.equivalence.checker import Equivalence
 from harness.scorers.math_answer import MathAnswerScorer
 
 DATA = Path(

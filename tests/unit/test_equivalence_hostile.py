@@ -15,8 +15,8 @@ from typing import IO
 
 import pytest
 
-from harness.equivalence.checker import Comparison, Equivalence
 from harness.errors import UnavailableError
+from harness.scorers.equivalence.checker import Comparison, Equivalence
 
 PAIR_LIMIT_S = 20.0
 NO_HURRY_S = 600.0

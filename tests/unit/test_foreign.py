@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
+from harness.cli.main import main
 from harness.errors import UserError
-from harness.foreign import harness_of, read_foreign
+from harness.interop.readers import harness_of, read_foreign
 
 CASES = Path(__file__).parent / "cases"
 MATH = CASES / "samples_minerva_math500_2026-11-22T00-48-36.262234.jsonl"

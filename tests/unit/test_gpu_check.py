@@ -365,7 +365,7 @@ def test_an_emulation_says_so(check: ModuleType) -> None:
 
 def test_the_random_model_answers_noise_and_ends_nowhere(tmp_path: Path) -> None:
     from harness.models import ResolvedModel
-    from harness.prompts import Codec
+    from harness.models.chat_tokenizer import Codec
     from harness.records import MathReference, Problem
 
     made = [sys.executable, str(ROOT / "scripts" / "random-model"), str(tmp_path / "m")]

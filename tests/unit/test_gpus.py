@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from harness import gpus, hardware
-from harness.energy import EnergyMeter
-from harness.provenance import collect
+from harness.machine import gpus, hardware
+from harness.machine.energy import EnergyMeter
+from harness.machine.provenance import collect
 from tests.unit.made_up_gpus import GB, Nvml, h200, parted, shared, t400
 
 BOXES = {

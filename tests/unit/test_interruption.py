@@ -8,7 +8,7 @@ import pytest
 SIGNALLED_IN_A_CALLBACK = """
 import os, signal, time, weakref
 from harness.errors import Interrupted
-from harness.interruption import listen
+from harness.process.interruption import listen
 
 class Thing:
     pass
@@ -31,7 +31,7 @@ except Interrupted as error:
 """
 
 BROKEN_FINALIZER = """
-from harness.interruption import listen
+from harness.process.interruption import listen
 
 class Thing:
     def __del__(self):

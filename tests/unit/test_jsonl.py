@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import StoreError
-from harness.jsonl import JsonlWriter, read_json, read_jsonl, write_atomically
-from harness.manifest import RunManifest
+from harness.io.jsonl import JsonlWriter, read_json, read_jsonl, write_atomically
 from harness.records import Completion
-from harness.store import Run
+from harness.store.manifest import RunManifest
+from harness.store.run_files import Run
 
 FUZZ = settings(
     derandomize=True,

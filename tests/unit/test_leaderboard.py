@@ -12,10 +12,10 @@ import threading
 
 import pytest
 
-from harness.cli import _Lines, main
+from harness.analysis.leaderboard import rank, read_rows
+from harness.analysis.leaderboard.index import index_file
+from harness.cli.main import _Lines, main
 from harness.errors import StoreError, UserError
-from harness.leaderboard import rank, read_rows
-from harness.leaderboard.index import index_file
 from tests.unit.leaderboard_results import BASELINES, write_result
 
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from harness import heartbeat
-from harness.dealing import dealt
 from harness.engines.build import ReplayConfig
-from harness.heartbeat import FILE, Heartbeat, beating, forget, last_beat
-from harness.killed_sessions import last_moment_s, settled
-from harness.manifest import LostLoad, RunManifest, Session
 from harness.metrics import machine_use
 from harness.metrics.samples import Sample
 from harness.records import Completion, Verdict
-from harness.store import Run
+from harness.store import heartbeat
+from harness.store.heartbeat import FILE, Heartbeat, beating, forget, last_beat
+from harness.store.killed_sessions import last_moment_s, settled
+from harness.store.manifest import LostLoad, RunManifest, Session
+from harness.store.run_files import Run
+from harness.store.shard_deal import dealt
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)

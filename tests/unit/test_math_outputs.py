@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.equivalence.checker import Equivalence
-from harness.equivalence.nouns import NOUNS
+from harness.scorers.equivalence.checker import Equivalence
+from harness.scorers.equivalence.nouns import NOUNS
 from harness.scorers.math_answer import MathAnswerScorer
 from tests.unit.test_equivalence_data import rows
 

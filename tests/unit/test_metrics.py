@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from harness.energy import NOT_MEASURED, Energy
-from harness.gaps import bin_of
-from harness.manifest import BudgetPoint
+from harness.config.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
+from harness.io.paths import METRICS_DIR
+from harness.io.token_gaps import bin_of
+from harness.machine.energy import NOT_MEASURED, Energy
 from harness.metrics import Sample, budget_curve, estimate_all
 from harness.metrics.machine_use import MachineUse, Span
-from harness.paths import METRICS_DIR
-from harness.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from harness.records import Completion, EngineInfo, Estimate, Verdict
+from harness.store.manifest import BudgetPoint
 from tests.engines import made_up_engine
 
 REPO = METRICS_DIR.parents[1]
@@ -137,7 +137,7 @@ def test_every_metric_loads_by_its_folder_without_a_network(tmp_path: Path) -> N
 
 def test_no_heavy_package_is_imported_before_a_metric_is_computed() -> None:
     code = (
-        "import sys, harness.metrics, harness.cost, harness.statistics\n"
+        "import sys, harness.metrics, harness.metrics.cost, harness.stats.intervals\n"
         "heavy = {'evaluate', 'datasets', 'scipy', 'statsmodels', 'pandas', 'torch'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from harness.models import LocalModel
-from harness.sweep.model_choice import with_models
+from harness.run.sweep.model_choice import with_models
 
 
 def written(folder: Path) -> dict[str, dict]:
@@ -96,7 +96,7 @@ def test_fields_that_the_models_file_does_not_list_can_be_set(tmp_path) -> None:
 
 
 def composed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    from harness.cli import main
+    from harness.cli.main import main
 
     assert main(["run", "--cfg", "job", *arguments]) == 0
     return capsys.readouterr().out
@@ -131,7 +131,7 @@ def test_the_whole_command_composes_them(capsys, tmp_path) -> None:
 
 
 def test_a_sweep_plans_each_of_them(caplog, tmp_path) -> None:
-    from harness.cli import main
+    from harness.cli.main import main
 
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
@@ -168,9 +168,9 @@ def cached(tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_model_of_the_hub_by_its_id(capsys, cached, tmp_path) -> None:
-    from harness.cli import main
+    from harness.cli.main import main
     from harness.models import HubModel, resolve
-    from harness.preflight import no_network
+    from harness.run.preflight import no_network
 
     arguments = [
         *("engine=transformers", "protocol=greedy", "protocol.chat=false", "offline=true"),

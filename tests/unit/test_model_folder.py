@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from harness.errors import ConfigError, UnavailableError
 from harness.models import HubModel, LocalModel, ModelConfig, resolve
+from harness.models.chat_tokenizer import Codec
 from harness.models.folder import (
     FolderError,
     check_folder,
@@ -19,7 +20,6 @@ from harness.models.folder import (
     facts_of,
     stop_token_ids,
 )
-from harness.prompts import Codec
 from tests.unit.tiny_model import save_tiny
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
@@ -262,7 +262,7 @@ def copy(tiny: Path, tmp_path: Path) -> Path:
 
 
 def dry_run(folder: Path, *more: str) -> int:
-    from harness.cli import main
+    from harness.cli.main import main
 
     return main(
         [

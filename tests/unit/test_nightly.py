@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import yaml
 
-from harness import cli
-from harness.commands.nightly import _clear_up, _Tonight
+from harness.analysis.nightly.change_points import change_points
+from harness.analysis.nightly.history import History, series, steps
+from harness.analysis.nightly.jobs import jobs_of
+from harness.analysis.nightly.judge import SHARES_ALPHA, Rules, judge, largest_ordinary_share
+from harness.analysis.nightly.record import NightFigure
+from harness.analysis.nightly.retention import prune
+from harness.cli import main as cli
+from harness.cli.nightly import _clear_up, _Tonight
 from harness.errors import StoreError
-from harness.nightly.change_points import change_points
-from harness.nightly.history import History, series, steps
-from harness.nightly.jobs import jobs_of
-from harness.nightly.judge import SHARES_ALPHA, Rules, judge, largest_ordinary_share
-from harness.nightly.record import NightFigure
-from harness.nightly.retention import prune
 from tests.conftest import REPOSITORY
 from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
 

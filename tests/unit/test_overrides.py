@@ -9,8 +9,8 @@ from hydra.errors import OverrideParseException
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness.overrides import as_typed, how_to_give, quoted, readable
-from harness.sweep import words
+from harness.config.overrides import as_typed, how_to_give, quoted, readable
+from harness.run.sweep import words
 
 PATHS = [
     "/a=b", "/aü", "/a#b", "/a (1)", "/a&b", "~/a", "/a b", "/a'b", '/a"b', "/a[0]", "/a{b}",

@@ -8,7 +8,8 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from harness.paired import (
+from harness.stats.intervals import score_ends
+from harness.stats.paired import (
     compare_paired,
     difference,
     difference_on_benchmark,
@@ -17,7 +18,6 @@ from harness.paired import (
     pair_up,
     ratio_of_ratios,
 )
-from harness.statistics import score_ends
 
 
 def singles(both: int, worse: int, better: int, neither: int):

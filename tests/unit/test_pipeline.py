@@ -6,13 +6,21 @@ from collections import Counter
 
 import pytest
 
-from harness.answers.marks import Marks
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
-from harness.error_watch import FEWEST
 from harness.errors import GenerationError, TooManyErrorsError, UnavailableError
-from harness.failures import KEPT, count_failures, kind_of
 from harness.models import ResolvedModel
-from harness.pipeline import (
+from harness.models.chat_tokenizer import Codec
+from harness.records import (
+    Completion,
+    Grade,
+    MathReference,
+    Problem,
+    Prompt,
+    Sampling,
+    Verdict,
+)
+from harness.run.error_watch import FEWEST
+from harness.run.pipeline import (
     Question,
     Scoring,
     build_requests,
@@ -23,17 +31,9 @@ from harness.pipeline import (
     run_clock,
     score_missing,
 )
-from harness.prompts import Codec
-from harness.records import (
-    Completion,
-    Grade,
-    MathReference,
-    Problem,
-    Prompt,
-    Sampling,
-    Verdict,
-)
-from harness.store import create_run
+from harness.scorers.answers.marks import Marks
+from harness.store.failures import KEPT, count_failures, kind_of
+from harness.store.run_files import create_run
 from tests.fault_server import completes, refuses, serving
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import normal_power_het
 
-from harness.paired import compare_paired, pair_up
-from harness.power import (
+from harness.stats.paired import compare_paired, pair_up
+from harness.stats.power import (
     Plan,
     detectable_against_published,
     detectable_against_run,

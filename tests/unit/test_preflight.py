@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from harness import hardware
-from harness.commands.plan import plan
 from harness.errors import ConfigError, StoreError, UnavailableError
+from harness.machine import hardware
+from harness.machine.provenance import GpuInfo, collect
 from harness.models import missing_hub_files
-from harness.preflight import (
+from harness.run.plan import plan
+from harness.run.preflight import (
     FreeMemory,
     check_disk,
     check_draft,
@@ -27,10 +28,9 @@ from harness.preflight import (
     refuse_missing,
     written_bytes,
 )
-from harness.preflight.batch import default_batch
-from harness.preflight.missing import OFFLINE_VARIABLES
-from harness.preflight.sizes import sizes_of
-from harness.provenance import GpuInfo, collect
+from harness.run.preflight.batch import default_batch
+from harness.run.preflight.missing import OFFLINE_VARIABLES
+from harness.run.preflight.sizes import sizes_of
 from tests.conf.test_compose import compose
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.answers.marks import Marks
-from harness.answers.thinking import split_thinking
 from harness.errors import ConfigError
 from harness.models import ResolvedModel
-from harness.prompts import Codec, PromptOptions, Times
+from harness.models.chat_tokenizer import Codec, PromptOptions, Times
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
+from harness.scorers.answers.marks import Marks
+from harness.scorers.answers.thinking import split_thinking
 
 BOS, EOS, USER, ASSISTANT, THINK, END_THINK = 151646, 151643, 151644, 151645, 151648, 151649
 INSTRUCTION = "{question}\nPut the answer in \\boxed{}."

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.config import ProtocolConfig
-from harness.config_changes import config_changes, deciding
+from harness.config.changes import config_changes, deciding
+from harness.config.settings import ProtocolConfig
 from harness.engines.model_list import Served
 from harness.engines.openai_engine import OpenaiConfig, _refuse_contradicted, _refuse_unknown
 from harness.engines.wire import body
 from harness.errors import ConfigError, TaskError
-from harness.fingerprint import Rendering, fingerprint, protocol_fields
-from harness.paths import TASKS_DIR
-from harness.pipeline import build_requests
-from harness.prompts import Codec, PromptOptions, ServersCodec, Times
+from harness.io.paths import TASKS_DIR
+from harness.models.chat_tokenizer import Codec, PromptOptions, ServersCodec, Times
 from harness.records import Example, GenerationRequest, MathReference, Problem, Prompt, Sampling
-from harness.sweep.words import words
+from harness.run.pipeline import build_requests
+from harness.run.sweep.words import words
+from harness.store.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.tasks import (
     Shots,
     definition_sha256,

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import redaction
-from harness.cli import main
-from harness.config import load_run_config, refuse_secret
+from harness.cli.main import main
+from harness.config.settings import load_run_config, refuse_secret
 from harness.engines.endpoint import secret_header
 from harness.engines.request_error import MAX_REASON, one_line
 from harness.errors import ConfigError
-from harness.redaction import is_variable_name, keep_secret, redact, why_secret
+from harness.io import redaction
+from harness.io.redaction import is_variable_name, keep_secret, redact, why_secret
 
 WORD = "Zq7Xw9Kp3Vt5"
 """In every drawn key, so that a piece of one that is left in a text is found."""
@@ -238,7 +238,7 @@ def composed() -> dict[str, object]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from harness.paths import CONF_DIR
+    from harness.io.paths import CONF_DIR
 
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = compose(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from harness.replication import Published, lower_bound, replicate, score_interval
+from harness.stats.replication import Published, lower_bound, replicate, score_interval
 
 
 def replication(solved, published, margin=0.03, model="new_problems", error=0.0):

@@ -13,9 +13,7 @@ import pytest
 
 from harness.claims.judge import judge
 from harness.claims.ledger import load_ledger
-from harness.cli import main
-from harness.failures import FailureReason
-from harness.manifest import RunResult
+from harness.cli.main import main
 from harness.report.markdown import as_markdown
 from harness.report.page import plots, samples, write
 from harness.report.page.headline import headline, side_by_side
@@ -25,6 +23,8 @@ from harness.report.page.plots import pareto_front
 from harness.report.page.render import compressed, json_script
 from harness.report.page.runs import mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
+from harness.store.failures import FailureReason
+from harness.store.manifest import RunResult
 from tests.unit.report_runs import CYCLE, HOSTILE, HOSTILE_NAME, make_run
 
 PAGE_DIR = Path(write.__file__).parent

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.config import ProtocolConfig, PurposeConfig
-from harness.cost import cost_per_solved
-from harness.energy import Energy
-from harness.manifest import BudgetCost, BudgetPoint, ExpectedTime, RunResult
+from harness.config.settings import ProtocolConfig, PurposeConfig
+from harness.machine.energy import Energy
+from harness.metrics.cost import cost_per_solved
 from harness.metrics.figures import from_interval
 from harness.records import Estimate
-from harness.report.forecast import PlannedTask, forecast_notes, forecast_table
-from harness.report.summary import budget_table, missing_end, print_summary
+from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
+from harness.run.summary import budget_table, missing_end, print_summary
+from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime, RunResult
 
 BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
 SAMPLED = ProtocolConfig(

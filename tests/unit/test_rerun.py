@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.commands.rerun import rebatched
+from harness.analysis.rerun.document import SCHEMA_VERSION, RerunReport, facts_of, most_at_once
+from harness.analysis.rerun.draw import StratumKey, select
+from harness.analysis.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
+from harness.cli.rerun import rebatched
 from harness.engines.build import VllmServerConfig
 from harness.report.rerun import print_rerun
-from harness.rerun.document import SCHEMA_VERSION, RerunReport, facts_of, most_at_once
-from harness.rerun.draw import StratumKey, select
-from harness.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
-from harness.store import Run
+from harness.store.run_files import Run
 
 GOLDEN = Run(Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo")
 

@@ -6,17 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.energy import Energy
-from harness.paths import CONF_DIR
-from harness.pricing import Pricing
-from harness.result import (
-    build_result,
-    choose_pricing,
-    exit_status,
-    recomputed,
-    usd_per_s,
-)
-from harness.store import Run
+from harness.config.pricing import Pricing
+from harness.io.paths import CONF_DIR
+from harness.machine.energy import Energy
+from harness.run.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
+from harness.store.run_files import Run
 from tests.engines import made_up_engine
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.commands.setup import find_unfinished, reopen
-from harness.config_changes import config_changes, deciding
+from harness.cli.main import main
+from harness.config.changes import config_changes, deciding
 from harness.engines.identity import unlike
 from harness.errors import ConfigError, StoreError
-from harness.manifest import RunManifest
-from harness.result import build_result
-from harness.store import Run
-from harness.sweep import recorded_with, with_models
+from harness.run.result import build_result
+from harness.run.setup import find_unfinished, reopen
+from harness.run.sweep import recorded_with, with_models
+from harness.store.manifest import RunManifest
+from harness.store.run_files import Run
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"

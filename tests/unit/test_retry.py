@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.commands.merge import merge_runs
-from harness.commands.run import run as start
-from harness.commands.setup import find_unfinished
-from harness.commands.show import check_run
-from harness.config import RunConfig
+from harness.cli.show import check_run
+from harness.config.settings import RunConfig
 from harness.errors import ConfigError, StoreError
 from harness.metrics import machine_use
 from harness.records import Completion, Verdict
-from harness.result import _sample, recomputed
-from harness.store import Run, read_result
-from harness.sweep import recorded_with
+from harness.run.merge import merge_runs
+from harness.run.result import _sample, recomputed
+from harness.run.run import run as start
+from harness.run.setup import find_unfinished
+from harness.run.sweep import recorded_with
+from harness.store.run_files import Run, read_result
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.sandbox.client import WardenFailedError
-from harness.sandbox.pool import Sandbox
-from harness.sandbox.protocol import LEVELS
+from harness.scorers.sandbox.client import WardenFailedError
+from harness.scorers.sandbox.pool import Sandbox
+from harness.scorers.sandbox.protocol import LEVELS
 from tests.unit.sandbox_attacks import (
     CHEATS,
     HOGS,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.sandbox.codec import NotPlainDataError, decode, encode
+from harness.scorers.sandbox.codec import NotPlainDataError, decode, encode
 
 SCALARS = (
     st.none()

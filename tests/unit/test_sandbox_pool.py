@@ -16,13 +16,13 @@ import psutil
 import pytest
 
 from harness.errors import UnavailableError
-from harness.sandbox import level as levels
-from harness.sandbox.client import WardenClient, WardenFailedError
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import LevelReport, require_level, self_test
-from harness.sandbox.pool import Sandbox
-from harness.sandbox.protocol import LEVELS, Level, Limits, Outcome
-from harness.sandbox.watch import Watch
+from harness.scorers.sandbox import level as levels
+from harness.scorers.sandbox.client import WardenClient, WardenFailedError
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import LevelReport, require_level, self_test
+from harness.scorers.sandbox.pool import Sandbox
+from harness.scorers.sandbox.protocol import LEVELS, Level, Limits, Outcome
+from harness.scorers.sandbox.watch import Watch
 from tests.unit.as_user import REPOSITORY, UID, command_as_user, environment
 
 ANY = SandboxConfig(min_level="none")
@@ -247,8 +247,8 @@ def test_a_killed_harness_takes_wardens_programs_and_folders_along(
         pytest.skip(f"level {level} is not to be had here: {error}")
     tmp_path.chmod(0o711)
     script = (
-        "from harness.sandbox.pool import Sandbox, SandboxConfig\n"
-        "from harness.sandbox.level import LevelReport\n"
+        "from harness.scorers.sandbox.pool import Sandbox, SandboxConfig\n"
+        "from harness.scorers.sandbox.level import LevelReport\n"
         f"report = LevelReport({level!r})\n"
         "with Sandbox(SandboxConfig(min_level='none'), 1, report=report) as sandbox:\n"
         "    print('ready', flush=True)\n"
@@ -277,7 +277,7 @@ def test_wardens_that_cannot_be_had_are_a_scorer_error(
         assert client is not None
         client._process.kill()
         client._process.wait()  # after that nothing of it runs on
-        monkeypatch.setattr("harness.sandbox.client._interpreter", lambda: ["/bin/false"])
+        monkeypatch.setattr("harness.scorers.sandbox.client._interpreter", lambda: ["/bin/false"])
         outcome = sandbox.run_program("x = 1")
         assert outcome.kind == "error"
         assert outcome.detail.startswith("error: the warden")
@@ -434,12 +434,12 @@ def test_programs_give_way(best: LevelReport) -> None:
 AS_USER = """
 import os, sys
 assert os.getuid() == {uid}
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import LevelReport
-from harness.sandbox.client import WardenFailedError
-from harness.sandbox.level import self_test
-from harness.sandbox.pool import Sandbox
-from harness.sandbox.protocol import LEVELS, Limits
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import LevelReport
+from harness.scorers.sandbox.client import WardenFailedError
+from harness.scorers.sandbox.level import self_test
+from harness.scorers.sandbox.pool import Sandbox
+from harness.scorers.sandbox.protocol import LEVELS, Limits
 for level in LEVELS:
     try:
         with Sandbox(SandboxConfig(min_level="none"), 1, report=LevelReport(level)) as sandbox:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.sandbox.client import WardenFailedError
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import LevelReport
-from harness.sandbox.pool import Sandbox
-from harness.sandbox.protocol import LEVELS
+from harness.scorers.sandbox.client import WardenFailedError
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import LevelReport
+from harness.scorers.sandbox.pool import Sandbox
+from harness.scorers.sandbox.protocol import LEVELS
 
 RIGHT = {
     "printing": """

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.sandbox.config import SandboxConfig
-from harness.sandbox.level import LevelReport, require_level
-from harness.sandbox.pool import Sandbox
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.scorers.sandbox.level import LevelReport, require_level
+from harness.scorers.sandbox.pool import Sandbox
 
 UNIT = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): {}\n"
 FAILS, HOLDS = "self.assertEqual(1, 2)", "self.assertEqual(1, 1)"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.sandbox import seccomp, syscalls
-from harness.sandbox.seccomp import Filter
+from harness.scorers.sandbox import seccomp, syscalls
+from harness.scorers.sandbox.seccomp import Filter
 
 ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 HEADERS = {

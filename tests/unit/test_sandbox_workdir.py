@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.sandbox import workdir
+from harness.scorers.sandbox import workdir
 
 
 def test_hostile_trees_go_and_links_are_not_followed(tmp_path: Path) -> None:

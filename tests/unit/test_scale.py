@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import pipeline
 from harness.errors import StoreError
-from harness.pipeline import (
+from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
+from harness.run import pipeline
+from harness.run.pipeline import (
     MAX_EXTRACTED,
     Question,
     Scoring,
@@ -19,8 +20,7 @@ from harness.pipeline import (
     judge,
     score_missing,
 )
-from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
-from harness.store import create_run
+from harness.store.run_files import create_run
 
 PROBLEM = Problem(problem_id="t/0", question="?", reference=MathReference(answer="yes"))
 PROMPT = Prompt(problem_id="t/0", text="?", token_ids=(1,), opened_think=False)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from harness import hardware
-from harness.commands.merge import SCRATCH, merge_runs
-from harness.commands.setup import find_unfinished
-from harness.commands.workers import share_out
 from harness.engines.build import ReplayConfig, TransformersConfig, VllmConfig, VllmServerConfig
 from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
-from harness.fingerprint import fingerprint
-from harness.manifest import LostLoad, RunResult
-from harness.preflight import check_devices
+from harness.machine import hardware
 from harness.records import Record
-from harness.result import build_result
-from harness.shards import asked_ids, count_own, of_shard, read_shards
-from harness.store import Run, create_run, read_result
+from harness.run.merge import SCRATCH, merge_runs
+from harness.run.preflight import check_devices
+from harness.run.result import build_result
+from harness.run.setup import find_unfinished
+from harness.run.shards import asked_ids, count_own, of_shard, read_shards
+from harness.run.workers import share_out
+from harness.store.fingerprint import fingerprint
+from harness.store.manifest import LostLoad, RunResult
+from harness.store.run_files import Run, create_run, read_result
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
@@ -195,7 +195,7 @@ def test_a_merge_that_is_stopped_leaves_no_run(parts, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.commands.merge.write_result", stop)
+    monkeypatch.setattr("harness.run.merge.write_result", stop)
     with pytest.raises(KeyboardInterrupt):
         merge_runs(runs, parts.results)
     assert {each.name for each in (parts.results / "runs").iterdir()} == {r.run_id for r in runs}
@@ -342,7 +342,7 @@ def test_merging_needs_no_more_memory_for_longer_answers(parts):
     del long
     shards = read_shards(pair)
     tracemalloc.start()
-    from harness.shards import copy_into
+    from harness.run.shards import copy_into
 
     with create_run(parts.results, "m", "e") as run:
         copy_into(run, shards)

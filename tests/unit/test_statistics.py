@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness import statistics
-from harness.statistics import (
+from harness.stats import intervals as statistics
+from harness.stats.intervals import (
     expected_standard_errors,
     fixed_benchmark_interval,
     fraction_ends,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.manifest import RunManifest
-from harness.status import LATE_BEAT_S, Watch
-from harness.store import Run, Writer, writer_of
+from harness.analysis.status import LATE_BEAT_S, Watch
+from harness.store.manifest import RunManifest
+from harness.store.run_files import Run, Writer, writer_of
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 FILES = ("manifest.json", "heartbeat.json", "completions.jsonl", "verdicts.jsonl")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.jsonl import JsonlWriter, read_jsonl, write_atomically
+from harness.io.jsonl import JsonlWriter, read_jsonl, write_atomically
 from harness.records import Completion, Verdict
-from harness.store import Run, create_run, find_result, find_run
+from harness.store.run_files import Run, create_run, find_result, find_run
 
 
 def completion(number: int, text: str = "x") -> Completion:
@@ -124,7 +124,7 @@ def test_a_request_recorded_twice_is_refused(run):
 
 def test_two_processes_cannot_write_one_run(run):
     program = (
-        "import sys; from pathlib import Path; from harness.store import Run\n"
+        "import sys; from pathlib import Path; from harness.store.run_files import Run\n"
         "from harness.errors import StoreError\n"
         "try:\n    Run(Path(sys.argv[1])).__enter__()\n"
         "except StoreError as error: print(error)\n"
@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_line():
 
 
 def test_a_run_is_found_by_id_folder_or_result_file(run, tmp_path):
-    from harness.manifest import dump_json
+    from harness.store.manifest import dump_json
 
     (run.folder / "manifest.json").write_text(dump_json({}))
     for name in (run.run_id, str(run.folder), str(run.folder / "result.json")):

@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from harness.redaction import redact
-from harness.streams import SafeStream, lost_output, safe_streams
+from harness.io.redaction import redact
+from harness.io.streams import SafeStream, lost_output, safe_streams
 
 
 class Broken(io.StringIO):

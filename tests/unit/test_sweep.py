@@ -8,13 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import hardware
-from harness.commands import job
-from harness.commands.job import Aftermath, Job
 from harness.errors import UnavailableError
+from harness.machine import hardware
 from harness.process.report import MAX_ERROR, FinishedReport
-from harness.sweep import launcher_of, launchers, sweep_folder, with_launcher
-from harness.sweep.outcome import SweptJob, conclude
+from harness.run import job
+from harness.run.job import Aftermath, Job
+from harness.run.sweep import launcher_of, launchers, sweep_folder, with_launcher
+from harness.run.sweep.outcome import SweptJob, conclude
 from tests.conf.test_compose import compose
 
 
@@ -28,7 +28,7 @@ def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch):
 
 
 def test_every_launcher_that_is_shipped_is_known_to_need_something():
-    from harness.paths import CONF_DIR
+    from harness.io.paths import CONF_DIR
 
     shipped = {file.stem for file in (CONF_DIR / "hydra" / "launcher").glob("*.yaml")}
     assert shipped == {"slurm", "slurm_local", "ray"}

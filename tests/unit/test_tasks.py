@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 import yaml
 
-from harness.commands import show
+from harness.cli import show
 from harness.errors import TaskError, UnavailableError
-from harness.paths import TASKS_DIR
+from harness.io.paths import TASKS_DIR
 from harness.records import CodeReference, MathReference, Problem
 from harness.tasks import (
     Selection,

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from harness.answers.boxed import extract_boxed
-from harness.answers.code import extract_code
-from harness.answers.marks import (
+from harness.scorers.answers.boxed import extract_boxed
+from harness.scorers.answers.code import extract_code
+from harness.scorers.answers.marks import (
     STYLES,
     Marks,
     Reasoning,
@@ -22,8 +22,8 @@ from harness.answers.marks import (
     has_marks,
     without_marks,
 )
-from harness.answers.thinking import is_inside_thought, split_thinking
-from harness.fingerprint import fingerprint
+from harness.scorers.answers.thinking import is_inside_thought, split_thinking
+from harness.store.fingerprint import fingerprint
 
 FILE = Path(__file__).parent / "cases" / "thought_cases.jsonl"
 CASES = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]

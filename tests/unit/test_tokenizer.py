@@ -7,14 +7,14 @@ import pytest
 import yaml
 from tokenizers import Tokenizer
 
-from harness.canary.flight import Canary
 from harness.errors import CanaryError, UnavailableError
+from harness.io.paths import CONF_DIR
 from harness.models import ResolvedModel, WheelModel, wheel_folder
-from harness.paths import CONF_DIR
-from harness.prompts import Codec, Times
+from harness.models.chat_tokenizer import Codec, Times
+from harness.models.tokenizer_files import load_tokenizer
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
+from harness.run.smoke_test.smoke_test import Canary
 from harness.tasks import load_spec
-from harness.tokenizer import load_tokenizer
 from tests.unit.test_canary import compose
 
 # As the repositories of conf/model name them: Qwen2.5 and its distills, Llama 3's distills and

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
-from harness.config import NoTracker, RunConfig, WandbTracker, differing_keys
+from harness.cli.main import main
+from harness.config.settings import NoTracker, RunConfig, WandbTracker, differing_keys
 from harness.errors import UnavailableError
-from harness.manifest import RunResult
-from harness.trackers import check_tracker, track
-from harness.trackers.entry import entry_of
+from harness.run.trackers import check_tracker, track
+from harness.run.trackers.entry import entry_of
+from harness.store.manifest import RunResult
 from tests.unit.leaderboard_results import BASELINES
 
 BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"
@@ -77,8 +77,8 @@ def test_the_tracker_is_no_part_of_a_runs_identity(result):
 TO_MLFLOW = """
 import json, sys, threading
 from pathlib import Path
-from harness.config import MlflowTracker
-from harness.trackers import track
+from harness.config.settings import MlflowTracker
+from harness.run.trackers import track
 folder = Path(sys.argv[1])
 track(MlflowTracker(kind="mlflow"), folder)
 threads = [thread.name for thread in threading.enumerate()]
@@ -113,8 +113,8 @@ def test_mlflow_keeps_what_it_was_told(result, folder, tmp_path):
 TO_WANDB = """
 import sys
 from pathlib import Path
-from harness.config import WandbTracker
-from harness.trackers import track
+from harness.config.settings import WandbTracker
+from harness.run.trackers import track
 track(WandbTracker(kind="wandb"), Path(sys.argv[1]))
 """
 READ_WANDB = """

@@ -10,7 +10,7 @@ import datasets
 import evaluate
 
 from harness.records import ERROR_STATUSES
-from harness.statistics import (
+from harness.stats.intervals import (
     Interval,
     fixed_benchmark_interval,
     fraction_interval,

@@ -11,7 +11,7 @@ import datasets
 import evaluate
 
 from harness.records import ERROR_STATUSES
-from harness.statistics import fraction_interval, majority_correct
+from harness.stats.intervals import fraction_interval, majority_correct
 
 _DESCRIPTION = "Share of problems whose most frequent answer among k samples is correct."
 _INPUTS = """

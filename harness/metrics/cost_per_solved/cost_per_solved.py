@@ -10,8 +10,8 @@ from typing import Any
 import datasets
 import evaluate
 
-from harness.cost import cost_per_solved
-from harness.statistics import SEED
+from harness.metrics.cost import cost_per_solved
+from harness.stats.intervals import SEED
 
 _DESCRIPTION = "Cost of all attempts divided by the number of solved samples."
 _INPUTS = """

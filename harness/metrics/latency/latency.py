@@ -10,7 +10,7 @@ import datasets
 import evaluate
 
 from harness.metrics.request_times import REQUEST_TIMES, per_token, since
-from harness.statistics import percentiles
+from harness.stats.intervals import percentiles
 
 RANKS = (50, 90, 99)
 

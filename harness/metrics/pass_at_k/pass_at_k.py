@@ -10,7 +10,7 @@ import datasets
 import evaluate
 
 from harness.records import ERROR_STATUSES
-from harness.statistics import fraction_interval, pass_at_k, tally
+from harness.stats.intervals import fraction_interval, pass_at_k, tally
 
 _DESCRIPTION = "Unbiased estimate of the chance that at least one of k samples is correct."
 _CITATION = """\

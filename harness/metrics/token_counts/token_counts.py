@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from harness.statistics import SEED, ratio_interval
+from harness.stats.intervals import SEED, ratio_interval
 
 _DESCRIPTION = "Mean tokens per request of prompt, completion, thinking and answer."
 _INPUTS = """

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.manifest import Outcome
 from harness.records import Estimate
 from harness.report.page.runs import ReportRun
-from harness.report.summary import missing_end, percent, percents
-from harness.statistics import fraction_interval
+from harness.run.summary import missing_end, percent, percents
+from harness.stats.intervals import fraction_interval
+from harness.store.manifest import Outcome
 
 Tone = Literal["", "warn", "loud"]
 MUCH_TRUNCATED = 0.02

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.manifest import Outcome
 from harness.records import ERROR_STATUSES
 from harness.report.page.runs import ReportRun
-from harness.report.summary import OUTCOMES
-from harness.statistics import Interval, fraction_interval
+from harness.run.summary import OUTCOMES
+from harness.stats.intervals import Interval, fraction_interval
+from harness.store.manifest import Outcome
 
 Kind = Literal["task", "subject", "level"]
 SIGNS = {"correct": "✓", "incorrect": "✗", "no answer": "∅", "truncated": "…", "errors": "⚠"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UnavailableError
-from harness.jsonl import unwritable
+from harness.io.jsonl import unwritable
 from harness.report.page.write import Report
 
 WIDTH_PX, HEIGHT_PX, SCALE = 760, 460, 2

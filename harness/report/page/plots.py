@@ -11,9 +11,9 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from harness.manifest import Outcome
 from harness.report.page.outcomes import Group
 from harness.report.page.runs import ReportRun, by_protocol
+from harness.store.manifest import Outcome
 
 INK, MUTED, LINE = "#1a1e23", "#565f69", "#d9dee4"
 RUN_COLOURS = ("#1f6fc4", "#c2570c", "#0d7f75", "#7b3fc2", "#a3144d", "#5f6b14")

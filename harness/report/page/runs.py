@@ -8,11 +8,11 @@ from string import ascii_uppercase
 from typing import Any
 
 from harness.errors import StoreError, UserError
-from harness.foreign import harness_of
-from harness.jsonl import read_json
-from harness.manifest import Outcome, RunResult, TaskInfo
+from harness.interop.readers import harness_of
+from harness.io.jsonl import read_json
 from harness.records import Estimate, Problem
-from harness.store import Run, find_result
+from harness.store.manifest import Outcome, RunResult, TaskInfo
+from harness.store.run_files import Run, find_result
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.answers.thinking import SplitText, split_thinking
 from harness.errors import StoreError
-from harness.jsonl import read_jsonl, unwritable
-from harness.manifest import Outcome
+from harness.io.jsonl import read_jsonl, unwritable
 from harness.records import CodeReference, Completion, Problem, Prompt, Verdict
 from harness.report.page.render import compressed
 from harness.report.page.runs import ReportRun
+from harness.scorers.answers.thinking import SplitText, split_thinking
+from harness.store.manifest import Outcome
 
 CHUNK_CHARACTERS = 1_000_000
 """Of text in a chunk: unpacked and read in some 20 ms."""

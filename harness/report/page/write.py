@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from harness.claims.verdict import Judgement
 from harness.errors import StoreError
-from harness.jsonl import replacing, unwritable
+from harness.io.jsonl import replacing, unwritable
 from harness.report.claims import tally
 from harness.report.page.headline import headline, side_by_side
 from harness.report.page.outcomes import SIGNS, Group, outcome_groups

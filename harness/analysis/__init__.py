@@ -1,0 +1,1 @@
+"""Several results side by side: comparison, leaderboard, nightly series, reruns, status."""

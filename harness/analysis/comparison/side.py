@@ -1,0 +1,231 @@
+"""One side of a comparison, in one shape whoever wrote its file."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.comparison.records import RunName
+from harness.config.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
+from harness.engines.identity import known_facts
+from harness.errors import StoreError, UserError
+from harness.interop.readers import ForeignLog, ForeignProblem, harness_of, read_foreign
+from harness.io.jsonl import read_json
+from harness.metrics.cost import apportion, request_weight
+from harness.metrics.request_times import REQUEST_TIMES
+from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
+from harness.store.manifest import Outcome, RunManifest, RunResult
+from harness.store.run_files import find_result
+
+
+@dataclass
+class SideProblem:
+    """One problem as one side answered it. Lists have an entry for each sample that has one."""
+
+    solved: int = 0
+    samples: int = 0
+    """With a verdict; errors are not among them."""
+    errors: int = 0
+    answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By metric of ``REQUEST_TIMES``."""
+    billed_tokens: tuple[int, int] = (0, 0)
+    """Of prompt and completion, over all attempts, as far as they are known; errors cost too."""
+    usd: dict[Basis, float] = field(default_factory=dict)
+    """For these, where the run's cost is known."""
+
+
+@dataclass
+class SideTask:
+    """One task of one side."""
+
+    fields: dict[str, Any]
+    """Of the protocol. A field that is not here is unknown; None is a value (top_k: off)."""
+    full_size: int | None
+    """Problems of the whole benchmark."""
+    problems: dict[str, SideProblem] = field(default_factory=lambda: defaultdict(SideProblem))
+
+
+@dataclass
+class Side:
+    """A run, or another harness's file."""
+
+    name: RunName
+    tasks: dict[str, SideTask]
+    run_id: str | None
+    estimates: tuple[Estimate, ...] = ()
+    prices: dict[Basis, str] = field(default_factory=dict)
+    """By basis, whose prices they are."""
+    cost_bounds: dict[Basis, Bound | None] = field(default_factory=dict)
+    """By basis, as ``RunResult.cost_bound``."""
+    draft_acceptance_fraction: float | None = None
+    """Of the tokens that speculative decoding proposed; None without it, or where it is unknown."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another harness wrote it."""
+        return self.name.source != "gegenprobe"
+
+
+def read_side(given: str, results_dir: Path) -> Side:
+    """Reads a run by id, folder or ``result.json``, or another harness's file.
+
+    Raises:
+        StoreError: There is no such run, or it has no result.
+        UserError: The file is none of these.
+    """
+    file = find_result(given, results_dir)
+    if harness_of(file) is not None:
+        return _of_foreign(read_foreign(file))
+    if file.suffix == ".jsonl":
+        raise UserError(
+            f"{file}: no result; give a run, a result.json, a sample log of "
+            "lm-evaluation-harness or a result file of evalplus"
+        )
+    return _of_result(read_json(file, RunResult), file)
+
+
+# --- a run of ours ----------------------------------------------------------------------------
+
+
+def _of_result(result: RunResult, file: Path) -> Side:
+    manifest = result.manifest
+    sizes = {task.name: task.full_size for task in manifest.tasks}
+    tasks = {
+        name: SideTask(dict(fields), sizes.get(name))
+        for name, fields in manifest.protocol_fields.items()
+    }
+    seen: set[str] = set()
+    for outcome in result.outcomes:
+        name = outcome.request_id
+        problem_id, _, sample = name.rpartition("#")
+        task = tasks.get(problem_id.partition("/")[0])
+        if task is None or not sample.isdecimal():
+            raise StoreError(
+                f"{file}: request_id {name}: should be TASK/PROBLEM#SAMPLE with a task of the run: "
+                f"{', '.join(tasks) or 'it has none'}"
+            )
+        if name in seen:
+            raise StoreError(f"{file}: request_id {name} stands there twice")
+        seen.add(name)
+        _add_outcome(task.problems[problem_id], outcome)
+    _add_costs([each for task in tasks.values() for each in task.problems.values()], result)
+    return Side(
+        name=RunName(
+            label=manifest.run_id, source="gegenprobe", file=str(file), subject=_subject(manifest)
+        ),
+        tasks=tasks,
+        run_id=manifest.run_id,
+        estimates=result.estimates,
+        prices={basis: _price(getattr(result.pricing, basis)) for basis in result.pricing.bases()},
+        cost_bounds={basis: result.cost_bound(basis) for basis in result.pricing.bases()},
+        draft_acceptance_fraction=_acceptance(manifest),
+    )
+
+
+def _acceptance(manifest: RunManifest) -> float | None:
+    """Over all sessions, each counting from its own start."""
+    counted = [session.engine.serving for session in manifest.sessions]
+    drafted = sum(each.draft_tokens or 0 for each in counted if each)
+    accepted = sum(each.accepted_draft_tokens or 0 for each in counted if each)
+    return accepted / drafted if drafted else None
+
+
+def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
+    problem.answers.append((outcome.status, outcome.extracted))
+    prompt, completion = problem.billed_tokens
+    problem.billed_tokens = (
+        prompt + (outcome.prompt_tokens or 0),
+        completion + (outcome.completion_tokens or 0),
+    )
+    if outcome.finish_reason != "error":
+        if outcome.completion_tokens is not None:
+            problem.tokens.append(outcome.completion_tokens)
+        for metric, measure in REQUEST_TIMES.items():
+            if (seconds := measure.seconds(outcome)) is not None:
+                problem.times[metric].append(seconds)
+    if outcome.status in ERROR_STATUSES:
+        problem.errors += 1
+        return
+    problem.samples += 1
+    problem.solved += outcome.status == "correct"
+
+
+def _add_costs(problems: Sequence[SideProblem], result: RunResult) -> None:
+    """Each problem's share of the run's cost, by tokens as in ``cost_per_solved``."""
+    totals = {e.metric: e.value for e in result.estimates if e.task is None}
+    for basis in BASES:
+        total = totals.get(f"cost.{basis}")
+        if total is None:
+            continue
+        price = result.pricing.api if basis == "api" else None
+        weights = [request_weight(price, *problem.billed_tokens) for problem in problems]
+        for problem, share in zip(problems, apportion(total, weights), strict=True):
+            problem.usd[basis] = float(share)
+
+
+def _price(price: RentedPrice | OwnedPrice | ApiPrice) -> str:
+    """Its figures and whose they are: one provider has many prices."""
+    figures = price.model_dump(exclude={"source", "date", "grade"}, exclude_none=True)
+    return ", ".join([*(f"{name} {value}" for name, value in figures.items()), price.citation()])
+
+
+def _subject(manifest: RunManifest) -> dict[str, Any]:
+    """What the protocol leaves free, by name."""
+    engine = manifest.engine
+    known: dict[str, Any] = {
+        "model": manifest.model.name,
+        "model.revision": manifest.model.revision,
+        "model.weights_sha256": manifest.model.sha256,
+        **_adapter(manifest),
+        "seed": manifest.config.seed,
+        "harness.commit": manifest.provenance.git_commit,
+    }
+    if engine is not None:
+        shown = {"name", "version", "device", "device_name", "device_count", "dtype"}
+        known |= {f"engine.{key}": value for key, value in engine.model_dump(include=shown).items()}
+        known["engine.settings"] = "recorded" if engine.settings else "not recorded"
+        if engine.settings:
+            known |= {f"engine.{name}": value for name, value in known_facts(engine).items()}
+    configured = _flat(manifest.config.engine.model_dump(mode="json"), "engine.config")
+    return {**known, **{k: v for k, v in configured.items() if not k.endswith((".kind", ".dtype"))}}
+
+
+def _adapter(manifest: RunManifest) -> dict[str, str]:
+    """Nothing without one: most runs have none."""
+    adapter = manifest.model.adapter
+    return {} if adapter is None else {"model.adapter_sha256": adapter.sha256}
+
+
+def _flat(value: Any, prefix: str) -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        inner = (_flat(each, f"{prefix}.{name}") for name, each in value.items())
+        return {key: leaf for each in inner for key, leaf in each.items()}
+    return {prefix: value}
+
+
+# --- another harness's file -------------------------------------------------------------------
+
+
+def _of_foreign(log: ForeignLog) -> Side:
+    task = SideTask(dict(log.fields), full_size=None)
+    for each in log.problems:
+        task.problems[each.problem.problem_id] = _foreign_problem(each)
+    name = RunName(
+        label=Path(log.file).name,
+        source=log.harness,
+        file=log.file,
+        subject={},
+        unknown_problems=log.left_out,
+    )
+    return Side(name=name, tasks={log.task: task}, run_id=None)
+
+
+def _foreign_problem(each: ForeignProblem) -> SideProblem:
+    return SideProblem(
+        solved=each.solved,
+        samples=each.judged,
+        answers=list(zip(each.statuses, each.graded, strict=True)),
+    )

@@ -1,0 +1,17 @@
+"""All results of a folder as rows, indexed, and ranked within one protocol at a time."""
+
+from harness.analysis.leaderboard.index import Contents, LeftOut, read_rows
+from harness.analysis.leaderboard.ranking import RankedList, Standing, rank
+from harness.analysis.leaderboard.row import Row
+from harness.analysis.leaderboard.selection import Selection
+
+__all__ = [
+    "Contents",
+    "LeftOut",
+    "RankedList",
+    "Row",
+    "Selection",
+    "Standing",
+    "rank",
+    "read_rows",
+]

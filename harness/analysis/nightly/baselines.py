@@ -1,0 +1,94 @@
+"""The run that a model's nights are held against: a named one, or one of ``results/baselines``."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.analysis.comparison import Side, read_side
+from harness.errors import StoreError, UserError
+from harness.io.jsonl import read_json
+from harness.store.manifest import RunManifest, RunResult
+
+log = logging.getLogger(__name__)
+
+
+class Baseline(NamedTuple):
+    """A run that nights are compared with."""
+
+    side: Side
+    manifest: RunManifest
+
+    @property
+    def label(self) -> str:
+        """As it is named in findings."""
+        return f"baseline {self.side.name.label}"
+
+
+def named_baselines(
+    names: Sequence[str], models: Sequence[str], results_dir: Path
+) -> list[Baseline]:
+    """Those that the command line names, one for each model at most.
+
+    Raises:
+        UserError: One is of no model of tonight's, or a second one of its model.
+        StoreError: There is no such run, or it has no result.
+    """
+    found: dict[str, Baseline] = {}
+    for name in names:
+        side = read_side(name, results_dir)
+        if side.is_foreign:
+            raise UserError(f"--baseline {name}: another harness's file; give a run of ours")
+        baseline = Baseline(side, read_json(Path(side.name.file), RunResult).manifest)
+        model = baseline.manifest.config.model.name
+        if model not in models:
+            raise UserError(
+                f"--baseline {name}: is of model {model}; tonight runs {', '.join(models)}"
+            )
+        if model in found:
+            raise UserError(f"--baseline {name}: a second one of {model}; one each is right")
+        found[model] = baseline
+    return list(found.values())
+
+
+def kept_baselines(results_dir: Path) -> list[Baseline]:
+    """Those of ``results/baselines``; a file that is no result is told of and left out."""
+    found = []
+    for file in sorted((results_dir / "baselines").glob("*.json")):
+        try:
+            manifest = read_json(file, RunResult).manifest
+            found.append(Baseline(read_side(str(file), results_dir), manifest))
+        except StoreError as error:
+            log.warning("%s; not used as a baseline", error)
+    return found
+
+
+def choose_baseline(
+    result: RunResult, named: Sequence[Baseline], kept: Sequence[Baseline]
+) -> Baseline | None:
+    """The named one of this model; else the kept one that fits best, None where none fits.
+
+    A kept one fits when it is of the same model and of the same protocol in every task that
+    tonight has. Of several the one with tonight's engine is taken, then the newest.
+    """
+    manifest = result.manifest
+    model = manifest.config.model.name
+    for baseline in named:
+        if baseline.manifest.config.model.name == model:
+            return baseline
+    fitting = [
+        baseline
+        for baseline in kept
+        if baseline.manifest.config.model.name == model
+        and manifest.protocol_fingerprints.items()
+        <= baseline.manifest.protocol_fingerprints.items()
+    ]
+    return max(
+        fitting,
+        key=lambda each: (_engine(each.manifest) == _engine(manifest), each.manifest.started_at),
+        default=None,
+    )
+
+
+def _engine(manifest: RunManifest) -> str | None:
+    return manifest.engine.name if manifest.engine else None

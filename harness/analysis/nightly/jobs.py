@@ -1,0 +1,118 @@
+"""What a night runs: one ``harness run`` for each combination of what is swept over."""
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.config.settings import RunConfig, load_run_config
+from harness.errors import ConfigError, UserError
+from harness.io.paths import CONF_DIR
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+EXPERIMENT = "nightly"
+_REFUSED = {
+    "results_dir": "give --results-dir",
+    "resume": "a night begins new runs; harness run resume=RUN goes on with an old one",
+}
+
+
+class Job(NamedTuple):
+    """One run of the night."""
+
+    label: str
+    """The model, with whatever else tells it from the night's other jobs."""
+    overrides: tuple[str, ...]
+    config: RunConfig
+
+
+def jobs_of(overrides: Sequence[str]) -> list[Job]:
+    """Composes every run of the night, so that a mistake is found before the first begins.
+
+    Args:
+        overrides: As for ``harness run``; values separated by commas are swept over, as are those
+            that the experiment sweeps over. Without ``experiment=`` it is ``nightly``.
+
+    Raises:
+        ConfigError: Hydra cannot compose it, or the configuration is wrong.
+        UserError: An override is none that a night can have, or two jobs are the same.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not any(override.startswith("experiment=") for override in overrides):
+        overrides = [f"experiment={EXPERIMENT}", *overrides]
+    GlobalHydra.instance().clear()  # of an earlier run in this process
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            fixed, swept = _sorted_out(overrides)
+            first = [choices[0] for choices in swept.values()]
+            base = compose("config", [*fixed, *first], return_hydra_config=True)
+            params = _plain(base.hydra.sweeper).get("params") or {}
+            given = {override.partition("=")[0] for override in fixed}
+            _, more = _sorted_out([f"{key}={value}" for key, value in params.items()])
+            swept = {**{k: v for k, v in more.items() if k not in given}, **swept}
+            jobs = []
+            for choice in itertools.product(*swept.values()):
+                composed = compose("config", [*fixed, *choice])
+                config = load_run_config(_plain(composed))
+                label = _label(config.model.name, fixed, choice)
+                jobs.append(Job(label, (*fixed, *choice), config))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_words(error)) from error
+    labels = [job.label for job in jobs]
+    if twice := sorted({label for label in labels if labels.count(label) > 1}):
+        raise UserError(f"{', '.join(twice)}: stands for two of the night's runs; once is right")
+    return jobs
+
+
+def _plain(composed: Any) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    return dict(plain)
+
+
+def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Overrides of one value, and by key the choices of those of several."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    fixed: list[str] = []
+    swept: dict[str, list[str]] = {}
+    for text, parsed in zip(
+        overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True
+    ):
+        key = parsed.key_or_group
+        if key in _REFUSED:
+            raise UserError(f"{text}: {_REFUSED[key]}")
+        if parsed.is_sweep_override():
+            swept[key] = [f"{_key(parsed)}={value}" for value in parsed.sweep_string_iterator()]
+        else:
+            fixed.append(text)
+    return fixed, swept
+
+
+def _key(parsed: "Override") -> str:
+    return str(parsed.get_key_element())
+
+
+def _label(model: str, fixed: Sequence[str], choice: Sequence[str]) -> str:
+    experiments = [f.partition("=")[2] for f in fixed if f.startswith("experiment=")]
+    parts = [name for name in experiments if name != EXPERIMENT]
+    parts += [each for each in choice if not each.startswith(("model=", "experiment="))]
+    parts += [e.partition("=")[2] for e in choice if e.startswith("experiment=")]
+    return f"{model} ({', '.join(parts)})" if parts else model
+
+
+def _words(error: Exception) -> str:
+    from hydra.errors import MissingConfigException
+
+    match error:
+        case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
+            group, _, choice = missing.rpartition("/")
+            return f"{group}={choice}: no such choice; there are {', '.join(sorted(options))}"
+        case _:
+            return " ".join(str(error).split())

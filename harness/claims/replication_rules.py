@@ -1,0 +1,133 @@
+"""Published scores of models that can be run: tables to be reproduced."""
+
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, model_validator
+
+from harness.claims.claim import Date, Line, Unit
+from harness.config.pricing import Grade
+from harness.records import Record
+
+
+class Column(Record):
+    """A benchmark, as the table's rows give it."""
+
+    name: Line
+    task: str | None
+    """Ours that holds the same problems; None where there is none."""
+    metric: str | None
+    """Ours that is defined the same; None where there is none."""
+    unit: Unit
+    problems: Annotated[int, Field(ge=1)] | None = None
+    """How many the published score rests on; None where the source does not say."""
+    margin_points: Annotated[float, Field(gt=0)] | None = None
+    """Rule R1: within so many points it counts as reproduced. None gives no verdict."""
+    margin_reason: Line | None = None
+    """Why so many, or why none."""
+    samples_per_problem: Annotated[int, Field(ge=1)] | None = None
+    """Of the published score; None where it is not published."""
+
+    @model_validator(mode="after")
+    def _margin_has_a_reason(self) -> Self:
+        if self.margin_points is not None and self.margin_reason is None:
+            raise ValueError(f"margin_points={self.margin_points} needs a margin_reason")
+        return self
+
+
+class Row(Record):
+    """A model's scores."""
+
+    subject: Line
+    """The model, as the source names it."""
+    model: str | None = None
+    """Its file in ``conf/model``."""
+    hub_id: Line | None = None
+    """Its repository, where there is no such file."""
+    values: Annotated[dict[str, float], Field(min_length=1)]
+    """By column."""
+    needs: Line | None = None
+    """What the command that makes its run must add: GPUs, where one is too small."""
+    source: Line | None = None
+    """Where it is not the table's."""
+    grade: Grade | None = None
+    """Where it is not the table's."""
+    note: Line | None = None
+
+    @model_validator(mode="after")
+    def _can_be_run(self) -> Self:
+        if self.model is None and self.hub_id is None:
+            raise ValueError(f"{self.subject}: needs a model or a hub_id")
+        return self
+
+
+class PublishedScore(NamedTuple):
+    """One value of a table, with all that it needs to be checked."""
+
+    id: str
+    """``distill_table/r1_distill_qwen_7b/math500/accuracy``."""
+    table: "ScoreTable"
+    row: Row
+    column: Column
+    value: float
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+        return self.row.source or self.table.source
+
+    @property
+    def is_verified(self) -> bool:
+        """False for what is known from memory only."""
+        return (self.row.grade or self.table.grade) != "M"
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a run could give a verdict."""
+        column = self.column
+        return None not in (column.task, column.metric, column.margin_points)
+
+
+class ScoreTable(Record):
+    """A table of published scores, as ``conf/score/<id>.yaml`` has it."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    title: Line
+    kind: Literal["vendor", "replication", "control"]
+    """By the model's maker, by somebody else, or of other models, to check the harness by."""
+    protocol: str | None
+    """The file of ``conf/protocol`` under which a run is set against it."""
+    experiment: str | None = None
+    """The file of ``conf/experiment`` that makes the runs; None: a run of its own for each."""
+    published_protocol: Line
+    """What the source says of how it was done."""
+    source: Line
+    grade: Grade
+    date: Date
+    columns: Annotated[tuple[Column, ...], Field(min_length=1)]
+    rows: Annotated[tuple[Row, ...], Field(min_length=1)]
+    caveats: tuple[Line, ...] = ()
+
+    @model_validator(mode="after")
+    def _values_stand_in_columns(self) -> Self:
+        known = [column.name for column in self.columns]
+        for row in self.rows:
+            if unknown := sorted(row.values.keys() - set(known)):
+                raise ValueError(f"{row.subject}: no column '{unknown[0]}'; {', '.join(known)}")
+        subjects = [row.subject for row in self.rows]
+        if twice := [name for name in subjects if subjects.count(name) > 1]:
+            raise ValueError(f"subject '{twice[0]}' has two rows")
+        return self
+
+    def scores(self) -> tuple[PublishedScore, ...]:
+        """All values, row by row."""
+        return tuple(
+            PublishedScore(_score_id(self.id, row, column), self, row, column, value)
+            for row in self.rows
+            for column in self.columns
+            if (value := row.values.get(column.name)) is not None
+        )
+
+
+def _score_id(table: str, row: Row, column: Column) -> str:
+    parts = (table, row.model or row.hub_id or row.subject, column.task or column.name)
+    return "/".join((*parts, column.metric or column.unit))

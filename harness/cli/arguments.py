@@ -1,0 +1,290 @@
+"""The command line of every command but ``run``, whose arguments Hydra reads."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+from harness import __version__
+from harness.errors import UserError
+from harness.io.paths import default_results_dir
+
+RUN = "a run id or a run's folder"
+RESULT = "a run id, a run's folder or a result.json"
+LOGS = "; also a sample log of lm-evaluation-harness (samples_*.jsonl) or a result file of evalplus"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as every other mistake is reported: one line, exit status 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raises it as a UserError."""
+        raise UserError(f"{message} (harness --help shows the commands)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their arguments and help."""
+    parser = Parser(
+        prog="harness",
+        description="Cross-checks what is claimed of open reasoning models.",
+        epilog="harness run --help shows how to run a benchmark. "
+        "--debug with any command shows a traceback on errors.",
+    )
+    parser.add_argument("--version", action="version", version=f"gegenprobe {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
+    )
+    commands.add_parser("run", help="run a benchmark", add_help=False)
+    _add_on_one_run(commands)
+    _add_compare(commands)
+    _add_claims(commands)
+    _add_pages(commands)
+    _add_nightly(commands)
+    _add_merge(commands)
+    _add_export(commands)
+    _add_grade(commands)
+    _add_status(commands)
+    _add_doctor(commands)
+    _add_completion(commands, parser)
+    commands.add_parser("tasks", help="list the tasks")
+    commands.add_parser("models", help="list the models")
+    commands.add_parser("schema", help="print the JSON Schema of result.json")
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
+    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+
+
+def _add_results_dir(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--results-dir", type=Path, default=default_results_dir())
+
+
+def _add_on_one_run(commands: Commands) -> None:
+    for name, text in (
+        ("score", "grade a run's completions again, without generating"),
+        ("validate", "check a run's files against the schema and each other"),
+        ("rerun", "repeat some requests of a run to see how much chance there is in it"),
+    ):
+        command = _add(commands, name, text)
+        command.add_argument("run", metavar="RUN", help=RUN)
+        _add_results_dir(command)
+        if name == "rerun":
+            _add_rerun(command)
+
+
+def _add_rerun(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--n", type=int, default=20, help="requests to repeat (default: 20)")
+    command.add_argument(
+        "--batch-size",
+        type=int,
+        help="how many run at once (default: another number than the run's own)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _add_compare(commands: Commands) -> None:
+    command = _add(commands, "compare", "compare runs problem by problem")
+    command.add_argument("baseline", metavar="BASELINE", help=RESULT + LOGS)
+    command.add_argument("candidates", metavar="CANDIDATE", nargs="+", help="likewise")
+    command.add_argument(
+        "--margin",
+        type=float,
+        default=0.0,
+        metavar="POINTS",
+        help="percentage points by which a candidate may be worse: exit status 5 when it is "
+        "significantly worse than that (default: 0)",
+    )
+    command.add_argument(
+        "--equivalence",
+        type=float,
+        metavar="POINTS",
+        help="test also that the scores are the same within so many points (TOST)",
+    )
+    command.add_argument(
+        "--allow-protocol-mismatch",
+        action="append",
+        default=[],
+        metavar="FIELD",
+        help="let this field of the protocol differ, and mark the output (may be repeated)",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    _add_results_dir(command)
+
+
+def _add_claims(commands: Commands) -> None:
+    command = _add(commands, "claims", "give a verdict on each claim of the articles")
+    command.add_argument(
+        "runs",
+        metavar="RUN",
+        nargs="*",
+        help=f"{RESULT}; without any, documents and arithmetic alone are asked",
+    )
+    for name, text in (
+        ("article", "only claims of this one: A1, its headline or its author"),
+        ("category", "only this category; published scores are benchmark_accuracy"),
+        ("verdict", "only this verdict: reproduced, challenged, inconclusive, untested …"),
+        ("id", "only this claim, with all its evidence"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar=name.upper(),
+            help=f"{text} (may be repeated)",
+        )
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    shape.add_argument("--markdown", action="store_true", help="print Markdown")
+    _add_results_dir(command)
+    command = _add(commands, "derive", "compute what follows from a model's configuration")
+    command.add_argument("model", metavar="MODEL", help="such as V3; an unknown name lists all")
+    command.add_argument("--against", metavar="MODEL", help="a second model, and the ratios")
+    command.add_argument(
+        "--context", type=int, default=32_768, metavar="TOKENS", help="(default: 32768)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def _add_grade(commands: Commands) -> None:
+    command = commands.add_parser("grade", help="grade answers made elsewhere")
+    command.add_argument("kind", choices=("math", "python"))
+    command.add_argument(
+        "file",
+        metavar="FILE.jsonl",
+        help="'-' is stdin; each line has an id with output and gold (math), or with program and "
+        "perhaps time_limit_s (python)" + LOGS,
+    )
+
+
+def _add_pages(commands: Commands) -> None:
+    command = _add(commands, "report", "write a page about one or more runs, and report.md")
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to (default: report/ in the run's folder, or results/reports/ for several)",
+    )
+    command.add_argument(
+        "--plots", action="store_true", help="write each plot as PNG and SVG too; needs Chromium"
+    )
+    _add_results_dir(command)
+    command = _add(commands, "leaderboard", "rank all runs, one list for each protocol")
+    for name, text in (
+        ("task", "only this task"),
+        ("model", "only this model"),
+        ("protocol", "only this protocol: its name, or the first digits of its fingerprint"),
+    ):
+        command.add_argument(
+            f"--{name}", action="append", default=[], metavar=name.upper(), help=text
+        )
+    command.add_argument("--since", metavar="DATE", help="only runs begun on this day or later")
+    command.add_argument("--until", metavar="DATE", help="only runs begun on this day or earlier")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write a page; '-' is stdout")
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write the rows; '-' is stdout")
+    command.add_argument("--parquet", type=Path, metavar="FILE", help="write the rows")
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    command.add_argument(
+        "--top", type=int, default=20, metavar="N", help="rows of a list to show (default: 20)"
+    )
+    _add_results_dir(command)
+
+
+def _add_nightly(commands: Commands) -> None:
+    command = _add(commands, "nightly", "run a suite tonight and compare it with earlier nights")
+    command.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="as for harness run; several values, as in model=a,b, are run one after the other "
+        "(default: experiment=nightly)",
+    )
+    command.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help=f"{RESULT} that accuracy is compared with, one for each model (default: one of "
+        "results/baselines with the same model and protocol, if there is any)",
+    )
+    for name, kind, default, metavar, text in (
+        ("nights", int, 7, "N", "compare with the median of so many nights"),
+        ("margin", float, 2.0, "POINTS", "percentage points by which a share may be worse"),
+        ("speed-tolerance", float, 10.0, "PERCENT", "by which speed, tokens and cost may be worse"),
+        ("keep", int, 30, "N", "nights whose runs are kept whole; of older ones the result stays"),
+        ("max-hours", float, 12.0, "HOURS", "after which one model's run is stopped"),
+    ):
+        command.add_argument(
+            f"--{name}",
+            type=kind,
+            default=default,
+            metavar=metavar,
+            help=f"{text} (default: {default:g})",
+        )
+    command.add_argument(
+        "--date", metavar="YYYY-MM-DD", help="the night that this counts as (default: today)"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, load nothing"
+    )
+    _add_results_dir(command)
+
+
+def _add_merge(commands: Commands) -> None:
+    command = _add(commands, "merge", "join the shards of a run, if none is missing")
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RUN)
+    _add_results_dir(command)
+
+
+def _add_export(commands: Commands) -> None:
+    command = _add(commands, "export", "write a result in another project's format")
+    command.add_argument("format", choices=("lm-eval", "model-index"))
+    command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
+    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: stdout)")
+    _add_results_dir(command)
+
+
+def _add_status(commands: Commands) -> None:
+    command = _add(commands, "status", "show how far runs are, without disturbing them")
+    command.add_argument(
+        "run",
+        metavar="RUN|DIR",
+        nargs="?",
+        help=f"{RUN}, or a folder of runs (default: the newest runs of the results folder)",
+    )
+    command.add_argument(
+        "--follow", action="store_true", help="look again and again until no run is under way"
+    )
+    command.add_argument(
+        "--every", type=float, default=2.0, metavar="SECONDS", help="between looks (default: 2)"
+    )
+    command.add_argument(
+        "--top", type=int, default=20, metavar="N", help="how many runs of a folder (default: 20)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON, one line for each look")
+    _add_results_dir(command)
+
+
+def _add_doctor(commands: Commands) -> None:
+    command = _add(commands, "doctor", "say what this machine can do, and how to mend the rest")
+    command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    _add_results_dir(command)
+
+
+def _add_completion(commands: Commands, parser: Parser) -> None:
+    command = commands.add_parser(
+        "completion",
+        help="print a shell's completion script",
+        description='Prints what a shell loads: eval "$(harness completion bash)", likewise zsh; '
+        "harness completion fish | source.",
+    )
+    command.add_argument("shell", choices=("bash", "zsh", "fish", "words"))
+    # For the scripts alone: the line up to the cursor, and the marks that readline splits at; each
+    # behind a plus, so that it is no option of ours.
+    command.add_argument("line", nargs="?", help=argparse.SUPPRESS)
+    command.add_argument("--breaks", default="", help=argparse.SUPPRESS)
+    command.set_defaults(parser=parser)

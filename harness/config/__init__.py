@@ -1,0 +1,1 @@
+"""The configuration: its types, how Hydra composes it, and what may differ on resume."""

@@ -1,0 +1,572 @@
+"""The run's configuration: the one door between Hydra and the rest.
+
+Hydra composes YAML; pydantic checks all of it at once; after that there is one frozen record and
+OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross rules here.
+"""
+
+import datetime
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from harness.config.pricing import Pricing
+from harness.engines.build import EngineConfig, OpenaiConfig
+from harness.errors import ConfigError, TaskError
+from harness.io.redaction import is_secret_name, is_variable_name, why_secret
+from harness.models import ModelConfig, RemoteModel
+from harness.models.chat_tokenizer import TEMPLATE_DATE, PromptOptions
+from harness.records import Example, Record, Sampling
+from harness.scorers.answers.marks import as_protocol_field
+from harness.scorers.sandbox.config import SandboxConfig
+from harness.stats.power import PUBLISHED_SAMPLES
+from harness.tasks import Selection, Shots, parse_selection
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+NotEmpty = Annotated[str, Field(min_length=1)]
+
+
+OF_THE_HARNESS = frozenset(
+    {
+        "add_generation_prompt",
+        "bos_token",
+        "chat_template",
+        "continue_final_message",
+        "conversation",
+        "eos_token",
+        "messages",
+        "padding",
+        "return_dict",
+        "return_tensors",
+        "strftime_now",
+        "tokenize",
+        "truncation",
+    }
+)
+"""Arguments of a chat template that are no option."""
+
+
+class ProtocolConfig(Record):
+    """How the model is asked; all of it is part of the protocol fingerprint."""
+
+    name: str
+    temperature: Annotated[float, Field(ge=0, le=10)]
+    """0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1)]
+    top_k: Annotated[int, Field(ge=1)] | None
+    """null is off."""
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    """Thinking and answer together."""
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    """The budget of a prompt; with ``max_new_tokens`` it makes the context that is reserved."""
+    samples_per_problem: Annotated[int, Field(ge=1)]
+    chat: bool
+    """Use the model's chat template."""
+    force_think: bool
+    """End the prompt with ``<think>`` where the template does not."""
+    date: datetime.date = TEMPLATE_DATE
+    """Today's to a chat template that writes it (``strftime_now``)."""
+    system_prompt: Annotated[str, Field(min_length=1)] | None = None
+    """The system's turn; without a chat template the text before everything else. null: none."""
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Texts that end an answer, wherever they come in it, and are no part of it."""
+    min_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """null is off, and so is 0."""
+    repetition_penalty: Annotated[float, Field(gt=0)] | None = None
+    """null is off, and so is 1."""
+    chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the chat template, such as ``enable_thinking``."""
+    fewshot: Annotated[int, Field(ge=0)] = 0
+    """Solved examples before the question, from the task's ``fewshot``."""
+    fewshot_as_multiturn: bool | None = None
+    """Examples as turns of user and assistant; null: with ``chat``, else as text."""
+    fewshot_seed: Annotated[int, Field(ge=0)] = 0
+    """Decides which examples are drawn where the task has more."""
+
+    @field_validator("min_p", "repetition_penalty", mode="before")
+    @classmethod
+    def _off_is_none(cls, value: Any, info: ValidationInfo) -> Any:
+        off = 0 if info.field_name == "min_p" else 1
+        return None if value == off and not isinstance(value, bool) else value
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _is_a_list(cls, stop: Any) -> Any:
+        if isinstance(stop, str):
+            raise ValueError("should be a list of texts, such as protocol.stop=['Question:']")
+        return () if stop is None else stop
+
+    @field_validator("chat_template_kwargs", mode="before")
+    @classmethod
+    def _none_is_empty(cls, kwargs: Any) -> Any:
+        return {} if kwargs is None else kwargs
+
+    @field_validator("chat_template_kwargs")
+    @classmethod
+    def _are_free(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(kwargs.keys() & OF_THE_HARNESS):
+            raise ValueError(f"{taken[0]} is decided by the harness and cannot be set here")
+        return kwargs
+
+    @model_validator(mode="after")
+    def _has_a_template(self) -> Self:
+        if self.chat_template_kwargs and not self.chat:
+            raise ValueError("chat_template_kwargs need chat=true: a bare text has no template")
+        if self.fewshot_as_multiturn and not self.chat:
+            raise ValueError("fewshot_as_multiturn=true needs chat=true: a bare text has no turns")
+        return self
+
+    @property
+    def sampling(self) -> Sampling:
+        """What each request carries."""
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_new_tokens=self.max_new_tokens,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            stop=self.stop,
+        )
+
+    def prompt_options(self, examples: tuple[Example, ...] = ()) -> PromptOptions:
+        """What is said besides a task's prompt; ``examples`` are the task's."""
+        return PromptOptions(
+            system_prompt=self.system_prompt,
+            template_kwargs=self.chat_template_kwargs,
+            examples=examples,
+            has_turns=self.has_turns,
+            today=self.date,
+        )
+
+    @property
+    def shots(self) -> Shots | None:
+        """Which examples of a task are shown; None: none."""
+        return Shots(self.fewshot, self.fewshot_seed) if self.fewshot else None
+
+    @property
+    def has_turns(self) -> bool:
+        """Whether examples are turns of their own."""
+        if self.fewshot_as_multiturn is None:
+            return self.chat
+        return self.fewshot_as_multiturn
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that are off by default and are set, by name, as a user gives them."""
+        named = {
+            "system_prompt": self.system_prompt,
+            "stop": list(self.stop) or None,
+            "min_p": self.min_p,
+            "repetition_penalty": self.repetition_penalty,
+            "chat_template_kwargs": self.chat_template_kwargs or None,
+            "fewshot": self.fewshot or None,
+            "fewshot_as_multiturn": self.has_turns if self.fewshot else None,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+    @property
+    def context_tokens(self) -> int:
+        """Prompt budget plus output budget."""
+        return self.max_prompt_tokens + self.max_new_tokens
+
+
+class ScoringConfig(Record):
+    """How scoring runs; cannot change a verdict, except by its time limit."""
+
+    workers: Annotated[int, Field(ge=1)] | None
+    """Worker processes for each scorer; null: one for each two cores, at least one."""
+    math_limit_s: Annotated[float, Field(gt=0)]
+    """One maths comparison is killed after this many seconds."""
+
+
+class LimitsConfig(Record):
+    """Above one of these a run ends with exit status 4."""
+
+    max_error_fraction: Fraction
+    max_truncated_fraction: Fraction
+    stop_at_error_fraction: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
+    """A run is stopped, and can be resumed, when more than this share of the requests that it
+    finished (20 or more) failed; null: never."""
+
+
+class RequiresConfig(Record):
+    """The machine that an experiment is meant for: on a smaller one its answer would be another."""
+
+    gpus: Annotated[int, Field(ge=1)]
+    """NVIDIA GPUs that the process may use."""
+    gpu_memory_bytes: Annotated[int, Field(ge=1)] | None = None
+    """Of each; null: any."""
+
+
+class PurposeConfig(Record):
+    """What a run is to decide about one task; read by ``--dry-run`` alone."""
+
+    published_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The published score that this run's is to be set against."""
+    margin_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """How far from it still counts as the same."""
+    expected_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The score to expect; null: the published one."""
+    expected_correlation: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Of two samples of one problem, such as an earlier run's estimate; null: 0.5."""
+    published_samples: Annotated[int, Field(ge=1)] = PUBLISHED_SAMPLES
+    """Of every problem, that the published score is taken to rest on."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.published_fraction is None) != (self.margin_fraction is None):
+            raise ValueError("published_fraction and margin_fraction belong together; give both")
+        return self
+
+
+class NoTracker(Record):
+    """Results go nowhere but into the run's folder."""
+
+    kind: Literal["none"] = "none"
+
+
+class MlflowTracker(Record):
+    """Results go to MLflow too."""
+
+    kind: Literal["mlflow"]
+    uri: str | None = None
+    """Of its store; null: ``MLFLOW_TRACKING_URI``, else ``mlruns/`` in the results folder."""
+    experiment: Annotated[str, Field(min_length=1)] = "gegenprobe"
+
+
+class WandbTracker(Record):
+    """Results go to Weights & Biases too."""
+
+    kind: Literal["wandb"]
+    mode: Literal["offline", "online"] = "offline"
+    """offline writes files in the run's folder and asks no network."""
+    project: Annotated[str, Field(min_length=1)] = "gegenprobe"
+    entity: str | None = None
+
+
+TrackerConfig = Annotated[NoTracker | MlflowTracker | WandbTracker, Field(discriminator="kind")]
+
+
+class RunConfig(Record):
+    """Everything that decides what a run does."""
+
+    model: ModelConfig
+    engine: EngineConfig
+    protocol: ProtocolConfig
+    tasks: Annotated[tuple[str, ...], Field(min_length=1)]
+    """``NAME`` or ``NAME:COUNT``."""
+    pricing: Pricing
+    seed: Annotated[int, Field(ge=0)]
+    scoring: ScoringConfig
+    sandbox: SandboxConfig
+    limits: LimitsConfig
+    requires: RequiresConfig | None = None
+    purpose: dict[str, PurposeConfig] | None = None
+    """By task, of which not all need be run."""
+    shards: Annotated[int, Field(ge=1)] = 1
+    """Workers that share the requests."""
+    shard: Annotated[int, Field(ge=0)] | None = None
+    """Which of them this one is, from 0; None with several shards: all of them, on this machine."""
+    canary: Literal["auto", True, False] = "auto"
+    """Known problems before the run; auto: when it has more than 100 requests."""
+    plan_for: str | None = None
+    """The machine of ``conf/machine`` that ``--dry-run`` reckons with; null: this one."""
+    offline: bool = False
+    """Nothing may be fetched; what is missing is listed."""
+    tracker: TrackerConfig = NoTracker()
+    results_dir: NotEmpty | None
+    data_dir: NotEmpty | None
+    resume: NotEmpty | None
+    retry: Literal["errors"] | None = None
+    """errors: of the run that is resumed, requests that failed are asked again, and answers on
+    which a scorer broke are graded again."""
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _is_a_list(cls, tasks: Any) -> Any:
+        if isinstance(tasks, str):
+            raise ValueError(f"a list, such as tasks=[{tasks}]")
+        return tasks
+
+    @field_validator("tasks")
+    @classmethod
+    def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        names, mistakes = [], []
+        for text in tasks:
+            try:
+                names.append(parse_selection(text).task)
+            except TaskError as error:  # to be listed with the others
+                mistakes.append(str(error).removeprefix("tasks: "))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"task {', '.join(twice)} is named twice")
+        return tasks
+
+    @field_validator("purpose")
+    @classmethod
+    def _is_of_known_tasks(
+        cls, purpose: dict[str, PurposeConfig] | None
+    ) -> dict[str, PurposeConfig] | None:
+        for name in purpose or {}:
+            try:
+                task = parse_selection(name).task
+            except TaskError as error:
+                raise ValueError(str(error).removeprefix("tasks: ")) from error
+            if task != name:
+                raise ValueError(f"'{name}' is a subset; name the task alone, {task}")
+        return purpose
+
+    @field_validator("pricing")
+    @classmethod
+    def _auto_holds_no_rent(cls, pricing: Pricing) -> Pricing:
+        if pricing.name == "auto" and pricing.rented is not None:
+            raise ValueError(
+                "pricing=auto takes the rent from the list that is for the device; give yours a "
+                "pricing.name, or add a file to conf/pricing"
+            )
+        return pricing
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Self:
+        limit, asked = self.model.context_tokens, self.protocol.context_tokens
+        if limit is not None and asked > limit:
+            raise ValueError(
+                f"protocol.max_prompt_tokens={self.protocol.max_prompt_tokens} + "
+                f"protocol.max_new_tokens={self.protocol.max_new_tokens} = {asked} tokens, but "
+                f"model={self.model.name} has a context of {limit}"
+            )
+        if self.protocol.temperature == 0 and self.protocol.samples_per_problem > 1:
+            raise ValueError(
+                f"protocol.samples_per_problem={self.protocol.samples_per_problem} with "
+                "protocol.temperature=0 makes the same answer again and again; use one sample "
+                "or a temperature above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_server(self) -> Self:
+        engine, protocol = self.engine, self.protocol
+        is_chat = isinstance(engine, OpenaiConfig) and engine.mode == "chat"
+        if isinstance(self.model, RemoteModel) and not is_chat and engine.kind != "replay":
+            raise ValueError(
+                f"model={self.model.name} is at its server alone: it needs engine=openai with "
+                "engine.mode=chat; for token ids give a model whose tokenizer can be had"
+            )
+        omitted = engine.omit if isinstance(engine, OpenaiConfig) else ()
+        for name, value in protocol.options.items():
+            if name in omitted:
+                raise ValueError(
+                    f"engine.omit={name}: protocol.{name}={value} is set, which the server would "
+                    "then not be told; leave one of them out"
+                )
+        if is_chat and not protocol.chat:
+            raise ValueError(
+                "protocol.chat=false sends the bare text, but with engine.mode=chat the server "
+                "applies its template; use engine.mode=tokens"
+            )
+        if is_chat and protocol.force_think:
+            raise ValueError(
+                "protocol.force_think=true cannot reach a server that renders its own prompts; "
+                "use engine.mode=tokens, or protocol.force_think=false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _retries_a_run(self) -> Self:
+        if self.retry is not None and self.resume in {None, "auto"}:
+            raise ValueError(
+                f"retry={self.retry}: name the run whose failed requests are to be asked again, "
+                "resume=RUN"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _is_one_of_its_shards(self) -> Self:
+        if self.shard is not None and self.shard >= self.shards:
+            raise ValueError(
+                f"shard={self.shard}: with shards={self.shards} should be 0 to {self.shards - 1}"
+            )
+        return self
+
+    @property
+    def shard_name(self) -> str | None:
+        """``3 of 8``, counted from 0; None for a whole run."""
+        return None if self.shard is None else f"{self.shard} of {self.shards}"
+
+    @property
+    def selections(self) -> list[Selection]:
+        """The tasks, taken apart."""
+        return [parse_selection(text) for text in self.tasks]
+
+    @property
+    def data_path(self) -> Path | None:
+        """``data_dir`` as a path."""
+        return None if self.data_dir is None else Path(self.data_dir).expanduser()
+
+
+# What may differ between a run and its continuation.
+NOT_IN_IDENTITY = frozenset(
+    {
+        "canary",
+        "data_dir",
+        "offline",
+        "plan_for",
+        "purpose",
+        "requires",
+        "results_dir",
+        "resume",
+        "retry",
+        "tracker",
+    }
+)
+
+
+def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
+    """Checks a composed configuration.
+
+    Args:
+        composed: Plain dictionaries, as ``OmegaConf.to_container(config, resolve=True)`` gives.
+
+    Raises:
+        ConfigError: Lists every mistake by dotted key, with the value and what would be right.
+    """
+    try:
+        config = RunConfig.model_validate(dict(composed))
+    except ValidationError as error:
+        raise ConfigError(_describe(error)) from error
+    _refuse_truths(composed, config)
+    for key, value in _flat(config.model_dump(mode="json")).items():
+        # The whole configuration goes into the manifest, so nothing secret may be in it.
+        refuse_secret(key, value)
+    return config
+
+
+def _refuse_truths(composed: Mapping[str, Any], config: RunConfig) -> None:
+    """Refuses ``true`` where a number belongs: it would count as 1.
+
+    Raises:
+        ConfigError: Names the keys.
+    """
+    given, taken = _flat(dict(composed)), _flat(config.model_dump())
+    wrong = [
+        f"{key}={str(value).lower()}: should be a number"
+        for key, value in given.items()
+        if isinstance(value, bool) and isinstance(taken.get(key), float | int)
+        if not isinstance(taken[key], bool)
+    ]
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+
+
+def refuse_secret(key: str, value: Any) -> None:
+    """Refuses a value that is a secret, without showing it.
+
+    Args:
+        key: Dotted.
+        value: What was given for it.
+
+    Raises:
+        ConfigError: Names the key, and what belongs there.
+    """
+    if value is None or isinstance(value, bool):
+        return
+    name = key.rpartition(".")[2]
+    is_variable = name.endswith("_key_env") or ".headers_env." in key
+    if is_variable and not is_variable_name(str(value)):
+        raise ConfigError(
+            f"{key}: should be the name of an environment variable that is set and holds the key, "
+            "such as EXAMPLE_API_KEY; what was given is not shown, for it may be the key itself"
+        )
+    is_named = is_secret_name(name) and not is_variable
+    secret = "a secret, by its name" if is_named else why_secret(str(value))
+    if secret:
+        raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
+
+
+def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
+    """Dotted keys in which two configurations differ, as far as it matters to a result."""
+    left, right = flat_config(one), flat_config(other)
+    return sorted(
+        key
+        for key in left.keys() | right.keys()
+        if left.get(key) != right.get(key) and key.partition(".")[0] not in NOT_IN_IDENTITY
+    )
+
+
+def flat_config(config: RunConfig) -> dict[str, Any]:
+    """Values by dotted key, lists whole.
+
+    Marks that count as none in a fingerprint count as none here.
+    """
+    flat = _flat(config.model_dump(mode="json"))
+    if as_protocol_field(config.model.reasoning) is None:
+        flat["model.reasoning"] = None
+    return flat
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict) and value:
+        return {
+            key: leaf
+            for name, inner in value.items()
+            for key, leaf in _flat(inner, f"{prefix}.{name}" if prefix else name).items()
+        }
+    return {prefix: value}
+
+
+def _describe(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        # A union's branch ("hub", "vllm") is in the location, but no key of the file.
+        kind = problem.get("ctx", {}).get("discriminator")
+        place = [str(part) for part in problem["loc"]]
+        if len(place) > 1 and place[0] in {"model", "engine", "tracker"} and not kind:
+            del place[1]
+        key = ".".join(place)
+        text = problem["msg"].removeprefix("Value error, ")
+        given = problem["input"]
+        if problem["type"] == "extra_forbidden":
+            text = f"no such key{did_you_mean(place)}"
+        shown = _shown(place[-1] if place else "", given)
+        lines.append(f"{key}{shown}: {text}" if key else text)
+    if len(lines) == 1:
+        return lines[0]
+    return f"{len(lines)} mistakes in the configuration: " + "; ".join(lines)
+
+
+def _shown(name: str, given: Any) -> str:
+    """A wrong value after its key; nothing where it is long, or may be a secret or hold one."""
+    if isinstance(given, dict | list | tuple) or is_secret_name(name) or name.endswith("_key_env"):
+        return ""
+    if name.endswith("_url"):
+        given = re.split(r"[?#]", str(given))[0]
+        return "" if "@" in given else f"={given}"
+    return f"={given}"
+
+
+def did_you_mean(place: list[str]) -> str:
+    """Half a sentence that names the nearest known key, or nothing."""
+    import difflib
+
+    models: dict[str, type[Record]] = {
+        "": RunConfig,
+        "protocol": ProtocolConfig,
+        "scoring": ScoringConfig,
+        "sandbox": SandboxConfig,
+        "limits": LimitsConfig,
+        "requires": RequiresConfig,
+        "pricing": Pricing,
+    }
+    owner = models.get(".".join(place[:-1]))
+    near = difflib.get_close_matches(place[-1], owner.model_fields, n=1) if owner else []
+    return f"; did you mean {'.'.join([*place[:-1], near[0]])}?" if near else ""

@@ -1,0 +1,1 @@
+"""Other tools' files: reading logs, writing exports, sending results to trackers."""

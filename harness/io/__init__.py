@@ -1,0 +1,1 @@
+"""Text and bytes in and out: JSON Lines, YAML, streams, what may be printed, where files are."""

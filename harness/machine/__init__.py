@@ -1,0 +1,1 @@
+"""The machine that a run uses: CPUs, GPUs, their energy, and the versions of what ran."""

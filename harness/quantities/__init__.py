@@ -1,0 +1,13 @@
+"""What follows from published configurations, prices and figures by arithmetic alone.
+
+``architecture``, ``machine``, ``training`` and ``published`` hold what was published, each with
+source and grade; ``size``, ``work`` and the functions beside the records compute from it.
+``figures`` names what follows for one model, ``quantities`` what a claim can refer to. No result
+is typed in anywhere.
+"""
+
+from harness.quantities.catalogue import catalogue, quantity
+from harness.quantities.figures import figures
+from harness.quantities.sourced import Quantity
+
+__all__ = ["Quantity", "catalogue", "figures", "quantity"]

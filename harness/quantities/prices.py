@@ -1,0 +1,200 @@
+"""Quantities of prices: what an API charges, what serving costs, and their ratios."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from harness.config.pricing import ApiPrice
+from harness.quantities.published import api_price, fact, rented_price
+from harness.quantities.sourced import Quantity, computed, looked_up, ratio, shown
+
+_APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
+_KINDS = ("input", "cached_input", "output")
+_RENTED = ("h200", "h100", "a100", "l40s", "rtx4090")
+_MILLION = 1e6
+_CLAIMED_SAVING = 0.95
+"""By an article, on o1's price."""
+_SECONDS_PER_HOUR = 3600
+
+
+def discount(price: Quantity, against: Quantity) -> Quantity:
+    """By how much one price is below another."""
+    share = ratio(price, against)
+    return computed(
+        None if share.value is None else 1 - share.value,
+        "of the price",
+        f"1 - {shown(price.value)} / {shown(against.value)}",
+        price,
+        against,
+    )
+
+
+def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
+    """What a token costs on a machine that is paid by the hour."""
+    return usd_per_hour / (_SECONDS_PER_HOUR * tokens_per_s) * _MILLION
+
+
+def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:
+    """How fast that machine must be for its tokens to cost as much as bought ones."""
+    return usd_per_hour / (_SECONDS_PER_HOUR * usd_per_million) * _MILLION
+
+
+def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
+    """By name."""
+    return {
+        **{
+            f"{api}_{kind}_usd_per_million": partial(_api, api, kind)
+            for api in _APIS
+            for kind in _KINDS
+        },
+        **{f"api_r1_{kind}_discount": partial(_discount_against_o1, kind) for kind in _KINDS},
+        **{
+            f"api_r1_{kind}_discount_against_{rival}": partial(_discount_against, kind, rival)
+            for kind in ("input", "output")
+            for rival in ("o1_mini", "gpt_4o")
+        },
+        "r1_tokens_per_o1_token_at_95_percent": _tokens_at_saving,
+        "api_o1_over_r1_output_price": lambda: ratio(_api("o1", "output"), _api("r1", "output")),
+        "service_decode_nodes_usd_per_million_output": lambda: _service_cost("decode"),
+        "service_prefill_nodes_usd_per_million_input": lambda: _service_cost("prefill"),
+        "service_decode_nodes_price_over_cost": lambda: ratio(
+            _api("r1", "output"), _service_cost("decode")
+        ),
+        "service_all_nodes_usd_per_million_output": _service_cost_of_output,
+        "service_revenue_over_cost": lambda: ratio(
+            fact("service_revenue_usd"), fact("service_cost_usd")
+        ),
+        "service_cost_usd_recomputed": _service_day_cost,
+        "service_revenue_usd_recomputed": _service_revenue,
+        "service_margin": _service_margin,
+        **{
+            f"break_even_tokens_per_s_{machine}_against_{api}": partial(_break_even, machine, api)
+            for machine in _RENTED
+            for api in _APIS
+        },
+        "nvidia_loss_at_article_fall_usd": _nvidia_loss,
+    }
+
+
+def _api(api: str, kind: str) -> Quantity:
+    price: ApiPrice = api_price(_APIS[api])
+    value = getattr(price, f"{kind}_usd_per_million_tokens")
+    return looked_up(value, "USD per million tokens", price)
+
+
+def _discount_against_o1(kind: str) -> Quantity:
+    return discount(_api("r1", kind), _api("o1", kind))
+
+
+def _discount_against(kind: str, rival: str) -> Quantity:
+    return discount(_api("r1", kind), fact(f"{rival}_{kind}_usd_per_million"))
+
+
+def _tokens_at_saving() -> Quantity:
+    """How many output tokens R1 may spend for each of o1's and still save 95 % on a task."""
+    r1, o1 = _api("r1", "output"), _api("o1", "output")
+    return computed(
+        (1 - _CLAIMED_SAVING) * o1.number / r1.number,
+        "tokens for each of o1's",
+        f"(1 - {_CLAIMED_SAVING:g}) x {shown(o1.value)} / {shown(r1.value)}",
+        r1,
+        o1,
+    )
+
+
+def _node_usd_per_hour() -> Quantity:
+    gpus, price = fact("service_gpus_per_node"), fact("service_usd_per_gpu_hour")
+    words = f"{shown(gpus.value)} GPUs x {shown(price.value)} USD/h"
+    return computed(gpus.number * price.number, "USD/h", words, gpus, price)
+
+
+def _service_cost(phase: str) -> Quantity:
+    """Of the nodes of one phase alone, ``decode`` or ``prefill``: each token takes both."""
+    node, speed = _node_usd_per_hour(), fact(f"service_{phase}_tokens_per_s")
+    return computed(
+        usd_per_million_tokens(node.number, speed.number),
+        "USD per million tokens",
+        f"{phase} nodes only: {shown(node.value)} USD/h / (3,600 s x {shown(speed.value)} "
+        "tokens/s) x 10^6",
+        node,
+        speed,
+    )
+
+
+def _service_cost_of_output() -> Quantity:
+    """All that the service costs, prefill and idle nodes too, on the tokens that it generated."""
+    cost, tokens = fact("service_cost_usd"), fact("service_output_tokens")
+    return computed(
+        cost.number / tokens.number * _MILLION,
+        "USD per million tokens",
+        f"decode and prefill nodes: {shown(cost.value)} USD / {shown(tokens.value)} output tokens "
+        "x 10^6",
+        cost,
+        tokens,
+    )
+
+
+def _service_day_cost() -> Quantity:
+    nodes, node, hours = fact("service_average_nodes"), _node_usd_per_hour(), fact("service_hours")
+    return computed(
+        nodes.number * node.number * hours.number,
+        "USD",
+        f"{shown(nodes.value)} nodes x {shown(node.value)} USD/h x {shown(hours.value)} h",
+        nodes,
+        node,
+        hours,
+    )
+
+
+def _service_revenue() -> Quantity:
+    tokens, cached, output = (
+        fact("service_input_tokens"),
+        fact("service_cached_input_tokens"),
+        fact("service_output_tokens"),
+    )
+    missed = tokens.number - cached.number
+    prices = [_api("r1", kind) for kind in _KINDS]
+    miss_price, hit_price, output_price = (price.number for price in prices)
+    usd = missed * miss_price + cached.number * hit_price + output.number * output_price
+    words = (
+        f"({shown(missed)} x {miss_price:g} + {shown(cached.value)} x {hit_price:g} + "
+        f"{shown(output.value)} x {output_price:g}) / 10^6"
+    )
+    return computed(usd / _MILLION, "USD", words, tokens, cached, output, *prices)
+
+
+def _service_margin() -> Quantity:
+    revenue, cost = fact("service_revenue_usd"), fact("service_cost_usd")
+    return computed(
+        (revenue.number - cost.number) / cost.number,
+        "of the cost",
+        f"({shown(revenue.value)} - {shown(cost.value)}) / {shown(cost.value)}",
+        revenue,
+        cost,
+    )
+
+
+def _break_even(machine: str, api: str) -> Quantity:
+    rent, price = rented_price(machine), _api(api, "output")
+    return computed(
+        break_even_tokens_per_s(rent.usd_per_hour, price.number),
+        "tokens/s",
+        f"{rent.usd_per_hour:g} USD/h / (3,600 s x {shown(price.value)} USD) x 10^6",
+        looked_up(rent.usd_per_hour, "USD/h", rent),
+        price,
+    )
+
+
+def _nvidia_loss() -> Quantity:
+    fall, close, shares = (
+        fact("article_nvidia_fall_fraction"),
+        fact("nvidia_close_before_usd"),
+        fact("nvidia_shares"),
+    )
+    return computed(
+        fall.number * close.number * shares.number,
+        "USD",
+        f"{shown(fall.value)} x {shown(close.value)} USD x {shown(shares.value)} shares",
+        fall,
+        close,
+        shares,
+    )

@@ -1,0 +1,160 @@
+"""The published data that everything is derived from, each group read when first asked for.
+
+It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``, ``training``,
+``published``, and
+the price lists of January 2025 among ``pricing``.
+"""
+
+import difflib
+import re
+from functools import cache
+from typing import TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from harness.config.pricing import ApiPrice, Pricing, RentedPrice
+from harness.errors import UserError
+from harness.io.paths import CONF_DIR
+from harness.quantities.answer_length import AnswerLengths
+from harness.quantities.architecture import Architecture, Name
+from harness.quantities.machine import Machine, Precision
+from harness.quantities.sourced import Quantity, Sourced, looked_up
+from harness.quantities.training import Training
+from harness.records import Record
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+class Value(Record):
+    """A number as a document prints it."""
+
+    value: float
+    unit: str
+
+
+class Document(Sourced):
+    """What one document says, one file of ``conf/published``."""
+
+    name: Name
+    facts: dict[Name, Value]
+
+
+class Fact(Sourced, Value):
+    """A number with its own source."""
+
+
+@cache
+def architectures() -> dict[str, Architecture]:
+    """All architectures by name."""
+    return _read_all("architecture", Architecture)
+
+
+@cache
+def machines() -> dict[str, Machine]:
+    """All machines by name."""
+    return _read_all("machine", Machine)
+
+
+@cache
+def precisions() -> dict[str, Precision]:
+    """All precisions by name, the widest first."""
+    found = _read_all("precision", Precision)
+    return dict(sorted(found.items(), key=lambda item: -item[1].bits_per_weight))
+
+
+@cache
+def answer_lengths() -> dict[str, AnswerLengths]:
+    """How long answers are expected to be, by kind of model."""
+    return _read_all("answer_length", AnswerLengths)
+
+
+@cache
+def trainings() -> dict[str, Training]:
+    """All disclosed trainings by name."""
+    return _read_all("training", Training)
+
+
+@cache
+def facts() -> dict[str, Fact]:
+    """All numbers of all documents by id."""
+    found: dict[str, Fact] = {}
+    for document in _read_all("published", Document).values():
+        origin = document.model_dump(include={"source", "date", "grade"})
+        for name, fact in document.facts.items():
+            if name in found:
+                raise UserError(f"conf/published/{document.name}.yaml: {name} is there twice")
+            found[name] = Fact(**fact.model_dump(), **origin)
+    return found
+
+
+def fact(name: str) -> Quantity:
+    """One printed number."""
+    found = facts()[name]
+    return looked_up(found.value, found.unit, found)
+
+
+@cache
+def api_price(name: str) -> ApiPrice:
+    """An API's prices from ``conf/pricing``."""
+    price = _pricing(name).api
+    assert price is not None, f"conf/pricing/{name}.yaml has no API price"
+    return price
+
+
+@cache
+def rented_price(name: str) -> RentedPrice:
+    """A device's rent from ``conf/pricing``."""
+    price = _pricing(name).rented
+    assert price is not None, f"conf/pricing/{name}.yaml has no rent"
+    return price
+
+
+def find_architecture(asked: str, argument: str = "MODEL") -> Architecture:
+    """The architecture that goes by a name, however it is written.
+
+    Raises:
+        UserError: None does; names the nearest and all there are.
+    """
+    names = {
+        _plain(name): each
+        for each in architectures().values()
+        for name in (each.name, each.title, *each.aliases)
+    }
+    if found := names.get(_plain(asked)):
+        return found
+    near = difflib.get_close_matches(_plain(asked), names, n=1)
+    meant = f"did you mean {names[near[0]].name}? " if near else ""
+    known = ", ".join(architectures())
+    raise UserError(f"{argument}={asked} is unknown; {meant}known are {known}")
+
+
+def _plain(name: str) -> str:
+    """A name without owner, case and separators: deepseek-ai/DeepSeek-V3 is deepseekv3."""
+    return re.sub(r"[^a-z0-9]", "", name.rsplit("/", 1)[-1].lower())
+
+
+def _pricing(name: str) -> Pricing:
+    return _read("pricing", name, Pricing)
+
+
+def _read_all(group: str, kind: type[Kind]) -> dict[str, Kind]:
+    files = sorted((CONF_DIR / group).glob("*.yaml"))
+    return {file.stem: _read(group, file.stem, kind) for file in files}
+
+
+def _read(group: str, name: str, kind: type[Kind]) -> Kind:
+    file = CONF_DIR / group / f"{name}.yaml"
+    try:
+        read = kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"conf/{group}/{name}.yaml is no YAML: {text}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        value = "" if key == "" else f"{key}={first['input']!r}: "
+        raise UserError(f"conf/{group}/{name}.yaml: {value}{first['msg']}") from error
+    if getattr(read, "name", name) != name:
+        raise UserError(f"conf/{group}/{name}.yaml: name={read.name} must be {name}")  # type: ignore[attr-defined]
+    return read

@@ -1,0 +1,104 @@
+"""What one generated token costs: floating-point operations and cached bytes."""
+
+from harness.quantities.architecture import Architecture, GroupedQuery, Latent
+from harness.quantities.size import active_matrices
+
+BF16_BYTES = 2
+_MULTIPLY_ADD = 2
+"""Operations of one weight on one token."""
+
+
+def weight_flops_per_token(architecture: Architecture) -> int | None:
+    """Operations of all matrix products with weights, for one token."""
+    matrices = active_matrices(architecture)
+    return None if matrices is None else _MULTIPLY_ADD * matrices
+
+
+def attention_flops_per_token(architecture: Architecture, context: int) -> dict[str, int] | None:
+    """Operations of scores and weighted sums over a context of so many tokens.
+
+    Returns:
+        By variant. Latent attention has two: ``absorbed`` reads the cached latent vectors as
+        they are, which is how it is served; ``expanded`` reads keys and values unfolded for every
+        head, which costs fewer operations and the memory that the latent form saves.
+    """
+    variants: dict[str, int]
+    match architecture.attention:
+        case None:
+            return None
+        case GroupedQuery() as attention:
+            width = attention.head_dim + (attention.value_dim or attention.head_dim)
+            variants = {attention.kind: attention.heads * width}
+        case Latent() as attention:
+            expanded = attention.nope_dim + attention.rope_dim + attention.value_dim
+            variants = {
+                "absorbed": attention.heads * (2 * attention.kv_rank + attention.rope_dim),
+                "expanded": attention.heads * expanded,
+            }
+    tokens = _MULTIPLY_ADD * architecture.layers * context
+    return {variant: tokens * width for variant, width in variants.items()}
+
+
+def flops_per_token(architecture: Architecture, context: int) -> dict[str, int] | None:
+    """Weights and attention together, by variant of attention."""
+    weights = weight_flops_per_token(architecture)
+    attention = attention_flops_per_token(architecture, context)
+    if weights is None or attention is None:
+        return None
+    return {variant: weights + flops for variant, flops in attention.items()}
+
+
+def kv_bytes_per_token(
+    architecture: Architecture, bytes_per_value: float = BF16_BYTES
+) -> float | None:
+    """Bytes that one token leaves in the cache: latent attention caches its latent form."""
+    match architecture.attention:
+        case None:
+            return None
+        case GroupedQuery() as attention:
+            width = attention.head_dim + (attention.value_dim or attention.head_dim)
+            values = attention.kv_heads * width
+        case Latent() as attention:
+            values = attention.kv_rank + attention.rope_dim
+    return values * architecture.layers * bytes_per_value
+
+
+def kv_copies(architecture: Architecture, devices: int) -> float:
+    """How often each cached value is stored when every layer is split over devices.
+
+    Tensor parallelism splits heads. Groups of keys and values are split as far as they go round;
+    the latent vector belongs to all heads, so each device keeps the whole of it.
+    """
+    match architecture.attention:
+        case GroupedQuery() as attention:
+            return max(1.0, devices / attention.kv_heads)
+        case Latent():
+            return float(devices)
+        case None:
+            return 1.0
+
+
+def kv_bytes(
+    architecture: Architecture, context: int, bytes_per_value: float = BF16_BYTES
+) -> float | None:
+    """The cache of one sequence of so many tokens."""
+    per_token = kv_bytes_per_token(architecture, bytes_per_value)
+    return None if per_token is None else per_token * context
+
+
+def speculative_speedup(acceptance: float, draft_cost: float = 0.0, draft_tokens: int = 1) -> float:
+    """How much faster decoding is when drafted tokens are checked in one step.
+
+    Args:
+        acceptance: Chance that a drafted token is accepted, alike for each, from 0 to 1.
+        draft_cost: Time to draft one token, as a fraction of a step of the model.
+        draft_tokens: Drafted in each step.
+    """
+    if not (0 <= acceptance <= 1 and draft_cost >= 0 and draft_tokens >= 0):
+        raise ValueError(
+            f"acceptance={acceptance} must be 0 to 1, draft_cost={draft_cost} and "
+            f"draft_tokens={draft_tokens} at least 0"
+        )
+    # The sum of a^0 to a^g, written out so that an acceptance of 1 is no special case.
+    expected = sum(acceptance**drafted for drafted in range(draft_tokens + 1))
+    return expected / (1 + draft_tokens * draft_cost)

@@ -1,0 +1,277 @@
+"""From a run's files to its result: estimates, outcomes, and the exit status they call for."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from harness.config.pricing import BASES, PricedDevices, Pricing
+from harness.config.settings import LimitsConfig, RunConfig
+from harness.errors import StoreError
+from harness.io.paths import CONF_DIR
+from harness.machine.hardware import usable_cores
+from harness.metrics import Sample, budget_curve, estimate_all, machine_use
+from harness.metrics.cost import Usage, hourly_rent
+from harness.records import ERROR_STATUSES, Completion, Estimate, Verdict
+from harness.store.failures import count_failures
+from harness.store.manifest import (
+    MACHINE_TIME,
+    SCHEMA_VERSION,
+    BudgetPoint,
+    Outcome,
+    RunManifest,
+    RunResult,
+    Session,
+)
+from harness.store.run_files import Run
+
+AUTO = "auto"
+_OF_WORKERS = (
+    "generation_s",
+    "load_s",
+    MACHINE_TIME,
+    "output_tokens_per_s",
+    "mean_concurrency",
+    "steady_state_s",
+    "output_tokens_per_s.steady_state",
+    "mean_concurrency.steady_state",
+    "computed_prefill_tokens_per_s",
+    "solved_per_hour",
+)
+"""What a merged run has of one worker at a time."""
+
+_OF_SPEED = frozenset({"s", "tokens/s", "requests", "solved/h"})
+"""Units of figures that depend on how the engine was set."""
+
+Pair = tuple[Completion, Verdict]
+
+
+class ExitStatus(NamedTuple):
+    """0 or 4, and why."""
+
+    status: int
+    reasons: tuple[str, ...]
+
+
+def build_result(run: Run, manifest: RunManifest) -> RunResult:
+    """Computes everything that is said of a run, from its files alone.
+
+    Raises:
+        StoreError: The run has no engine on record, or a completion without a verdict.
+    """
+    if manifest.engine is None:
+        raise StoreError(f"run {run.run_id}: no engine was ever started; nothing to report")
+    pricing = choose_pricing(manifest.config.pricing, manifest.engine)
+    superseded: list[Completion] = []
+    pairs = list(_join(run, superseded))
+    failed = [(each, _failure(each, manifest)) for each in superseded]
+    return _result_of(pairs, failed, manifest, pricing)
+
+
+def recomputed(result: RunResult) -> RunResult:
+    """A result with its figures computed anew from its outcomes; verdicts and prices stay.
+
+    For one whose run is gone. What outcomes do not hold is unknown: cached prompt tokens, gaps
+    between tokens, when an HTTP request was sent.
+    """
+    scorers = {task.name: task.scorer for task in result.manifest.tasks}
+
+    def pair(outcome: Outcome) -> Pair:
+        completion = Completion(text="", **outcome.model_dump(exclude={"status", "extracted"}))
+        verdict = Verdict(
+            **outcome.model_dump(include={"request_id", "status", "extracted"}),
+            scorer=scorers[outcome.request_id.partition("/")[0]],
+            wall_s=0.0,
+        )
+        return completion, verdict
+
+    pairs = [pair(outcome) for outcome in result.outcomes]
+    failed = [pair(outcome) for outcome in result.failed_attempts]
+    again = _result_of(pairs, failed, result.manifest, result.pricing)
+    return again.model_copy(update={"failures": result.failures})
+
+
+def _failure(completion: Completion, manifest: RunManifest) -> Verdict:
+    """Of a try that failed and was followed by another."""
+    task = completion.request_id.partition("/")[0]
+    return Verdict(
+        request_id=completion.request_id,
+        status="generation_error",
+        scorer=next(each.scorer for each in manifest.tasks if each.name == task),
+        wall_s=0.0,
+    )
+
+
+def _result_of(
+    pairs: Sequence[Pair], failed: Sequence[Pair], manifest: RunManifest, pricing: Pricing
+) -> RunResult:
+    assert manifest.engine is not None, "an engine generated them"
+    samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
+    attempts = [_sample(completion, verdict, manifest.sessions) for completion, verdict in failed]
+    estimates = estimate_all(
+        samples,
+        manifest.engine,
+        pricing,
+        use=machine_use(manifest, samples, attempts),
+        benchmark_sizes={task.name: task.full_size for task in manifest.tasks},
+    )
+    if changed := _changed_engine_keys(manifest):
+        estimates = [_of_sessions(each, changed) for each in estimates]
+    if manifest.merged_from:
+        estimates = [_of_workers(each, len(manifest.merged_from)) for each in estimates]
+    return RunResult(
+        schema_version=SCHEMA_VERSION,
+        manifest=manifest,
+        pricing=pricing,
+        estimates=tuple(estimates),
+        budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
+        outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
+        failures=count_failures(verdict for _, verdict in pairs),
+        failed_attempts=tuple(outcome_of(completion, verdict) for completion, verdict in failed),
+    )
+
+
+def _changed_engine_keys(manifest: RunManifest) -> str:
+    keys = {change.key for change in manifest.config_changes if change.key.startswith("engine.")}
+    return ", ".join(sorted(keys))
+
+
+def _of_sessions(estimate: Estimate, keys: str) -> Estimate:
+    """Says of a speed that sessions ran with different settings."""
+    if estimate.value is None or estimate.task is not None or estimate.unit not in _OF_SPEED:
+        return estimate
+    return estimate.model_copy(update={"method": f"{estimate.method}; sessions differ in {keys}"})
+
+
+def _of_workers(estimate: Estimate, count: int) -> Estimate:
+    """Says of a time or a rate whose it is: the workers' clocks lie one after another."""
+    if estimate.value is None or estimate.metric not in _OF_WORKERS:
+        return estimate
+    whose = (
+        f"machine time of {count} workers" if estimate.unit == "s" else f"of 1 of {count} workers"
+    )
+    return estimate.model_copy(update={"method": f"{estimate.method}; {whose}"})
+
+
+def _budget_curve(
+    samples: Sequence[Sample],
+    estimates: Sequence[Estimate],
+    pricing: Pricing,
+    manifest: RunManifest,
+) -> list[BudgetPoint]:
+    totals = {each.metric: each.value for each in estimates if each.task is None}
+    return budget_curve(
+        samples,
+        pricing,
+        {basis: totals[f"cost.{basis}"] for basis in pricing.bases()},
+        manifest.config.protocol.max_new_tokens,
+    )
+
+
+def _join(run: Run, superseded: list[Completion]) -> Iterator[Pair]:
+    """Completions, without their texts, with their verdicts."""
+    verdicts = run.read_verdicts()
+    for completion in run.read_completions(with_text=False, superseded=superseded):
+        if completion.request_id not in verdicts:
+            raise StoreError(
+                f"run {run.run_id}: {completion.request_id} has no verdict; "
+                f"harness score {run.shown} makes it"
+            )
+        yield completion, verdicts[completion.request_id]
+
+
+def _sample(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
+    problem_id, _, index = completion.request_id.rpartition("#")
+    begun = completion.queued_s or completion.started_s or 0.0
+    # Loading takes no part in the clock of a session, so a session is known by when it began.
+    session = sum(begun >= each.clock_start_s for each in sessions) - 1
+    return Sample(
+        task=problem_id.partition("/")[0],
+        problem_id=problem_id,
+        index=int(index),
+        session=max(session, 0),
+        completion=completion,
+        verdict=verdict,
+    )
+
+
+def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
+    """One line of the result."""
+    return Outcome(
+        request_id=completion.request_id,
+        status=verdict.status,
+        extracted=verdict.extracted,
+        finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+        queued_s=completion.queued_s,
+        started_s=completion.started_s,
+        first_token_s=completion.first_token_s,
+        finished_s=completion.finished_s,
+    )
+
+
+def exit_status(result: RunResult) -> ExitStatus:
+    """Whether the run had more errors or truncation than ``limits`` allows."""
+    limits: LimitsConfig = result.manifest.config.limits
+    total = len(result.outcomes)
+    counts = Counter(outcome.status for outcome in result.outcomes)
+    errors = sum(counts[status] for status in ERROR_STATUSES)
+    reasons = []
+    if total and errors / total > limits.max_error_fraction:
+        reasons.append(
+            f"{errors} of {total} requests ended in errors, more than "
+            f"limits.max_error_fraction={limits.max_error_fraction} allows"
+        )
+    if total and counts["truncated"] / total > limits.max_truncated_fraction:
+        reasons.append(
+            f"{counts['truncated']} of {total} answers were truncated, more than "
+            f"limits.max_truncated_fraction={limits.max_truncated_fraction} allows; "
+            "raise protocol.max_new_tokens"
+        )
+    return ExitStatus(4 if reasons else 0, tuple(reasons))
+
+
+def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
+    """The price list itself, or for ``auto`` the one that is for these devices.
+
+    Bases that ``auto`` itself has a price for are added where the device's list has none.
+
+    Raises:
+        StoreError: A file in ``conf/pricing`` is no price list.
+    """
+    if pricing.name != AUTO:
+        return pricing
+    for file in sorted((CONF_DIR / "pricing").glob("*.yaml")):
+        try:
+            known = Pricing.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise StoreError(f"{file}: no price list: {' '.join(str(error).split())}") from error
+        if known.is_for(devices):
+            break
+    else:
+        known = Pricing(name="none")
+    added: dict[str, Any] = {
+        basis: getattr(known, basis) or getattr(pricing, basis) for basis in BASES
+    }
+    return known.model_copy(update=added)
+
+
+def usd_per_s(pricing: Pricing, devices: PricedDevices) -> float | None:
+    """What a second of these devices costs in rent."""
+    usage = Usage(
+        device=devices.device,
+        device_count=devices.device_count,
+        generation_s=None,
+        prompt_tokens=0,
+        completion_tokens=0,
+    )
+    rent = hourly_rent(pricing.rented, usage)
+    return None if rent is None else rent / 3600
+
+
+def scoring_workers(config: RunConfig) -> int:
+    """As configured; else one for each two cores, so that generation keeps the machine."""
+    return config.scoring.workers or max(1, len(usable_cores()) // 2)

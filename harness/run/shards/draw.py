@@ -1,0 +1,33 @@
+"""Which requests are a shard's."""
+
+from collections.abc import Iterable, Mapping
+
+from harness.config.settings import RunConfig
+from harness.store.shard_deal import dealt
+
+
+def of_shard(request_ids: Iterable[str], config: RunConfig) -> frozenset[str]:
+    """Those that this worker has; all of them in a whole run."""
+    if config.shard is None:
+        return frozenset(request_ids)
+    return dealt(request_ids, config.shards)[config.shard]
+
+
+def asked_ids(problem_ids: Iterable[str], config: RunConfig) -> frozenset[str]:
+    """The requests that a run of these problems has to answer."""
+    samples = range(config.protocol.samples_per_problem)
+    return of_shard((f"{name}#{sample}" for name in problem_ids for sample in samples), config)
+
+
+def count_own(requests: Mapping[str, int], config: RunConfig) -> dict[str, int]:
+    """How many requests of each task this worker has, before it is known which: its even share.
+
+    Args:
+        requests: Of the whole run, by task.
+        config: The run's.
+    """
+    whole = sum(requests.values())
+    if config.shard is None or not whole:
+        return dict(requests)
+    own = len(range(config.shard, whole, config.shards))
+    return {task: round(count * own / whole) for task, count in requests.items()}

@@ -1,0 +1,17 @@
+"""One command, many runs: a process for each, on this machine or by a launcher, and the table."""
+
+from harness.run.sweep.jobs import Jobs
+from harness.run.sweep.launchers import launcher_of, sweep_folder, with_launcher
+from harness.run.sweep.model_choice import with_models
+from harness.run.sweep.resumed import recorded_with
+from harness.run.sweep.words import words
+
+__all__ = [
+    "Jobs",
+    "launcher_of",
+    "recorded_with",
+    "sweep_folder",
+    "with_launcher",
+    "with_models",
+    "words",
+]

@@ -1,0 +1,132 @@
+"""``harness run … shards=2``: all shards of a run at once on this machine, then one run of them."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.config.settings import RunConfig
+from harness.engines.build import (
+    EngineConfig,
+    TransformersConfig,
+    VllmKnobs,
+    resolve_auto,
+)
+from harness.engines.vllm_args import world_size
+from harness.errors import UnavailableError
+from harness.machine import hardware
+from harness.process.report import FinishedReport
+from harness.run.job import Aftermath, Job, wait_for
+from harness.run.merge import merge_runs
+from harness.run.setup import results_dir_of
+from harness.store.run_files import Run
+
+log = logging.getLogger(__name__)
+
+
+class Share(NamedTuple):
+    """What of this machine is one worker's."""
+
+    gpus: tuple[str, ...] | None
+    """As ``CUDA_VISIBLE_DEVICES`` names them; None: the engine needs none."""
+    cores: tuple[int, ...] | None
+    """None: there are too few to divide, and the engine does not compute on them."""
+
+
+def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: None) -> int:
+    """Runs every shard in a process of its own, then merges them.
+
+    A worker that fails stops no other.
+
+    Returns:
+        The exit status of the whole run, or the highest of the workers where one failed.
+
+    Raises:
+        UnavailableError: This machine has too few GPUs or cores for so many workers.
+    """
+    engine, why = resolve_auto(config.engine)
+    log.info("%s", why)
+    shares = share_out(engine, config.shards)
+    plain = config.model_dump(mode="json")
+    with Aftermath():
+        reports = wait_for(
+            Job(
+                {**plain, "shard": number},
+                cores=share.cores,
+                environment=_environment(share),
+                prefix=f"shard {number}: ",
+            )
+            for number, share in enumerate(shares)
+        )
+    if worst := max(report.status for report in reports):
+        _say_failures(reports)
+        return worst
+    runs = [Run(Path(report.run)) for report in reports if report.run is not None]
+    status, folder = merge_runs(runs, results_dir_of(config))
+    log.info("run %s", folder)
+    began(folder)
+    return status
+
+
+def _say_failures(reports: Sequence[FinishedReport]) -> None:
+    count = len(reports)
+    for number, report in enumerate(reports):
+        if report.status:
+            log.error("shard %d of %d: %s", number, count, report.error)
+    done = sum(report.status == 0 for report in reports)
+    log.error(
+        "%d of %d shards are done; the same command with resume=auto finishes the others and "
+        "merges all",
+        done,
+        count,
+    )
+
+
+def share_out(engine: EngineConfig, shards: int) -> list[Share]:
+    """Divides GPUs and cores among so many workers, each the same number: cost is counted in them.
+
+    Raises:
+        UnavailableError: There are too few; says how many there are.
+    """
+    gpus = _gpus(engine, shards)
+    cores = hardware.usable_cores()
+    each = len(cores) // shards
+    if not each and gpus is None and isinstance(engine, TransformersConfig | VllmKnobs):
+        raise UnavailableError(
+            f"shards={shards}: the process may use {len(cores)} CPU core(s), and each worker needs "
+            "one; give shards= as many or fewer, or spread them over machines with shard="
+        )
+    return [
+        Share(
+            gpus=None if gpus is None else gpus[number],
+            cores=cores[number * each : (number + 1) * each] if each else None,
+        )
+        for number in range(shards)
+    ]
+
+
+def _gpus(engine: EngineConfig, shards: int) -> list[tuple[str, ...]] | None:
+    """The GPUs of each worker; None where the engine computes on none."""
+    there = hardware.cuda_devices()
+    uses_gpus = isinstance(engine, VllmKnobs) or (
+        isinstance(engine, TransformersConfig) and engine.device != "cpu"
+    )
+    if not there or not uses_gpus:
+        return None
+    each = world_size(engine.args) if isinstance(engine, VllmKnobs) else 1
+    if shards * each > there:
+        of_each = f" of {each} GPUs" if each > 1 else ""
+        raise UnavailableError(
+            f"shards={shards}: so many workers{of_each} need {shards * each} GPUs, the process may "
+            f"use {there}; give shards= {there // each} or fewer, or spread them over machines "
+            "with shard="
+        )
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(number) for number in range(there)] if visible is None else visible.split(",")
+    names = [name.strip() for name in names if name.strip()]
+    return [tuple(names[n * each : (n + 1) * each]) for n in range(shards)]
+
+
+def _environment(share: Share) -> dict[str, str]:
+    return {} if share.gpus is None else {"CUDA_VISIBLE_DEVICES": ",".join(share.gpus)}

@@ -1,0 +1,1 @@
+"""Intervals, paired tests, power and replication: numbers in, numbers out."""

@@ -1,0 +1,293 @@
+"""The records that describe a whole run: its manifest while it runs, its result when it is done.
+
+Schema history: 1, the first.
+"""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.config.changes import ConfigChange
+from harness.config.pricing import Basis, Pricing, Usd
+from harness.config.settings import RunConfig
+from harness.machine.energy import Energy
+from harness.machine.provenance import Provenance
+from harness.models import ResolvedModel
+from harness.records import (
+    Bound,
+    Count,
+    EngineInfo,
+    Estimate,
+    FinishReason,
+    Record,
+    Seconds,
+    VerdictStatus,
+)
+from harness.store.failures import FailureReason
+
+SCHEMA_VERSION: Literal[1] = 1
+MACHINE_TIME = "machine_s"
+"""The metric without which a result is an older one, whose hours leave killed sessions out."""
+
+PART_OF_RECORDING = "a replay of fewer requests than were recorded: what these used is unknown"
+
+Joules = Annotated[float, Field(ge=0)]
+RunStatus = Literal["running", "complete", "interrupted", "failed"]
+
+
+class TaskInfo(Record):
+    """A task as this run asked it."""
+
+    name: str
+    selection: str
+    version: int
+    scorer: str
+    """With its version: ``math_answer@3``."""
+    problems: Count
+    full_size: Count
+    """How many the whole task has."""
+    definition_sha256: str
+    problems_sha256: str
+    subset_sha256: str
+    origin: str
+    examples: tuple[str, ...] = ()
+    """Ids of the solved examples before each problem, in their order; ``prompts.jsonl`` has them
+    as they were shown."""
+
+
+class Session(Record):
+    """One lifetime of an engine; a run that was resumed, or whose engine died, has several."""
+
+    started_at: datetime
+    """When the engine began to load."""
+    opened_s: Seconds | None = None
+    """The same on the run's clock; None in an older file."""
+    clock_start_s: Seconds
+    """When it was ready, on the run's clock: completions that started later are this session's."""
+    clock_end_s: Seconds | None = None
+    """When it stopped generating; None in an older file."""
+    is_end_known: bool = False
+    """False: it was killed, and lived at least until ``clock_end_s``."""
+    engine: EngineInfo
+    provenance: Provenance
+    """Code, packages and machine of this session: they may have changed since the run began."""
+    energy_joules: Joules | None = None
+    """Used while generating, by the machine's counters."""
+    energy_source: str | None = None
+    """Which counters: ``NVML, 1 GPU`` or ``RAPL, package 0``; ``none: why`` without any."""
+
+
+class LostLoad(Record):
+    """An engine that was opened and never came to generate."""
+
+    started_at: datetime
+    opened_s: Seconds
+    """On the run's clock."""
+    clock_end_s: Seconds
+    is_end_known: bool
+    """False: it was killed, and lived at least until ``clock_end_s``."""
+
+
+class CanaryReport(Record):
+    """What a few known problems showed of the whole pipe before the run; in no other figure."""
+
+    problems: Count
+    solved: Count
+    faults: tuple[str, ...]
+    """Of template, stop tokens, parser, engine or scorer; one is enough to stop the run."""
+    warnings: tuple[str, ...]
+    max_new_tokens: Annotated[int, Field(ge=1)]
+    """Their own budget, the protocol's at most."""
+    wall_s: Seconds
+
+
+class ExpectedTime(Record):
+    """How long a run was expected to take, before it began; to be held against what it took."""
+
+    basis: str
+    """``roofline`` of a GPU's data sheet, ``roofline of a CPU`` that was measured for a moment, or
+    an ``earlier run``."""
+    source: str
+    """Which machine, and how long its answers are taken to be."""
+    output_tokens: Count
+    load_s: Seconds
+    generation_s: Seconds
+    generation_low_s: Seconds
+    """This and the next: as far off as such a figure is known to be."""
+    generation_high_s: Seconds
+    usd: Usd | None
+    """Rent for loading and generating; None where no price is for the device."""
+
+
+class RunManifest(Record):
+    """What a run is. Everything that a number of it can depend on is in here."""
+
+    schema_version: Literal[1]
+    run_id: str
+    status: RunStatus
+    config: RunConfig
+    """Of the last session."""
+    config_changes: tuple[ConfigChange, ...] = ()
+    """What had another value in sessions before, in the order of the changes."""
+    complete_after: tuple[Count, ...] = ()
+    """Numbers of sessions after which every request had ended, before some were asked again."""
+    model: ResolvedModel
+    template_sha256: str | None
+    tasks: tuple[TaskInfo, ...]
+    protocol_fingerprints: dict[str, str]
+    """By task: two scores are comparable when these agree."""
+    protocol_fields: dict[str, dict[str, Any]]
+    """By task: what the fingerprint is made of."""
+    scorer_context: dict[str, dict[str, str]]
+    """By scorer: versions, limits and the sandbox level."""
+    sessions: tuple[Session, ...]
+    lost_loads: tuple[LostLoad, ...] = ()
+    provenance: Provenance
+    started_at: datetime
+    finished_at: datetime | None
+    error: str | None
+    canary: CanaryReport | None = None
+    """None where none was sent."""
+    expected: ExpectedTime | None = None
+    """None where it could not be told."""
+    merged_from: tuple[str, ...] = ()
+    """The runs of its shards, in their order. They lie one after another on this run's clock."""
+    is_part_of_recording: bool = False
+    """It replays fewer requests than were recorded. The sessions are the recording's: they served
+    the others at the same time."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its canary stopped it: there is nothing in it to go on with."""
+        return self.canary is not None and bool(self.canary.faults)
+
+    @property
+    def engine(self) -> EngineInfo | None:
+        """The engine of all sessions together: loaded each time, its memory at the highest.
+
+        How many requests it serves at once is unknown where sessions differ in it.
+        """
+        if not self.sessions:
+            return None
+        engines = [session.engine for session in self.sessions]
+        loads = [each.load_s for each in engines if each.load_s is not None]
+        peaks = [each.peak_memory_bytes for each in engines if each.peak_memory_bytes is not None]
+        places = {each.max_concurrency for each in engines}
+        together = {
+            "max_concurrency": places.pop() if len(places) == 1 else None,
+            "load_s": sum(loads) if loads else None,
+            "peak_memory_bytes": max(peaks, default=None),
+        }
+        return engines[-1].model_copy(update=together)
+
+    @property
+    def energy(self) -> Energy:
+        """Of all sessions together; unknown where one session's is, and says of which and why."""
+        if not self.sessions:
+            return Energy(None, "none: nothing was generated")
+        if self.is_part_of_recording:
+            return Energy(None, f"none: {PART_OF_RECORDING}")
+        joules, sources = 0.0, []
+        for number, session in enumerate(self.sessions, 1):
+            source = session.energy_source or "none: it was not recorded"
+            if session.energy_joules is None:
+                why = source.removeprefix("none: ")
+                many = f"session {number} of {len(self.sessions)}: " * (len(self.sessions) > 1)
+                return Energy(None, f"none: {many}{why}")
+            joules += session.energy_joules
+            sources += [source] if source not in sources else []
+        return Energy(joules, "; ".join(sources))
+
+
+class Outcome(Record):
+    """What became of one request, in one line: enough to compare runs."""
+
+    request_id: str
+    status: VerdictStatus
+    extracted: str | None
+    finish_reason: FinishReason
+    prompt_tokens: Count | None
+    """None where it is unknown, as in the completion."""
+    completion_tokens: Count | None
+    reasoning_tokens: Count | None
+    queued_s: Seconds | None
+    """This and the others on the run's clock, as in the completion."""
+    started_s: Seconds | None
+    first_token_s: Seconds | None
+    finished_s: Seconds | None
+
+
+class BudgetCost(Record):
+    """What a budget would have cost on one basis."""
+
+    basis: Basis
+    usd: Usd
+    usd_per_solved: Usd | None
+    """None when nothing is solved."""
+    usd_per_further_solved: Usd | None
+    """For each sample solved beyond those of the budget before; None where there is none."""
+    method: str
+
+
+class BudgetPoint(Record):
+    """What a token budget would have given: what ended within it is the same, the rest is lost."""
+
+    task: str | None
+    """None for the whole run, which has no accuracy of its own."""
+    budget_tokens: Annotated[int, Field(ge=1)]
+    """Most completion tokens of a sample, thinking and answer together."""
+    samples: Count
+    """Errors left out."""
+    ended: Count
+    """Of these, with an end of their own within the budget."""
+    solved: Count
+    completion_tokens: Count
+    """Spent under the budget, by errors too."""
+    accuracy: Estimate | None
+    costs: tuple[BudgetCost, ...]
+    """One for each basis that has a price."""
+
+
+class RunResult(Record):
+    """``result.json``: a run in one file."""
+
+    schema_version: Literal[1]
+    manifest: RunManifest
+    pricing: Pricing
+    """The price list that cost was computed with."""
+    estimates: tuple[Estimate, ...]
+    budget_curve: tuple[BudgetPoint, ...] = ()
+    """By task, the whole run first, and by rising budget; the last is the run's own."""
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[FailureReason, ...] = ()
+    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
+    failed_attempts: tuple[Outcome, ...] = ()
+    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
+    and cost. The outcome of such a request is that of its last try."""
+
+    def cost_bound(self, basis: Basis) -> Bound | None:
+        """``lower``: the machine was in use for longer than the cost of this basis counts.
+
+        An older result has no machine time: it counts from the first start to the last finish of
+        each session's answers, and what a killed session used beyond them is not in it.
+        """
+        of_run = {each.metric: each for each in self.estimates if each.task is None}
+        if basis == "api":
+            return None
+        if MACHINE_TIME not in of_run:
+            return "lower"
+        cost = of_run.get(f"cost.{basis}")
+        return None if cost is None else cost.bound
+
+
+def result_schema() -> dict[str, Any]:
+    """JSON Schema of ``result.json``."""
+    schema = RunResult.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def dump_json(value: Any) -> str:
+    """One line of ASCII JSON, without NaN: safe for any terminal, lone surrogates too."""
+    return json.dumps(value, allow_nan=False)
