@@ -171,8 +171,8 @@ class Completion(Record):
     """Of the prompt's, those that were not computed because their keys and values were there
     already; None where the engine does not tell."""
     token_gaps: dict[int, Count] | None = None
-    """How many tokens came how long after the one before, by bin of ``harness.io.token_gaps``; None where
-    the engine does not tell of single tokens."""
+    """How many tokens came how long after the one before, by bin of ``harness.io.token_gaps``; None
+    where the engine does not tell of single tokens."""
 
     @property
     def is_failure(self) -> bool:

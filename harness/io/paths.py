@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 _CHECKOUT = _PACKAGE.parent
 _IS_CHECKOUT = (_CHECKOUT / "conf" / "config.yaml").is_file()
 # A wheel carries conf/ and tasks/ under harness/_data (see pyproject.toml).

@@ -1,9 +1,9 @@
 """Grades maths answers: the last box, compared with the reference exactly.
 
-The policy is that of ``harness.scorers.answers.boxed`` and ``harness.scorers.equivalence``. An answer that cannot
-be read, or whose algebra outlives its limit, is not the reference as far as anybody can tell: it
-is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is not the model's
-doing: a worker that cannot be started, a reference that the reader cannot read.
+The policy is that of ``harness.scorers.answers.boxed`` and ``harness.scorers.equivalence``. An
+answer that cannot be read, or whose algebra outlives its limit, is not the reference as far as
+anybody can tell: it is ``incorrect``, and the detail says why. ``scorer_error`` is kept for what is
+not the model's doing: a worker that cannot be started, a reference that the reader cannot read.
 """
 
 import time

@@ -90,5 +90,5 @@ def test_the_recipe_for_machines_without_network(tmp_path):
     words = [word.partition("[")[0] for word in words]
     done = pip(*words, pinned, "--no-deps", "--quiet", "--target", str(target))
     assert done.returncode == 0, done.stderr
-    assert (target / "harness" / "cli.py").is_file()
+    assert (target / "harness" / "cli" / "main.py").is_file()
     assert (target / "antlr4" / "Parser.py").is_file()

@@ -8,9 +8,9 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 STAMPS = {
-    *("commands/nightly.py", "commands/rerun.py", "commands/run.py", "commands/sessions.py"),
-    *("commands/setup.py", "engines/request_error.py", "status.py", "store.py"),
-    "sweep/launchers.py",
+    *("cli/nightly.py", "cli/rerun.py", "run/run.py", "run/sessions.py"),
+    *("analysis/status.py", "engines/request_error.py", "run/setup.py", "store/run_files.py"),
+    "run/sweep/launchers.py",
 }
 """Where the time of day is written down, for people: in manifests, a run's name, a night's date; or
 where the age of a file says whether somebody still writes it, or a server names the date until
@@ -40,7 +40,7 @@ def test_the_time_of_day_is_only_written_down() -> None:
         if name in WALL_CLOCK
     }
     assert found <= STAMPS
-    assert "store.py" in found, "the search finds nothing"
+    assert "store/run_files.py" in found, "the search finds nothing"
 
 
 def test_the_time_of_day_is_written_down_in_utc() -> None:

@@ -262,8 +262,8 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path,
 
 def test_planning_loads_no_torch():
     program = (
-        "import sys; from harness.run.duration import expect; from harness.run.duration.roofline import "
-        "lengths; lengths(9, 1, 9, 9); "
+        "import sys; from harness.run.duration import expect; "
+        "from harness.run.duration.roofline import lengths; lengths(9, 1, 9, 9); "
         "assert not {'torch', 'vllm', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)

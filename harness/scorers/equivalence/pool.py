@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import UnavailableError
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 START_LIMIT_S = 120.0
 """The first pair of a worker also pays for its imports, on a busy machine slowly."""
 
