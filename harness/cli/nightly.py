@@ -21,7 +21,7 @@ from harness.analysis.nightly.baselines import (
     kept_baselines,
     named_baselines,
 )
-from harness.analysis.nightly.child import Ended, run_child, run_command, run_folder
+from harness.analysis.nightly.child import Ended, dry_run_command, read_report, run_child
 from harness.analysis.nightly.history import History, series
 from harness.analysis.nightly.jobs import Job, jobs_of
 from harness.analysis.nightly.judge import Rules, judge, paired
@@ -37,6 +37,7 @@ from harness.store.manifest import RunResult, dump_json
 log = logging.getLogger(__name__)
 
 SCRATCH = "gegenprobe-night-"
+REPORT = "underway.report.jsonl"
 _SECONDS_PER_HOUR = 3600.0
 
 
@@ -71,6 +72,11 @@ class _Tonight:
     @property
     def underway(self) -> Path:
         return self.folder / "underway.json"
+
+    @property
+    def report(self) -> Path:
+        """What the run that is underway reports (``process.report``)."""
+        return self.folder / REPORT
 
 
 def nightly(options: argparse.Namespace) -> int:
@@ -135,7 +141,7 @@ def _dry_run(jobs: Sequence[Job], results_dir: Path) -> int:
     statuses = []
     for job in jobs:
         print(f"harness: {job.label}")  # noqa: T201
-        command = run_command(["--dry-run", *job.overrides], results_dir)
+        command = dry_run_command(job.overrides, results_dir)
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
@@ -184,18 +190,17 @@ def _record_killed(tonight: _Tonight) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
     known = {(night.label, night.started_at) for night in tonight.history.read()}
     if (left.night.label, left.night.started_at) not in known:
-        log_file = tonight.folder / "logs" / str(left.night.log)
-        folder = run_folder(log_file)
         also = f"; not begun: {', '.join(left.not_begun)}" if left.not_begun else ""
         killed = left.night.model_copy(
             update={
-                "run_id": folder.name if folder else None,
+                "run_id": read_report(tonight.report).run_id,
                 "error": f"the night was killed while this ran{also}",
             }
         )
         tonight.history.append(killed)
         log.warning("%s, %s: %s", killed.night, killed.label, killed.error)
     tonight.underway.unlink()
+    tonight.report.unlink(missing_ok=True)
 
 
 def _clear_up(everything: Sequence[Night], keep: int, tonight: _Tonight) -> None:
@@ -217,6 +222,7 @@ def _run_job(job: Job, waiting: tuple[str, ...], tonight: _Tonight) -> Night:
     """Runs one model, compares it, and puts it on record."""
     before = tonight.history.read()
     begun = _begin(job, tonight, len(before))
+    config = job.config.model_copy(update={"results_dir": str(tonight.results_dir)})
     scratch = tempfile.mkdtemp(prefix=SCRATCH)
     logs = tonight.folder / "logs" / str(begun.log)
     try:
@@ -224,18 +230,17 @@ def _run_job(job: Job, waiting: tuple[str, ...], tonight: _Tonight) -> Night:
         write_atomically(tonight.underway, underway.model_dump_json())
         log.info("%s: running, with its output in %s", job.label, logs)
         try:
-            ended = run_child(
-                job.overrides, tonight.results_dir, logs, Path(scratch), tonight.limit_s
-            )
+            ended = run_child(config, logs, tonight.report, Path(scratch), tonight.limit_s)
         except Interrupted as stop:
-            folder = run_folder(logs)
-            update = {"status": "stopped", "error": str(stop), "run_id": folder and folder.name}
+            run_id = read_report(tonight.report).run_id
+            update = {"status": "stopped", "error": str(stop), "run_id": run_id}
             tonight.history.append(_finished(begun).model_copy(update=update))
             raise
         night = _judged(_finished(begun), ended, before, tonight)
         tonight.history.append(night)
     finally:
         tonight.underway.unlink(missing_ok=True)
+        tonight.report.unlink(missing_ok=True)
         shutil.rmtree(scratch, ignore_errors=True)
     return night
 
@@ -259,12 +264,13 @@ def _finished(night: Night) -> Night:
 
 def _judged(begun: Night, ended: Ended, before: Sequence[Night], tonight: _Tonight) -> Night:
     """The night's line, with all that is found when it is held against earlier ones."""
-    result_file = None if ended.folder is None else ended.folder / "result.json"
+    folder = ended.report.folder
+    result_file = None if folder is None else folder / "result.json"
     if result_file is None or ended.exit_status not in {0, 4} or not result_file.is_file():
         update = {
             "exit_status": ended.exit_status,
             "error": _why(ended, tonight),
-            "run_id": ended.folder and ended.folder.name,
+            "run_id": ended.report.run_id,
         }
         return begun.model_copy(update=update)
     try:
@@ -299,5 +305,5 @@ def _why(ended: Ended, tonight: _Tonight) -> str:
     if ended.exit_status < 0:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-ended.exit_status).name}"
-    said = f": {ended.said}" if ended.said else ""
-    return f"harness run ended with exit status {ended.exit_status}{said}"
+    why = f": {ended.report.error}" if ended.report.error else ""
+    return f"harness run ended with exit status {ended.exit_status}{why}"

@@ -38,6 +38,11 @@ class FinishedReport(Record):
         folder = Path(self.run)
         return folder if folder.is_dir() else None
 
+    @property
+    def run_id(self) -> str | None:
+        """The run's id, even if its folder is gone."""
+        return None if self.run is None else Path(self.run).name
+
     def failed(self, error: BaseException) -> Self:
         """This report with the error that ended the run, and the exit status it calls for."""
         status = getattr(error, "exit_status", HarnessError.exit_status)

@@ -21,7 +21,7 @@ from harness.errors import Interrupted
 from harness.io.paths import checkout_dir
 from harness.machine import hardware
 from harness.process.report import FinishedReport, describe, last_report, report_to
-from harness.records import Record
+from harness.process.spec import JobSpec
 from harness.scorers.sandbox import syscalls
 
 log = logging.getLogger(__name__)
@@ -31,20 +31,6 @@ GRACE_S = 20.0
 MEMORY_LIMIT_S = 30.0
 MEMORY_SLACK_BYTES = 256 << 20
 LOOK_S = 0.2
-
-
-class JobSpec(Record):
-    """What a child is told."""
-
-    config: dict[str, Any]
-    cores: tuple[int, ...] | None = None
-    """None: any."""
-    is_quiet: bool = False
-    """The parent says what went wrong."""
-    answer: int
-    """The descriptor that its report goes to."""
-    parent: int
-    """The process that started it."""
 
 
 def job() -> int:

@@ -22,9 +22,11 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
+from harness.analysis.nightly.child import read_report
 from harness.analysis.nightly.history import History
 from harness.analysis.nightly.record import Night
 from harness.cli import main as cli
+from harness.cli.nightly import REPORT, Underway
 from tests.e2e.conftest import GOLDEN, records
 from tests.e2e.pages import opened, plot_named, traces
 
@@ -113,12 +115,16 @@ def wait_for(come: Callable[[], Any]) -> Any:
 
 def running(results: Path, day: int) -> psutil.Process | None:
     """The run of a night, once its folder is there."""
-    logs = results.glob(f"nightly/logs/2026-11-{day:02}_*.log")
-    if not any("harness: run /" in log.read_text() for log in logs):
+    folder = results / "nightly"
+    try:
+        underway = Underway.model_validate_json((folder / "underway.json").read_bytes())
+    except FileNotFoundError:
         return None
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "run" in words and f"results_dir='{results}'" in words:
+    if underway.night.night.day != day or read_report(folder / REPORT).run is None:
+        return None
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words, environment = process.info["cmdline"] or [], process.info["environ"] or {}
+        if "--composed" in words and environment.get("TMPDIR") == underway.scratch:
             return process
     return None
 
@@ -232,7 +238,7 @@ def test_only_old_nights_lose_their_texts(week):
         assert (kept / "completions.jsonl").is_file()
     logs = sorted(file.name[:10] for file in (results / "nightly" / "logs").iterdir())
     assert logs == ["2026-11-06", "2026-11-06", "2026-11-07"]
-    assert not (results / "nightly" / "underway.json").exists()
+    assert not list((results / "nightly").glob("underway*"))
 
 
 @pytest.mark.browser
@@ -292,6 +298,7 @@ def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path)
     assert third.status == 0
     killed, done = nights(tmp_path)
     assert (killed.status, killed.error) == ("crashed", "the night was killed while this ran")
+    assert killed.run_id is not None
     assert (killed.night.day, done.night.day, done.status) == (1, 2, "done")
     assert scratch_folders() <= before
 
@@ -309,7 +316,7 @@ def test_a_night_that_is_stopped_leaves_nothing_behind(recordings, tmp_path, num
     (stopped,) = nights(tmp_path)
     assert (stopped.status, stopped.error) == ("stopped", f"stopped by {number.name}")
     assert "stopped by" in (tmp_path / "nightly" / "index.html").read_text()
-    assert not (tmp_path / "nightly" / "underway.json").exists()
+    assert not list((tmp_path / "nightly").glob("underway*"))
     assert scratch_folders() <= before
 
 
