@@ -4,6 +4,7 @@ Every one crosses a file boundary, so every one is closed (an unknown key is an 
 and free of NaN. A field's unit is the suffix of its name. Unknown is ``None``, never 0.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -215,6 +216,31 @@ class Verdict(Record):
     def is_failure(self) -> bool:
         """Whether it may be decided again."""
         return self.status in ERROR_STATUSES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sample of one problem, with what the engine and the scorer recorded of it.
+
+    Raises:
+        ValueError: The completion and the verdict are of different requests.
+    """
+
+    task: str
+    problem_id: str
+    index: int
+    """Which sample of its problem, from 0."""
+    session: int = 0
+    """Which process lifetime of a resumed run made it: idle time between two does not count."""
+    completion: Completion
+    verdict: Verdict
+
+    def __post_init__(self) -> None:
+        if self.completion.request_id != self.verdict.request_id:
+            raise ValueError(
+                f"the completion is of {self.completion.request_id!r}, "
+                f"the verdict of {self.verdict.request_id!r}"
+            )
 
 
 # --- what is said of it all -----------------------------------------------------------------

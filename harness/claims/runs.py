@@ -14,11 +14,11 @@ from harness.config.settings import ProtocolConfig
 from harness.engines.vllm_args import VllmKnobs
 from harness.errors import UserError
 from harness.interop.readers import harness_of
-from harness.io.jsonl import read_json
 from harness.io.paths import CONF_DIR
 from harness.models import HubModel, ModelConfig, origin
 from harness.records import ERROR_STATUSES, EngineInfo, Estimate
-from harness.store.manifest import Outcome, RunManifest, RunResult, TaskInfo
+from harness.store.manifest import Outcome, RunManifest, TaskInfo
+from harness.store.result import RunResult, load
 from harness.store.run_files import find_run, runs_dir
 from harness.tasks import TaskSpec, load_spec
 
@@ -181,7 +181,7 @@ def _read_run(given: str, results_dir: Path) -> ClaimRun:
     files = [path, *(folder / "result.json" for folder in folders)]
     for file in files:
         if file.is_file():
-            result = read_json(file, RunResult)
+            result = load(file)
             return ClaimRun(result.manifest.run_id, result.manifest, result)
     run = find_run(given, results_dir)
     run.refuse_shard()

@@ -5,8 +5,8 @@ import json
 
 from harness.errors import UserError
 from harness.interop.export import to_lm_eval, to_model_index
-from harness.io.jsonl import read_json, user_file
-from harness.store.manifest import RunResult
+from harness.io.jsonl import user_file
+from harness.store.result import load
 from harness.store.run_files import find_result
 
 
@@ -23,7 +23,7 @@ def export(options: argparse.Namespace) -> int:
     if options.format == "lm-eval" and len(options.runs) > 1:
         raise UserError(f"RUN: lm-eval's file is of one run, {len(options.runs)} are given")
     files = [find_result(given, options.results_dir) for given in options.runs]
-    results = [read_json(file, RunResult) for file in files]
+    results = [load(file) for file in files]
     if options.format == "lm-eval":
         text = json.dumps(to_lm_eval(results[0]), indent=2, allow_nan=False) + "\n"
     else:

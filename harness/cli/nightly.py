@@ -32,7 +32,8 @@ from harness.io.jsonl import open_own, read_json, unwritable, write_atomically
 from harness.records import Record
 from harness.report.nightly import print_night, summary, write_history_page
 from harness.run.result import exit_status
-from harness.store.manifest import RunResult, dump_json
+from harness.store.manifest import dump_json
+from harness.store.result import load
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +275,7 @@ def _judged(begun: Night, ended: Ended, before: Sequence[Night], tonight: _Tonig
         }
         return begun.model_copy(update=update)
     try:
-        result = read_json(result_file, RunResult)
+        result = load(result_file)
     except StoreError as damage:  # or the harness was renewed during the night
         update = {
             "exit_status": ended.exit_status,

@@ -14,8 +14,9 @@ from harness.io.yamlfile import read_yaml
 from harness.models import ModelConfig, origin
 from harness.run.result import outcome_of
 from harness.run.shards import asked_ids
-from harness.store.manifest import RunManifest, result_schema
-from harness.store.run_files import Run, find_run, read_result
+from harness.store.manifest import RunManifest
+from harness.store.result import load, result_schema
+from harness.store.run_files import Run, find_run
 from harness.tasks import load_spec, misnamed_tasks, planned_origin, task_names
 
 NEEDED = "???"
@@ -122,7 +123,7 @@ def check_run(run: Run) -> str:
 
 def _check_result(run: Run, manifest: RunManifest) -> None:
     """The result is this run's, and each of its outcomes is what verdict and completion say."""
-    result = read_result(run.folder)
+    result = load(run.folder)
     if result.manifest != manifest:
         raise StoreError(f"{run.folder}: result.json is of another manifest.json")
     said = {outcome.request_id: outcome for outcome in result.outcomes}

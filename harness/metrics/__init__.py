@@ -10,6 +10,5 @@ this package is installed. Every one returns figures: ``{name: {"value", "unit",
 from harness.metrics.budget import budget_curve
 from harness.metrics.compute import estimate_all
 from harness.metrics.machine_use import machine_use
-from harness.metrics.samples import Sample
 
-__all__ = ["Sample", "budget_curve", "estimate_all", "machine_use"]
+__all__ = ["budget_curve", "estimate_all", "machine_use"]

@@ -11,8 +11,7 @@ from itertools import pairwise
 from harness.config.pricing import ApiPrice, Basis, Pricing
 from harness.metrics.cost import request_weight
 from harness.metrics.figures import from_interval, run_and_tasks
-from harness.metrics.samples import Sample
-from harness.records import ERROR_STATUSES, Estimate
+from harness.records import ERROR_STATUSES, Estimate, Sample
 from harness.stats.intervals import fraction_interval
 from harness.store.manifest import BudgetCost, BudgetPoint
 

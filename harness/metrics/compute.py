@@ -12,8 +12,8 @@ from harness.metrics.cost import Usage
 from harness.metrics.energy_use import estimate_energy
 from harness.metrics.inter_token import inter_token_latency
 from harness.metrics.machine_use import MachineUse, use_seen
-from harness.metrics.samples import NO_COUNTS, Sample, known_sum
-from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate
+from harness.metrics.samples import NO_COUNTS, known_sum
+from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Sample
 from harness.scorers.equivalence.canonical import canonical
 from harness.stats.intervals import SEED
 from harness.store.manifest import MACHINE_TIME

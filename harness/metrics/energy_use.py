@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from harness.metrics.cost import Usage, apportion
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
-from harness.metrics.samples import NO_COUNTS, Sample
+from harness.metrics.samples import NO_COUNTS
 from harness.metrics.shares import unit_of_shares, weights
-from harness.records import Estimate
+from harness.records import Estimate, Sample
 from harness.stats.intervals import ratio_interval
 
 

@@ -3,8 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from harness.metrics.samples import Sample
-from harness.records import Estimate
+from harness.records import Estimate, Sample
 from harness.stats.intervals import Interval
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.engines.build import ReplayConfig
 from harness.machine.energy import NOT_MEASURED, Energy
-from harness.metrics.samples import Sample
+from harness.records import Sample
 from harness.store.manifest import PART_OF_RECORDING, RunManifest, Session
 from harness.store.shard_deal import dealt
 

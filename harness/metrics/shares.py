@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.config.pricing import ApiPrice
 from harness.metrics.cost import request_weight
-from harness.metrics.samples import Sample
+from harness.records import Sample
 
 
 def weights(samples: Sequence[Sample], price: ApiPrice | None) -> list[float]:

@@ -1,7 +1,7 @@
 """From a run's files to its result: estimates, outcomes, and the exit status they call for."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import yaml
@@ -11,19 +11,12 @@ from harness.config.settings import LimitsConfig, RunConfig
 from harness.errors import StoreError
 from harness.io.paths import CONF_DIR
 from harness.machine.hardware import usable_cores
-from harness.metrics import Sample, budget_curve, estimate_all, machine_use
+from harness.metrics import budget_curve, estimate_all, machine_use
 from harness.metrics.cost import Usage, hourly_rent
-from harness.records import ERROR_STATUSES, Completion, Estimate, Verdict
+from harness.records import ERROR_STATUSES, Completion, Estimate, Sample, Verdict
 from harness.store.failures import count_failures
-from harness.store.manifest import (
-    MACHINE_TIME,
-    SCHEMA_VERSION,
-    BudgetPoint,
-    Outcome,
-    RunManifest,
-    RunResult,
-    Session,
-)
+from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest
+from harness.store.result import RunResult, read_samples, sample_of
 from harness.store.run_files import Run
 
 AUTO = "auto"
@@ -44,8 +37,6 @@ _OF_WORKERS = (
 _OF_SPEED = frozenset({"s", "tokens/s", "requests", "solved/h"})
 """Units of figures that depend on how the engine was set."""
 
-Pair = tuple[Completion, Verdict]
-
 
 class ExitStatus(NamedTuple):
     """0 or 4, and why."""
@@ -64,9 +55,10 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
         raise StoreError(f"run {run.run_id}: no engine was ever started; nothing to report")
     pricing = choose_pricing(manifest.config.pricing, manifest.engine)
     superseded: list[Completion] = []
-    pairs = list(_join(run, superseded))
-    failed = [(each, _failure(each, manifest)) for each in superseded]
-    return _result_of(pairs, failed, manifest, pricing)
+    read = read_samples(run, manifest.sessions, with_text=False, superseded=superseded)
+    samples = list(read)
+    attempts = [sample_of(each, _failure(each, manifest), manifest.sessions) for each in superseded]
+    return _result_of(samples, attempts, manifest, pricing).at(run.folder)
 
 
 def recomputed(result: RunResult) -> RunResult:
@@ -77,18 +69,18 @@ def recomputed(result: RunResult) -> RunResult:
     """
     scorers = {task.name: task.scorer for task in result.manifest.tasks}
 
-    def pair(outcome: Outcome) -> Pair:
+    def sample(outcome: Outcome) -> Sample:
         completion = Completion(text="", **outcome.model_dump(exclude={"status", "extracted"}))
         verdict = Verdict(
             **outcome.model_dump(include={"request_id", "status", "extracted"}),
-            scorer=scorers[outcome.request_id.partition("/")[0]],
+            scorer=scorers[outcome.task],
             wall_s=0.0,
         )
-        return completion, verdict
+        return sample_of(completion, verdict, result.manifest.sessions)
 
-    pairs = [pair(outcome) for outcome in result.outcomes]
-    failed = [pair(outcome) for outcome in result.failed_attempts]
-    again = _result_of(pairs, failed, result.manifest, result.pricing)
+    samples = [sample(outcome) for outcome in result.outcomes]
+    attempts = [sample(outcome) for outcome in result.failed_attempts]
+    again = _result_of(samples, attempts, result.manifest, result.pricing)
     return again.model_copy(update={"failures": result.failures})
 
 
@@ -104,11 +96,9 @@ def _failure(completion: Completion, manifest: RunManifest) -> Verdict:
 
 
 def _result_of(
-    pairs: Sequence[Pair], failed: Sequence[Pair], manifest: RunManifest, pricing: Pricing
+    samples: Sequence[Sample], attempts: Sequence[Sample], manifest: RunManifest, pricing: Pricing
 ) -> RunResult:
     assert manifest.engine is not None, "an engine generated them"
-    samples = [_sample(completion, verdict, manifest.sessions) for completion, verdict in pairs]
-    attempts = [_sample(completion, verdict, manifest.sessions) for completion, verdict in failed]
     estimates = estimate_all(
         samples,
         manifest.engine,
@@ -126,9 +116,9 @@ def _result_of(
         pricing=pricing,
         estimates=tuple(estimates),
         budget_curve=tuple(_budget_curve(samples, estimates, pricing, manifest)),
-        outcomes=tuple(outcome_of(completion, verdict) for completion, verdict in pairs),
-        failures=count_failures(verdict for _, verdict in pairs),
-        failed_attempts=tuple(outcome_of(completion, verdict) for completion, verdict in failed),
+        outcomes=tuple(outcome_of(each.completion, each.verdict) for each in samples),
+        failures=count_failures(each.verdict for each in samples),
+        failed_attempts=tuple(outcome_of(each.completion, each.verdict) for each in attempts),
     )
 
 
@@ -166,33 +156,6 @@ def _budget_curve(
         pricing,
         {basis: totals[f"cost.{basis}"] for basis in pricing.bases()},
         manifest.config.protocol.max_new_tokens,
-    )
-
-
-def _join(run: Run, superseded: list[Completion]) -> Iterator[Pair]:
-    """Completions, without their texts, with their verdicts."""
-    verdicts = run.read_verdicts()
-    for completion in run.read_completions(with_text=False, superseded=superseded):
-        if completion.request_id not in verdicts:
-            raise StoreError(
-                f"run {run.run_id}: {completion.request_id} has no verdict; "
-                f"harness score {run.shown} makes it"
-            )
-        yield completion, verdicts[completion.request_id]
-
-
-def _sample(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
-    problem_id, _, index = completion.request_id.rpartition("#")
-    begun = completion.queued_s or completion.started_s or 0.0
-    # Loading takes no part in the clock of a session, so a session is known by when it began.
-    session = sum(begun >= each.clock_start_s for each in sessions) - 1
-    return Sample(
-        task=problem_id.partition("/")[0],
-        problem_id=problem_id,
-        index=int(index),
-        session=max(session, 0),
-        completion=completion,
-        verdict=verdict,
     )
 
 

@@ -9,11 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.config.settings import RunConfig
-from harness.engines.build import (
-    ReplayConfig,
-    prepare_process,
-    resolve_auto,
-)
+from harness.engines.build import ReplayConfig, prepare_process, resolve_auto
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.machine.provenance import collect
 from harness.run.pipeline import Scoring, build_requests, generate, run_clock, score_missing
@@ -35,8 +31,9 @@ from harness.run.summary import headline, print_summary
 from harness.run.trackers import check_tracker, track
 from harness.store.heartbeat import forget
 from harness.store.killed_sessions import last_moment_s, settled
-from harness.store.manifest import CanaryReport, RunManifest, RunResult, dump_json
+from harness.store.manifest import CanaryReport, RunManifest, dump_json
 from harness.store.progress import RunProgress
+from harness.store.result import RunResult
 from harness.store.run_files import Run, find_run
 
 log = logging.getLogger(__name__)
@@ -175,7 +172,7 @@ def finish(run: Run, manifest: RunManifest) -> int:
 def write_result(run: Run, complete: RunManifest) -> RunResult:
     """Writes what comes of a run that is complete: the result first, then that it is complete."""
     result = build_result(run, complete)
-    run.write_result(result)
+    result.write(run.folder)
     run.write_manifest(complete)
     return result
 

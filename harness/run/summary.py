@@ -12,7 +12,8 @@ from harness.io.terminal import safe
 from harness.models import origin
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
 from harness.store.failures import FailureReason
-from harness.store.manifest import MACHINE_TIME, ExpectedTime, RunResult, TaskInfo
+from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo
+from harness.store.result import RunResult
 
 OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
     "correct": ("correct",),

@@ -1,4 +1,4 @@
-"""The records that describe a whole run: its manifest while it runs, its result when it is done.
+"""The records that describe a whole run, and the parts of its result.
 
 Schema history: 1, the first.
 """
@@ -10,13 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from harness.config.changes import ConfigChange
-from harness.config.pricing import Basis, Pricing, Usd
+from harness.config.pricing import Basis, Usd
 from harness.config.settings import RunConfig
 from harness.machine.energy import Energy
 from harness.machine.provenance import Provenance
 from harness.models import ResolvedModel
 from harness.records import (
-    Bound,
     Count,
     EngineInfo,
     Estimate,
@@ -25,7 +24,6 @@ from harness.records import (
     Seconds,
     VerdictStatus,
 )
-from harness.store.failures import FailureReason
 
 SCHEMA_VERSION: Literal[1] = 1
 MACHINE_TIME = "machine_s"
@@ -218,6 +216,16 @@ class Outcome(Record):
     first_token_s: Seconds | None
     finished_s: Seconds | None
 
+    @property
+    def problem_id(self) -> str:
+        """``TASK/PROBLEM``."""
+        return self.request_id.rpartition("#")[0]
+
+    @property
+    def task(self) -> str:
+        """The task that asked it."""
+        return self.request_id.partition("/")[0]
+
 
 class BudgetCost(Record):
     """What a budget would have cost on one basis."""
@@ -248,44 +256,6 @@ class BudgetPoint(Record):
     accuracy: Estimate | None
     costs: tuple[BudgetCost, ...]
     """One for each basis that has a price."""
-
-
-class RunResult(Record):
-    """``result.json``: a run in one file."""
-
-    schema_version: Literal[1]
-    manifest: RunManifest
-    pricing: Pricing
-    """The price list that cost was computed with."""
-    estimates: tuple[Estimate, ...]
-    budget_curve: tuple[BudgetPoint, ...] = ()
-    """By task, the whole run first, and by rising budget; the last is the run's own."""
-    outcomes: tuple[Outcome, ...]
-    failures: tuple[FailureReason, ...] = ()
-    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
-    failed_attempts: tuple[Outcome, ...] = ()
-    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
-    and cost. The outcome of such a request is that of its last try."""
-
-    def cost_bound(self, basis: Basis) -> Bound | None:
-        """``lower``: the machine was in use for longer than the cost of this basis counts.
-
-        An older result has no machine time: it counts from the first start to the last finish of
-        each session's answers, and what a killed session used beyond them is not in it.
-        """
-        of_run = {each.metric: each for each in self.estimates if each.task is None}
-        if basis == "api":
-            return None
-        if MACHINE_TIME not in of_run:
-            return "lower"
-        cost = of_run.get(f"cost.{basis}")
-        return None if cost is None else cost.bound
-
-
-def result_schema() -> dict[str, Any]:
-    """JSON Schema of ``result.json``."""
-    schema = RunResult.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def dump_json(value: Any) -> str:

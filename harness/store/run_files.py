@@ -42,7 +42,7 @@ from harness.io.jsonl import (
 from harness.io.paths import default_results_dir
 from harness.io.redaction import redact
 from harness.records import Completion, Problem, Prompt, Verdict
-from harness.store.manifest import RunManifest, RunResult
+from harness.store.manifest import RunManifest
 
 R = TypeVar("R", Completion, Verdict)
 _PROC_LOCKS = Path("/proc/locks")
@@ -130,10 +130,6 @@ class Run:
         """Replaces ``manifest.json``."""
         manifest = _without_secrets(manifest)
         write_atomically(self.folder / "manifest.json", manifest.model_dump_json(indent=1))
-
-    def write_result(self, result: RunResult) -> None:
-        """Replaces ``result.json``."""
-        write_atomically(self.folder / "result.json", result.model_dump_json(indent=1))
 
     def write_problems(self, problems: list[Problem]) -> None:
         """Writes ``problems.jsonl``."""
@@ -407,11 +403,6 @@ def _all_runs(results_dir: Path) -> Iterator[Found]:
             yield Found(run, run.read_manifest())
         except StoreError:
             continue  # another version's, or damaged: not ours to continue
-
-
-def read_result(folder: Path) -> RunResult:
-    """Reads a run's ``result.json``."""
-    return read_json(folder / "result.json", RunResult)
 
 
 def _last_of_each(

@@ -9,7 +9,7 @@ import pytest
 from harness.run.pipeline import Question, judge, problem_id_of
 from harness.scorers.build import build_scorer
 from harness.scorers.sandbox.config import SandboxConfig
-from harness.store.manifest import result_schema
+from harness.store.result import result_schema
 from harness.store.run_files import Run
 
 HERE = Path(__file__).resolve().parent

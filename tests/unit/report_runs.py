@@ -66,7 +66,7 @@ def make_run(  # noqa: PLR0913 - all but the folder by name
             completion, verdict = _answer(place, samples, words, shift)
             run.completions.append(completion)
             run.verdicts.append(verdict)
-        run.write_result(build_result(run, manifest))
+        build_result(run, manifest).write(run.folder)
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.store.manifest import RunResult
+from harness.store.result import RunResult
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REAL = json.loads(

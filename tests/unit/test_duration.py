@@ -13,7 +13,6 @@ from safetensors.numpy import save_file
 from harness.config.settings import RunConfig, load_run_config
 from harness.engines import build
 from harness.errors import ConfigError
-from harness.io.jsonl import read_json
 from harness.io.paths import CONF_DIR
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, Provenance, collect
@@ -32,7 +31,7 @@ from harness.run.duration.roofline import (
     step_seconds,
 )
 from harness.run.preflight import FreeMemory, plan_memory
-from harness.store.manifest import RunResult
+from harness.store.result import RunResult, load
 from harness.store.run_files import runs_dir
 from tests.conftest import REPOSITORY
 from tests.unit.claim_runs import conf
@@ -341,7 +340,7 @@ def test_a_cpu_is_measured_and_far_off(tmp_path):
 def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(engine, tmp_path, monkeypatch):
     """numpy measures 100 GFLOP/s and 13 GB/s on such a machine, when it is idle."""
     monkeypatch.setattr(devices, "measure_cpu", lambda: (13e9, 100e9))
-    result = read_json(BASELINE.with_name(f"smollm2_135m_standard_{engine}.json"), RunResult)
+    result = load(BASELINE.with_name(f"smollm2_135m_standard_{engine}.json"))
     config = result.manifest.config
     asked = {task.name: task.problems for task in result.manifest.tasks}
     found = expect(config, asked, machine(), tmp_path)
@@ -362,7 +361,7 @@ def test_rent_is_for_loading_too(tmp_path):
 
 def recorded(results_dir: Path, *gpus: str, config: RunConfig | None = None) -> RunResult:
     """A real run on two cores, as if this machine had made it, with such GPUs and so configured."""
-    result = read_json(BASELINE, RunResult)
+    result = load(BASELINE)
     manifest = result.manifest.model_copy(update={"provenance": machine(*gpus)})
     if config is not None:
         (session,) = manifest.sessions

@@ -14,14 +14,14 @@ from harness.engines.identity import identity, known_facts, unlike
 from harness.engines.recorded_environment import PLACES, RECORDED, SET_ONLY, recorded
 from harness.engines.vllm_settings import VLLM_SETTINGS, of_config, of_server
 from harness.errors import NotComparableError, StoreError
-from harness.io.jsonl import read_json
 from harness.machine.provenance import collect
 from harness.records import EngineInfo
 from harness.report.page.provenance import provenance
 from harness.report.page.runs import ReportRun
 from harness.run.sessions import _check_same_machine
 from harness.run.shards.merge import Shard, _check_same_run
-from harness.store.manifest import RunResult, Session
+from harness.store.manifest import Session
+from harness.store.result import RunResult, load
 from tests.conf.test_compose import compose
 from tests.engines import made_up_engine
 from tests.unit.claim_runs import BASELINE
@@ -217,7 +217,7 @@ def test_what_varies_by_itself_is_shown_all_the_same():
 
 def run_with(folder: Path, name: str, info: EngineInfo) -> tuple[RunResult, Path]:
     """A real result whose engine is another."""
-    result = read_json(BASELINE, RunResult)
+    result = load(BASELINE)
     sessions = tuple(
         session.model_copy(update={"engine": info}) for session in result.manifest.sessions
     )

@@ -8,7 +8,7 @@ import yaml
 from harness.cli.main import main
 from harness.errors import StoreError, UserError
 from harness.interop.export import to_lm_eval, to_model_index
-from harness.store.manifest import RunResult
+from harness.store.result import RunResult
 from tests.unit.leaderboard_results import BASELINES
 
 BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"

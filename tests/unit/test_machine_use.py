@@ -10,8 +10,7 @@ import pytest
 
 from harness.engines.build import ReplayConfig
 from harness.metrics import machine_use
-from harness.metrics.samples import Sample
-from harness.records import Completion, Verdict
+from harness.records import Completion, Sample, Verdict
 from harness.store import heartbeat
 from harness.store.heartbeat import FILE, Heartbeat, beating, forget, last_beat
 from harness.store.killed_sessions import last_moment_s, settled

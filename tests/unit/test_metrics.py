@@ -14,9 +14,9 @@ from harness.config.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
 from harness.io.paths import METRICS_DIR
 from harness.io.token_gaps import bin_of
 from harness.machine.energy import NOT_MEASURED, Energy
-from harness.metrics import Sample, budget_curve, estimate_all
+from harness.metrics import budget_curve, estimate_all
 from harness.metrics.machine_use import MachineUse, Span
-from harness.records import Completion, EngineInfo, Estimate, Verdict
+from harness.records import Completion, EngineInfo, Estimate, Sample, Verdict
 from harness.store.manifest import BudgetPoint
 from tests.engines import made_up_engine
 

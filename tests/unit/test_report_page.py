@@ -24,7 +24,7 @@ from harness.report.page.render import compressed, json_script
 from harness.report.page.runs import mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
-from harness.store.manifest import RunResult
+from harness.store.result import RunResult
 from tests.unit.report_runs import CYCLE, HOSTILE, HOSTILE_NAME, make_run
 
 PAGE_DIR = Path(write.__file__).parent

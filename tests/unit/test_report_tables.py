@@ -13,7 +13,8 @@ from harness.metrics.figures import from_interval
 from harness.records import Estimate
 from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.run.summary import budget_table, missing_end, print_summary
-from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime, RunResult
+from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime
+from harness.store.result import RunResult
 
 BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
 SAMPLED = ProtocolConfig(

@@ -13,11 +13,12 @@ from harness.errors import ConfigError, StoreError
 from harness.metrics import machine_use
 from harness.records import Completion, Verdict
 from harness.run.merge import merge_runs
-from harness.run.result import _sample, recomputed
+from harness.run.result import recomputed
 from harness.run.run import run as start
 from harness.run.setup import find_unfinished
 from harness.run.sweep import recorded_with
-from harness.store.run_files import Run, read_result
+from harness.store.result import load, sample_of
+from harness.store.run_files import Run
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
@@ -97,11 +98,11 @@ def lines(run: Run, name: str) -> list[dict]:
 
 
 def statuses(run: Run) -> Counter:
-    return Counter(each.status for each in read_result(run.folder).outcomes)
+    return Counter(each.status for each in load(run.folder).outcomes)
 
 
 def figure(run: Run, metric: str) -> float:
-    found = read_result(run.folder).estimates
+    found = load(run.folder).estimates
     return next(each.value for each in found if each.metric == metric and each.task is None)
 
 
@@ -120,14 +121,14 @@ def test_what_failed_in_a_finished_run_is_asked_again(place):
     assert run.read_manifest().status == "complete"
     assert "20 of 20 completions, 20 verdicts" in check_run(run)
     # a failure costs what it cost
-    result = read_result(run.folder)
+    result = load(run.folder)
     assert len(result.failed_attempts) == FAILED
     assert {each.status for each in result.failed_attempts} == {"generation_error"}
     answered = sum(each.completion_tokens for each in result.outcomes)
     assert figure(run, "completion_tokens.total") == answered + 7 * FAILED > tokens
     assert figure(run, "cost.api") > figure(whole, "cost.api")
     assert figure(whole, "completion_tokens.total") == answered
-    assert read_result(whole.folder).failed_attempts == ()
+    assert load(whole.folder).failed_attempts == ()
     # what the result says can be computed from it alone
     assert recomputed(result).failed_attempts == result.failed_attempts
 
@@ -135,10 +136,10 @@ def test_what_failed_in_a_finished_run_is_asked_again(place):
 def test_what_fails_again_is_an_error_still(place):
     run = place.retried(place.begin(), failing=1)
     assert statuses(run)["generation_error"] == 1
-    assert len(read_result(run.folder).failed_attempts) == FAILED
+    assert len(load(run.folder).failed_attempts) == FAILED
     place.retried(run)
     assert statuses(run)["generation_error"] == 0
-    assert len(read_result(run.folder).failed_attempts) == FAILED + 1
+    assert len(load(run.folder).failed_attempts) == FAILED + 1
 
 
 def test_without_retry_what_failed_stays_as_it_is(place):
@@ -182,7 +183,7 @@ def test_a_shard_can_be_retried_and_a_merged_run_says_which(place):
         place.retried(part)
     _, folder = merge_runs(parts, place.results)
     assert statuses(Run(folder))["generation_error"] == 0
-    assert len(read_result(folder).failed_attempts) == FAILED
+    assert len(load(folder).failed_attempts) == FAILED
 
 
 @pytest.mark.parametrize("resume", [[], ["resume=auto"]], ids=str)
@@ -218,7 +219,7 @@ def test_the_sessions_of_a_run_that_was_complete_lost_nothing():
     late = pairs[0][0].model_copy(
         update={"started_s": 1001.0, "finished_s": 1002.0, "queued_s": None}
     )
-    samples = [_sample(*pair, twice.sessions) for pair in [(late, pairs[0][1]), *pairs[1:]]]
+    samples = [sample_of(*pair, twice.sessions) for pair in [(late, pairs[0][1]), *pairs[1:]]]
     assert {each.session for each in samples} == {0, 1}
     assert machine_use(twice, samples).whole_sessions == {1}
     done = twice.model_copy(update={"complete_after": (1,)})

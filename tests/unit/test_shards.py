@@ -20,8 +20,9 @@ from harness.run.setup import find_unfinished
 from harness.run.shards import asked_ids, count_own, of_shard, read_shards
 from harness.run.workers import share_out
 from harness.store.fingerprint import fingerprint
-from harness.store.manifest import LostLoad, RunResult
-from harness.store.run_files import Run, create_run, read_result
+from harness.store.manifest import LostLoad
+from harness.store.result import RunResult, load
+from harness.store.run_files import Run, create_run
 from tests.conf.test_compose import compose
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
@@ -119,7 +120,7 @@ def change(run: Run, **update: object) -> None:
 
 def merged(runs: list[Run], results: Path) -> RunResult:
     _, folder = merge_runs(runs, results)
-    return read_result(folder)
+    return load(folder)
 
 
 def value(result: RunResult, metric: str, task: str | None = None) -> float:

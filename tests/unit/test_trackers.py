@@ -15,7 +15,7 @@ from harness.config.settings import NoTracker, RunConfig, WandbTracker, differin
 from harness.errors import UnavailableError
 from harness.run.trackers import check_tracker, track
 from harness.run.trackers.entry import entry_of
-from harness.store.manifest import RunResult
+from harness.store.result import RunResult
 from tests.unit.leaderboard_results import BASELINES
 
 BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"

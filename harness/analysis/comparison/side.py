@@ -11,11 +11,11 @@ from harness.config.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPri
 from harness.engines.identity import known_facts
 from harness.errors import StoreError, UserError
 from harness.interop.readers import ForeignLog, ForeignProblem, harness_of, read_foreign
-from harness.io.jsonl import read_json
 from harness.metrics.cost import apportion, request_weight
 from harness.metrics.request_times import REQUEST_TIMES
 from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
-from harness.store.manifest import Outcome, RunManifest, RunResult
+from harness.store.manifest import Outcome, RunManifest
+from harness.store.result import RunResult, load
 from harness.store.run_files import find_result
 
 
@@ -84,7 +84,7 @@ def read_side(given: str, results_dir: Path) -> Side:
             f"{file}: no result; give a run, a result.json, a sample log of "
             "lm-evaluation-harness or a result file of evalplus"
         )
-    return _of_result(read_json(file, RunResult), file)
+    return _of_result(load(file), file)
 
 
 # --- a run of ours ----------------------------------------------------------------------------

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from harness.analysis.comparison import Side, read_side
 from harness.errors import StoreError, UserError
-from harness.io.jsonl import read_json
-from harness.store.manifest import RunManifest, RunResult
+from harness.store.manifest import RunManifest
+from harness.store.result import RunResult, load
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def named_baselines(
         side = read_side(name, results_dir)
         if side.is_foreign:
             raise UserError(f"--baseline {name}: another harness's file; give a run of ours")
-        baseline = Baseline(side, read_json(Path(side.name.file), RunResult).manifest)
+        baseline = Baseline(side, load(Path(side.name.file)).manifest)
         model = baseline.manifest.config.model.name
         if model not in models:
             raise UserError(
@@ -56,7 +56,7 @@ def kept_baselines(results_dir: Path) -> list[Baseline]:
     found = []
     for file in sorted((results_dir / "baselines").glob("*.json")):
         try:
-            manifest = read_json(file, RunResult).manifest
+            manifest = load(file).manifest
             found.append(Baseline(read_side(str(file), results_dir), manifest))
         except StoreError as error:
             log.warning("%s; not used as a baseline", error)

@@ -10,7 +10,8 @@ from harness.config.pricing import BASES
 from harness.engines.build import ReplayConfig
 from harness.engines.identity import identity, is_told
 from harness.records import Count, Record
-from harness.store.manifest import RunManifest, RunResult
+from harness.store.manifest import RunManifest
+from harness.store.result import RunResult
 
 NightStatus = Literal["done", "crashed", "stopped"]
 

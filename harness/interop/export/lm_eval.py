@@ -13,7 +13,8 @@ from harness import __version__
 from harness.interop.export.task_data import hub_source
 from harness.models import HubModel
 from harness.records import Estimate
-from harness.store.manifest import RunResult, TaskInfo
+from harness.store.manifest import TaskInfo
+from harness.store.result import RunResult
 
 NOT_KNOWN = "N/A"
 """What that harness writes for a standard error that does not exist."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UserError
 from harness.interop.export.task_data import hub_source
 from harness.records import Estimate
-from harness.store.manifest import RunResult, TaskInfo
+from harness.store.manifest import TaskInfo
+from harness.store.result import RunResult
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.errors import StoreError, UserError
 from harness.interop.readers import harness_of
-from harness.io.jsonl import read_json
 from harness.records import Estimate, Problem
-from harness.store.manifest import Outcome, RunResult, TaskInfo
+from harness.store.manifest import Outcome, TaskInfo
+from harness.store.result import RunResult, load
 from harness.store.run_files import Run, find_result
 
 
@@ -82,7 +82,7 @@ def read_report_runs(given: Sequence[str], results_dir: Path) -> list[ReportRun]
 
 def _read(given: str, letter: str, results_dir: Path) -> ReportRun:
     file = _result_file(given, results_dir)
-    result = read_json(file, RunResult)
+    result = load(file)
     if not result.outcomes:
         raise StoreError(f"{file}: has no outcomes; there is nothing to report")
     folder = Run(file.parent)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from harness.config.settings import RunConfig
 from harness.errors import StoreError
 from harness.machine.provenance import Provenance
-from harness.store.manifest import RunManifest, RunResult
-from harness.store.run_files import Run, read_result, runs_dir
+from harness.store.manifest import RunManifest
+from harness.store.result import RunResult, load
+from harness.store.run_files import Run, runs_dir
 
 MOST_LOOKED_AT = 50
 """Of the newest runs: a folder may hold thousands."""
@@ -38,7 +39,7 @@ def find_earlier(config: RunConfig, here: Provenance, results_dir: Path) -> Earl
         try:
             if not _is_alike(Run(file.parent).read_manifest(), config, here):
                 continue
-            result = read_result(file.parent)
+            result = load(file.parent)
         except StoreError:
             continue  # damaged, or of another version
         if (found := _read(result, config)) is not None:

@@ -17,7 +17,8 @@ from harness.run.merge import merge_and_track
 from harness.run.setup import results_dir_of
 from harness.run.summary import WIDTH_WITHOUT_TERMINAL, headline
 from harness.store.manifest import RunManifest, dump_json
-from harness.store.run_files import Run, read_result
+from harness.store.result import load
+from harness.store.run_files import Run
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def _print_headlines(jobs: Sequence[SweptJob]) -> None:
     """A line of JSON for each result, which a job that runs here prints itself."""
     for job in jobs:
         if job.folder is not None and (job.folder / "result.json").is_file():
-            print(dump_json(headline(read_result(job.folder), job.folder)))  # noqa: T201
+            print(dump_json(headline(load(job.folder), job.folder)))  # noqa: T201
 
 
 def _accuracy(job: SweptJob) -> str:
@@ -114,7 +115,7 @@ def _accuracy(job: SweptJob) -> str:
         return f"shard {manifest.config.shard_name}"
     found = [
         f"{each.task} " + ("unknown" if each.value is None else f"{100 * each.value:.1f} %")
-        for each in read_result(job.folder).estimates
+        for each in load(job.folder).estimates
         if each.metric == "accuracy"
     ]
     return "\n".join(found)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.records import Estimate
-from harness.store.manifest import RunResult, dump_json
+from harness.store.manifest import dump_json
+from harness.store.result import RunResult
 
 
 class Entry(NamedTuple):

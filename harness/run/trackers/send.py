@@ -13,12 +13,11 @@ from typing import assert_never
 
 from harness.config.settings import MlflowTracker, NoTracker, TrackerConfig, WandbTracker
 from harness.errors import UnavailableError
-from harness.io.jsonl import read_json
 from harness.io.redaction import redact
 from harness.run.trackers.entry import entry_of
 from harness.run.trackers.mlflow_tracker import send_to_mlflow
 from harness.run.trackers.wandb_tracker import send_to_wandb
-from harness.store.manifest import RunResult
+from harness.store.result import load
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def _send(config: MlflowTracker | WandbTracker, folder: Path) -> str:
     """Says where it is now."""
     # Neither may report its use of itself to its makers, unless the user wants it to.
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    entry = entry_of(read_json(folder / "result.json", RunResult), folder)
+    entry = entry_of(load(folder / "result.json"), folder)
     match config:
         case MlflowTracker():
             return send_to_mlflow(config, entry)

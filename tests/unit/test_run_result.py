@@ -1,0 +1,121 @@
+"""The result object: what is looked up in it, and results that older versions wrote."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from harness.errors import StoreError
+from harness.run.result import build_result
+from harness.store.result import RunResult, Tally, load
+from harness.store.run_files import Run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BASELINES = sorted((REPOSITORY / "results" / "baselines").glob("*.json"))
+GOLDEN = sorted((REPOSITORY / "tests" / "golden" / "runs").glob("*/manifest.json"))
+FAILED = {"scorer_error", "generation_error"}
+
+
+@pytest.fixture(params=GOLDEN, ids=lambda file: file.parent.name)
+def folder(request, tmp_path) -> Path:
+    """A recorded run that has its result."""
+    made = shutil.copytree(request.param.parent, tmp_path / "run")
+    run = Run(made)
+    build_result(run, run.read_manifest()).write(made)
+    return made
+
+
+@pytest.mark.parametrize("file", BASELINES, ids=lambda file: file.stem)
+def test_a_committed_baseline_is_read(file):
+    result = load(file)
+    assert result.manifest.engine is not None
+    for task in result.manifest.tasks:
+        accuracy = result.estimate("accuracy", task.name)
+        tallies = result.tallies(task.name).values()
+        assert accuracy.n == sum(1 for each in tallies if each.samples)
+        shares = [each.solved / each.samples for each in tallies if each.samples]
+        assert accuracy.value == pytest.approx(sum(shares) / len(shares))
+
+
+@pytest.mark.parametrize("file", BASELINES, ids=lambda file: file.stem)
+def test_a_file_without_the_keys_that_came_later_is_read(file, tmp_path):
+    """Each of these keys has a default, so leaving it out gives the oldest file there can be."""
+    new = load(file)
+    old = tmp_path / "old.json"
+    oldest = new.model_dump(mode="json", exclude_defaults=True)
+    old.write_text(json.dumps(oldest), encoding="utf-8")
+    assert load(old) == new
+    first = {key: value for key, value in oldest.items() if key not in {"budget_curve", "failures"}}
+    old.write_text(json.dumps(first), encoding="utf-8")
+    assert load(old).budget_curve == ()
+    assert load(old).estimates == new.estimates
+
+
+def test_a_newer_file_is_refused_with_its_version(tmp_path):
+    document = json.loads(BASELINES[0].read_text(encoding="utf-8"))
+    newer = tmp_path / "newer.json"
+    newer.write_text(json.dumps({**document, "schema_version": 2}), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"newer\.json.*version 2"):
+        load(newer)
+
+
+def test_a_run_is_read_by_its_folder_and_by_its_file(folder):
+    assert load(folder) == load(folder / "result.json")
+    assert load(folder) == build_result(Run(folder), Run(folder).read_manifest())
+
+
+def test_samples_are_read_with_texts_and_verdicts(folder):
+    result = load(folder)
+    samples = list(result.samples())
+    assert [each.completion.request_id for each in samples] == [
+        each.request_id for each in result.outcomes
+    ]
+    assert [each.verdict.status for each in samples] == [each.status for each in result.outcomes]
+    texts = {each.request_id: each.text for each in Run(folder).read_completions()}
+    assert {each.completion.request_id: each.completion.text for each in samples} == texts
+    assert any(texts.values())
+
+
+def test_a_result_that_lies_alone_has_no_samples(folder, tmp_path):
+    alone = shutil.copy(folder / "result.json", tmp_path / "alone.json")
+    with pytest.raises(StoreError, match="folder"):
+        load(Path(alone)).samples()
+
+
+def test_tallies_keep_errors_apart():
+    result = load(BASELINES[0])
+    lost = result.outcomes[0].model_copy(update={"status": "generation_error"})
+    result = result.model_copy(update={"outcomes": (lost, *result.outcomes)})
+    assert result.tallies()[lost.problem_id].errors == 1
+    statuses = Counter(each.status for each in result.outcomes)
+    whole = [sum(column) for column in zip(*result.tallies().values(), strict=True)]
+    assert Tally(*whole) == Tally(
+        solved=statuses["correct"],
+        samples=sum(statuses[status] for status in statuses.keys() - FAILED),
+        errors=sum(statuses[status] for status in FAILED),
+    )
+
+
+def test_an_estimate_that_a_result_lacks_is_unknown():
+    result = load(BASELINES[0])
+    missing = result.estimate("made_up", "math_mini")
+    assert (missing.value, missing.n, missing.task) == (None, 0, "math_mini")
+    assert result.estimate("accuracy").value is None  # of the whole run there is none
+    assert all(result.estimate(each.metric, each.task) is each for each in result.estimates)
+
+
+def test_a_frame_has_a_row_for_each_sample_and_unknown_is_none_of_its_numbers():
+    result = load(BASELINES[0])
+    unknown = result.outcomes[0].model_copy(update={"completion_tokens": None})
+    result = result.model_copy(update={"outcomes": (unknown, *result.outcomes[1:])})
+    frame = result.frame()
+    assert list(frame.request_id) == [each.request_id for each in result.outcomes]
+    assert frame.completion_tokens.isna().sum() == 1
+    assert frame.completion_tokens.sum() == sum(
+        each.completion_tokens or 0 for each in result.outcomes
+    )
+    by_task = frame.groupby("task").size().to_dict()
+    assert by_task == Counter(each.request_id.split("/")[0] for each in result.outcomes)
+    assert isinstance(RunResult.model_validate(result.model_dump()).frame(), type(frame))
