@@ -1,10 +1,12 @@
-"""What several tests need: real data where it is, and files that are compared or rewritten."""
+"""What several tests need: real data, tokenizers, and files that are compared or rewritten."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.made_tokenizers import write_instruct_tokenizer, write_r1_tokenizer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -41,3 +43,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data (looked in {folder}; HARNESS_DATA_DIR names it)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_r1_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tokenizer that has R1's special tokens and both of its templates."""
+    return write_r1_tokenizer(tmp_path_factory.mktemp("r1-tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def instruct_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tokenizer of a model that does not think."""
+    return write_instruct_tokenizer(tmp_path_factory.mktemp("instruct-tokenizer"))
+
+
+@pytest.fixture(scope="session", params=["made", "real"])
+def r1_tokenizer(request: pytest.FixtureRequest) -> Path:
+    """The folder of R1's tokenizer: the one that is made here, and the real one where it is."""
+    if request.param == "made":
+        made: Path = request.getfixturevalue("made_r1_tokenizer")
+        return made
+    real: Path = request.getfixturevalue("shared_data") / "r1-distill-qwen-tokenizer"
+    return real

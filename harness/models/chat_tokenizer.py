@@ -444,7 +444,8 @@ class Codec:
         return bisect_left(range(len(ids)), start, key=lambda count: self._length(ids[:count]))
 
     def _length(self, ids: list[int]) -> int:
-        return len(self.words(ids))
+        """Characters that are whole: one that was begun is decoded as a replacement character."""
+        return len(self.words(ids).rstrip("\ufffd"))
 
 
 def _midnight(day: date) -> datetime:

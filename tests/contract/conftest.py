@@ -34,8 +34,8 @@ STOP_IDS = [151_643, *range(7, VOCABULARY, 25)]
 
 
 @pytest.fixture(scope="package")
-def tiny(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
-    """A Qwen2 of two layers with random weights and the real R1-distill tokenizer."""
+def tiny(made_r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
+    """A Qwen2 of two layers with random weights and a tokenizer like R1's."""
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config
 
@@ -55,8 +55,7 @@ def tiny(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Resolve
         bos_token_id=151_646,
     )
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    for file in (shared_data / "r1-distill-qwen-tokenizer").iterdir():
-        shutil.copyfile(file, folder / file.name)
+    shutil.copytree(made_r1_tokenizer, folder, dirs_exist_ok=True)
     (folder / "generation_config.json").write_text(
         # The sampling in here must reach no engine.
         json.dumps({"eos_token_id": STOP_IDS, "temperature": 5.0, "top_k": 1, "do_sample": True})

@@ -1,4 +1,4 @@
-"""A model that is nobody's: random weights behind the real R1-distill tokenizer."""
+"""A model with random weights behind a tokenizer like R1's, and the command to run it with."""
 
 import contextlib
 import json
@@ -23,14 +23,13 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_d
 
 
 @pytest.fixture(scope="session")
-def tiny_model(shared_data, tmp_path_factory) -> Path:
+def tiny_model(made_r1_tokenizer, tmp_path_factory) -> Path:
     """A two-layer Qwen2 that generates noise, quickly and greedily the same noise."""
     import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = AutoTokenizer.from_pretrained(str(shared_data / "r1-distill-qwen-tokenizer"))
-    tokenizer.save_pretrained(folder)
+    shutil.copytree(made_r1_tokenizer, folder, dirs_exist_ok=True)
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=151_665,

@@ -194,18 +194,18 @@ def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
 
 
 @pytest.fixture(scope="module")
-def r1_tokenizer(shared_data):
+def loaded(r1_tokenizer):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(shared_data / "r1-distill-qwen-tokenizer"))
+    return AutoTokenizer.from_pretrained(str(r1_tokenizer))
 
 
 @pytest.fixture
-def tokenizer(r1_tokenizer):
+def tokenizer(loaded):
     """With its own template, whatever the test before gave it."""
-    own = r1_tokenizer.chat_template
-    yield r1_tokenizer
-    r1_tokenizer.chat_template = own
+    own = loaded.chat_template
+    yield loaded
+    loaded.chat_template = own
 
 
 SPECS = [load_spec("math_mini"), load_spec("humaneval")]

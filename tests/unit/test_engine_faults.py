@@ -689,10 +689,9 @@ def test_a_file_of_certificates_that_is_none_is_told(tmp_path: Path) -> None:
 # --- prompts as text ------------------------------------------------------------------------------
 
 
-def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, shared_data: Path) -> None:
+def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, r1_tokenizer: Path) -> None:
     """R1's template writes a BOS, and its tokenizer adds one: a server would make two of them."""
-    tokenizer = shared_data / "r1-distill-qwen-tokenizer"
-    model = ResolvedModel(name="r1", path=str(tokenizer), revision=None, sha256=None)
+    model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)
     problem = Problem(problem_id="p/0", question="1+1?", reference=MathReference(answer="2"))
     prompt = codec.prompt(problem, "{question}", chat=True, force_think=True)
@@ -764,10 +763,9 @@ def test_a_key_does_not_follow_a_server_that_sends_its_clients_elsewhere(
 # --- a stream as vLLM writes it -------------------------------------------------------------------
 
 
-def test_token_ids_of_a_stream_are_the_answer(server, shared_data: Path) -> None:
+def test_token_ids_of_a_stream_are_the_answer(server, r1_tokenizer: Path) -> None:
     """Chunks of several tokens, fields left out where unset, measures in the last one."""
-    tokenizer = shared_data / "r1-distill-qwen-tokenizer"
-    model = ResolvedModel(name="r1", path=str(tokenizer), revision=None, sha256=None)
+    model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)
     ids = [*codec._tokenizer.encode("It is 2.", add_special_tokens=False), 151_643]
     usage = {"prompt_tokens": 3, "total_tokens": 3 + len(ids), "completion_tokens": len(ids),

@@ -1,8 +1,6 @@
-"""The rules for reasoning models, on the real R1-distill tokenizer and both of its templates."""
+"""The rules for reasoning models, on R1's tokenizer with both of its templates, and for others."""
 
-import os
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -13,33 +11,28 @@ from harness.records import GenerationRequest, MathReference, Problem, Sampling
 from harness.scorers.answers.marks import Marks
 from harness.scorers.answers.thinking import split_thinking
 
+IM_START, IM_END = 151644, 151645
 BOS, EOS, USER, ASSISTANT, THINK, END_THINK = 151646, 151643, 151644, 151645, 151648, 151649
 INSTRUCTION = "{question}\nPut the answer in \\boxed{}."
 PROBLEM = Problem(problem_id="t/1", question="1+1?", reference=MathReference(answer="2"))
 
 
-def shared_data() -> Path:
-    return Path(os.environ.get("HARNESS_DATA_DIR", "../shared/data"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    folder = shared_data() / "r1-distill-qwen-tokenizer"
-    if not folder.is_dir():
-        pytest.skip(f"needs the R1-distill tokenizer in {folder}")
+def load(folder):
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(folder))
 
 
-@pytest.fixture(scope="module", params=["chat_template.jinja", "chat_template.2025-01.jinja"])
-def templated(request, tokenizer):
-    """A codec for each of the two templates, with whether it opens ``<think>`` itself."""
-    from transformers import AutoTokenizer
+@pytest.fixture(scope="module")
+def tokenizer(r1_tokenizer):
+    return load(r1_tokenizer)
 
-    folder = shared_data() / "r1-distill-qwen-tokenizer"
-    own = AutoTokenizer.from_pretrained(str(folder))
-    own.chat_template = (folder / request.param).read_text(encoding="utf-8")
+
+@pytest.fixture(scope="module", params=["chat_template.jinja", "chat_template.2025-01.jinja"])
+def templated(request, r1_tokenizer):
+    """A codec for each of the two templates, with whether it opens ``<think>`` itself."""
+    own = load(r1_tokenizer)
+    own.chat_template = (r1_tokenizer / request.param).read_text(encoding="utf-8")
     return Codec(own, frozenset()), request.param == "chat_template.jinja"
 
 
@@ -87,10 +80,8 @@ def test_a_bare_text_gets_the_one_bos_that_the_tokenizer_wants(templated):
     assert not prompt.opened_think
 
 
-def test_no_template_is_said_in_one_line(tokenizer):
-    from transformers import AutoTokenizer
-
-    own = AutoTokenizer.from_pretrained(str(shared_data() / "r1-distill-qwen-tokenizer"))
+def test_no_template_is_said_in_one_line(r1_tokenizer):
+    own = load(r1_tokenizer)
     own.chat_template = None
     with pytest.raises(
         ConfigError, match=r"^protocol\.chat=true: this model has no chat template;"
@@ -102,11 +93,9 @@ TEMPLATE = "{{ bos_token }}{{ messages[0]['content'] }}{{ strftime_now('%d %b %Y
 
 
 @pytest.fixture
-def dated(tokenizer) -> Codec:
+def dated(r1_tokenizer) -> Codec:
     """A model whose template writes today's date, as Llama 3.2's does."""
-    from transformers import AutoTokenizer
-
-    own = AutoTokenizer.from_pretrained(str(shared_data() / "r1-distill-qwen-tokenizer"))
+    own = load(r1_tokenizer)
     own.chat_template = TEMPLATE
     return Codec(own, frozenset())
 
@@ -162,11 +151,8 @@ def test_a_model_that_does_not_think_has_no_reasoning_tokens(tokenizer):
     assert split_thinking("\\boxed{2}", prompt_opened_think=False).answer == "\\boxed{2}"
 
 
-def test_a_tokenizer_loads_from_a_model_folder():
-    folder = shared_data() / "r1-distill-qwen-tokenizer"
-    if not folder.is_dir():
-        pytest.skip(f"needs the R1-distill tokenizer in {folder}")
-    model = ResolvedModel(name="r1", path=str(folder), revision=None, sha256=None)
+def test_a_tokenizer_loads_from_a_model_folder(r1_tokenizer):
+    model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)
     assert codec.stop_token_ids == {EOS}
     assert codec.pad_token_id == EOS
@@ -195,6 +181,36 @@ def test_a_thought_is_forced_with_the_marks_of_the_model(tokenizer, reasoning, e
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=True)
     assert prompt.text.endswith(f"\\boxed{{}}.{end}")
     assert prompt.opened_think
+
+
+@pytest.fixture(scope="module")
+def instruct(instruct_tokenizer) -> Codec:
+    return Codec(load(instruct_tokenizer), frozenset())
+
+
+def test_a_model_without_thoughts_gets_its_own_turns_and_no_bos(instruct):
+    prompt = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=False)
+    assert prompt.text.endswith("<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n")
+    assert not prompt.opened_think
+    assert prompt.token_ids[0] == IM_START
+    assert BOS not in prompt.token_ids
+    assert instruct.reasoning is None
+    assert instruct.stop_token_ids == {IM_END}
+    bare = instruct.prompt(PROBLEM, "{question}", chat=False, force_think=False)
+    assert instruct.words(bare.token_ids) == "1+1?"
+
+
+def test_a_model_without_thoughts_can_be_made_to_think(instruct):
+    forced = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=True)
+    assert forced.text.endswith("assistant\n<think>\n")
+    assert forced.opened_think
+
+
+def test_the_system_prompt_takes_the_place_of_the_templates_own(instruct):
+    options = PromptOptions(system_prompt="Be brief.")
+    instruct.check_options(options)
+    prompt = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=False, options=options)
+    assert prompt.text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n")
 
 
 def test_a_question_about_marks_opens_no_thought(tokenizer):

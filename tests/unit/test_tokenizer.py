@@ -30,22 +30,20 @@ TEXTS = (
 
 
 @pytest.fixture(scope="module", params=CLASSES)
-def any_model(request, shared_data, tmp_path_factory):
-    """The real vocabulary of R1's Qwen distills under another class's name."""
-    return renamed(request.param, shared_data, tmp_path_factory)
+def any_model(request, r1_tokenizer, tmp_path_factory):
+    """The vocabulary of R1's Qwen distills under another class's name."""
+    return renamed(request.param, r1_tokenizer, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def model(shared_data, tmp_path_factory):
+def model(r1_tokenizer, tmp_path_factory):
     """As the distills of Llama name it."""
-    return renamed("LlamaTokenizerFast", shared_data, tmp_path_factory)
+    return renamed("LlamaTokenizerFast", r1_tokenizer, tmp_path_factory)
 
 
-def renamed(name, shared_data, tmp_path_factory):
+def renamed(name, tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("snapshots") / "0123abcd"
-    shutil.copytree(
-        shared_data / "r1-distill-qwen-tokenizer", folder, copy_function=shutil.copyfile
-    )
+    shutil.copytree(tokenizer, folder, copy_function=shutil.copyfile)
     folder.chmod(0o755)
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
@@ -122,3 +120,42 @@ def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model):
     specs = [load_spec("math_mini")]
     with pytest.raises(CanaryError, match="the tokenizer loses the question: of canary/sum"):
         Canary(compose(), specs, {"math_mini": None}, broken)
+
+
+def test_the_made_tokenizer_is_like_the_real_one(made_r1_tokenizer, shared_data):
+    """Special tokens, splitting and prompts; the words alone are others."""
+    made, real = (
+        json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        for folder in (made_r1_tokenizer, shared_data / "r1-distill-qwen-tokenizer")
+    )
+    assert made["added_tokens"] == real["added_tokens"]
+    assert len(made["model"]["vocab"]) == len(real["model"]["vocab"])
+    assert made["pre_tokenizer"]["pretokenizers"][0] == real["pre_tokenizer"]["pretokenizers"][0]
+    assert made["post_processor"] == real["post_processor"]
+
+
+TURNS = (
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "1+1?"},
+    {"role": "assistant", "content": "<think>\none\n</think>\n\n2"},
+    {"role": "user", "content": "2+2?"},
+)
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "chat_template.2025-01.jinja"])
+@pytest.mark.parametrize("turns", [TURNS, TURNS[1:], TURNS[:2], TURNS[:1]], ids=len)
+def test_the_made_templates_write_what_the_real_ones_do(
+    made_r1_tokenizer, shared_data, file, turns
+):
+    own = load_tokenizer(resolved(made_r1_tokenizer))
+    folders = (made_r1_tokenizer, shared_data / "r1-distill-qwen-tokenizer")
+    made, real = (
+        own.apply_chat_template(
+            list(turns),
+            chat_template=(folder / file).read_text(encoding="utf-8"),
+            add_generation_prompt=True,
+            tokenize=False,
+        )
+        for folder in folders
+    )
+    assert made == real
