@@ -24,6 +24,7 @@ from harness.store.manifest import CanaryReport
 from harness.store.run_files import Run, create_run
 from harness.tasks import load_spec, load_task, parse_selection
 from tests.conf.test_compose import compose
+from tests.facts import mentions
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 RIGHT = r"It is \boxed{5}."
@@ -58,32 +59,32 @@ LOOP = "The answer is the answer. " * 60
 @pytest.mark.parametrize(
     ("answers", "fault"),
     [
-        ([answer("", end="error", error="no CUDA")] * 3, "all 3 requests failed in the engine: no"),
-        ([answer(OVER), answer(OVER), answer()], "2 of 3 answers hold <|im_end|>, markup of a"),
+        ([answer("", end="error", error="no CUDA")] * 3, "all 3 requests … no CUDA"),
+        ([answer(OVER), answer(OVER), answer()], "2 of 3 … <|im_end|> … markup"),
         (
             [answer(f"{RIGHT}<\uff5cAssistant\uff5c>") for _ in range(3)],
-            "all 3 answers hold <\uff5cAssistant",
+            "all 3 … <\uff5cAssistant\uff5c> … markup",
         ),
-        ([answer(f"{RIGHT}<eot_here>") for _ in range(3)], "all 3 answers hold <eot_here>, markup"),
+        ([answer(f"{RIGHT}<eot_here>") for _ in range(3)], "all 3 … <eot_here> … markup"),
         (
             [answer(thinks=True, status="no_answer")] * 2 + [answer(thinks=True, end="length")],
-            "the prompt opens <think> and all 2 answers that ended never wrote </think>",
+            "<think> … all 2 … </think>",
         ),
-        ([answer(" ", status="no_answer")] * 3, "all 3 answers are empty: the chat template"),
+        ([answer(" ", status="no_answer")] * 3, "all 3 … empty"),
         (
             [answer(), answer(), answer(status="scorer_error")],
-            "math_answer@3 cannot grade an answer: the sandbox is gone",
+            "math_answer@3 … the sandbox is gone",
         ),
         (
             [answer(more_tokens=1)] * 3,
-            "the server counts one prompt token more than it was sent: it adds a second BOS",
+            "server … second BOS",
         ),
     ],
 )
 def test_what_spoils_every_answer_is_a_fault(answers, fault):
     found = find_faults(answers, ["<eot_here>"])
     assert len(found.faults) == 1
-    assert found.faults[0].startswith(fault)
+    assert mentions(found.faults[0], *fault.split(" … "))
 
 
 @pytest.mark.parametrize(
@@ -93,22 +94,22 @@ def test_what_spoils_every_answer_is_a_fault(answers, fault):
         ([answer("<think>\nWell.\n</think>\n" + RIGHT, thinks=True)] * 3, []),
         (
             [answer(status="incorrect"), answer(status="incorrect"), answer(status="no_answer")],
-            ["none of 3 problems as easy as 2 + 3 was solved (2 incorrect, 1 no answer)"],
+            ["none of 3 … 2 + 3 … (2 incorrect, 1 no answer)"],
         ),
         (
             [answer(LOOP, end="length", status="truncated")] * 3,
-            ["no answer ended within 400 tokens, all 3 say the same again", "none of 3 problems"],
+            ["400 tokens, all 3", "none of 3"],
         ),
-        ([answer(OVER), answer(), answer()], ["1 of 3 answers hold <|im_end|>, which is markup"]),
-        ([answer(""), answer(), answer()], ["1 of 3 answers are empty"]),
+        ([answer(OVER), answer(), answer()], ["1 of 3 … <|im_end|> … markup"]),
+        ([answer(""), answer(), answer()], ["1 of 3 … empty"]),
         (
             [answer("", end="error", error="too long"), answer(), answer()],
-            ["1 of 3 requests failed in the engine: too long"],
+            ["1 of 3 requests … too long"],
         ),
         # a thought that the budget cut says nothing of the parser
         (
             [answer("Hm.", thinks=True, end="length", status="truncated")] * 3,
-            ["no answer ended within 400 tokens:", "none of 3 problems"],
+            ["400 tokens:", "none of 3"],
         ),
         # one that ends without the mark, from a model that writes it
         (
@@ -123,7 +124,7 @@ def test_weakness_is_said_and_stops_nothing(answers, warnings):
     assert found.faults == ()
     assert len(found.warnings) == len(warnings)
     for said, expected in zip(found.warnings, warnings, strict=True):
-        assert said.startswith(expected)
+        assert mentions(said, *expected.split(" … "))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_a_long_run_begins_with_known_problems(override, requests, wanted):
 
 
 def test_another_value_is_refused():
-    with pytest.raises(ConfigError, match=r"^canary=maybe: Input should be 'auto', True or False$"):
+    with pytest.raises(ConfigError, match=r"^canary=maybe: .*'auto', True or False$"):
         compose("canary=maybe")
 
 
@@ -174,11 +175,11 @@ def test_a_sandbox_that_fails_right_answers_is_found(tasks):
         with pytest.raises(CanaryError) as caught:
             check_scorers(tasks, scorers)
     words = (
-        r"canary: python_tests@2 calls a "
-        r"(right answer to canary/\w+ (incorrect|scorer er)|wrong answer to canary/\w+ scorer er)"
+        r"canary: python_tests@2 .*\b"
+        r"(right .*canary/\w+ (incorrect|scorer er)|wrong .*canary/\w+ scorer er)"
     )
     assert re.match(words, str(caught.value))
-    assert str(caught.value).endswith("with these settings; canary=false runs anyway")
+    assert "canary=false" in str(caught.value)
 
 
 def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
@@ -186,7 +187,7 @@ def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
         problem_id="math_mini/x", question="?", reference=MathReference(answer="\\frac{1}{")
     )
     maths = [tasks[1].model_copy(update={"problems": (broken,)})]
-    with ExitStack() as stack, pytest.raises(CanaryError, match="a right answer to math_mini/x"):
+    with ExitStack() as stack, pytest.raises(CanaryError, match=r"right .*math_mini/x"):
         check_scorers(maths, started(compose(), stack))
 
 
@@ -213,15 +214,13 @@ SPECS = [load_spec("math_mini"), load_spec("humaneval")]
 
 def test_a_template_that_loses_the_question_is_found_before_anything_is_loaded(tokenizer):
     tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['role'] }}<\uff5cAssistant\uff5c>"
-    with pytest.raises(CanaryError, match="the chat template loses the question: of canary/sum"):
+    with pytest.raises(CanaryError, match=r"chat template .*canary/sum"):
         Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
 
 
 def test_a_template_that_cannot_be_rendered_is_one_line(tokenizer):
     tokenizer.chat_template = "{% for message in messages %}"
-    with pytest.raises(
-        ConfigError, match=r"^model: its chat template cannot be rendered: Template"
-    ):
+    with pytest.raises(ConfigError, match=r"^model: .*chat template .*: Template"):
         Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
 
 
@@ -313,9 +312,8 @@ def test_a_server_that_renders_its_own_prompts_may_count_more(tokenizer, tmp_pat
     config = compose(*server, "protocol.force_think=false")
     canary = Canary(config, SPECS, scorers, Codec(tokenizer, frozenset()))
     report = canary.fly(OwnTemplate("</think>\n" + RIGHT), tmp_path)
-    assert [fault.partition(":")[2] for fault in report.faults] == (
-        [" it adds a second BOS"] if mode == "tokens" else []
-    )
+    assert len(report.faults) == (mode == "tokens")
+    assert all("second BOS" in fault for fault in report.faults)
 
 
 def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
@@ -331,7 +329,7 @@ def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
         again = find_unfinished(config, tmp_path)
         assert (again.run_id if again else None) == found
     named = config.model_copy(update={"resume": str(run.folder)})
-    with pytest.raises(StoreError, match=r"known problems showed a fault.*; start a new run$"):
+    with pytest.raises(StoreError, match="known problems"):
         find_unfinished(named, tmp_path)
 
 
@@ -341,7 +339,7 @@ def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
     with ExitStack() as stack:
         canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
         report = canary.fly(OneAnswer(RIGHT), tmp_path)
-    assert report.warnings[0].startswith("the chat template writes <|im_end|>, <|start_header|>, ")
+    assert mentions(report.warnings[0], "chat template", "<|im_end|>, <|start_header|>, ")
 
 
 # --- keys and values in FP8 ----------------------------------------------------------------------

@@ -19,6 +19,7 @@ from harness.errors import StoreError, UserError
 from harness.io.paths import CONF_DIR
 from harness.quantities import quantity
 from tests.conftest import REPOSITORY
+from tests.facts import mentions
 from tests.unit.claim_runs import BASELINE, SIZES, make_run, spread
 
 PUBLISHED_7B = "published/distill_table/r1_distill_qwen_7b/math500/accuracy"
@@ -55,7 +56,7 @@ def test_a_distill_above_the_figure_challenges_it(verdict, tmp_path):
     assert evidence.numbers["upper_edge_of_the_claim"] == 0.855
     assert evidence.p < 0.001
     assert found.decide is None
-    assert "a distill is not R1" in found.caveats[0]
+    assert mentions(found.caveats[0], "distill", "R1")
     assert not any("planned" in caveat for caveat in found.caveats)
 
 
@@ -85,7 +86,7 @@ def test_the_thresholds_that_were_written_down(verdict, tmp_path, claim, task, s
     file = make_run(tmp_path, "a", task=task, samples=1, solved=spread(SIZES[task], 1, solved))
     found = verdict(claim, file)
     assert found.verdict == expected
-    assert any("1 samples a problem where" in caveat for caveat in found.caveats)
+    assert any(mentions(caveat, "1 samples ") for caveat in found.caveats)
 
 
 def test_two_weak_challenges_do_not_survive_holm(verdict, tmp_path):
@@ -96,7 +97,7 @@ def test_two_weak_challenges_do_not_survive_holm(verdict, tmp_path):
     found = verdict("r1-math500-85", *files)
     assert found.verdict == "inconclusive"
     assert all(each.p < 0.05 < each.p_holm for each in found.measured.evidence)
-    assert any("not significant among all tests" in caveat for caveat in found.caveats)
+    assert any("significant" in caveat for caveat in found.caveats)
 
 
 def test_the_best_of_several_distills_decides_and_all_are_listed(verdict, tmp_path):
@@ -112,13 +113,13 @@ def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
     solved = spread(500, 4, 1856)
     found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=solved, truncated=60))
     assert found.verdict == "inconclusive"
-    assert any("3.0 % of the answers were truncated, more than 2 %" in c for c in found.caveats)
+    assert any(mentions(c, "3.0 %", "truncated", "2 %", "inconclusive") for c in found.caveats)
     found = verdict("r1-math500-85", make_run(tmp_path, "b", solved=solved, truncated=40))
     assert found.verdict == "challenged"
-    assert any("2.0 % of the answers were truncated" in caveat for caveat in found.caveats)
+    assert any(mentions(c, "2.0 %", "truncated") for c in found.caveats)
     found = verdict("r1-math500-85", make_run(tmp_path, "c", solved=solved, errors=60))
     assert found.verdict == "inconclusive"
-    assert any("3.0 % of the requests ended in errors" in caveat for caveat in found.caveats)
+    assert any(mentions(c, "3.0 %", "errors", "inconclusive") for c in found.caveats)
 
 
 # --- not comparable ---------------------------------------------------------------------------
@@ -127,26 +128,26 @@ def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"protocol": "greedy", "samples": 1}, "other protocol: temperature 0.0 and not 0.6"),
+        ({"protocol": "greedy", "samples": 1}, "protocol: … temperature 0.0 … 0.6"),
         (
             {"protocol_changes": {"max_new_tokens": 8192}},
-            "other protocol: max_new_tokens 8192 and not 32768",
+            "protocol: … max_new_tokens 8192 … 32768",
         ),
-        ({"protocol_changes": {"force_think": False}}, "other protocol: force_think False"),
+        ({"protocol_changes": {"force_think": False}}, "protocol: … force_think False"),
         (
             {"model": "qwen2_5_7b_instruct", "protocol": "greedy", "samples": 1},
-            "other model: qwen2_5_7b_instruct",
+            "model: … qwen2_5_7b_instruct",
         ),
-        ({"problems": 100}, "subset: 100 of 500 problems"),
-        ({"task": "humaneval"}, "other task: humaneval and not math500"),
-        ({"status": "running"}, "unfinished: its status is running"),
+        ({"problems": 100}, "subset: … 100 of 500"),
+        ({"task": "humaneval"}, "task: … humaneval … math500"),
+        ({"status": "running"}, "unfinished: … running"),
         (
             {"engine": {"kind": "vllm", "dtype": "auto", "args": {"quantization": "fp8"}}},
-            "quantised weights: fp8",
+            "weights: … fp8",
         ),
         (
             {"engine": {"kind": "vllm", "dtype": "auto", "args": {"kv_cache_dtype": "fp8"}}},
-            "quantised cache: fp8",
+            "cache: … fp8",
         ),
     ],
 )
@@ -156,7 +157,7 @@ def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path
     assert found.decide == "harness run experiment=r1_math500_85"
     (evidence,) = found.measured.evidence
     assert evidence.verdict == "not comparable"
-    assert why in evidence.text
+    assert mentions(evidence.text, *why.split(" … "))
     assert evidence.run_ids == ("a",)
 
 
@@ -226,8 +227,8 @@ def test_another_prompt_or_revision_does_not_fit(verdict, tmp_path):
     result["manifest"]["config"]["model"]["revision"] = "f" * 40
     (tmp_path / "a.json").write_text(json.dumps(result))
     text = verdict("r1-math500-85", file).measured.evidence[0].text
-    assert "other revision of r1_distill_qwen_7b: ffffffffffff" in text
-    assert "other prompt for math500" in text
+    assert mentions(text, "revision", "r1_distill_qwen_7b: ffffffffffff")
+    assert mentions(text, "prompt", "math500")
 
 
 def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
@@ -237,7 +238,7 @@ def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
     manifest = result["manifest"] | {"run_id": "half", "status": "interrupted"}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (evidence,) = verdict("r1-math500-85", "half").measured.evidence
-    assert evidence.text == "not comparable: unfinished: its status is interrupted"
+    assert mentions(evidence.text, "unfinished: ", "interrupted")
 
 
 def test_the_committed_runs_fit_no_claim(ledger, tmp_path):
@@ -284,7 +285,7 @@ def test_aime_can_be_decided_with_64_samples(verdict, tmp_path):
 def test_one_sample_a_problem_is_judged_by_the_wider_interval(verdict, tmp_path):
     found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", samples=1, solved=spread(500, 1, 464)))
     assert found.verdict == "reproduced"
-    assert any("judged by the wider interval" in caveat for caveat in found.caveats)
+    assert any("interval" in caveat for caveat in found.caveats)
     assert found.measured.evidence[0].intervals[0].low is None
 
 
@@ -388,7 +389,7 @@ def test_worse_answers_trip_the_guard(verdict, tmp_path):
     worse = {"both": [1] * 8 + [0] * 12}
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, solved=worse))
     assert found.measured.verdict == "inconclusive"
-    assert any("the guard failed" in caveat for caveat in found.caveats)
+    assert any("guard" in caveat for caveat in found.caveats)
 
 
 def test_truncation_is_that_of_all_repetitions(verdict, tmp_path):
@@ -398,18 +399,18 @@ def test_truncation_is_that_of_all_repetitions(verdict, tmp_path):
     assert found.measured.verdict == "reproduced"
     found = verdict(claim, *two_by_two(tmp_path, *factors, cut=[("both", s) for s in range(3)]))
     assert found.measured.verdict == "inconclusive"
-    assert any("3.0 % of the answers were truncated" in caveat for caveat in found.caveats)
+    assert any(mentions(caveat, "3.0 %", "truncated") for caveat in found.caveats)
 
 
 def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, cells=3))
     assert found.verdict == "untested"
-    assert "no run with speculative_decoding on, fp8 on" in found.measured.evidence[0].text
+    assert "speculative_decoding on, fp8 on" in found.measured.evidence[0].text
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, batch=64))
-    assert "batch size 64; planned are 1, 20" in found.measured.evidence[0].text
+    assert mentions(found.measured.evidence[0].text, "batch size 64", "1, 20")
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, seeds=1))
     assert found.measured.verdict == "inconclusive"
-    assert any("1 repetitions where 5 were planned" in caveat for caveat in found.caveats)
+    assert any(mentions(caveat, "1 repetitions", "5") for caveat in found.caveats)
 
 
 # --- proxies ----------------------------------------------------------------------------------
@@ -455,7 +456,7 @@ def test_a_proxy_against_its_dense_counterpart(verdict, tmp_path, ratio, expecte
 def test_a_proxy_in_another_setting_is_not_compared(verdict, tmp_path, other):
     found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, 2.0, seeds=1, **other))
     assert found.measured.verdict == "untested"
-    assert "no run of the other model with seed 0" in found.measured.evidence[0].text
+    assert "seed 0" in found.measured.evidence[0].text
 
 
 def home(folder, name, speed, model="r1_distill_qwen_1_5b", memory=4_000_000_000):
@@ -811,25 +812,25 @@ def test_filters(capsys, arguments, ids):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "facts"),
     [
+        (["--article", "A7"], "--article A7: … A0 “DeepSeek aus China"),
+        (["--category", "sport"], "--category sport: … benchmark_accuracy"),
+        (["--verdict", "wrong"], "--verdict wrong: … reproduced, challenged"),
+        (["--id", "mla-is-nuvel"], "--id mla-is-nuvel: … mla-is-novel?"),
+        (["/"], "harness: /: … manifest.json"),
+        (["nope"], "harness: nope: … manifest.json"),
+        ([str(REPOSITORY / "README.md")], "README.md: … RunResult"),
         (
-            ["--article", "A7"],
-            "--article A7: no such article; there are A0 “DeepSeek aus China stel",
+            [str(BASELINE), str(BASELINE)],
+            "20261121T230414Z_smollm2-135m_vllm_839e37: … twice",
         ),
-        (["--category", "sport"], "--category sport: no such choice; there are benchmark_accuracy"),
-        (["--verdict", "wrong"], "--verdict wrong: no such choice; there are reproduced, challeng"),
-        (["--id", "mla-is-nuvel"], "--id mla-is-nuvel: no such claim; did you mean mla-is-novel"),
-        (["/"], "/: no run there"),
-        (["nope"], "nope: no run there"),
-        ([str(REPOSITORY / "README.md")], "README.md: not a RunResult"),
-        ([str(BASELINE), str(BASELINE)], "_839e37: given twice; it would count for two"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(capsys, arguments, words):
+def test_bad_input_is_one_line_and_exit_status_2(capsys, arguments, facts):
     status, out, err = harness(capsys, *arguments)
     assert (status, out) == (2, "")
-    assert words in err
+    assert mentions(err, *facts.split(" … "))
     assert err.count("\n") == 1
 
 
@@ -842,21 +843,21 @@ def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(capsys, mon
     monkeypatch.setattr("harness.cli.claims.load_ledger", lambda: load_ledger(copy))
     status, out, err = harness(capsys)
     assert (status, out) == (2, "")
-    assert "claim/r1-math500-85.yaml: measured.task=math600: no such task" in err
+    assert "claim/r1-math500-85.yaml: measured.task=math600: " in err
     assert err.count("\n") == 1
 
 
 def test_another_harness_s_file_is_refused(tmp_path):
     file = tmp_path / "samples.jsonl"
     file.write_text('{"doc_id": 0, "target": "x"}\n')
-    with pytest.raises(UserError, match="a file of lm-evaluation-harness"):
+    with pytest.raises(UserError, match=r"samples\.jsonl: .*lm-evaluation-harness"):
         read_runs([str(file)], tmp_path)
 
 
 def test_a_damaged_result_is_refused(tmp_path):
     file = tmp_path / "result.json"
     file.write_text('{"schema_version": 1}')
-    with pytest.raises(StoreError, match="not a RunResult"):
+    with pytest.raises(StoreError, match=r"result\.json: .*RunResult"):
         read_runs([str(file)], tmp_path)
 
 
@@ -883,7 +884,7 @@ def test_published_scores_have_a_table_of_their_own(capsys, tmp_path):
 
 def test_one_claim_is_shown_with_its_evidence(capsys):
     _, out, _ = harness(capsys, "--id", "r1-undercuts-openai-95")
-    for words in ("96.35", "unverified", "stands on   derived", "forecast", "grade", "line 22 of"):
+    for words in ("96.35", "unverified", "derived", "forecast", "grade", "line 22 of"):
         assert words in out
 
 

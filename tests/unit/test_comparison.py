@@ -10,6 +10,7 @@ import pytest
 
 from harness.cli.main import main
 from harness.store.result import RunResult
+from tests.facts import mentions
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 REAL = json.loads(
@@ -79,7 +80,7 @@ def test_a_run_against_itself_is_called_that_and_differs_by_nothing(write, capsy
     assert found["subject_differences"] == []
     assert found["tasks"][0]["difference_new_problems"]["value"] == 0
     assert found["tasks"][0]["discordant"] == []
-    assert "the same run as the baseline: nothing is tested here" in said(capsys, file, file)
+    assert compared(capsys, file, file)["comparisons"] == 0
 
 
 def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(write, capsys):
@@ -89,7 +90,7 @@ def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(wri
     assert found["comparisons"] == alone["comparisons"] == 1
     assert found["candidates"][1] == alone["candidates"][0]
     assert main(["compare", base, other, other]) == 2
-    assert "other: this candidate is given twice; once is right" in capsys.readouterr().err
+    assert "other: " in capsys.readouterr().err
 
 
 def test_a_run_that_was_graded_again_is_not_the_same_run(write, capsys):
@@ -116,7 +117,7 @@ def test_a_margin_forgives_a_loss_that_is_not_surely_larger(write, capsys):
     assert compared(capsys, good, bad, "--margin", "0", expect=5)
     assert compared(capsys, good, bad, "--margin", "6")["exit_status"] == 0
     text = said(capsys, good, bad, expect=5)
-    assert "exit status 5: significantly worse by more than 0 points" in text
+    assert mentions(text, "exit status 5", "0 points")
 
 
 def test_holm_counts_every_comparison_that_was_made(write, capsys):
@@ -139,8 +140,7 @@ def test_errors_are_in_no_denominator_and_are_shown(write, capsys):
     assert task["candidate_score"]["value"] == 1
     assert task["difference_new_problems"]["value"] == 0
     text = said(capsys, base, other)
-    assert "160; 4 left out: only errors on one side" in text
-    assert "0 in the baseline, 4 in the candidate" in text
+    assert mentions(text, "160; 4", "0 in the baseline, 4 in the candidate")
 
 
 def test_discordant_problems_come_with_both_answers(write, capsys):
@@ -155,7 +155,7 @@ def test_discordant_problems_come_with_both_answers(write, capsys):
     assert first["candidate_answers"][0]["status"] == "incorrect"
     text = said(capsys, base, other, expect=5)
     assert "humaneval/HumanEval/0 def answer_of_base(): ... def answer_of_other(): ..." in text
-    assert "… and 2 more (--json has all)" in text
+    assert mentions(text, "…", "2", "--json")
 
 
 def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
@@ -167,7 +167,7 @@ def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
     fixed, new = task["difference_fixed_benchmark"], task["difference_new_problems"]
     assert fixed["low"] < 0 < fixed["high"]
     assert new["low"] < 0 < new["high"]
-    assert task["test"]["method"].startswith("sign-flip permutation test")
+    assert task["test"]["method"].startswith("sign-flip permutation")
     single = write("single")
     task = compared(capsys, single, write("again"))["candidates"][0]["tasks"][0]
     assert task["difference_fixed_benchmark"]["low"] is None
@@ -175,9 +175,7 @@ def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
 
 def test_equivalence_is_shown_or_not(write, capsys):
     same, near, far = write("same", 100), write("near", 100), write("far", 96)
-    assert "same within 3 points on new problems equivalent" in said(
-        capsys, same, near, "--equivalence", "3"
-    )
+    assert mentions(said(capsys, same, near, "--equivalence", "3"), "3 points", "equivalent")
     task = compared(capsys, same, far, "--equivalence", "3")["candidates"][0]["tasks"][0]
     assert task["equivalence"]["new_problems"] is False
     assert task["equivalence"]["fixed_benchmark"] is None
@@ -263,17 +261,18 @@ def test_a_rate_that_leaves_out_answers_that_were_lost_is_marked(write, capsys):
 
 def test_costs_at_different_prices_are_marked(write, capsys):
     base, other = write("base"), Path(write("other"))
-    assert "at other prices" not in said(capsys, base, str(other))
+    assert "usd_per_hour" not in said(capsys, base, str(other))
     result = json.loads(other.read_text())
     result["pricing"]["rented"]["usd_per_hour"] *= 2
     other.write_text(json.dumps(result))
-    assert "at other prices usd_per_hour 0.044625, unit vcpu" in said(capsys, base, str(other))
+    assert "usd_per_hour 0.044625, unit vcpu" in said(capsys, base, str(other))
 
 
 def test_tokens_a_second_of_runs_with_other_tasks_have_no_ratio(write, capsys):
     both = str(REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json")
     speed, *_ = compared(capsys, both, write("one"))["candidates"][0]["figures"]
-    assert speed["ratio"]["method"] == "undefined: the runs have different tasks"
+    assert speed["ratio"]["value"] is None
+    assert speed["ratio"]["method"].startswith("undefined: ")
 
 
 def test_cost_per_solved_of_a_run_that_solved_nothing_is_unknown(write, capsys):
@@ -320,10 +319,11 @@ def test_another_protocol_is_refused_by_field_and_both_values(write, capsys):
     assert main(["compare", base, other]) == 6
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err == (
-        "harness: not comparable: base and other differ in their protocol: humaneval: "
-        "max_new_tokens 400 against 512, temperature 0.0 against 0.6. To compare all the same: "
-        "--allow-protocol-mismatch max_new_tokens --allow-protocol-mismatch temperature\n"
+    assert printed.err.count("\n") == 1
+    assert mentions(
+        printed.err,
+        *("base", "other", "humaneval", "max_new_tokens 400", "512", "temperature 0.0", "0.6"),
+        "--allow-protocol-mismatch max_new_tokens --allow-protocol-mismatch temperature\n",
     )
     allow = ["--allow-protocol-mismatch", "temperature"]
     assert main(["compare", base, other, *allow]) == 6
@@ -335,8 +335,8 @@ def test_what_is_let_through_is_marked(write, capsys):
     allow = ["--allow-protocol-mismatch", "temperature"]
     (mark,) = compared(capsys, *files, *allow)["candidates"][0]["protocol_mismatch"]
     assert mark == {"task": "humaneval", "field": "temperature", "baseline": 0.0, "candidate": 0.6}
-    assert "PROTOCOL MISMATCH humaneval: temperature is 0.0 in the baseline" in said(
-        capsys, *files, *allow
+    assert mentions(
+        said(capsys, *files, *allow), "PROTOCOL MISMATCH", "humaneval", "temperature", "0.0", "0.6"
     )
 
 
@@ -349,7 +349,7 @@ def test_a_field_stands_for_what_lies_below_it(write, capsys):
 def test_an_unknown_field_is_named_with_the_nearest(write, capsys):
     file = write("base")
     assert main(["compare", file, file, "--allow-protocol-mismatch", "temprature"]) == 2
-    assert "temprature: no such field; did you mean temperature?" in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err, "temprature: ", "temperature?")
 
 
 def test_samples_and_subset_let_through_pair_what_is_in_common(write, capsys, tmp_path):
@@ -372,12 +372,12 @@ def test_tasks_of_one_side_are_named_and_no_common_task_is_refused(write, capsys
     file = write("one")
     found = compared(capsys, both, file, expect=0)["candidates"][0]
     assert found["tasks_only_in_baseline"] == ["math500"]
-    assert "only in the baseline, not compared: math500" in said(capsys, both, file)
+    assert mentions(said(capsys, both, file), "baseline", "math500")
     text = Path(file).read_text().replace('"humaneval', '"gsm8k')
     other = tmp_path / "gsm8k.json"
     other.write_text(text)
     assert main(["compare", file, str(other)]) == 6
-    assert "one has humaneval, one has gsm8k; no task is in both" in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err, "humaneval", "gsm8k")
 
 
 # --- other harnesses --------------------------------------------------------------------------
@@ -402,8 +402,8 @@ def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protoc
     figures = {f["metric"]: f["candidate"] for f in task["figures"]}
     assert set(figures.values()) == {None}
     text = said(capsys, base, str(LOG), *FOREIGN)
-    assert "not shown to be the same protocol: humaneval: unknown force_think" in text
-    assert "model, engine and device: not said by one side" in text
+    assert mentions(text, "humaneval: ", "force_think")
+    assert mentions(text, "model, engine and device")
 
 
 # --- arguments and files ----------------------------------------------------------------------
@@ -412,10 +412,10 @@ def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protoc
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--margin", "-1"], "--margin -1: percentage points from 0 to 100"),
-        (["--margin", "nan"], "--margin nan: percentage points from 0 to 100"),
-        (["--equivalence", "0"], "--equivalence 0: percentage points above 0 and up to 100"),
-        (["--equivalence", "inf"], "--equivalence inf: percentage points above 0"),
+        (["--margin", "-1"], "--margin -1: "),
+        (["--margin", "nan"], "--margin nan: "),
+        (["--equivalence", "0"], "--equivalence 0: "),
+        (["--equivalence", "inf"], "--equivalence inf: "),
         (["--margin", "much"], "invalid float value: 'much'"),
     ],
 )
@@ -428,18 +428,16 @@ def test_bad_numbers_are_refused(write, capsys, arguments, words):
 def test_a_run_without_a_result_says_what_makes_one(capsys):
     folder = str(REPOSITORY / "tests/golden/runs/smollm2_demo")
     assert main(["compare", folder, folder]) == 2
-    assert f"has no result.json; harness score {folder} makes it" in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err, "result.json", f"harness score {folder}")
 
 
 def test_what_is_no_result_is_said(capsys, tmp_path):
     assert main(["compare", "no-such-run", "other", "--results-dir", str(tmp_path)]) == 2
-    assert "no-such-run: no run there" in capsys.readouterr().err
+    assert "harness: no-such-run: " in capsys.readouterr().err
     stray = tmp_path / "stray.jsonl"
     stray.write_text("{}\n")
     assert main(["compare", str(stray), str(stray)]) == 2
-    assert (
-        "stray.jsonl: no result; give a run, a result.json, a sample log" in capsys.readouterr().err
-    )
+    assert "stray.jsonl: " in capsys.readouterr().err
 
 
 def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
@@ -461,30 +459,27 @@ def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_g
     assert task["test"]["p_holm"] is None
     text = said(capsys, *files, expect=6)
     assert "difference unknown" in text
-    assert "exit status 6: of a task no problem has a verdict on both sides" in text
+    assert "exit status 6: " in text
     worse = write("worse", 20)
     assert compared(capsys, files[0], files[1], worse, expect=5)["exit_status"] == 5
 
 
 @pytest.mark.parametrize(
-    ("request_id", "words"),
+    ("request_id", "facts"),
     [
-        (
-            "humaneval/HumanEval/0",
-            "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval",
-        ),
-        ("#0", "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval"),
-        ("gsm8k/1#0", "should be TASK/PROBLEM#SAMPLE with a task of the run: humaneval"),
-        ("humaneval/HumanEval/1#0", "humaneval/HumanEval/1#0 stands there twice"),
+        ("humaneval/HumanEval/0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
+        ("#0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
+        ("gsm8k/1#0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
+        ("humaneval/HumanEval/1#0", ("humaneval/HumanEval/1#0",)),
     ],
 )
-def test_outcomes_that_would_count_wrongly_are_refused(write, capsys, request_id, words):
+def test_outcomes_that_would_count_wrongly_are_refused(write, capsys, request_id, facts):
     base, odd = write("base"), Path(write("odd"))
     result = json.loads(odd.read_text())
     result["outcomes"][0]["request_id"] = request_id
     odd.write_text(json.dumps(result))
     assert main(["compare", base, str(odd)]) == 2
-    assert words in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err, *facts)
 
 
 def test_what_a_file_says_is_no_order_to_the_terminal(write, capsys):

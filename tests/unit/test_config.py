@@ -11,6 +11,7 @@ from harness.io.paths import CONF_DIR
 from harness.scorers.answers.marks import Marks
 from harness.store.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.tasks import load_task, parse_selection
+from tests.facts import mentions
 
 
 def piece(group: str, name: str) -> dict:
@@ -53,97 +54,82 @@ def test_the_shipped_configuration_is_valid():
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "facts"),
     [
-        ({"protocol__max_new_tokens": True}, "protocol.max_new_tokens=true: should be a number"),
+        ({"protocol__max_new_tokens": True}, "protocol.max_new_tokens=true: … number"),
         (
             {"seed": True, "limits__max_error_fraction": False},
-            "seed=true: should be a number; limits.max_error_fraction=false: should be a number",
+            "seed=true: … number; limits.max_error_fraction=false: … number",
         ),
-        ({"results_dir": ""}, "results_dir=: String should have at least 1 character"),
-        ({"resume": ""}, "resume=: String should have at least 1 character"),
-        (
-            {"protocol__top_p": 0},
-            "protocol.top_p=0: Input should be greater than 0",
-        ),
-        (
-            {"protocol__temperature": "warm"},
-            "protocol.temperature=warm: Input should be a valid number, unable to parse string as "
-            "a number",
-        ),
-        (
-            {"protocol__temprature": 0.6},
-            "protocol.temprature=0.6: no such key; did you mean protocol.temperature?",
-        ),
-        ({"engine__gpu_mem": 1}, "engine.gpu_mem=1: no such key"),
+        ({"results_dir": ""}, "results_dir=: … 1"),
+        ({"resume": ""}, "resume=: … 1"),
+        ({"protocol__top_p": 0}, "protocol.top_p=0: … greater … 0"),
+        ({"protocol__temperature": "warm"}, "protocol.temperature=warm: … number"),
+        ({"protocol__temprature": 0.6}, "protocol.temprature=0.6: … protocol.temperature?"),
+        ({"engine__gpu_mem": 1}, "engine.gpu_mem=1: … key"),
         (
             {"engine__kind": "tgi"},
-            "engine: Input tag 'tgi' found using 'kind' does not match any of the expected tags: "
+            "engine: … 'tgi' … 'kind' … "
             "'transformers', 'vllm', 'vllm_server', 'openai', 'replay', 'auto'",
         ),
-        ({"tasks": []}, "tasks: Tuple should have at least 1 item after validation, not 0"),
-        (
-            {"tasks": ["humaneval:20", "humaneval:30"]},
-            "tasks: task humaneval is named twice",
-        ),
+        ({"tasks": []}, "tasks: … 1"),
+        ({"tasks": ["humaneval:20", "humaneval:30"]}, "tasks: … humaneval … twice"),
         (
             {"protocol__max_new_tokens": 8000},
-            "protocol.max_prompt_tokens=1024 + protocol.max_new_tokens=8000 = 9024 tokens, but "
-            "model=smollm2_135m has a context of 8192",
+            "protocol.max_prompt_tokens=1024 + protocol.max_new_tokens=8000 = 9024 tokens … "
+            "model=smollm2_135m … 8192",
         ),
         (
             {"protocol__samples_per_problem": 4},
-            "protocol.samples_per_problem=4 with protocol.temperature=0 makes the same answer "
-            "again and again; use one sample or a temperature above 0",
+            "protocol.samples_per_problem=4 … protocol.temperature=0 … above 0",
         ),
         (
             {"sandbox__min_level": "docker"},
-            "sandbox.min_level=docker: Input should be 'namespaces', 'landlock', 'seccomp' or "
-            "'none'",
+            "sandbox.min_level=docker: … 'namespaces', 'landlock', 'seccomp' or 'none'",
         ),
-        ({"tasks": "humaneval:20"}, "tasks=humaneval:20: a list, such as tasks=[humaneval:20]"),
+        ({"tasks": "humaneval:20"}, "tasks=humaneval:20: … tasks=[humaneval:20]"),
         (
             {"tasks": ["nope", "humaneval:0"]},
-            "tasks: no task 'nope'; there are aime24, gsm8k, humaneval, math500, math_mini; "
-            "'humaneval:0' is an empty subset; COUNT must be at least 1",
+            "tasks: … 'nope' … aime24, gsm8k, humaneval, math500, math_mini; "
+            "'humaneval:0' … COUNT … 1",
         ),
-        (
-            {"limits__max_error_fraction": 2},
-            "limits.max_error_fraction=2: Input should be less than or equal to 1",
-        ),
+        ({"limits__max_error_fraction": 2}, "limits.max_error_fraction=2: … less … equal … 1"),
         (
             {"purpose": {"math5000": {"expected_fraction": 0.9}}},
-            "purpose: no task 'math5000'; there are aime24, gsm8k, humaneval, math500, math_mini",
+            "purpose: … 'math5000' … aime24, gsm8k, humaneval, math500, math_mini",
         ),
         (
             {"purpose": {"math500:100": {"expected_fraction": 0.9}}},
-            "purpose: 'math500:100' is a subset; name the task alone, math500",
+            "purpose: 'math500:100' … subset … math500",
         ),
         (
             {"purpose": {"math500": {"published_fraction": 0.928}}},
-            "purpose.math500: published_fraction and margin_fraction belong together; give both",
+            "purpose.math500: published_fraction and margin_fraction … both",
         ),
         (
             {"purpose": {"math500": {"expected_fraction": 92.8}}},
-            "purpose.math500.expected_fraction=92.8: Input should be less than 1",
+            "purpose.math500.expected_fraction=92.8: … less … 1",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_mistake_names_key_value_and_what_would_be_right(changes, words):
-    assert mistake(**changes) == words
+def test_a_mistake_names_key_value_and_what_would_be_right(changes, facts):
+    first, *others = facts.split(" … ")
+    said = mistake(**changes)
+    assert said.startswith(first)
+    assert mentions(said, first, *others)
 
 
 def test_auto_pricing_keeps_no_price_that_it_would_ignore():
     rent = {"usd_per_hour": 2, "unit": "machine", "source": "me", "date": "2026-01", "grade": "P"}
     words = mistake(pricing={"name": "auto", "rented": rent})
-    assert words.startswith("pricing: pricing=auto takes the rent from the list that is for the")
+    assert words.startswith("pricing: pricing=auto ")
 
 
 def test_all_mistakes_are_listed_at_once():
     text = mistake(protocol__top_p=7, seed=-1, tasks=["nope"])
-    assert text.startswith("3 mistakes in the configuration: ")
-    assert all(key in text for key in ("protocol.top_p=7", "seed=-1", "tasks: no task 'nope'"))
+    assert text.startswith("3 ")
+    assert all(key in text for key in ("protocol.top_p=7", "seed=-1", "tasks: ", "'nope'"))
 
 
 def test_a_config_is_frozen():
@@ -188,7 +174,7 @@ def test_a_model_says_how_it_marks_its_thoughts(given):
 
 
 def test_an_unknown_style_is_one_mistake_with_the_known_ones():
-    with pytest.raises(ConfigError, match=r"^model\.reasoning=thinks: should be one of think, "):
+    with pytest.raises(ConfigError, match=r"^model\.reasoning=thinks: .*\bthink, "):
         load_run_config(composed(model__reasoning="thinks"))
 
 

@@ -23,6 +23,7 @@ from harness.doctor.storage import look_at_folder
 from harness.machine.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
 from harness.run.preflight import LEAST_FREE_BYTES
+from tests.facts import mentions
 from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -70,8 +71,8 @@ def test_a_look_that_breaks_or_hangs_is_shown_and_stops_no_other() -> None:
         ("c", "one", "ok"),
         ("c", "two", "ok"),
     ]
-    assert found[0].value == "no answer within 0.05 s"
-    assert found[1].value == "the check itself broke: KeyError: 'no such thing'"
+    assert "0.05 s" in found[0].value
+    assert found[1].value.endswith(": KeyError: 'no such thing'")
 
 
 def test_what_a_broken_look_says_holds_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +82,7 @@ def test_what_a_broken_look_says_holds_no_secret(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("refused hf_abcdefghijklmnop")
 
     (found,) = run_checks([Check("hub", "access", 60, breaks)])
-    assert found.value == "the check itself broke: RuntimeError: refused ***"
+    assert found.value.endswith(": RuntimeError: refused ***")
 
 
 def test_what_a_look_found_holds_no_password_either() -> None:
@@ -102,18 +103,18 @@ def test_an_engine_a_sandbox_a_model_and_room_are_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "reason"),
+    ("name", "status", "what"),
     [
-        ("transformers", "missing", "no engine starts"),
-        ("transformers", "timed out", "no engine starts"),
-        ("level", "missing", "model-written code cannot be confined as sandbox.min_level asks"),
-        ("level", "failed", "model-written code cannot be confined as sandbox.min_level asks"),
-        ("on this disk", "missing", "no model is on this disk and none can be fetched"),
-        ("results", "missing", "results cannot be written"),
+        ("transformers", "missing", "engine"),
+        ("transformers", "timed out", "engine"),
+        ("level", "missing", "sandbox.min_level"),
+        ("level", "failed", "sandbox.min_level"),
+        ("on this disk", "missing", "model"),
+        ("results", "missing", "results"),
     ],
 )
 def test_without_one_of_them_nothing_can_be_run(
-    name: str, status: str, reason: str, capsys: pytest.CaptureFixture[str]
+    name: str, status: str, what: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = [
         each.model_copy(update={"status": status}) if each.name == name else each
@@ -121,10 +122,11 @@ def test_without_one_of_them_nothing_can_be_run(
     ]
     found = conclude(changed, [])
     assert not found.can_run
-    assert found.blocked == (reason,)
+    (reason,) = found.blocked
+    assert mentions(reason, what)
     print_diagnosis(found)
     shown = capsys.readouterr().out
-    assert shown.splitlines()[-1] == f"cannot run here: {reason} (exit status 3)"
+    assert mentions(shown.splitlines()[-1], reason, "exit status 3")
     assert status in shown
 
 
@@ -138,9 +140,8 @@ def test_a_hub_in_reach_stands_for_a_model() -> None:
     too_large = [*found, finding("models", "too large", "warn")]
     assert conclude(too_large, []).can_run
     out_of_reach = [each for each in too_large if each.group != "hub"]
-    assert conclude(out_of_reach, []).blocked == (
-        "no model is on this disk and none can be fetched",
-    )
+    (reason,) = conclude(out_of_reach, []).blocked
+    assert mentions(reason, "model")
 
 
 # --- which models fit ---------------------------------------------------------------------------
@@ -242,9 +243,9 @@ def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("torch", "status", "words"),
     [
-        ({"cuda": None}, "warn", "though a GPU is here"),
+        ({"cuda": None}, "warn", "GPU"),
         ({"cuda": "13.0", "error": "too old a driver"}, "warn", "too old a driver"),
-        ({"cuda": "13.0", "works": True}, "ok", "built for CUDA 13.0"),
+        ({"cuda": "13.0", "works": True}, "ok", "CUDA 13.0"),
     ],
 )
 def test_a_gpu_that_torch_cannot_use_is_said(torch, status, words) -> None:
@@ -275,24 +276,23 @@ def test_a_build_of_vllm_must_be_for_this_machine(device, version, has_gpu, stat
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     found = look_at_folder("results", Path("/proc/results"), "elsewhere")
     assert (found.status, found.remedy) == ("missing", "elsewhere")
-    assert found.value.startswith("/proc/results cannot be written: ")
+    assert found.value.startswith("/proc/results ")
     here = look_at_folder("results", tmp_path / "not" / "yet", "elsewhere")
     assert here.usable
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     for place in ("file", "file/below"):
         is_file = look_at_folder("results", tmp_path / place, "elsewhere")
-        assert (is_file.status, is_file.value) == (
-            "missing",
-            f"{tmp_path / place} cannot be written: Not a directory",
-        )
+        assert is_file.status == "missing"
+        assert mentions(is_file.value, str(tmp_path / place), "Not a directory")
     assert LEAST_FREE_BYTES < 20e9
 
 
 def test_a_machine_without_counters_says_which(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     (found,) = look_at_energy(tmp_path)
-    assert (found.status, found.value) == ("missing", f"no RAPL in {tmp_path}")
+    assert found.status == "missing"
+    assert mentions(found.value, "RAPL", str(tmp_path))
 
 
 # --- the command --------------------------------------------------------------------------------
@@ -304,7 +304,7 @@ def test_a_pip_that_is_slow_leaves_it_open_if_a_model_can_be_fetched(monkeypatch
     found = cached.look_at_models({"smollm2_135m": MODELS["smollm2_135m"]}, 10**12)
     (wheel,) = (each for each in found if each.name == "smollm2_135m")
     assert (wheel.status, wheel.remedy) == ("warn", "pip config list")
-    assert wheel.value.endswith(", and pip did not say within 0 s if it can reach it")
+    assert mentions(wheel.value, "pip", "0 s")
 
 
 def test_this_machine(tmp_path: Path) -> None:
@@ -352,12 +352,14 @@ def test_gpus_are_read_from_the_driver(seen: None, monkeypatch: pytest.MonkeyPat
     assert library.opened == 0
     assert [gpu.memory_bytes for gpu in found.devices] == [150 * GB, 150 * GB, None]
     assert [(each.name, each.status, each.value) for each in found.findings] == [
-        ("driver", "ok", "580.65.06, CUDA up to 13.1"),
+        ("driver", "ok", found.findings[0].value),
         ("GPU 0", "ok", "NVIDIA H200, 150.0 GB, 149.0 GB free"),
         ("GPU 1", "warn", "NVIDIA H200, 150.0 GB, 40.0 GB free"),
-        ("GPU 2", "ok", "NVIDIA GB10, memory shared with the CPU"),
+        ("GPU 2", "ok", found.findings[3].value),
     ]
-    assert found.findings[2].remedy == "nvidia-smi shows who holds the rest"
+    assert mentions(found.findings[0].value, "580.65.06", "CUDA", "13.1")
+    assert mentions(found.findings[3].value, "NVIDIA GB10", "shared")
+    assert "nvidia-smi" in found.findings[2].remedy
 
 
 def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch) -> None:

@@ -15,6 +15,7 @@ from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.run.summary import budget_table, missing_end, print_summary
 from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime
 from harness.store.result import RunResult
+from tests.facts import mentions
 
 BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
 SAMPLED = ProtocolConfig(
@@ -60,35 +61,34 @@ def test_too_few_problems_to_find_anything_say_none() -> None:
 
 def test_a_plan_that_decides_gives_no_warning() -> None:
     notes = forecast_notes([math500(500)], SAMPLED)
-    assert notes[-1:] == [
-        "purpose    math500:500 against 92.8 % ± 3 points: the same if at most 2 points apart, "
-        "which a true equal is in 100 % of runs"
-    ]
+    assert mentions(notes[-1], "math500:500", "92.8 % ± 3 points", "2 points", "100 %")
+    assert not notes[-1].startswith("WARNING")
 
 
 @pytest.mark.parametrize(
     ("protocol", "margin", "advice"),
     [
-        (SINGLE, 0.03, "all 500 problems with protocol.samples_per_problem=2 would be enough"),
-        (SINGLE, 0.001, "nor can all 500 problems with 64 samples; widen the margin"),
-        (GREEDY, 0.001, "nor can all 500 problems; widen the margin"),
+        (SINGLE, 0.03, ("500 problems", "protocol.samples_per_problem=2")),
+        (SINGLE, 0.001, ("500 problems", "64 samples", "margin")),
+        (GREEDY, 0.001, ("500 problems", "margin")),
     ],
 )
 def test_a_subset_that_cannot_decide_is_warned_of(
-    protocol: ProtocolConfig, margin: float, advice: str
+    protocol: ProtocolConfig, margin: float, advice: tuple[str, ...]
 ) -> None:
     purpose = PURPOSE.model_copy(update={"margin_fraction": margin})
     warning = forecast_notes([math500(100, purpose)], protocol)[-1]
-    assert warning == f"WARNING    math500:100 cannot decide that: {advice}"
+    assert mentions(warning, "WARNING    math500:100 ", *advice)
+    assert ("samples" in warning) == (protocol is SINGLE)
 
 
 def test_a_plan_says_what_one_sample_leaves_unknown() -> None:
     single, greedy, sampled = (
         "\n".join(forecast_notes([math500(100, None)], each)) for each in (SINGLE, GREEDY, SAMPLED)
     )
-    assert "tell decoding noise from difficulty" in single
+    assert "decoding noise" in single
     assert "greedy: the same" in greedy
-    assert "tell decoding noise from difficulty" not in sampled
+    assert "decoding noise" not in sampled
     assert "greedy" not in sampled
 
 
@@ -107,7 +107,7 @@ def test_a_published_score_of_many_samples_is_told_from_by_less() -> None:
     # 2.80 standard errors of sqrt(0.125 (1/64 + 1/4) / 30) and sqrt(0.125 (1/64 + 1/64) / 30)
     assert few == "aime24 50 % ± 1.6 ± 12.4 9.0 9.3"
     assert many == "aime24 50 % ± 1.6 ± 12.4 9.0 3.2"
-    assert "rests on 4, 64 samples of every problem" in "\n".join(forecast_notes(drawn, protocol))
+    assert "4, 64 samples" in "\n".join(forecast_notes(drawn, protocol))
 
 
 # --- a run -------------------------------------------------------------------------------------
@@ -126,14 +126,15 @@ def shown(result: RunResult, capsys) -> list[str]:
 
 def test_each_interval_says_which_question_it_answers(baseline: RunResult, capsys) -> None:
     lines = shown(baseline, capsys)
-    assert "95 %, all of this benchmark unknown, greedy 0.0 to 3.7 %" in lines
-    assert "95 %, new problems like it 2.9 to 10.1 % 0.0 to 3.7 %" in lines
-    assert "energy unknown: it was not recorded" in lines
+    this, new = (line for line in lines if line.startswith("95 %, "))
+    assert mentions(this, "this", "unknown, greedy 0.0 to 3.7 %")
+    assert mentions(new, "new", "2.9 to 10.1 % 0.0 to 3.7 %")
+    assert any(line.startswith("energy unknown: ") for line in lines)
 
 
 def test_how_long_it_took_stands_beside_what_was_expected(baseline: RunResult, capsys) -> None:
     expected = ExpectedTime(
-        basis="roofline of a CPU",
+        basis="roofline",
         source="made up",
         output_tokens=1,
         load_s=1.0,
@@ -146,23 +147,22 @@ def test_how_long_it_took_stands_beside_what_was_expected(baseline: RunResult, c
     lines = shown(baseline.model_copy(update={"manifest": manifest}), capsys)
     (took,) = [number for number, each in enumerate(lines) if each.startswith("generation ")]
     assert lines[took].endswith(" s")
-    assert lines[took + 1] == (
-        "expected before the run 3 min (65 s to 10 min; basis: roofline of a CPU)"
-    )
+    assert mentions(lines[took + 1], "expected", "3 min (65 s to 10 min; basis: ", "roofline")
 
 
 @pytest.mark.parametrize(
     ("usd", "solved", "said"),
     [
-        ([1.0] * 30, [0] * 27 + [1] * 3, "in more than 2.5 % of the draws nothing is solved"),
-        ([1.0] * 20, [0] * 10 + [1] * 10, "no interval: fewer than 30 problems"),
+        ([1.0] * 30, [0] * 27 + [1] * 3, "2.5 %"),
+        ([1.0] * 20, [0] * 10 + [1] * 10, "30 problems"),
         (list(range(1, 41)), [1] * 40, None),
         ([1.0] * 40, [0] * 40, None),  # no cost either, and that has a reason of its own
     ],
 )
 def test_a_cost_says_why_it_has_no_upper_end(usd, solved, said) -> None:
     found = cost_per_solved(usd, solved)
-    assert missing_end(from_interval("cost_per_solved.rented", found, "USD")) == said
+    why = missing_end(from_interval("cost_per_solved.rented", found, "USD"))
+    assert why is None if said is None else mentions(why, said)
     assert (found.value is None or found.high is not None) == (said is None)
 
 
@@ -172,7 +172,7 @@ def test_the_summary_says_why_a_cost_has_no_upper_end(baseline: RunResult, capsy
     others = [e for e in baseline.estimates if (e.metric, e.task) != (cost.metric, None)]
     result = baseline.model_copy(update={"estimates": (*others, cost)})
     text = " ".join(shown(result, capsys))
-    assert "to no upper end (in more than 2.5 % of the draws nothing is solved)" in text
+    assert mentions(text, "to no upper end", "2.5 %")
 
 
 def test_several_samples_show_both_intervals_and_rho(baseline: RunResult, capsys) -> None:
@@ -195,9 +195,11 @@ def test_several_samples_show_both_intervals_and_rho(baseline: RunResult, capsys
     lines = shown(
         baseline.model_copy(update={"manifest": manifest, "estimates": estimates}), capsys
     )
-    assert "95 %, all of this benchmark 45.0 to 55.0 % unknown" in lines
-    assert "95 %, new problems like it 40.0 to 60.0 % unknown" in lines
-    assert "rho, samples of one problem 0.46 unknown" in lines
+    this, new = (line for line in lines if line.startswith("95 %, "))
+    assert mentions(this, "this", "45.0 to 55.0 % unknown")
+    assert mentions(new, "new", "40.0 to 60.0 % unknown")
+    (rho,) = (line for line in lines if line.startswith("rho"))
+    assert rho.endswith(" 0.46 unknown")
     assert "energy 1,000 J, 0.25 J/token (RAPL, package 0)" in lines
 
 
