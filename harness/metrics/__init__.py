@@ -1,10 +1,11 @@
-"""Metrics: `evaluate` modules, a folder each, and the door that turns samples into Estimates.
+"""Metrics: plain functions from samples to Estimates, and an `evaluate` module for each.
 
 ``estimate_all`` and ``budget_curve`` are what a run uses. Each of the folders (``accuracy``,
 ``pass_at_k``, ``cons_at_k``, ``outcome_shares``, ``throughput``, ``latency``, ``token_counts``,
-``cost_per_solved``) can also be had with ``evaluate.load`` by its path, without a network, where
-this package is installed. Every one returns figures: ``{name: {"value", "unit", "n", "low",
-"high", "method"}}``. `evaluate` itself is imported when a metric is computed.
+``cost_per_solved``) is a module that ``evaluate.load`` loads by its path, without a network, where
+this package is installed. It turns columns into samples, calls the same function as a run, and
+returns figures: ``{name: {"value", "unit", "n", "low", "high", "method", "bound"}}``. `evaluate` is
+not imported in a run.
 """
 
 from harness.metrics.budget import budget_curve

@@ -12,15 +12,16 @@ from harness.metrics.cost import (
     load_cost,
     total_cost,
 )
+from harness.metrics.cost import cost_per_solved as usd_per_solved
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
 from harness.metrics.samples import NO_COUNTS
 from harness.metrics.shares import unit_of_shares, weights
 from harness.records import Estimate, Sample
-from harness.stats.intervals import ratio_interval
+from harness.stats.intervals import SEED, ratio_interval
 
 
 def estimate_costs(
-    samples: Sequence[Sample], usage: Usage, pricing: Pricing, seed: int, scratch: str
+    samples: Sequence[Sample], usage: Usage, pricing: Pricing, seed: int
 ) -> list[Estimate]:
     """Costs of the whole run, and cost per solved task of each task and of all together.
 
@@ -29,7 +30,6 @@ def estimate_costs(
         usage: What they used.
         pricing: The price list; each basis in it gives figures of its own, never added together.
         seed: Of the bootstraps.
-        scratch: A folder in which `evaluate` may write.
     """
     estimates = [_solved_per_hour(samples, usage, seed)]
     if not pricing.bases():
@@ -38,7 +38,7 @@ def estimate_costs(
     for basis in pricing.bases():
         cost = total_cost(pricing, basis, usage)
         estimates += _totals(basis, cost, usage, len(samples))
-        estimates += _per_solved(samples, pricing, basis, cost, (seed, scratch))
+        estimates += _per_solved(samples, pricing, basis, cost, seed)
     if pricing.rented is not None:
         load = load_cost(pricing, usage)
         estimates.append(
@@ -71,7 +71,7 @@ def _bounded(estimate: Estimate, cost: Cost) -> Estimate:
 
 
 def _per_solved(
-    samples: Sequence[Sample], pricing: Pricing, basis: Basis, cost: Cost, how: tuple[int, str]
+    samples: Sequence[Sample], pricing: Pricing, basis: Basis, cost: Cost, seed: int
 ) -> list[Estimate]:
     """Cost per solved task, of the run and of each task."""
     name = f"cost_per_solved.{basis}"
@@ -79,24 +79,33 @@ def _per_solved(
         return [
             figure(name, None, "USD", 0, cost.method, task) for task, _ in run_and_tasks(samples)
         ]
-
-    from harness.metrics.cost_per_solved.cost_per_solved import CostPerSolved
-
-    seed, scratch = how
     price = pricing.api if basis == "api" else None
-    shares, unit = apportion(cost.usd, weights(samples, price)), unit_of_shares(samples)
+    shares, unit = list(apportion(cost.usd, weights(samples, price))), unit_of_shares(samples)
     estimates = []
     for task, places in run_and_tasks(samples):
-        found = CostPerSolved(keep_in_memory=True, cache_dir=scratch).compute(
-            problem_ids=[_problem(samples[i]) for i in places],
-            statuses=[samples[i].verdict.status for i in places],
-            costs_usd=[float(shares[i]) for i in places],
-            seed=seed,
-        )["cost_per_solved"]
-        method = f"{found.pop('method')}; all attempts, shared out by {unit}; {cost.method}"
-        estimate = Estimate(metric=name, task=task, method=method, **found)
+        found = usd_per_solved(*by_problem(samples, shares, places), seed=seed)
+        method = f"{found.method}; all attempts, shared out by {unit}; {cost.method}"
+        estimate = from_interval(name, found._replace(method=method), "USD", task=task)
         estimates.append(_bounded(estimate, cost))
     return estimates
+
+
+def cost_per_solved(
+    samples: Sequence[Sample], costs_usd: Sequence[float], seed: int = SEED
+) -> list[Estimate]:
+    """Cost of all attempts divided by the number of solved samples.
+
+    Args:
+        samples: All attempts; the interval resamples their problems.
+        costs_usd: What each attempt cost, the failed ones too.
+        seed: Of the bootstrap.
+
+    Returns:
+        ``cost_per_solved``; its value is None when nothing was solved, its high is None when the
+        bootstrap finds no upper bound.
+    """
+    spent, solved = by_problem(samples, costs_usd, range(len(samples)))
+    return [from_interval("cost_per_solved", usd_per_solved(spent, solved, seed=seed), "USD")]
 
 
 def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Estimate:
@@ -124,8 +133,3 @@ def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
         f"{api.output_usd_per_million_tokens:g} USD per million output tokens ({api.citation()})"
     )
     return figure(name, rate, "tokens/s", 1, method)
-
-
-def _problem(sample: Sample) -> str:
-    """A problem's name that no other task's problem shares."""
-    return f"{sample.task}\n{sample.problem_id}"

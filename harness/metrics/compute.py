@@ -1,18 +1,20 @@
-"""The door: all Estimates of a run from its samples."""
+"""Entry point: computes all estimates of a run from its samples."""
 
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from tempfile import TemporaryDirectory
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.config.pricing import Pricing
 from harness.metrics.bill import estimate_costs
+from harness.metrics.correctness import accuracy, cons_at_k, outcome_shares, pass_at_k
 from harness.metrics.cost import Usage
 from harness.metrics.energy_use import estimate_energy
+from harness.metrics.engine_speed import throughput
+from harness.metrics.figures import figure
 from harness.metrics.inter_token import inter_token_latency
+from harness.metrics.latencies import latency
 from harness.metrics.machine_use import MachineUse, use_seen
 from harness.metrics.samples import NO_COUNTS, known_sum
+from harness.metrics.token_lengths import token_counts
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Sample
 from harness.scorers.equivalence.canonical import canonical
 from harness.stats.intervals import SEED
@@ -20,8 +22,6 @@ from harness.store.manifest import MACHINE_TIME
 
 VOTING_SCORERS = ("math_answer",)
 """Scorers whose extracted answers can be counted as votes: programs never agree by spelling."""
-
-Figures = Mapping[str, Mapping[str, Any]]
 
 
 def estimate_all(
@@ -47,52 +47,44 @@ def estimate_all(
     Raises:
         ValueError: A sample occurs twice.
     """
-    _import_evaluate()
     ordered = sorted(samples, key=lambda s: (s.task, s.problem_id, s.index))
     _refuse_duplicates(ordered)
     tasks: dict[str, list[Sample]] = defaultdict(list)
     for sample in ordered:
         tasks[sample.task].append(sample)
-    estimates = []
-    with TemporaryDirectory(prefix="gegenprobe-") as scratch:
-        for task, members in tasks.items():
-            size = (benchmark_sizes or {}).get(task)
-            estimates += _as_estimates(_task_figures(members, size, seed, scratch), task)
-        every = [*ordered, *(() if use is None else use.failed_attempts)]
-        figures = _run_figures(every, engine, use and use.whole_sessions, scratch)
-        used = use or use_seen(figures["generation_s"]["value"], engine.load_s)
-        estimates += _as_estimates({**figures, MACHINE_TIME: used.generating.as_figure()}, None)
-        usage = Usage(
-            device=engine.device,
-            device_count=engine.device_count,
-            generation_s=used.generating.seconds,
-            is_generation_lower_bound=used.generating.is_lower_bound,
-            load_s=used.loading.seconds,
-            is_load_lower_bound=used.loading.is_lower_bound,
-            load_method=used.loading.method,
-            energy_joules=used.energy.joules,
-            energy_source=used.energy.source,
-            prompt_tokens=_prompt_total([s.completion for s in every]),
-            completion_tokens=known_sum(s.completion.completion_tokens for s in every),
-        )
-        estimates += estimate_costs(ordered, usage, pricing, seed, scratch)
-        estimates += estimate_energy(ordered, usage, seed)
-    return estimates
-
-
-def _import_evaluate() -> None:
-    """Imports `evaluate` without transformers, where nothing has imported that yet.
-
-    `evaluate` has pipelines for models that nobody here uses, and with them it imports torch:
-    300 MB and seconds of every scoring. It does without when transformers is not to be had.
-    """
-    if "evaluate" in sys.modules or "transformers" in sys.modules:
-        return
-    sys.modules["transformers"] = None  # type: ignore[assignment]  # documented: "not to be had"
-    try:
-        import evaluate  # noqa: F401
-    finally:
-        del sys.modules["transformers"]
+    estimates: list[Estimate] = []
+    for task, members in tasks.items():
+        found = _of_task(members, (benchmark_sizes or {}).get(task), seed)
+        estimates += [each.model_copy(update={"task": task}) for each in found]
+    every = [*ordered, *(() if use is None else use.failed_attempts)]
+    speeds = throughput(every, engine.max_concurrency, use and use.whole_sessions)
+    seconds = next(each.value for each in speeds if each.metric == "generation_s")
+    used = use or use_seen(seconds, engine.load_s)
+    usage = Usage(
+        device=engine.device,
+        device_count=engine.device_count,
+        generation_s=used.generating.seconds,
+        is_generation_lower_bound=used.generating.is_lower_bound,
+        load_s=used.loading.seconds,
+        is_load_lower_bound=used.loading.is_lower_bound,
+        load_method=used.loading.method,
+        energy_joules=used.energy.joules,
+        energy_source=used.energy.source,
+        prompt_tokens=_prompt_total([s.completion for s in every]),
+        completion_tokens=known_sum(s.completion.completion_tokens for s in every),
+    )
+    answered = [s for s in every if s.completion.finish_reason != "error"]
+    return [
+        *estimates,
+        *speeds,
+        *latency(answered),
+        *inter_token_latency(answered),
+        *_token_totals(usage, len(every)),
+        *_of_engine(engine),
+        used.generating.as_estimate(MACHINE_TIME),
+        *estimate_costs(ordered, usage, pricing, seed),
+        *estimate_energy(ordered, usage, seed),
+    ]
 
 
 def _refuse_duplicates(samples: Iterable[Sample]) -> None:
@@ -101,107 +93,31 @@ def _refuse_duplicates(samples: Iterable[Sample]) -> None:
         raise ValueError(f"{len(twice)} samples occur more than once, the first is {twice[0]}")
 
 
-def _as_estimates(figures: Figures, task: str | None) -> list[Estimate]:
-    return [Estimate(metric=name, task=task, **fields) for name, fields in figures.items()]
-
-
-def _task_figures(
-    samples: Sequence[Sample], benchmark_size: int | None, seed: int, scratch: str
-) -> dict[str, Mapping[str, Any]]:
-    from harness.metrics.accuracy.accuracy import Accuracy
-    from harness.metrics.cons_at_k.cons_at_k import ConsAtK
-    from harness.metrics.outcome_shares.outcome_shares import OutcomeShares
-    from harness.metrics.pass_at_k.pass_at_k import PassAtK
-
-    where = {"keep_in_memory": True, "cache_dir": scratch}
-    graded = {
-        "problem_ids": [s.problem_id for s in samples],
-        "statuses": [s.verdict.status for s in samples],
-    }
-    figures: dict[str, Mapping[str, Any]] = {}
-    figures |= Accuracy(**where).compute(**graded, benchmark_size=benchmark_size)
-    figures |= OutcomeShares(**where).compute(statuses=graded["statuses"])
+def _of_task(
+    samples: Sequence[Sample], benchmark_size: int | None, seed: int
+) -> Iterable[Estimate]:
+    yield from accuracy(samples, benchmark_size)
+    yield from outcome_shares(samples)
     most = _most_samples(samples)
     if most > 1:
-        ks = _powers_up_to(most)
-        figures |= PassAtK(**where).compute(**graded, k=ks)
+        yield from pass_at_k(samples, _powers_up_to(most))
         if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
-            # One spelling is one vote: \dfrac12 votes with \frac{1}{2}.
-            # Samples of a problem mostly agree, so most spellings are met before.
-            spelling = {a: canonical(a) for a in {s.verdict.extracted or "" for s in samples}}
-            answers = [spelling[s.verdict.extracted or ""] for s in samples]
-            figures |= ConsAtK(**where).compute(**graded, answers=answers, k=ks)
-    return {**figures, **_token_figures(samples, seed, scratch)}
-
-
-def _run_figures(
-    samples: Sequence[Sample],
-    engine: EngineInfo,
-    whole_sessions: Collection[int] | None,
-    scratch: str,
-) -> dict[str, Mapping[str, Any]]:
-    from harness.metrics.latency.latency import Latency
-    from harness.metrics.throughput.throughput import Throughput
-
-    where = {"keep_in_memory": True, "cache_dir": scratch}
-    every = [s.completion for s in samples]
-    answered = [c for c in every if c.finish_reason != "error"]
-    figures: dict[str, Mapping[str, Any]] = {}
-    figures |= Throughput(**where).compute(
-        max_concurrency=engine.max_concurrency,
-        whole_sessions=whole_sessions,
-        sessions=[s.session for s in samples],
-        queued_s=[c.queued_s for c in every],
-        started_s=[c.started_s for c in every],
-        first_token_s=[c.first_token_s for c in every],
-        finished_s=[c.finished_s for c in every],
-        prompt_tokens=[c.prompt_tokens for c in every],
-        cached_prompt_tokens=[c.cached_prompt_tokens for c in every],
-        completion_tokens=[c.completion_tokens for c in every],
-        waited_s=[c.waited_s for c in every],
-    )
-    figures |= Latency(**where).compute(
-        queued_s=[c.queued_s for c in answered],
-        sent_s=[c.sent_s for c in answered],
-        started_s=[c.started_s for c in answered],
-        first_token_s=[c.first_token_s for c in answered],
-        finished_s=[c.finished_s for c in answered],
-        completion_tokens=[c.completion_tokens for c in answered],
-        reasoning_tokens=[c.reasoning_tokens for c in answered],
-    )
-    figures |= inter_token_latency(answered)
-    return {**figures, **_token_totals(every), **_engine_figures(engine)}
-
-
-def _token_figures(samples: Sequence[Sample], seed: int, scratch: str) -> Figures:
-    from harness.metrics.token_counts.token_counts import TokenCounts
-
+            # \dfrac12 votes with \frac{1}{2}.
+            yield from cons_at_k(samples, _powers_up_to(most), spelling=canonical)
     answered = [s for s in samples if s.completion.finish_reason != "error"]
-    figures: Figures = TokenCounts(keep_in_memory=True, cache_dir=scratch).compute(
-        problem_ids=[s.problem_id for s in answered],
-        prompt_tokens=[s.completion.prompt_tokens for s in answered],
-        completion_tokens=[s.completion.completion_tokens for s in answered],
-        reasoning_tokens=[s.completion.reasoning_tokens for s in answered],
-        seed=seed,
-    )
-    return figures
+    yield from token_counts(answered, seed)
 
 
-def _token_totals(completions: Sequence[Completion]) -> Figures:
+def _token_totals(usage: Usage, requests: int) -> list[Estimate]:
     totals = {
-        "prompt_tokens.total": _prompt_total(completions),
-        "completion_tokens.total": known_sum(c.completion_tokens for c in completions),
+        "prompt_tokens.total": usage.prompt_tokens,
+        "completion_tokens.total": usage.completion_tokens,
     }
     method = "sum over all requests, failed ones too"
-    return {
-        name: {
-            "value": total,
-            "unit": "tokens",
-            "n": len(completions),
-            "method": NO_COUNTS if total is None else method,
-        }
+    return [
+        figure(name, total, "tokens", requests, NO_COUNTS if total is None else method)
         for name, total in totals.items()
-    }
+    ]
 
 
 def _prompt_total(completions: Sequence[Completion]) -> int | None:
@@ -213,21 +129,17 @@ def _prompt_total(completions: Sequence[Completion]) -> int | None:
     )
 
 
-def _engine_figures(engine: EngineInfo) -> Figures:
+def _of_engine(engine: EngineInfo) -> list[Estimate]:
     peak = engine.peak_memory_source or "source not recorded"
     given = {
         "load_s": (engine.load_s, "s", "loading and warm-up, in no rate"),
         "peak_memory_bytes": (engine.peak_memory_bytes, "bytes", f"highest seen: {peak}"),
     }
-    return {
-        name: {
-            "value": value,
-            "unit": unit,
-            "n": 0 if value is None else 1,
-            "method": method if value is not None else "undefined: the engine did not report it",
-        }
+    unknown = "undefined: the engine did not report it"
+    return [
+        figure(name, value, unit, int(value is not None), unknown if value is None else method)
         for name, (value, unit, method) in given.items()
-    }
+    ]
 
 
 def _most_samples(samples: Iterable[Sample]) -> int:

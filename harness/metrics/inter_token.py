@@ -2,28 +2,28 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from harness.io.token_gaps import gap_percentiles
-from harness.records import Completion
+from harness.metrics.figures import figure
+from harness.records import Estimate, Sample
 
 NAME = "inter_token_latency_s"
 RANKS = (50, 90, 99)
 
 
-def inter_token_latency(completions: Sequence[Completion]) -> dict[str, dict[str, Any]]:
+def inter_token_latency(samples: Sequence[Sample]) -> list[Estimate]:
     """The mean from the times of first and last tokens, percentiles where gaps were counted.
 
     Long answers weigh more than in ``time_per_output_token_s``, which has one value for each.
     Its mean needs no single gap: those of an answer add up to its last token minus its first.
 
     Args:
-        completions: Without those that ended in errors.
+        samples: Without those that ended in errors.
     """
     seconds, tokens = 0.0, 0
     gaps: Counter[int] = Counter()
     # one token has no gap; a server that tells no number of tokens tells of no single ones either
-    several = [each for each in completions if each.completion_tokens not in {0, 1}]
+    several = [s.completion for s in samples if s.completion.completion_tokens not in {0, 1}]
     for each in several:
         count = each.completion_tokens
         if each.first_token_s is not None and each.finished_s is not None and count is not None:
@@ -32,20 +32,19 @@ def inter_token_latency(completions: Sequence[Completion]) -> dict[str, dict[str
         gaps.update(each.token_gaps or {})
     silent = sum(each.token_gaps is None for each in several)
     how = "sum of (finished - first token) / sum of (tokens - 1)"
-    mean = _figure(seconds / tokens if tokens else None, tokens, how)
     counted, told = gaps.total(), f"{gaps.total()} gaps, counted in bins of 5 %"
     if silent:
         counted, told = 0, f"{silent} requests did not tell of single tokens"
     values = gap_percentiles({} if silent else gaps, RANKS)
-    return {
-        f"{NAME}.mean": mean,
-        **{
-            f"{NAME}.p{rank}": _figure(value, counted, told)
+    return [
+        _figure("mean", seconds / tokens if tokens else None, tokens, how),
+        *(
+            _figure(f"p{rank}", value, counted, told)
             for rank, value in zip(RANKS, values, strict=True)
-        },
-    }
+        ),
+    ]
 
 
-def _figure(value: float | None, n: int, method: str) -> dict[str, Any]:
+def _figure(which: str, value: float | None, n: int, method: str) -> Estimate:
     said = method if value is not None else f"undefined: {method}"
-    return {"value": value, "unit": "s", "n": n, "low": None, "high": None, "method": said}
+    return figure(f"{NAME}.{which}", value, "s", n, said)

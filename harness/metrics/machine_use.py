@@ -5,11 +5,11 @@ came to nothing included. Loading is apart. Time in which no session was alive i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.engines.build import ReplayConfig
 from harness.machine.energy import NOT_MEASURED, Energy
-from harness.records import Sample
+from harness.records import Bound, Estimate, Sample
 from harness.store.manifest import PART_OF_RECORDING, RunManifest, Session
 from harness.store.shard_deal import dealt
 
@@ -22,15 +22,17 @@ class Span(NamedTuple):
     sessions: int
     method: str
 
-    def as_figure(self) -> dict[str, Any]:
-        """The fields of an Estimate but its name."""
-        return {
-            "value": self.seconds,
-            "unit": "s",
-            "n": self.sessions,
-            "method": self.method,
-            "bound": "lower" if self.is_lower_bound and self.seconds is not None else None,
-        }
+    def as_estimate(self, metric: str) -> Estimate:
+        """These seconds as a figure of the whole run."""
+        bound: Bound | None = "lower" if self.is_lower_bound and self.seconds is not None else None
+        return Estimate(
+            metric=metric,
+            value=self.seconds,
+            unit="s",
+            n=self.sessions,
+            method=self.method,
+            bound=bound,
+        )
 
 
 class MachineUse(NamedTuple):

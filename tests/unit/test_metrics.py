@@ -4,7 +4,9 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,12 @@ from harness.io.paths import METRICS_DIR
 from harness.io.token_gaps import bin_of
 from harness.machine.energy import NOT_MEASURED, Energy
 from harness.metrics import budget_curve, estimate_all
+from harness.metrics.bill import cost_per_solved
+from harness.metrics.correctness import accuracy, cons_at_k, outcome_shares, pass_at_k
+from harness.metrics.engine_speed import throughput
+from harness.metrics.latencies import latency
 from harness.metrics.machine_use import MachineUse, Span
+from harness.metrics.token_lengths import token_counts
 from harness.records import Completion, EngineInfo, Estimate, Sample, Verdict
 from harness.store.manifest import BudgetPoint
 from tests.engines import made_up_engine
@@ -102,19 +109,66 @@ def _one(estimates: list[Estimate], metric: str, task: str | None = None) -> Est
 
 LOADS_ALL = """
 import sys, evaluate
+import tests.unit.test_metrics as t
+metrics = {}
 for path in sys.argv[1:]:
-    print(evaluate.load(path).name)
-metric = evaluate.load(next(p for p in sys.argv if p.endswith("pass_at_k")))
-found = metric.compute(
+    metric = evaluate.load(path)
+    metrics[metric.name] = metric
+    given, function = t.given_to(metric.name)
+    expected = {e.metric: e.model_dump(exclude={"metric", "task"}) for e in function()}
+    found = metric.compute(**given)
+    print(metric.name, len(found) > 0, found == expected)
+found = metrics["pass_at_k"].compute(
     problem_ids=["a", "a", "b", "b"],
     statuses=["correct", "incorrect", "incorrect", "truncated"],
     k=[1, 2],
 )
 print([found[name]["value"] for name in ("pass@1", "pass@2")])
+try:
+    metrics["outcome_shares"].compute(statuses=["correct", "solved"])
+except ValueError as error:
+    print("solved" in str(error))
 """
 
 
-def test_every_metric_loads_by_its_folder_without_a_network(tmp_path: Path) -> None:
+def given_to(metric: str) -> tuple[dict[str, Any], Callable[[], list[Estimate]]]:
+    """The columns and options of an `evaluate` metric, and the function that it stands for."""
+    samples = [sample for sample in _many(problems=30) if sample.task == "math"]
+    samples = [replace(sample, session=sample.index % 2) for sample in samples]
+    each = [sample.completion for sample in samples]
+    costs = [0.25 * (number % 3) for number in range(len(samples))]
+    columns = {
+        "problem_ids": [sample.problem_id for sample in samples],
+        "statuses": [sample.verdict.status for sample in samples],
+        "answers": [sample.verdict.extracted or "" for sample in samples],
+        "sessions": [sample.session for sample in samples],
+        "costs_usd": costs,
+        **{name: [getattr(c, name) for c in each] for name in Completion.model_fields},
+    }
+    times = ["queued_s", "started_s", "first_token_s", "finished_s"]
+    lengths = ["prompt_tokens", "completion_tokens"]
+    served = [*times, *lengths, "cached_prompt_tokens", "waited_s", "sessions"]
+    graded = ["problem_ids", "statuses"]
+    load = {"max_concurrency": 4, "whole_sessions": [1]}
+    names, options, function = {
+        "accuracy": (graded, {"benchmark_size": 500}, accuracy),
+        "cons_at_k": ([*graded, "answers"], {"k": [2, 3]}, cons_at_k),
+        "cost_per_solved": ([*graded, "costs_usd"], {"seed": 3}, partial(cost_of, costs)),
+        "latency": ([*times, "sent_s", "completion_tokens", "reasoning_tokens"], {}, latency),
+        "outcome_shares": (["statuses"], {}, outcome_shares),
+        "pass_at_k": (graded, {"k": [1, 3]}, pass_at_k),
+        "throughput": (served, load, throughput),
+        "token_counts": (["problem_ids", *lengths, "reasoning_tokens"], {"seed": 3}, token_counts),
+    }[metric]
+    given = {name: columns[name] for name in names}
+    return {**given, **options}, partial(function, samples, **options)
+
+
+def cost_of(costs: list[float], samples: list[Sample], **options: Any) -> list[Estimate]:
+    return cost_per_solved(samples, costs, **options)
+
+
+def test_every_metric_loads_by_its_folder_and_gives_the_figures_of_a_run(tmp_path: Path) -> None:
     environment = os.environ | {
         "HF_HUB_OFFLINE": "1",
         "HF_HOME": str(tmp_path / "hf"),
@@ -132,7 +186,23 @@ def test_every_metric_loads_by_its_folder_without_a_network(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [*METRICS, "[0.25, 0.5]"]
+    loaded = [f"{name} True True" for name in METRICS]
+    assert done.stdout.splitlines() == [*loaded, "[0.25, 0.5]", "True"]
+
+
+def test_no_package_of_data_frames_or_models_is_imported_for_estimates() -> None:
+    """`evaluate` brings Arrow, pandas and, where it is there, torch: seconds of every scoring."""
+    code = (
+        "import sys\n"
+        "import tests.unit.test_metrics as t\n"
+        "assert t._all(t._many(problems=30), t.ALL_PRICES)\n"
+        "heavy = {'evaluate', 'datasets', 'pyarrow', 'pandas', 'torch', 'transformers'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_no_heavy_package_is_imported_before_a_metric_is_computed() -> None:
@@ -238,7 +308,6 @@ def test_of_a_problem_with_more_samples_the_first_k_vote() -> None:
 
 
 def test_a_first_sample_without_an_answer_does_not_stop_the_vote() -> None:
-    """`evaluate` refuses a column of texts that begins with None."""
     samples = [_sample("math/a", 0, "no_answer"), _sample("math/a", 1, extracted="7")]
     assert _one(_all(samples), "cons@2", "math").value == 1.0
 
@@ -764,9 +833,9 @@ def test_the_last_budget_is_the_run_itself() -> None:
     points = budget_curve(samples, ALL_PRICES, totals, 1024)
     for task in ("math", "aime"):
         last = [p for p in points if p.task == task][-1]
-        accuracy = _one(estimates, "accuracy", task)
+        whole = _one(estimates, "accuracy", task)
         found = (last.accuracy.value, last.accuracy.low, last.accuracy.high)
-        assert found == (accuracy.value, accuracy.low, accuracy.high)
+        assert found == (whole.value, whole.low, whole.high)
         for cost in last.costs:
             expected = _one(estimates, f"cost_per_solved.{cost.basis}", task).value
             assert cost.usd_per_solved == pytest.approx(expected)

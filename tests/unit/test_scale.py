@@ -1,7 +1,5 @@
 """A run of gigabytes: what is held at once stays small, and nothing that is said of it changes."""
 
-import subprocess
-import sys
 import threading
 import tracemalloc
 from contextlib import contextmanager
@@ -221,24 +219,3 @@ def test_a_verdict_on_an_endless_answer_is_short_and_tells_answers_apart():
     assert verdicts[0].extracted == texts[0]
     assert len({verdict.extracted for verdict in verdicts}) == len(texts)
     assert all(len(verdict.model_dump_json()) < 2 * MAX_EXTRACTED for verdict in verdicts[:3])
-
-
-# --- the result -------------------------------------------------------------------------------
-
-IMPORT = """
-import sys
-from harness.metrics.compute import _import_evaluate
-_import_evaluate()
-import evaluate
-assert "torch" not in sys.modules, "torch"
-assert "transformers" not in sys.modules, "transformers"
-import transformers
-assert transformers.__version__
-"""
-
-
-def test_metrics_are_computed_without_torch_and_it_can_be_had_afterwards():
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", IMPORT], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
