@@ -11,7 +11,6 @@ from typing import NamedTuple
 import yaml
 
 from harness.config.settings import ProtocolConfig
-from harness.engines.vllm_args import VllmKnobs
 from harness.errors import UserError
 from harness.interop.readers import harness_of
 from harness.io.paths import CONF_DIR
@@ -62,9 +61,8 @@ class ClaimRun(NamedTuple):
 
     @property
     def args(self) -> dict[str, object]:
-        """Of vLLM; none for another engine."""
-        engine = self.manifest.config.engine
-        return dict(engine.args) if isinstance(engine, VllmKnobs) else {}
+        """Of the engine's own software, under its names."""
+        return dict(self.manifest.config.engine.native_args)
 
     @property
     def quantization(self) -> str | None:
@@ -238,7 +236,7 @@ def _other_answers(run: ClaimRun) -> list[str]:
     engine = run.engine
     if engine is None:
         return ["no engine: nothing was generated"]
-    if engine.name == "replay":
+    if run.manifest.config.engine.recording is not None:
         return ["replayed answers: give the run that generated them"]
     if engine.weights_sha256 is None:
         return ["weights unknown: a server says what it has, and nothing shows it"]

@@ -29,11 +29,7 @@ from harness.analysis.rerun.outcome import Answer, figures_of, pair, strata_of
 from harness.config.settings import RunConfig
 from harness.engines.base import Clock, Engine
 from harness.engines.build import (
-    EngineConfig,
-    ReplayConfig,
-    TransformersConfig,
-    VllmConfig,
-    VllmServerConfig,
+    BaseEngineConfig,
     build_engine,
     prepare_process,
     resolve_auto,
@@ -145,8 +141,8 @@ def _plan(run: Run, n: int, batch_size: int | None) -> Plan:
 
 
 def rebatched(
-    run: Run, engine: EngineConfig, batch_size: int | None
-) -> tuple[EngineConfig, int | None, int]:
+    run: Run, engine: BaseEngineConfig, batch_size: int | None
+) -> tuple[BaseEngineConfig, int | None, int]:
     """The engine with another batch size, the run's own batch size, and the new one."""
 
     def chosen(before: int | None) -> int:
@@ -154,31 +150,20 @@ def rebatched(
             return batch_size
         return BATCH_SIZE_FOR_SINGLES if before == DEFAULT_BATCH_SIZE else DEFAULT_BATCH_SIZE
 
-    match engine:
-        case TransformersConfig(max_batch_size=before):
-            size = chosen(before)
-            return engine.model_copy(update={"max_batch_size": size}), before, size
-        case VllmConfig(args=args):
-            own = args.get("max_num_seqs")
-            size = chosen(own)
-            changed = {**args, "max_num_seqs": size}
-            return engine.model_copy(update={"args": changed}), own, size
-        case VllmServerConfig(args=args):
-            limits = [each for each in (args.get("max_num_seqs"), engine.concurrency) if each]
-            own = min(limits, default=None)
-            size = chosen(own)
-            changed = {"args": {**args, "max_num_seqs": size}, "concurrency": None}
-            return engine.model_copy(update=changed), own, size
-        case ReplayConfig():
-            raise UserError(
-                f"run {run.run_id}: engine=replay repeats what another run answered, so there is "
-                "no chance in it to measure; give the run that it replays"
-            )
-        case _:
-            raise UserError(
-                f"run {run.run_id}: the batch of engine={engine.kind} is not the harness's to set; "
-                "give a run of transformers, vllm or vllm_server"
-            )
+    if engine.recording is not None:
+        raise UserError(
+            f"run {run.run_id}: engine={engine.kind} repeats what another run answered, so there "
+            "is no chance in it to measure; give the run that it replays"
+        )
+    before = engine.batch_size
+    size = chosen(before)
+    changed = engine.with_batch_size(size)
+    if changed is None:
+        raise UserError(
+            f"run {run.run_id}: the batch of engine={engine.kind} is not the harness's to set; "
+            "give a run of transformers, vllm or vllm_server"
+        )
+    return changed, before, size
 
 
 def _recorded(plan: Plan) -> Recorded:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from harness.config.pricing import Pricing
-from harness.engines.build import EngineConfig, OpenaiConfig
+from harness.engines.build import EngineConfig
 from harness.errors import ConfigError, TaskError
 from harness.io.redaction import is_secret_name, is_variable_name, why_secret
 from harness.models import ModelConfig, RemoteModel
@@ -356,15 +356,14 @@ class RunConfig(Record):
     @model_validator(mode="after")
     def _fits_the_server(self) -> Self:
         engine, protocol = self.engine, self.protocol
-        is_chat = isinstance(engine, OpenaiConfig) and engine.mode == "chat"
-        if isinstance(self.model, RemoteModel) and not is_chat and engine.kind != "replay":
+        is_chat = engine.renders_prompts
+        if isinstance(self.model, RemoteModel) and engine.needs_tokenizer:
             raise ValueError(
                 f"model={self.model.name} is at its server alone: it needs engine=openai with "
                 "engine.mode=chat; for token ids give a model whose tokenizer can be had"
             )
-        omitted = engine.omit if isinstance(engine, OpenaiConfig) else ()
         for name, value in protocol.options.items():
-            if name in omitted:
+            if name in engine.omitted:
                 raise ValueError(
                     f"engine.omit={name}: protocol.{name}={value} is set, which the server would "
                     "then not be told; leave one of them out"

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from harness.engines.vllm_memory import VLLM_GPU_FRACTION
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo
 from harness.models import ModelConfig, ModelShape
 from harness.records import Count, Record
-from harness.run.preflight import VLLM_GPU_FRACTION
 
 USABLE_FRACTION = VLLM_GPU_FRACTION
 """Of the memory, for weights and cache. It is vLLM's of a GPU, which takes its activations from it

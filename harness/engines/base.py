@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from harness.models.chat_tokenizer import Times
+from harness.models.chat_tokenizer import Codec, Times
 from harness.records import Completion, EngineInfo, GenerationRequest
 
 
@@ -64,6 +64,13 @@ class Doubting(Protocol):
     def expect_refusals(self) -> None:
         """The run has answers from before: the first refusals are their requests' own."""
         ...
+
+
+def needed(codec: Codec | None) -> Codec:
+    """The tokenizer of an engine that cannot do without."""
+    if codec is None:
+        raise ValueError("this engine needs the model's codec")
+    return codec
 
 
 def tokens_needed(request: GenerationRequest) -> int:

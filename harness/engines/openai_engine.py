@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.engines.base import Clock, refuse_unfit
+from harness.engines.base import Clock, needed, refuse_unfit
+from harness.engines.config import BaseEngineConfig
 from harness.engines.endpoint import (
     CONNECT_LIMIT_S,
     Endpoint,
@@ -40,7 +41,7 @@ from harness.errors import ConfigError, UnavailableError
 from harness.io.redaction import shown_variable, why_secret
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
+from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ NOT_IN_EXTRA_BODY = {
 _SECRET_HEADER = re.compile(r"authorization|key|token|secret|cookie|passw|credential", re.I)
 
 
-class OpenaiConfig(Record):
+class OpenaiConfig(BaseEngineConfig):
     """Knobs of the attached server."""
 
     kind: Literal["openai"]
@@ -104,6 +105,8 @@ class OpenaiConfig(Record):
     """What the server runs on, where the user knows it."""
     device_name: str | None = None
     device_count: Annotated[int, Field(ge=1)] = 1
+
+    is_local: ClassVar[bool] = False
 
     @field_validator("base_url")
     @classmethod
@@ -149,6 +152,28 @@ class OpenaiConfig(Record):
         if self.ca_file is not None and not self.verify:
             raise ValueError("ca_file is not read with verify=false; leave one of them out")
         return self
+
+    def build(
+        self,
+        model: ResolvedModel,
+        codec: Codec | None,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> "OpenaiEngine":
+        """Attaches to the server, whose log is its operator's."""
+        del log_folder
+        return OpenaiEngine(self, model, needed(codec), clock, max_model_len)
+
+    @property
+    def renders_prompts(self) -> bool:
+        """In chat mode the server's template is used."""
+        return self.mode == "chat"
+
+    @property
+    def omitted(self) -> tuple[str, ...]:
+        """As set."""
+        return self.omit
 
     @property
     def sampling_omitted(self) -> tuple[str, ...]:

@@ -4,25 +4,60 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ValidationError
 
 from harness.engines.base import Clock
+from harness.engines.config import BaseEngineConfig
 from harness.errors import ConfigError
 from harness.models import ResolvedModel
-from harness.records import Completion, EngineInfo, GenerationRequest, Record
+from harness.models.chat_tokenizer import Codec
+from harness.records import Completion, EngineInfo, GenerationRequest
 
 COMPLETIONS = "completions.jsonl"
 MANIFEST = "manifest.json"
 
 
-class ReplayConfig(Record):
+class ReplayConfig(BaseEngineConfig):
     """Knobs of the replay engine."""
 
     kind: Literal["replay"]
     run: str
     """A run's directory, or a ``completions.jsonl``."""
+
+    is_local: ClassVar[bool] = False
+
+    def build(
+        self,
+        model: ResolvedModel,
+        codec: Codec | None,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> "ReplayEngine":
+        """What was recorded needs no tokenizer and has no limit."""
+        del codec, max_model_len, log_folder
+        return ReplayEngine(self, model, clock)
+
+    @property
+    def recording(self) -> str:
+        """As given."""
+        return self.run
+
+    def with_recording(self, folder: str) -> Self:
+        """The same with another place of it."""
+        return self.model_copy(update={"run": folder})
+
+    @property
+    def needs_tokenizer(self) -> bool:
+        """Its prompts were recorded too."""
+        return False
+
+    @property
+    def unlike_nightly(self) -> frozenset[str]:
+        """Which recording stands for the model is what a rehearsal of a bad night changes."""
+        return super().unlike_nightly | {"run"}
 
 
 class ReplayEngine:

@@ -10,15 +10,17 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from harness.engines.base import Clock, refuse_unfit, tokens_needed
+from harness.engines.base import Clock, needed, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
+from harness.engines.config import BaseEngineConfig
 from harness.engines.kv_cache import ATTENTION, register_attention
-from harness.engines.lora import with_adapter
+from harness.engines.lora import check_peft, with_adapter
 from harness.engines.recorded_environment import recorded
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.machine import hardware
@@ -26,7 +28,7 @@ from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.models.tensors import quiet, refuse_unlike
 from harness.models.tokenizer_files import named_key
-from harness.records import Completion, EngineInfo, GenerationRequest, Record, Setting
+from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ POSITION_TABLES = frozenset({"wpe", "embed_positions", "position_embeddings"})
 """What transformers calls the table of a model that learns its positions."""
 
 
-class TransformersConfig(Record):
+class TransformersConfig(BaseEngineConfig):
     """Knobs of the transformers engine."""
 
     kind: Literal["transformers"]
@@ -66,6 +68,63 @@ class TransformersConfig(Record):
     attn_implementation: Literal["grouped", "sdpa", "eager"] = "grouped"
     """grouped: SDPA that reads each key-value head once for all its query heads, where
     transformers' sdpa repeats it for each."""
+
+    def prepare_process(self) -> None:
+        """Has the threads of a matrix product sleep while they wait.
+
+        By spinning they take the CPU from scoring, and from each other where the machine is shared:
+        asleep they lose little alone and win twofold in company. vLLM's processes lose by it: the
+        one that waits for the next step spins all the more, and each step is slower by a tenth
+        (``docs/performance.md``).
+        """
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+    def build(
+        self,
+        model: ResolvedModel,
+        codec: Codec | None,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> "TransformersEngine":
+        """The model in this process; it keeps no log."""
+        del log_folder
+        return TransformersEngine(self, model, needed(codec), clock, max_model_len)
+
+    def check_adapter(self) -> None:
+        """It is peft that applies one."""
+        check_peft()
+
+    @property
+    def asks_for_cpu(self) -> bool:
+        """As set."""
+        return self.device == "cpu"
+
+    @property
+    def asked_dtype(self) -> str:
+        """As set."""
+        return self.dtype
+
+    def requests_at_once(self, context_tokens: int, gpu_name: str, gpu_bytes: int | None) -> int:
+        """Rows of a batch of full contexts."""
+        del gpu_name, gpu_bytes
+        return max(1, min(self.max_batch_size, self.batch_tokens // context_tokens))
+
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch."""
+        return self.max_batch_size
+
+    def with_batch_size(self, size: int) -> Self:
+        """The same with so many rows at most."""
+        return self.model_copy(update={"max_batch_size": size})
+
+    def batch_note(self, batch: int, contexts: int) -> str:
+        """The batch shrinks by itself, after some time is lost."""
+        return (
+            f"a batch of {batch} full contexts does not fit, {contexts} do: it is halved when "
+            f"memory runs out; engine.max_batch_size={contexts} spares that"
+        )
 
 
 class TransformersEngine:

@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from harness.errors import ConfigError, UnavailableError
-from harness.records import Record
 
 # Each is decided elsewhere in the configuration; two answers to one question could disagree.
 DECIDED_ELSEWHERE = {
@@ -27,17 +24,6 @@ DECIDED_ELSEWHERE = {
     "generation_config": "protocol=… passes all sampling explicitly",
     "override_generation_config": "protocol=… passes all sampling explicitly",
 }
-
-
-class VllmKnobs(Record):
-    """What can be set of vLLM, in process or as a server."""
-
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """auto: the checkpoint's own, half precision for one in float32 (vLLM's rule); float32 on a CPU
-    that does not multiply bfloat16."""
-    args: dict[str, Any] = Field(default_factory=dict)
-    """Any of vLLM's ``AsyncEngineArgs``, spelled as there: ``gpu_memory_utilization``,
-    ``tensor_parallel_size``, ``max_num_seqs``, ``quantization``, ``enforce_eager`` …"""
 
 
 def check_args(args: Mapping[str, Any]) -> None:

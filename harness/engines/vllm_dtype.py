@@ -4,7 +4,7 @@ import logging
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.engines.vllm_args import VllmKnobs
+from harness.engines.vllm_config import VllmKnobs
 from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.folder import is_quantized

@@ -14,18 +14,20 @@ import queue
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from harness.engines import lora
-from harness.engines.base import Clock, refuse_unfit
+from harness.engines.base import Clock, needed, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.guardian import Guardian
 from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
 from harness.engines.start_log import StartLog, start_log
-from harness.engines.vllm_args import VllmKnobs, check_args, is_ray, world_size
+from harness.engines.vllm_args import check_args, is_ray, world_size
+from harness.engines.vllm_config import VllmKnobs
 from harness.engines.vllm_dtype import chosen_dtype
 from harness.engines.vllm_environment import missing_settings
 from harness.engines.vllm_settings import of_config
@@ -51,6 +53,20 @@ class VllmConfig(VllmKnobs):
     """Knobs of the vLLM engine."""
 
     kind: Literal["vllm"]
+
+    is_server: ClassVar[bool] = False
+
+    def build(
+        self,
+        model: ResolvedModel,
+        codec: Codec | None,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> "VllmEngine":
+        """VLLM in processes of its own; it keeps no log."""
+        del log_folder
+        return VllmEngine(self, model, needed(codec), clock, max_model_len)
 
 
 class Ended(NamedTuple):

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field
 
 from harness.engines import lora
-from harness.engines.base import Clock, refuse_unfit
+from harness.engines.base import Clock, needed, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, bearer, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.open_files import room_for
@@ -26,7 +26,8 @@ from harness.engines.pace import LONGEST_BACK_OFF_S, Pace
 from harness.engines.recorded_environment import recorded
 from harness.engines.server_process import ServerProcess, flags, own_log, serving
 from harness.engines.serving_metrics import Meter
-from harness.engines.vllm_args import VllmKnobs, check_args, world_size
+from harness.engines.vllm_args import check_args, world_size
+from harness.engines.vllm_config import VllmKnobs
 from harness.engines.vllm_dtype import chosen_dtype
 from harness.engines.vllm_environment import LOGGING_VARIABLES, missing_settings
 from harness.engines.vllm_settings import BEGINNING, of_server
@@ -52,6 +53,30 @@ class VllmServerConfig(VllmKnobs):
     defaults, so that whatever waits, waits in vLLM."""
     start_limit_s: Annotated[float, Field(gt=0)] = 1800.0
     """A server that is not ready after so long is given up."""
+
+    is_server: ClassVar[bool] = True
+
+    def build(
+        self,
+        model: ResolvedModel,
+        codec: Codec | None,
+        clock: Clock,
+        max_model_len: int,
+        log_folder: Path | None = None,
+    ) -> "VllmServerEngine":
+        """A server, whose log goes to the folder."""
+        return VllmServerEngine(self, model, needed(codec), clock, max_model_len, log_folder)
+
+    @property
+    def batch_size(self) -> int | None:
+        """The lower of vLLM's limit and ours."""
+        limits = [each for each in (super().batch_size, self.concurrency) if each]
+        return min(limits, default=None)
+
+    def with_batch_size(self, size: int) -> Self | None:
+        """VLLM decides alone."""
+        changed = super().with_batch_size(size)
+        return changed and changed.model_copy(update={"concurrency": None})
 
 
 class Loaded(NamedTuple):

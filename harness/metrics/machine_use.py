@@ -7,7 +7,6 @@ came to nothing included. Loading is apart. Time in which no session was alive i
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.engines.build import ReplayConfig
 from harness.machine.energy import NOT_MEASURED, Energy
 from harness.records import Bound, Estimate, Sample
 from harness.store.manifest import PART_OF_RECORDING, RunManifest, Session
@@ -63,7 +62,7 @@ def machine_use(
         return MachineUse(unknown, _loading(manifest), manifest.energy, frozenset())
     generating = _generating(manifest.sessions, spans)
     # The workers that replay a recording share its sessions.
-    is_replay = isinstance(manifest.config.engine, ReplayConfig)
+    is_replay = manifest.config.engine.recording is not None
     undisturbed = _last_sessions(samples, 1 if is_replay else len(manifest.merged_from) or 1)
     return MachineUse(
         generating=generating,

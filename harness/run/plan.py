@@ -8,7 +8,7 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.config.settings import ProtocolConfig, RunConfig
-from harness.engines.build import OpenaiConfig, ReplayConfig, resolve_auto
+from harness.engines.build import resolve_auto
 from harness.errors import StoreError, UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import Provenance, collect
@@ -18,7 +18,6 @@ from harness.run.duration import expect
 from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.run.preflight import (
     FreeMemory,
-    check_devices,
     check_disk,
     check_memory,
     check_requirements,
@@ -158,10 +157,10 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         refusals.append(str(error))
     config = config.model_copy(update={"engine": engine})
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
-    with_weights = not isinstance(engine, OpenaiConfig)
+    with_weights = engine.is_local
     codec = _codec(config)
     to_fetch: dict[str, int | None] = {}
-    if not isinstance(engine, ReplayConfig) and not _is_on_disk(config, with_weights=with_weights):
+    if engine.recording is None and not _is_on_disk(config, with_weights=with_weights):
         size = config.model.parameters if with_weights else None
         to_fetch[origin(config.model)] = 2 * size if size else None
     if (draft := draft_to_fetch(engine)) is not None:
@@ -263,7 +262,7 @@ def _check_workers(config: RunConfig) -> Callable[[], object]:
     """The devices of one worker, or of all that would start on this machine."""
     if config.shards > 1 and config.shard is None:
         return partial(share_out, config.engine, config.shards)
-    return partial(check_devices, config.engine, hardware.cuda_devices())
+    return partial(config.engine.check_devices, hardware.cuda_devices())
 
 
 def _of_shard(config: RunConfig, requests: int | None) -> int | None:
@@ -381,8 +380,8 @@ def _is_on_disk(config: RunConfig, *, with_weights: bool) -> bool:
 def _codec(config: RunConfig) -> Codec | None:
     """The tokenizer, if the model is here; refuses a model that a run would refuse."""
     is_remote = isinstance(config.model, RemoteModel)
-    with_weights = not isinstance(config.engine, OpenaiConfig)
-    if is_remote or isinstance(config.engine, ReplayConfig):
+    with_weights = config.engine.is_local
+    if is_remote or config.engine.recording is not None:
         return None
     if not is_here(config.model, with_weights=with_weights):
         return None

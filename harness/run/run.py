@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.config.settings import RunConfig
-from harness.engines.build import ReplayConfig, prepare_process, resolve_auto
+from harness.engines.build import prepare_process, resolve_auto
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.machine.provenance import collect
 from harness.run.pipeline import Scoring, build_requests, generate, run_clock, score_missing
@@ -70,8 +70,8 @@ def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
         return run_workers(config, began)
     results_dir = results_dir_of(config)
     engine, why = resolve_auto(config.engine)
-    if isinstance(engine, ReplayConfig):
-        engine = engine.model_copy(update={"run": str(find_run(engine.run, results_dir).folder)})
+    if engine.recording is not None:
+        engine = engine.with_recording(str(find_run(engine.recording, results_dir).folder))
     config = config.model_copy(update={"engine": engine})
     if (finished := find_finished_shard(config, results_dir)) is not None:
         log.info("shard %s is done already: run %s", config.shard_name, finished.folder)
@@ -135,7 +135,7 @@ def _complete(setup: Setup, *, is_new: bool) -> int:
         if missing:
             # one clock for the process: it goes on where the last one stopped, engine or no engine
             open_engine = partial(opened_engine, setup, run_clock(clock_start_s), life, progress)
-            is_replay = isinstance(config.engine, ReplayConfig)
+            is_replay = config.engine.recording is not None
             generate(
                 run,
                 missing,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Self
 
 from harness.engines.base import Clock, Engine
-from harness.engines.build import OpenaiConfig, ReplayConfig, build_engine
+from harness.engines.build import build_engine
 from harness.engines.identity import Unlike, unlike
 from harness.errors import StoreError
 from harness.machine.energy import EnergyMeter
@@ -66,7 +66,7 @@ def opened_engine(
 ) -> Iterator[Engine]:
     """The engine, with its session on record before it generates."""
     config, sessions = setup.manifest.config, life.sessions
-    if isinstance(config.engine, ReplayConfig):
+    if config.engine.recording is not None:
         with _replaying(setup, life) as replay:
             write_life(setup, life)
             yield replay
@@ -95,7 +95,7 @@ def _session(
     config, sessions = setup.manifest.config, life.sessions
     model = resolve(
         pinned(config.model, setup.manifest.model),
-        with_weights=not isinstance(config.engine, OpenaiConfig),
+        with_weights=config.engine.is_local,
     )
     _check_same_model(setup, model)
     log.info("loading %s", model.name)
@@ -166,10 +166,10 @@ def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: Life) -> No
 def _replaying(setup: Setup, life: Life) -> Iterator[Engine]:
     """A recording, with the sessions in which it was made: its times are on their clock."""
     config = setup.manifest.config
-    assert isinstance(config.engine, ReplayConfig)
+    assert config.engine.recording is not None
     engine = build_engine(config.engine, setup.manifest.model, None, run_clock(0.0), 0)
     with engine:
-        recording = find_run(config.engine.run, results_dir_of(config))
+        recording = find_run(config.engine.recording, results_dir_of(config))
         recorded = recording.read_manifest()
         # of all shards together: they are joined to one run
         asked = len(setup.prompts) * config.protocol.samples_per_problem
@@ -201,7 +201,7 @@ def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) 
         return
     was = sessions[-1].engine
     # Of a server that is not ours, the model's name there is all that tells which model it is.
-    of_server = ("model_path",) if now.name == "openai" else ()
+    of_server = () if setup.manifest.config.engine.is_local else ("model_path",)
     for name in ("name", "device_name", "device_count", "dtype", *of_server):
         before, here = getattr(was, name), getattr(now, name)
         if before != here:

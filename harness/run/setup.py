@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from harness.config.changes import NOT_RECORDED, config_changes, deciding, recorded, worded
 from harness.config.settings import RunConfig, differing_keys
-from harness.engines.build import OpenaiConfig, ReplayConfig
 from harness.errors import ConfigError, StoreError
 from harness.io.paths import default_results_dir
 from harness.machine import hardware
@@ -19,9 +18,7 @@ from harness.records import Problem, Prompt
 from harness.run.duration import expect
 from harness.run.pipeline import Question
 from harness.run.preflight import (
-    check_devices,
     check_disk,
-    check_draft,
     check_memory,
     check_requirements,
     disk_note,
@@ -71,11 +68,11 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
     """Makes a new run; fails on what can fail cheaply before it fetches or loads anything large."""
     machine = collect()
     check_requirements(config, machine)
-    check_devices(config.engine, hardware.cuda_devices())
+    config.engine.check_devices(hardware.cuda_devices())
     if is_offline(config):
         refuse_missing(config)
     else:
-        check_draft(config.engine)
+        config.engine.check_draft()
     check_memory(config, machine)
     check_disk(results_dir)
     tasks = [
@@ -315,8 +312,8 @@ def scorer_name_of(versioned: str) -> ScorerName:
 def _prompts(
     config: RunConfig, tasks: Sequence[Task]
 ) -> tuple[ResolvedModel, dict[str, Prompt], Rendering]:
-    if isinstance(config.engine, ReplayConfig):
-        recording = find_run(config.engine.run, results_dir_of(config))
+    if (replayed := config.engine.recording) is not None:
+        recording = find_run(replayed, results_dir_of(config))
         manifest, prompts = recording.read_manifest(), recording.read_prompts()
         differing = [
             key
@@ -325,7 +322,7 @@ def _prompts(
         ]
         if differing:
             raise ConfigError(
-                f"engine.run={config.engine.run}: it was made with other values of "
+                f"engine.run={replayed}: it was made with other values of "
                 f"{', '.join(differing)}; a recording answers for its own model and protocol alone"
             )
         wanted = [problem.problem_id for task in tasks for problem in task.problems]
@@ -338,12 +335,12 @@ def _prompts(
         ]
         if changed:
             raise ConfigError(
-                f"engine.run={config.engine.run}: it asked another {changed[0]} than the task has "
+                f"engine.run={replayed}: it asked another {changed[0]} than the task has "
                 f"today ({len(changed)} problems differ)"
             )
         if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
             raise ConfigError(
-                f"engine.run={config.engine.run}: it did not ask {len(missing)} of the "
+                f"engine.run={replayed}: it did not ask {len(missing)} of the "
                 f"{len(wanted)} problems, {missing[0]} among them; choose the tasks it asked"
             )
         chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
@@ -353,7 +350,6 @@ def _prompts(
             manifest.template_sha256, manifest.model.reasoning, date=next(iter(dates), None)
         )
         return manifest.model, chosen, rendering
-    attached = config.engine if isinstance(config.engine, OpenaiConfig) else None
     model, codec = load_checked(config)
     options = {task.spec.name: config.protocol.prompt_options(task.examples) for task in tasks}
     for each in options.values() if config.protocol.chat else ():
@@ -372,19 +368,14 @@ def _prompts(
     check_lengths(prompts, config.protocol.max_prompt_tokens)
     model = model.model_copy(update={"reasoning": codec.reasoning})
     # In chat mode the server's template is used, and nobody tells which that is.
-    is_known = config.protocol.chat and (attached is None or attached.mode != "chat")
+    is_known = config.protocol.chat and not config.engine.renders_prompts
     rendering = Rendering(
         template_sha256=codec.template_sha256 if is_known else None,
         reasoning=model.reasoning,
-        omitted=_omitted(config),
+        omitted=config.engine.sampling_omitted,
         date=config.protocol.date.isoformat() if is_known and codec.uses_date else None,
     )
     return model, prompts, rendering
-
-
-def _omitted(config: RunConfig) -> tuple[str, ...]:
-    """What a request leaves to the server; of a recording nothing is asked anew."""
-    return config.engine.sampling_omitted if isinstance(config.engine, OpenaiConfig) else ()
 
 
 def check_lengths(prompts: Mapping[str, Prompt], limit: int) -> None:

@@ -7,13 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.config.settings import RunConfig
-from harness.engines.build import (
-    EngineConfig,
-    TransformersConfig,
-    VllmKnobs,
-    resolve_auto,
-)
-from harness.engines.vllm_args import world_size
+from harness.engines.build import BaseEngineConfig, resolve_auto
 from harness.errors import UnavailableError
 from harness.machine import hardware
 from harness.process.report import FinishedReport
@@ -83,7 +77,7 @@ def _say_failures(reports: Sequence[FinishedReport]) -> None:
     )
 
 
-def share_out(engine: EngineConfig, shards: int) -> list[Share]:
+def share_out(engine: BaseEngineConfig, shards: int) -> list[Share]:
     """Divides GPUs and cores among so many workers, each the same number: cost is counted in them.
 
     Raises:
@@ -92,7 +86,7 @@ def share_out(engine: EngineConfig, shards: int) -> list[Share]:
     gpus = _gpus(engine, shards)
     cores = hardware.usable_cores()
     each = len(cores) // shards
-    if not each and gpus is None and isinstance(engine, TransformersConfig | VllmKnobs):
+    if not each and gpus is None and engine.is_local:
         raise UnavailableError(
             f"shards={shards}: the process may use {len(cores)} CPU core(s), and each worker needs "
             "one; give shards= as many or fewer, or spread them over machines with shard="
@@ -106,15 +100,12 @@ def share_out(engine: EngineConfig, shards: int) -> list[Share]:
     ]
 
 
-def _gpus(engine: EngineConfig, shards: int) -> list[tuple[str, ...]] | None:
+def _gpus(engine: BaseEngineConfig, shards: int) -> list[tuple[str, ...]] | None:
     """The GPUs of each worker; None where the engine computes on none."""
     there = hardware.cuda_devices()
-    uses_gpus = isinstance(engine, VllmKnobs) or (
-        isinstance(engine, TransformersConfig) and engine.device != "cpu"
-    )
-    if not there or not uses_gpus:
+    if not there or not engine.is_local or engine.asks_for_cpu:
         return None
-    each = world_size(engine.args) if isinstance(engine, VllmKnobs) else 1
+    each = engine.world_size
     if shards * each > there:
         of_each = f" of {each} GPUs" if each > 1 else ""
         raise UnavailableError(

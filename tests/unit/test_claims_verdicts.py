@@ -165,7 +165,7 @@ def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path
     ("place", "changes", "why"),
     [
         ("model", {"hub_id": "somebody/else"}, "only named r1_distill_qwen_7b: somebody/else@"),
-        ("engine", {"name": "replay"}, "replayed answers"),
+        ("config", {"engine": {"kind": "replay", "run": "r"}}, "replayed answers"),
         ("engine", {"weights_sha256": None}, "weights unknown"),
         ("engine", {"dtype": "bfloat16, awq weights"}, "quantised weights: awq"),
     ],
@@ -176,7 +176,8 @@ def test_a_name_is_no_proof_of_the_weights(verdict, tmp_path, place, changes, wh
     result = json.loads((tmp_path / "a.json").read_text())
     manifest = result["manifest"]
     engines = [session["engine"] for session in manifest["sessions"]]
-    for each in [manifest["config"]["model"]] if place == "model" else engines:
+    config = manifest["config"]
+    for each in {"model": [config["model"]], "config": [config], "engine": engines}[place]:
         each.update(changes)
     (tmp_path / "a.json").write_text(json.dumps(result))
     for name in ("r1-math500-85", PUBLISHED_7B):

@@ -14,7 +14,6 @@ from harness.run.plan import plan
 from harness.run.preflight import (
     FreeMemory,
     check_disk,
-    check_draft,
     check_memory,
     check_requirements,
     disk_note,
@@ -28,7 +27,6 @@ from harness.run.preflight import (
     refuse_missing,
     written_bytes,
 )
-from harness.run.preflight.batch import default_batch
 from harness.run.preflight.missing import OFFLINE_VARIABLES
 from harness.run.preflight.sizes import sizes_of
 from tests.conf.test_compose import compose
@@ -201,7 +199,7 @@ def test_a_context_must_fit_beside_weights_activations_and_graphs(model, gpu_gb,
 )
 def test_the_batch_of_a_step_is_vllms_own(engine, name, gpu_gb, batch):
     config = compose("model=r1_distill_qwen_7b", f"engine={engine}")
-    assert default_batch(config.engine, name, gpu_gb and gpu_gb * GB) == batch
+    assert config.engine.default_batch(name, gpu_gb and gpu_gb * GB) == batch
 
 
 DRAFT = "+engine.args.speculative_config={method: eagle3, model: %s}"
@@ -220,13 +218,13 @@ def test_a_draft_without_safetensors_is_refused(tmp_path, files, more, is_refuse
         (tmp_path / file).touch()
     config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % tmp_path, *more)
     if not is_refused:
-        check_draft(config.engine)
+        config.engine.check_draft()
         return
     with pytest.raises(UnavailableError, match=r"speculative_config\.model=.*safetensors"):
-        check_draft(config.engine)
+        config.engine.check_draft()
 
 
-@pytest.mark.parametrize("check", [check_draft, draft_to_fetch])
+@pytest.mark.parametrize("check", [lambda engine: engine.check_draft(), draft_to_fetch])
 @pytest.mark.parametrize("name", ["/models/no-such-head", "./no-such-head", "no--head"])
 def test_a_draft_that_is_neither_a_folder_nor_a_repository_is_one_line(check, name):
     config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % name)
@@ -237,7 +235,7 @@ def test_a_draft_that_is_neither_a_folder_nor_a_repository_is_one_line(check, na
 def test_ngram_drafts_need_no_model():
     given = "+engine.args.speculative_config={model: '[ngram]', num_speculative_tokens: 2}"
     config = compose("model=r1_distill_llama_8b", "engine=vllm", given)
-    check_draft(config.engine)
+    config.engine.check_draft()
     assert draft_to_fetch(config.engine) is None
 
 
@@ -255,7 +253,7 @@ def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(hub_cache, monke
 
     monkeypatch.setattr(HfApi, "list_repo_files", refuse)
     config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % "some/head")
-    check_draft(config.engine)
+    config.engine.check_draft()
 
 
 def test_a_draft_is_here_when_its_revision_is(hub_cache):

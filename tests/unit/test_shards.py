@@ -14,7 +14,6 @@ from harness.errors import ConfigError, NotComparableError, StoreError, Unavaila
 from harness.machine import hardware
 from harness.records import Record
 from harness.run.merge import SCRATCH, merge_runs
-from harness.run.preflight import check_devices
 from harness.run.result import build_result
 from harness.run.setup import find_unfinished
 from harness.run.shards import asked_ids, count_own, of_shard, read_shards
@@ -411,15 +410,15 @@ def test_too_few_gpus_for_vllms_sizes_are_known_before_it_starts():
         VllmServerConfig(kind="vllm_server", args=args),
     ):
         with pytest.raises(UnavailableError) as caught:
-            check_devices(engine, 4)
+            engine.check_devices(4)
         assert str(caught.value) == (
             "engine.args.tensor_parallel_size=4 x engine.args.data_parallel_size=2: needs 8 GPUs, "
             "this process may use 4"
         )
-        check_devices(engine, 8)
-        check_devices(engine, 0)
+        engine.check_devices(8)
+        engine.check_devices(0)
     over_ray = VllmConfig(kind="vllm", args={**args, "distributed_executor_backend": "ray"})
-    check_devices(over_ray, 4)
+    over_ray.check_devices(4)
 
 
 def test_merging_says_what_it_merges(parts, caplog):

@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple
 from pydantic import Field
 
 from harness.config.pricing import BASES
-from harness.engines.build import ReplayConfig
 from harness.engines.identity import identity, is_told
 from harness.records import Count, Record
 from harness.store.manifest import RunManifest
@@ -167,9 +166,8 @@ def setting_of(result: RunResult) -> dict[str, str]:
         fields |= {f"{task}.{name}": value for name, value in protocol.items()}
     model, engine = manifest.model, manifest.engine
     fields |= {"weights": model.sha256, "weights.revision": model.revision}
-    # Which recording stands for the model is what a rehearsal of a bad night changes.
-    left_out = {"kind", "run"} if isinstance(manifest.config.engine, ReplayConfig) else {"kind"}
-    configured = manifest.config.engine.model_dump(mode="json", exclude=left_out)
+    configures = manifest.config.engine
+    configured = configures.model_dump(mode="json", exclude=set(configures.unlike_nightly))
     fields |= {f"engine.{name}": value for name, value in configured.items()}
     if engine is not None:  # what it resolved, in place of an "auto"
         fields |= {

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from harness.config.pricing import is_named
 from harness.config.settings import RunConfig
-from harness.engines.build import AutoConfig, VllmKnobs
-from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError
 from harness.machine.provenance import Provenance
 from harness.quantities.machine import Machine
@@ -19,16 +17,9 @@ from harness.run.duration.roofline import Roof
 # tests/unit/test_duration.py has them, with their sources.
 BANDWIDTH_FRACTION = 0.75
 FLOPS_FRACTION = 0.55
-STEP_S = 1.7e-3
-SEQUENCE_S = 0.05e-3
 # Of n devices together, of n times one: an assumption for a model that is spread over several.
 TOGETHER_FRACTION = 0.85
-# A step in Python, kernel by kernel: an assumption.
-TRANSFORMERS_STEP_S = 25e-3
 CPU_STEP_S = 20e-3
-# Of what numpy measures. Set by this project's two baselines of results/baselines, made on two
-# cores: transformers works row by row on small products.
-CPU_FLOPS_FRACTION, CPU_TRANSFORMERS_FRACTION = 0.55, 0.25
 # Where a plan needs GPUs that are not here, and names no machine.
 USUAL = "h200"
 _PROBE_BYTES = 32 << 20
@@ -70,18 +61,17 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
         return named
     if named is None or not named.match:
         return _cpu(config, here, named)
-    args = config.engine.args if isinstance(config.engine, VllmKnobs) else {}
+    engine = config.engine.for_device(is_gpu=True)
     # Shards that start together each have devices of their own.
     workers = config.shards if config.shard is None else 1
-    each, world = replica_size(args), workers * world_size(args)
+    each, world = engine.replica_size, workers * engine.world_size
     together = each * (TOGETHER_FRACTION if each > 1 else 1.0)
     peak = named.peak_flops.get("bf16")
-    is_vllm = isinstance(config.engine, VllmKnobs | AutoConfig)
     roof = Roof(
         bytes_per_s=named.bandwidth * BANDWIDTH_FRACTION * together,
         flops_per_s=None if peak is None else peak * FLOPS_FRACTION * together,
-        step_s=STEP_S if is_vllm else TRANSFORMERS_STEP_S,
-        sequence_s=SEQUENCE_S if is_vllm else 0.0,
+        step_s=engine.speed.step_s,
+        sequence_s=engine.speed.sequence_s,
     )
     return Devices(
         f"{world} x {named.title}",
@@ -103,7 +93,7 @@ def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
                 f"plan_for={config.plan_for}: should be one of {', '.join(machines())}"
             )
         return found
-    is_cpu = getattr(config.engine, "device", "auto") == "cpu"
+    is_cpu = config.engine.asks_for_cpu
     if here.gpus and not is_cpu:
         name = here.gpus[0].name
         for each in machines().values():
@@ -118,8 +108,7 @@ def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
 def _cpu(config: RunConfig, here: Provenance, named: Machine | None) -> Devices:
     """This machine's CPU, or one whose memory is known by name."""
     bandwidth, flops = measure_cpu() if named is None else (named.bandwidth, None)
-    is_vllm = isinstance(config.engine, VllmKnobs)
-    used = CPU_FLOPS_FRACTION if is_vllm else CPU_TRANSFORMERS_FRACTION
+    used = config.engine.for_device(is_gpu=False).speed.cpu_flops_fraction
     roof = Roof(
         bytes_per_s=bandwidth * BANDWIDTH_FRACTION,
         flops_per_s=None if flops is None else flops * used,

@@ -48,10 +48,9 @@ def find_earlier(config: RunConfig, here: Provenance, results_dir: Path) -> Earl
 
 
 def _is_alike(manifest: RunManifest, config: RunConfig, here: Provenance) -> bool:
-    engine, was = manifest.engine, manifest.provenance
+    was = manifest.provenance
     return (
-        engine is not None
-        and engine.name == config.engine.kind  # a recording is not
+        manifest.engine is not None
         and not manifest.merged_from
         and manifest.config.model == config.model
         and manifest.config.engine == config.engine

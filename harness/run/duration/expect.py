@@ -3,21 +3,11 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.config.settings import RunConfig
-from harness.engines.build import (
-    AutoConfig,
-    OpenaiConfig,
-    ReplayConfig,
-    TransformersConfig,
-    VllmConfig,
-    VllmKnobs,
-    resolve_auto,
-)
-from harness.engines.vllm_args import replica_size
 from harness.errors import UserError
 from harness.machine import hardware
 from harness.machine.provenance import Provenance
@@ -29,13 +19,7 @@ from harness.quantities.size import active_matrices, active_parameters, total_pa
 from harness.run.duration.devices import Devices, devices_of
 from harness.run.duration.earlier import Earlier, find_earlier
 from harness.run.duration.roofline import Batch, Course, Load, course, lengths
-from harness.run.preflight import (
-    gpu_fraction,
-    memory_needed_bytes,
-    overhead_bytes,
-    requests_at_once,
-    sizes_of,
-)
+from harness.run.preflight import memory_needed_bytes, sizes_of
 from harness.run.result import choose_pricing, usd_per_s
 from harness.store.manifest import ExpectedTime
 
@@ -44,9 +28,8 @@ ERROR_FACTORS = {"earlier run": 1.5, "roofline": 1.4, "roofline of a CPU": 3.0}
 within a tenth, and the rest is for the lengths of answers; on a CPU nobody knows how well its
 arithmetic is used, and an earlier run was made on a day of its own."""
 
-# Reading weights at 1 GB/s, and what starting takes besides. Known: 39 s for an 8B, 34 s for a
-# small one with everything compiled before.
-_LOAD_BYTES_PER_S, _VLLM_START_S, _TRANSFORMERS_START_S = 1e9, 40.0, 5.0
+# Reading weights.
+_LOAD_BYTES_PER_S = 1e9
 # A prompt whose length is not known.
 _PROMPT_TOKENS = 200.0
 # Of each drafted token: assumptions, as the acceptance is what an ablation is made to find out.
@@ -76,7 +59,7 @@ def expect(
     Raises:
         ConfigError: ``plan_for`` names none.
     """
-    if isinstance(config.engine, ReplayConfig | OpenaiConfig):
+    if not config.engine.is_local:
         return f"engine={config.engine.kind} computes somewhere else"
     config = _as_chosen_here(config, here)
     devices = devices_of(config, here)
@@ -112,17 +95,14 @@ def expect(
 def _as_chosen_here(config: RunConfig, here: Provenance) -> RunConfig:
     """``engine=auto`` as this machine chooses it, where its own GPUs are planned with."""
     is_planned = config.plan_for is None and here.gpus and hardware.cuda_devices() > 0
-    if not is_planned or not isinstance(config.engine, AutoConfig):
+    if not is_planned or not config.engine.is_open:
         return config
-    return config.model_copy(update={"engine": resolve_auto(config.engine)[0]})
+    return config.model_copy(update={"engine": config.engine.resolved()[0]})
 
 
 def _with_engine(config: RunConfig, devices: Devices) -> RunConfig:
     """``engine=auto`` is vLLM where there is a GPU: the devices may be another machine's."""
-    if not isinstance(config.engine, AutoConfig):
-        return config
-    is_gpu = devices.device == "cuda"
-    engine = VllmConfig(kind="vllm") if is_gpu else TransformersConfig(kind="transformers")
+    engine = config.engine.for_device(is_gpu=devices.device == "cuda")
     return config.model_copy(update={"engine": engine})
 
 
@@ -217,9 +197,8 @@ def _architecture(model: ModelConfig) -> Architecture | None:
 
 def _drafting(config: RunConfig, load: Load) -> Load:
     """With the tokens that a step drafts, those of them that are accepted, and what that costs."""
-    args = config.engine.args if isinstance(config.engine, VllmKnobs) else {}
-    draft: Any = args.get("speculative_config")
-    if not isinstance(draft, Mapping):
+    draft = config.engine.speculation
+    if draft is None:
         return load
     drafted = draft.get("num_speculative_tokens") or 1
     method = str(draft.get("method"))
@@ -234,18 +213,19 @@ def _drafting(config: RunConfig, load: Load) -> Load:
 def _batch(config: RunConfig, devices: Devices, load: Load) -> Batch:
     """How many one copy of the model serves at once, and what room it has for their tokens."""
     engine = config.engine
-    places = requests_at_once(config, devices.device_name, devices.gpu_bytes)
-    shape = sizes_of(config.model).shape
-    if devices.gpu_bytes is None or shape is None or not isinstance(engine, VllmKnobs):
+    places = engine.requests_at_once(
+        config.protocol.context_tokens, devices.device_name, devices.gpu_bytes
+    )
+    shape, fraction = sizes_of(config.model).shape, engine.gpu_fraction
+    if devices.gpu_bytes is None or shape is None or fraction is None:
         return Batch(places, float("inf"))
-    total = replica_size(engine.args) * devices.gpu_bytes
+    total = engine.replica_size * devices.gpu_bytes
     # All of them lie there; a step reads no table of input embeddings.
     weights = memory_needed_bytes(config.model, engine, 0) or 0
-    own = overhead_bytes(engine, shape, devices.device_name, devices.gpu_bytes)
-    room = total * gpu_fraction(engine) - weights - own
+    own = engine.overhead_bytes(shape, devices.device_name, devices.gpu_bytes)
+    room = total * fraction - weights - own
     return Batch(places, room / load.cache_bytes_per_token)
 
 
 def _start_s(config: RunConfig, load: Load) -> float:
-    start = _VLLM_START_S if isinstance(config.engine, VllmKnobs) else _TRANSFORMERS_START_S
-    return start + load.weight_bytes / _LOAD_BYTES_PER_S
+    return config.engine.speed.start_s + load.weight_bytes / _LOAD_BYTES_PER_S

@@ -1,14 +1,11 @@
 """What can be known to fail, or to go badly, before anything is loaded.
 
-``devices`` counts the GPUs, ``memory`` sets the plan against what the device has free, ``disk``
+``memory`` sets the plan against what the device has free, ``disk``
 against what the folder has, ``missing`` against what lies on this machine, ``model`` sets weights,
 tokenizer and protocol against each other.
 """
 
-from harness.run.preflight.batch import requests_at_once
-from harness.run.preflight.devices import check_devices
 from harness.run.preflight.disk import LEAST_FREE_BYTES, check_disk, disk_note, written_bytes
-from harness.run.preflight.draft import check_draft
 from harness.run.preflight.memory import (
     FreeMemory,
     MemoryPlan,
@@ -29,24 +26,19 @@ from harness.run.preflight.missing import (
     refuse_missing,
 )
 from harness.run.preflight.model import load_checked
-from harness.run.preflight.overhead import VLLM_GPU_FRACTION, gpu_fraction, overhead_bytes
 from harness.run.preflight.sizes import sizes_of
 
 __all__ = [
     "LEAST_FREE_BYTES",
-    "VLLM_GPU_FRACTION",
     "FreeMemory",
     "MemoryPlan",
     "Missing",
-    "check_devices",
     "check_disk",
-    "check_draft",
     "check_memory",
     "check_requirements",
     "disk_note",
     "draft_to_fetch",
     "free_memory",
-    "gpu_fraction",
     "is_offline",
     "is_on_cpu",
     "load_checked",
@@ -54,10 +46,8 @@ __all__ = [
     "memory_notes",
     "missing",
     "no_network",
-    "overhead_bytes",
     "plan_memory",
     "refuse_missing",
-    "requests_at_once",
     "sizes_of",
     "written_bytes",
 ]

@@ -1,22 +1,14 @@
 """The device's memory against weights, keys and values of the plan."""
 
-import os
 from typing import NamedTuple
 
 from harness.config.settings import RunConfig
-from harness.engines.build import EngineConfig, TransformersConfig
-from harness.engines.vllm_args import VllmKnobs, replica_size
-from harness.engines.vllm_environment import missing_settings
+from harness.engines.build import BaseEngineConfig
 from harness.errors import UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import Provenance
 from harness.models import ModelConfig
-from harness.run.preflight.batch import requests_at_once
-from harness.run.preflight.overhead import gpu_fraction, overhead_bytes
 from harness.run.preflight.sizes import sizes_of
-
-_BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": 2}
-_ONE_BYTE = ("fp8", "fp8_per_tensor")
 
 
 class FreeMemory(NamedTuple):
@@ -37,6 +29,7 @@ class MemoryPlan(NamedTuple):
     total_bytes: int
     free_bytes: int
     """Of the total, at this moment."""
+    on_cpu: bool
     cache_bytes: int
     """What weights and the engine's own work leave for keys and values; below 0: nothing."""
     at_once: int
@@ -74,7 +67,7 @@ def check_requirements(config: RunConfig, machine: Provenance) -> None:
 
 def memory_needed_bytes(
     model: ModelConfig,
-    engine: EngineConfig,
+    engine: BaseEngineConfig,
     context_tokens: int,
     concurrent: int = 1,
     *,
@@ -89,17 +82,15 @@ def memory_needed_bytes(
         concurrent: How many such contexts are there at once.
         on_cpu: On the CPU of this machine, which may not multiply bfloat16.
     """
-    width = _width(engine, on_cpu=on_cpu)
-    weights = _weights_bytes(model, engine, width)
+    weights = _weights_bytes(model, engine, on_cpu=on_cpu)
     if weights is None:
         return None
-    return weights + concurrent * _context_bytes(model, engine, context_tokens, width)
+    return weights + concurrent * _context_bytes(model, engine, context_tokens, on_cpu=on_cpu)
 
 
-def is_on_cpu(engine: EngineConfig, machine: Provenance, free: FreeMemory) -> bool:
+def is_on_cpu(engine: BaseEngineConfig, machine: Provenance, free: FreeMemory) -> bool:
     """Whether this machine computes on its CPU: there is no GPU, or none that the run may use."""
-    is_cpu = getattr(engine, "device", "auto") == "cpu" or free.gpu_bytes == ()
-    return is_cpu or not machine.gpus
+    return engine.asks_for_cpu or free.gpu_bytes == () or not machine.gpus
 
 
 def free_memory() -> FreeMemory:
@@ -119,40 +110,51 @@ def plan_memory(
     """
     engine, found = config.engine, free or free_memory()
     on_cpu = is_on_cpu(engine, machine, found)
-    width = _width(engine, on_cpu=on_cpu)
-    weights = _weights_bytes(config.model, engine, width)
+    weights = _weights_bytes(config.model, engine, on_cpu=on_cpu)
     if weights is None:
         return None
-    context = _context_bytes(config.model, engine, config.protocol.context_tokens, width)
+    tokens = config.protocol.context_tokens
+    context = _context_bytes(config.model, engine, tokens, on_cpu=on_cpu)
     if on_cpu:
         return _cpu_plan(config, machine, weights, context, found.cpu_bytes)
-    shards, first = gpu_count(engine), machine.gpus[0]
+    shards, first = engine.replica_size, machine.gpus[0]
     sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
     if None in sizes:
         return None  # memory that the driver shares with the CPU has no size of its own
     total = sum(size for size in sizes if size is not None)
     unused = total if found.gpu_bytes is None else sum(found.gpu_bytes[:shards])
-    usable = unused
-    if isinstance(engine, VllmKnobs):
-        usable = min(unused, int(total * gpu_fraction(engine)))
-        shape = sizes_of(config.model).shape
-        if shape is not None:
-            usable -= overhead_bytes(engine, shape, first.name, first.memory_bytes or 0)
-    device = f"{shards} x {first.name}"
-    at_once = requests_at_once(config, first.name, first.memory_bytes)
-    return MemoryPlan(weights, context, device, total, unused, usable - weights, at_once)
+    fraction = engine.gpu_fraction
+    usable = unused if fraction is None else min(unused, int(total * fraction))
+    shape = sizes_of(config.model).shape
+    if shape is not None:
+        usable -= engine.overhead_bytes(shape, first.name, first.memory_bytes or 0)
+    return MemoryPlan(
+        weights_bytes=weights,
+        context_bytes=context,
+        device=f"{shards} x {first.name}",
+        total_bytes=total,
+        free_bytes=unused,
+        on_cpu=False,
+        cache_bytes=usable - weights,
+        at_once=engine.requests_at_once(tokens, first.name, first.memory_bytes),
+    )
 
 
 def _cpu_plan(
     config: RunConfig, machine: Provenance, weights: int, context: int, free: int
 ) -> MemoryPlan:
     free = min(free, machine.memory_bytes)
-    cache = free - weights
-    if isinstance(config.engine, VllmKnobs):
-        cache = min(cache, _cpu_cache_bytes(config.engine))
-    device = f"this machine ({machine.cpu})"
-    at_once = requests_at_once(config, "", None)
-    return MemoryPlan(weights, context, device, machine.memory_bytes, free, cache, at_once)
+    cache, limit = free - weights, config.engine.cpu_cache_bytes
+    return MemoryPlan(
+        weights_bytes=weights,
+        context_bytes=context,
+        device=f"this machine ({machine.cpu})",
+        total_bytes=machine.memory_bytes,
+        free_bytes=free,
+        on_cpu=True,
+        cache_bytes=cache if limit is None else min(cache, limit),
+        at_once=config.engine.requests_at_once(config.protocol.context_tokens, "", None),
+    )
 
 
 def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None = None) -> None:
@@ -183,28 +185,18 @@ def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None
         )
     if plan.cache_bytes < plan.context_bytes:
         raise UnavailableError(_too_small_a_cache(config, plan))
-    if isinstance(config.engine, VllmKnobs) and plan.device.partition(" ")[0].isdigit():
-        _check_gpu_fraction(config.engine, plan)
+    if not plan.on_cpu and config.engine.gpu_fraction is not None:
+        _check_gpu_fraction(config.engine.gpu_fraction, plan)
 
 
 def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
     tokens, one = config.protocol.context_tokens, plan.context_bytes
     what = f"one context of {tokens} tokens takes {one / 1e9:.1f} GB of keys and values"
-    if plan.device.startswith("this machine"):
-        return (
-            f"VLLM_CPU_KVCACHE_SPACE={_cpu_cache_bytes(config.engine) >> 30}: {what}; set this "
-            f"environment variable to {-(-one // (1 << 30))} (GiB) or more"
-        )
-    return (
-        f"engine.args.gpu_memory_utilization={gpu_fraction(config.engine):g}: {what}, "
-        f"{max(0, plan.cache_bytes) / 1e9:.1f} GB are left for them beside weights and "
-        "activations; raise it, use more GPUs, or lower protocol.max_new_tokens"
-    )
+    return config.engine.cache_advice(what, one, plan.cache_bytes, on_cpu=plan.on_cpu)
 
 
-def _check_gpu_fraction(engine: EngineConfig, plan: MemoryPlan) -> None:
+def _check_gpu_fraction(fraction: float, plan: MemoryPlan) -> None:
     """Refuses a share that is not free: vLLM would not start."""
-    fraction = gpu_fraction(engine)
     if plan.free_bytes >= plan.total_bytes * fraction:
         return
     fitting = int(100 * plan.free_bytes / plan.total_bytes) / 100
@@ -233,53 +225,19 @@ def memory_notes(plan: MemoryPlan, config: RunConfig, requests: int | None = Non
             "answers run one at a time"
         ]
     batch = min(plan.at_once, requests or plan.at_once)
-    if isinstance(config.engine, TransformersConfig) and plan.contexts < batch:
-        return [
-            f"a batch of {batch} full contexts does not fit, {plan.contexts} do: it is halved when "
-            f"memory runs out; engine.max_batch_size={plan.contexts} spares that"
-        ]
-    return []
+    note = config.engine.batch_note(batch, plan.contexts) if plan.contexts < batch else None
+    return [] if note is None else [note]
 
 
-def gpu_count(engine: EngineConfig) -> int:
-    """GPUs over which one copy of the model is spread."""
-    return replica_size(engine.args) if isinstance(engine, VllmKnobs) else 1
-
-
-def _cpu_cache_bytes(engine: EngineConfig) -> int:
-    """What vLLM sets aside on a CPU."""
-    args = engine.args if isinstance(engine, VllmKnobs) else {}
-    name = "VLLM_CPU_KVCACHE_SPACE"
-    text = os.environ.get(name) or missing_settings(args).get(name, "2")
-    return int(text) << 30 if text.isdigit() else 0
-
-
-def _weights_bytes(model: ModelConfig, engine: EngineConfig, width: int) -> int | None:
+def _weights_bytes(model: ModelConfig, engine: BaseEngineConfig, *, on_cpu: bool) -> int | None:
     parameters = sizes_of(model).parameters
-    if engine.kind in {"replay", "openai"} or parameters is None:
-        return None
-    args = engine.args if isinstance(engine, VllmKnobs) else {}
-    quantization = args.get("quantization")
-    if args.get("cpu_offload_gb") or quantization not in (None, *_ONE_BYTE):
-        return None
-    return parameters * (1 if quantization in _ONE_BYTE else width)
+    return None if parameters is None else engine.weights_bytes(parameters, on_cpu=on_cpu)
 
 
 def _context_bytes(
-    model: ModelConfig, engine: EngineConfig, context_tokens: int, width: int
+    model: ModelConfig, engine: BaseEngineConfig, context_tokens: int, *, on_cpu: bool
 ) -> int:
     shape = sizes_of(model).shape
     if shape is None:
         return 0
-    args = engine.args if isinstance(engine, VllmKnobs) else {}
-    is_small = str(args.get("kv_cache_dtype", "auto")).startswith("fp8")
-    return shape.kv_bytes_per_token(1 if is_small else width) * context_tokens
-
-
-def _width(engine: EngineConfig, *, on_cpu: bool) -> int:
-    """Bytes of a value that is not quantised."""
-    dtype = getattr(engine, "dtype", "auto")
-    is_quantized = isinstance(engine, VllmKnobs) and engine.args.get("quantization")
-    if on_cpu and dtype == "auto" and not is_quantized and not hardware.cpu_has_bfloat16():
-        dtype = "float32"  # as both engines choose it there
-    return _BYTES_PER_VALUE.get(dtype, 2)
+    return engine.cache_bytes_per_token(shape, on_cpu=on_cpu) * context_tokens

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.config.settings import RunConfig
-from harness.engines.build import EngineConfig, OpenaiConfig, ReplayConfig
+from harness.engines.build import BaseEngineConfig
+from harness.engines.config import Draft
 from harness.errors import UnavailableError
 from harness.models import (
     HubModel,
@@ -18,7 +19,6 @@ from harness.models import (
     origin,
     wheel_folder,
 )
-from harness.run.preflight.draft import Draft, draft_model
 from harness.tasks import Selection, load_spec, load_task, planned_origin
 from harness.tasks.spec import HubSource, TaskSpec
 
@@ -73,7 +73,7 @@ def no_network() -> Iterator[None]:
 def missing(config: RunConfig) -> list[Missing]:
     """Everything that this run would have to fetch, its model first. Asks no network."""
     with no_network():
-        found = [] if isinstance(config.engine, ReplayConfig) else _model(config)
+        found = _model(config) if config.engine.recording is None else []
         if (draft := draft_to_fetch(config.engine)) is not None:
             found.append(
                 Missing(
@@ -103,13 +103,13 @@ def refuse_missing(config: RunConfig) -> None:
     raise UnavailableError("\n".join(lines))
 
 
-def draft_to_fetch(engine: EngineConfig) -> Draft | None:
+def draft_to_fetch(engine: BaseEngineConfig) -> Draft | None:
     """The model that drafts, which vLLM itself fetches, where it is in no cache of the hub.
 
     Raises:
         ConfigError: It is neither a folder nor a name that the hub could have.
     """
-    draft = draft_model(engine)
+    draft = engine.draft()
     if draft is None or Path(draft.name).exists():
         return None
     from huggingface_hub import try_to_load_from_cache
@@ -120,7 +120,7 @@ def draft_to_fetch(engine: EngineConfig) -> Draft | None:
 
 def _model(config: RunConfig) -> list[Missing]:
     model: ModelConfig = config.model
-    with_weights = not isinstance(config.engine, OpenaiConfig)
+    with_weights = config.engine.is_local
     match model:
         case HubModel():
             absent = missing_hub_files(model, with_weights=with_weights)

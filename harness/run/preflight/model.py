@@ -3,9 +3,6 @@
 from pathlib import Path
 
 from harness.config.settings import RunConfig
-from harness.engines.build import OpenaiConfig, TransformersConfig
-from harness.engines.lora import check_peft
-from harness.engines.vllm_args import VllmKnobs
 from harness.errors import ConfigError
 from harness.models import HubModel, ResolvedModel, resolve
 from harness.models.chat_tokenizer import Codec
@@ -14,10 +11,6 @@ from harness.models.tensors import check_tensors
 
 _SHOWN = 3
 """Files that a message names."""
-_AND_FOR_VLLM = (
-    ", and vLLM takes more only with the environment variable VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; its "
-    "numbers may be NaN from there on"
-)
 
 
 def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[ResolvedModel, Codec]:
@@ -27,9 +20,9 @@ def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[Resolv
         ConfigError: Weights, architecture, tokenizer and protocol do not fit each other.
         UnavailableError: The model cannot be had.
     """
-    has_weights = not isinstance(config.engine, OpenaiConfig)
-    if config.model.adapter is not None and isinstance(config.engine, TransformersConfig):
-        check_peft()
+    has_weights = config.engine.is_local
+    if config.model.adapter is not None:
+        config.engine.check_adapter()
     model = resolve(config.model, with_digest=with_digest, with_weights=has_weights)
     codec = Codec.load(model)
     if not model.path:
@@ -50,16 +43,15 @@ def _check_context(config: RunConfig, limit: int | None) -> None:
             f"protocol.max_prompt_tokens={protocol.max_prompt_tokens} + protocol.max_new_tokens="
             f"{protocol.max_new_tokens} = {protocol.context_tokens} tokens, but config.json of "
             f"model={config.model.name} has a context of {limit}; model.context_tokens=N says that "
-            f"it can take more{_AND_FOR_VLLM if isinstance(config.engine, VllmKnobs) else ''}"
+            f"it can take more{config.engine.context_advice}"
         )
 
 
 def _check_weight_files(config: RunConfig, folder: Path) -> None:
     """Refuses a folder of which the engine may load other weights than those that are checked."""
     others = other_weights(folder)
-    engine = config.engine
     if not has_index(folder):
-        if not isinstance(engine, VllmKnobs) or "load_format" in engine.args:
+        if not config.engine.reads_every_weight_file:
             return
         if isinstance(config.model, HubModel):
             # Mistral's repositories have the same weights once more, under names that vLLM knows.

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from harness.config.changes import ConfigChange, config_changes, deciding
 from harness.config.settings import RunConfig
-from harness.engines.build import ReplayConfig
 from harness.engines.identity import unlike
 from harness.errors import NotComparableError, StoreError
 from harness.records import Completion
@@ -193,7 +192,7 @@ def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
             end_s = max(end_s, completion.finished_s or 0.0)
         for verdict in shard.run.read_verdicts().values():
             run.verdicts.append(verdict)
-        if isinstance(first.manifest.config.engine, ReplayConfig):
+        if first.manifest.config.engine.recording is not None:
             sessions = list(first.manifest.sessions)
             lost_loads = list(first.manifest.lost_loads)
             continue  # a recording has one clock, whoever replays which part of it

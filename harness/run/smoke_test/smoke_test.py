@@ -6,7 +6,6 @@ from pathlib import Path
 
 from harness.config.settings import RunConfig
 from harness.engines.base import Engine
-from harness.engines.build import OpenaiConfig, VllmKnobs
 from harness.errors import CanaryError, ConfigError
 from harness.io.jsonl import JsonlWriter
 from harness.models.chat_tokenizer import Codec
@@ -34,8 +33,7 @@ def risky_cache(config: RunConfig) -> str | None:
 
     FP8 takes descendants of Qwen2.5-Math to an accuracy near 0 (verl #4435).
     """
-    args = config.engine.args if isinstance(config.engine, VllmKnobs) else {}
-    dtype = str(args.get("kv_cache_dtype", "auto"))
+    dtype = config.engine.cache_dtype
     is_risky = dtype.startswith("fp8") and AT_RISK in (config.model.base or "")
     return dtype if is_risky else None
 
@@ -131,7 +129,7 @@ class Canary:
                 force_think=config.protocol.force_think,
                 options=config.protocol.prompt_options(),
             )
-            if isinstance(config.engine, OpenaiConfig) and config.engine.mode == "chat":
+            if config.engine.renders_prompts:
                 prompt = prompt.model_copy(update={"token_ids": ()})  # the server renders its own
             _check_rendered(prompt, problem, codec)
             self._prompts[problem.problem_id] = prompt

@@ -1,10 +1,10 @@
-"""Whether vLLM could load the weights of the model that drafts."""
+"""Whether vLLM could load the weights of the model that proposes tokens."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from harness.engines.build import EngineConfig, VllmKnobs
+from harness.engines.config import Draft
 from harness.errors import ConfigError, UnavailableError
 from harness.models import WEIGHTS, is_hub_error, is_hub_id
 
@@ -13,30 +13,21 @@ _SUFFIX = WEIGHTS.removeprefix("*")
 _NO_MODEL = ("ngram", "[ngram]")
 
 
-class Draft(NamedTuple):
-    """A model that drafts: a folder, or a repository of the hub."""
-
-    name: str
-    revision: str | None
-    """None: the newest."""
-
-    def __str__(self) -> str:
-        """``owner/name`` or ``owner/name@revision``."""
-        return self.name if self.revision is None else f"{self.name}@{self.revision}"
-
-
-def check_draft(engine: EngineConfig) -> None:
+def check_draft(args: Mapping[str, Any]) -> None:
     """Refuses a draft model without safetensors, before anything is downloaded.
 
     The harness has vLLM read safetensors alone, never a pickle, and a draft is loaded likewise.
     Does nothing where the hub cannot be asked.
 
+    Args:
+        args: vLLM's.
+
     Raises:
         ConfigError: It is neither a folder nor a name that the hub could have.
         UnavailableError: Names the draft and what would be right.
     """
-    draft = draft_model(engine)
-    if draft is None or _is_loaded_otherwise(engine):
+    draft = draft_model(args)
+    if draft is None or _is_loaded_otherwise(args):
         return
     files = _files(draft)
     if files is None or any(file.endswith(_SUFFIX) for file in files):
@@ -47,13 +38,13 @@ def check_draft(engine: EngineConfig) -> None:
     )
 
 
-def draft_model(engine: EngineConfig) -> Draft | None:
+def draft_model(args: Mapping[str, Any]) -> Draft | None:
     """The model that drafts, None where none does; n-gram drafts need none.
 
     Raises:
         ConfigError: It is neither a folder nor a name that the hub could have.
     """
-    given = _speculation(engine)
+    given = speculation(args)
     name, revision = given.get("model"), given.get("revision")
     if not isinstance(name, str) or name in _NO_MODEL:
         return None
@@ -65,15 +56,15 @@ def draft_model(engine: EngineConfig) -> Draft | None:
     return Draft(name, revision if isinstance(revision, str) else None)
 
 
-def _speculation(engine: EngineConfig) -> Mapping[str, Any]:
-    given = engine.args.get("speculative_config") if isinstance(engine, VllmKnobs) else None
+def speculation(args: Mapping[str, Any]) -> Mapping[str, Any]:
+    """VLLM's settings of speculative decoding; empty without it."""
+    given = args.get("speculative_config")
     return given if isinstance(given, Mapping) else {}
 
 
-def _is_loaded_otherwise(engine: EngineConfig) -> bool:
+def _is_loaded_otherwise(args: Mapping[str, Any]) -> bool:
     """The user has chosen how, for all weights or for the draft's."""
-    args = engine.args if isinstance(engine, VllmKnobs) else {}
-    return "load_format" in args or "draft_load_config" in _speculation(engine)
+    return "load_format" in args or "draft_load_config" in speculation(args)
 
 
 def _files(draft: Draft) -> list[str] | None:
