@@ -378,7 +378,7 @@ def try_hog(sandbox: Sandbox, case: Case) -> Outcome:
 
 # --- harm: a program that wants what is not its own -----------------------------------------
 
-_ATTEMPTS = [
+_ATTEMPTS: list[tuple[str, str, Level]] = [
     ("a file of the user's is read", "open(SECRET).read()", "landlock"),
     ("a file of the user's is written", "open(SECRET, 'w')", "landlock"),
     ("a file of the user's is appended to", "open(SECRET, 'a')", "landlock"),
