@@ -11,7 +11,8 @@
     ├── TooManyErrorsError   4  more requests failed than allowed; the run was stopped
     ├── CanaryError          4  known problems showed a fault that would spoil the whole run
     ├── NotComparableError   6  two results were not made under one protocol
-    └── GenerationError      1  the engine died; everything generated before it is kept
+    ├── GenerationError      1  the engine died; everything generated before it is kept
+    └── ShardsError          *  some shards of a run failed; the highest exit status of theirs
     Interrupted            130  a signal ended the run; it can be resumed
 
 A message is one line that names the key, the value and what would be right. ``cli`` alone
@@ -25,7 +26,7 @@ from typing import ClassVar
 class HarnessError(Exception):
     """Base of all errors that a user is meant to read."""
 
-    exit_status: ClassVar[int] = 1
+    exit_status: int = 1
 
 
 class UserError(HarnessError):
@@ -72,6 +73,19 @@ class NotComparableError(HarnessError):
 
 class GenerationError(HarnessError):
     """The engine broke. Running out of tokens is no error but a ``Completion``."""
+
+
+class ShardsError(HarnessError):
+    """Some shards of a run on this machine failed; the others are kept.
+
+    Args:
+        message: What failed, and how to go on.
+        exit_status: The highest of the shards.
+    """
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 class Interrupted(BaseException):

@@ -2,15 +2,15 @@
 
 import json
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from harness.cli.grade_foreign import grade_foreign
+from harness.cli.in_order import in_order
 from harness.errors import UserError
 from harness.interop.readers import harness_of, read_foreign
 from harness.machine.hardware import usable_cores
@@ -65,8 +65,6 @@ def grade(kind: Kind, file: str, workers: int | None = None) -> int:
     """
     workers = workers or len(usable_cores())
     if file != "-" and harness_of(Path(file)) is not None:
-        from harness.cli.grade_foreign import grade_foreign
-
         return grade_foreign(kind, read_foreign(Path(file)), workers)
     with ExitStack() as stack:
         if kind == "math":
@@ -132,25 +130,3 @@ def _parse(line: str, kind: type[L], where: str) -> L:
         key = ".".join(str(part) for part in first["loc"]) or "line"
         needed = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
         raise UserError(f"{where}: {key}: {first['msg']}; each line needs {needed}") from error
-
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-def in_order(items: Iterator[A], work: Callable[[A], B], workers: int) -> Iterator[B]:
-    """Works on several at once and yields in the order of the input, reading little ahead."""
-    waiting: deque[Future[B]] = deque()
-    failure: UserError | None = None
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            for item in items:
-                waiting.append(threads.submit(work, item))
-                if len(waiting) >= 4 * workers:
-                    yield waiting.popleft().result()
-        except UserError as error:  # what was read before the bad line is still answered
-            failure = error
-        while waiting:
-            yield waiting.popleft().result()
-    if failure is not None:
-        raise failure

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, Literal, NamedTuple
 
+from harness.cli.in_order import in_order
 from harness.errors import UserError
 from harness.interop.readers import ForeignLog, ForeignProblem
 from harness.records import CodeReference, Grade, Problem
@@ -32,8 +33,6 @@ def grade_foreign(kind: Literal["math", "python"], log: ForeignLog, workers: int
         UserError: It is of a task of the other kind.
         UnavailableError: No sandbox is to be had that is safe enough.
     """
-    from harness.cli.grade import in_order
-
     if (right := KINDS[log.task]) != kind:
         raise UserError(f"{log.file}: its task is {log.task}; use harness grade {right} {log.file}")
     with ExitStack() as stack:

@@ -58,7 +58,7 @@ def score(name: str, results_dir: Path) -> int:
         after = run.read_verdicts()
         moved = sum(before[key] != after[key].status for key in after if key in before)
         log.info("%d of %d verdicts changed", moved, len(after))
-        return finish(run, with_scorers(manifest, scorers))
+        return finish(run, with_scorers(manifest, scorers)).status
 
 
 def _old_statuses(run: Run) -> dict[str, VerdictStatus]:

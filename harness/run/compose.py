@@ -1,4 +1,4 @@
-"""Hydra, and nothing but Hydra: from command-line overrides to the jobs that they describe."""
+"""From command-line overrides to the one run, or to the jobs of a sweep, that they describe."""
 
 import io
 import logging
@@ -10,16 +10,19 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 from harness.config.overrides import readable
-from harness.config.settings import refuse_secret
+from harness.config.settings import RunConfig, load_run_config, refuse_secret
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.io.paths import CONF_DIR
 from harness.io.redaction import redact
 from harness.io.yamlfile import yaml_mistake
+from harness.run.plan import Plans
+from harness.run.run import run
 from harness.run.sweep import (
     Jobs,
     launcher_of,
-    recorded_with,
+    plain,
     sweep_folder,
+    use_recorded_config,
     with_launcher,
     with_models,
     words,
@@ -29,13 +32,13 @@ log = logging.getLogger(__name__)
 
 DRY_RUN = "--dry-run"
 _FOR_HYDRA = ("-", "hydra.mode=MULTIRUN")
-"""How an argument begins that Hydra has to carry out: an option, or a sweep."""
+"""How an argument begins that only Hydra can carry out: an option, or a sweep."""
 
 
 def compose_and_run(arguments: list[str]) -> int:
     """Composes the configuration and runs it, or each job of a sweep.
 
-    A job that fails does not end the sweep; the highest exit status is returned.
+    A job that fails does not end the sweep; then the highest exit status is returned.
 
     Raises:
         ConfigError: Hydra cannot compose this, or an override holds a secret.
@@ -48,18 +51,46 @@ def compose_and_run(arguments: list[str]) -> int:
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
         composable = with_models(given, folder / "conf")
         arguments = with_launcher(composable, folder, is_dry_run=is_dry_run)
+        if not any(each.startswith(_FOR_HYDRA) for each in given):
+            config = use_recorded_config(composable, folder / "conf") or _single_run(arguments)
+            if config is not None:
+                return _plan(config) if is_dry_run else run(config).status
         is_elsewhere = launcher_of(arguments) is not None
         jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
-        if not is_elsewhere:
-            is_for_hydra = any(each.startswith(_FOR_HYDRA) for each in given)
-            resumed = None if is_for_hydra else recorded_with(composable, folder / "conf")
-            if resumed is None:
-                _compose(jobs, arguments)
-            else:
-                jobs.run_one(resumed)
-            return jobs.close()
-        lost = _launch(jobs, arguments, folder)
-        return max(lost, jobs.close())
+        if is_elsewhere:
+            lost = _launch(jobs, arguments, folder)
+            return max(lost, jobs.close())
+        _sweep(jobs, arguments)
+        return jobs.close()
+
+
+def _plan(config: RunConfig) -> int:
+    Plans().show(config)
+    return 0
+
+
+def _single_run(arguments: list[str]) -> RunConfig | None:
+    """The configuration of one run; None if its experiment sweeps over several.
+
+    Raises:
+        ConfigError: Hydra cannot compose this, or a value is wrong.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import flag_override
+
+    with _our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None, "it was initialized here"
+        if hydra.get_mode("config", arguments) == RunMode.MULTIRUN:
+            return None
+        composed = hydra.compose_config("config", arguments, RunMode.RUN)
+        HydraConfig.instance().set_config(composed)
+        with flag_override(composed, ["readonly", "struct"], False):
+            del composed["hydra"]
+        return load_run_config(plain(composed))
 
 
 def _refuse_secrets(arguments: list[str]) -> None:
@@ -78,7 +109,7 @@ def _refuse_secrets(arguments: list[str]) -> None:
 def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
     """Has the jobs run by a launcher; returns 1 if it lost one, else 0."""
     try:
-        _compose(jobs, arguments)
+        _sweep(jobs, arguments)
     except HarnessError:
         raise
     except Interrupted:
@@ -91,28 +122,40 @@ def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
     return 0
 
 
-def _compose(jobs: Jobs, arguments: list[str]) -> None:
-    """Hands the jobs to Hydra."""
+def _sweep(jobs: Jobs, arguments: list[str]) -> None:
+    """Lets Hydra make the jobs of a sweep, or show the configuration (``--cfg``)."""
     import hydra
+
+    main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+    shown = io.StringIO()  # by --cfg: what files of the user's hold, too
+    aside = redirect_stdout(shown) if "--cfg" in arguments else nullcontext()
+    with _arguments(arguments), _our_words(), aside:
+        main(jobs.run)()
+    print(redact(shown.getvalue()), end="")  # noqa: T201
+
+
+@contextmanager
+def _our_words() -> Iterator[None]:
+    """Words what Hydra and the files that it reads have to complain of.
+
+    Raises:
+        ConfigError: In place of theirs.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
-    main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
-    with _arguments(arguments), warnings.catch_warnings():
+    with warnings.catch_warnings():
         # Ours has the name of the plugin's, and the keys that it asks for.
         warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
-        shown = io.StringIO()  # by --cfg: what files of the user's hold, too
         try:
-            with redirect_stdout(shown) if "--cfg" in arguments else nullcontext():
-                main(jobs.run)()
+            yield
         except (HydraException, OmegaConfBaseException) as error:
             raise ConfigError(words(error)) from error
         except YAMLError as error:  # it names the file
             raise ConfigError(f"no YAML: {yaml_mistake(error)}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{_not_utf8()}: no YAML: {error}") from error
-    print(redact(shown.getvalue()), end="")  # noqa: T201
 
 
 def _not_utf8() -> str:

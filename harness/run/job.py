@@ -53,7 +53,7 @@ def job() -> int:
         raise Interrupted("the process that started this run is gone")
     report = FinishedReport()
 
-    def began(folder: Path) -> None:
+    def on_start(folder: Path) -> None:
         nonlocal report
         report = report.model_copy(update={"run": str(folder)})
         report_to(spec.answer, report)
@@ -61,16 +61,15 @@ def job() -> int:
     try:
         from harness.run.run import run
 
-        config = load_run_config(spec.config)
-        status = run(config, began=began)
+        finished = run(load_run_config(spec.config), on_start=on_start)
     except (Exception, Interrupted) as error:
         report_to(spec.answer, report.failed(error))
         if not spec.is_quiet:
             raise
         log.debug("%s", describe(error), exc_info=True)
         return report.failed(error).status
-    report_to(spec.answer, report.model_copy(update={"status": status}))
-    return status
+    report_to(spec.answer, FinishedReport(status=finished.status, run=str(finished.folder)))
+    return finished.status
 
 
 class Job:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from harness.errors import StoreError
 from harness.io.jsonl import unwritable
-from harness.run.run import show_result, write_result
+from harness.run.finished import Finished
+from harness.run.result import write_result
 from harness.run.shards import Shard, copy_into, read_shards
+from harness.run.summary import show_result
 from harness.run.trackers import track
 from harness.store.run_files import Run, create_run, find_run, runs_dir
 
@@ -31,18 +33,19 @@ def merge(options: argparse.Namespace) -> int:
         NotComparableError: They are not of one run.
     """
     runs = [find_run(name, options.results_dir) for name in options.runs]
-    return merge_and_track(runs, options.results_dir)
+    return merge_and_track(runs, options.results_dir).status
 
 
-def merge_and_track(runs: Sequence[Run], results_dir: Path) -> int:
-    """Joins shards, and sends the result where their configuration says; returns 0 or 4."""
-    status, folder = merge_runs(runs, results_dir)
-    track(Run(folder).read_manifest().config.tracker, folder)
-    return status
+def merge_and_track(runs: Sequence[Run], results_dir: Path) -> Finished:
+    """Joins shards, and sends the result to the tracker that their configuration names."""
+    whole = merge_runs(runs, results_dir)
+    if whole.result is not None:
+        track(whole.result.manifest.config.tracker, whole.result, whole.folder)
+    return whole
 
 
-def merge_runs(runs: Sequence[Run], results_dir: Path) -> tuple[int, Path]:
-    """Joins shards; returns the exit status and the folder of the whole run.
+def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
+    """Joins shards to the whole run.
 
     The new run is made elsewhere and put among the runs when it is whole: a merge that is stopped
     leaves none. The shards stay as they are.
@@ -62,7 +65,7 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> tuple[int, Path]:
                 scratch.folder.rename(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
-    return show_result(result, folder), folder
+    return Finished(folder, result, show_result(result, folder))
 
 
 @contextmanager

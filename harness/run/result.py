@@ -61,6 +61,14 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
     return _result_of(samples, attempts, manifest, pricing).at(run.folder)
 
 
+def write_result(run: Run, complete: RunManifest) -> RunResult:
+    """Writes the result of a complete run, and then that it is complete."""
+    result = build_result(run, complete)
+    result.write(run.folder)
+    run.write_manifest(complete)
+    return result
+
+
 def recomputed(result: RunResult) -> RunResult:
     """A result with its figures computed anew from its outcomes; verdicts and prices stay.
 

@@ -12,9 +12,10 @@ from harness.config.settings import RunConfig
 from harness.engines.build import prepare_process, resolve_auto
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.machine.provenance import collect
+from harness.run.finished import Finished
 from harness.run.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.run.preflight import check_memory, is_offline, no_network
-from harness.run.result import build_result, exit_status, scoring_workers
+from harness.run.result import scoring_workers, write_result
 from harness.run.sessions import Life, opened_engine, write_life
 from harness.run.setup import (
     Setup,
@@ -27,47 +28,40 @@ from harness.run.setup import (
     with_scorers,
 )
 from harness.run.shards import of_shard
-from harness.run.summary import headline, print_summary
+from harness.run.summary import show_result
 from harness.run.trackers import check_tracker, track
+from harness.run.workers import run_workers
 from harness.store.heartbeat import forget
 from harness.store.killed_sessions import last_moment_s, settled
 from harness.store.manifest import CanaryReport, RunManifest, dump_json
 from harness.store.progress import RunProgress
-from harness.store.result import RunResult
 from harness.store.run_files import Run, find_run
 
 log = logging.getLogger(__name__)
 
 
-def run(config: RunConfig, *, began: Callable[[Path], None] = lambda _: None) -> int:
+def run(config: RunConfig, *, on_start: Callable[[Path], None] = lambda _: None) -> Finished:
     """Runs or continues a benchmark.
 
     Args:
         config: The composed configuration; of a run that is continued, the recorded one with what
             the user changed.
-        began: Is told the run's folder.
+        on_start: Gets the run's folder before anything is generated, for a caller that has to know
+            it even if this process is killed.
 
-    Returns:
-        0, or 4 when there were more errors or truncation than allowed.
+    Raises:
+        HarnessError: The run did not come to its end.
     """
     check_tracker(config.tracker)
-    folders: list[Path] = []
-
-    def note(folder: Path) -> None:
-        folders.append(folder)
-        began(folder)
-
-    status = _run(config, began=note)
-    for folder in folders[-1:] if config.shard is None else []:
-        track(config.tracker, folder)
-    return status
+    finished = _run(config, on_start)
+    if finished.result is not None:
+        track(config.tracker, finished.result, finished.folder)
+    return finished
 
 
-def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
+def _run(config: RunConfig, on_start: Callable[[Path], None]) -> Finished:
     if config.shards > 1 and config.shard is None and config.resume in {None, "auto"}:
-        from harness.run.workers import run_workers
-
-        return run_workers(config, began)
+        return run_workers(config)
     results_dir = results_dir_of(config)
     engine, why = resolve_auto(config.engine)
     if engine.recording is not None:
@@ -75,8 +69,7 @@ def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
     config = config.model_copy(update={"engine": engine})
     if (finished := find_finished_shard(config, results_dir)) is not None:
         log.info("shard %s is done already: run %s", config.shard_name, finished.folder)
-        began(finished.folder)
-        return 0
+        return Finished(finished.folder, result=None, status=0)
     with ExitStack() as stack:
         found = find_unfinished(config, results_dir)
         prepare_process(config.engine)
@@ -88,7 +81,7 @@ def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
         else:
             setup = reopen(found, config, stack)
         log.info("run %s", setup.run.folder)
-        began(setup.run.folder)
+        on_start(setup.run.folder)
         try:
             return _complete(setup, is_new=found is None)
         except (Exception, Interrupted) as error:
@@ -96,8 +89,8 @@ def _run(config: RunConfig, *, began: Callable[[Path], None]) -> int:
             raise
 
 
-def _complete(setup: Setup, *, is_new: bool) -> int:
-    """Generates and grades what is missing, then says what came of it.
+def _complete(setup: Setup, *, is_new: bool) -> Finished:
+    """Generates and grades what is missing, then writes and shows the result.
 
     Raises:
         UnavailableError: There is less memory than when the run began; it can go on later.
@@ -154,7 +147,7 @@ def _complete(setup: Setup, *, is_new: bool) -> int:
     return finish(run, manifest)
 
 
-def finish(run: Run, manifest: RunManifest) -> int:
+def finish(run: Run, manifest: RunManifest) -> Finished:
     """Writes the result of a run that has all its verdicts, and shows it."""
     # A run that is only graded again finished when it did.
     is_done = manifest.status == "complete" and manifest.finished_at is not None
@@ -166,27 +159,10 @@ def finish(run: Run, manifest: RunManifest) -> int:
         return _finish_shard(run, complete)
     result = write_result(run, complete)
     forget(run.folder)  # what it says is in the manifest now
-    return show_result(result, run.folder)
+    return Finished(run.folder, result, show_result(result, run.folder))
 
 
-def write_result(run: Run, complete: RunManifest) -> RunResult:
-    """Writes what comes of a run that is complete: the result first, then that it is complete."""
-    result = build_result(run, complete)
-    result.write(run.folder)
-    run.write_manifest(complete)
-    return result
-
-
-def show_result(result: RunResult, folder: Path) -> int:
-    """Prints what came of a run; returns 0, or 4 with more errors or truncation than allowed."""
-    status, reasons = exit_status(result)
-    print_summary(result, folder, reasons)
-    if not sys.stdout.isatty():  # stdout's last line is for programs
-        print(dump_json(headline(result, folder)))  # noqa: T201
-    return status
-
-
-def _finish_shard(run: Run, complete: RunManifest) -> int:
+def _finish_shard(run: Run, complete: RunManifest) -> Finished:
     """A part of a run has no result: no number of it could be defended."""
     run.write_manifest(complete)
     forget(run.folder)
@@ -202,7 +178,7 @@ def _finish_shard(run: Run, complete: RunManifest) -> int:
     if not sys.stdout.isatty():
         facts = {"run_id": run.run_id, "path": str(run.folder), "shard": config.shard}
         print(dump_json({**facts, "shards": config.shards, "requests": mine}))  # noqa: T201
-    return 0
+    return Finished(run.folder, result=None, status=0)
 
 
 def _recorded(run: Run, *, failed_too: bool) -> tuple[set[str], float]:

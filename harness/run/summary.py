@@ -1,5 +1,6 @@
 """The table at the end of a run, and the one line of JSON that programs read."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from rich.table import Table
 from harness.io.terminal import safe
 from harness.models import origin
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
+from harness.run.result import exit_status
 from harness.store.failures import FailureReason
-from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo
+from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo, dump_json
 from harness.store.result import RunResult
 
 OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
@@ -297,6 +299,18 @@ def missing_end(estimate: Estimate) -> str | None:
         if is_missing == "no interval":
             return part
     return None
+
+
+def show_result(result: RunResult, folder: Path) -> int:
+    """Prints the result of a run; returns its exit status.
+
+    If stdout is no terminal, its last line is JSON for programs.
+    """
+    status, reasons = exit_status(result)
+    print_summary(result, folder, reasons)
+    if not sys.stdout.isatty():
+        print(dump_json(headline(result, folder)))  # noqa: T201
+    return status
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:

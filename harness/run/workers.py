@@ -2,15 +2,16 @@
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.config.settings import RunConfig
 from harness.engines.build import BaseEngineConfig, resolve_auto
-from harness.errors import UnavailableError
+from harness.errors import ShardsError, UnavailableError
 from harness.machine import hardware
 from harness.process.report import FinishedReport
+from harness.run.finished import Finished
 from harness.run.job import Aftermath, Job, wait_for
 from harness.run.merge import merge_runs
 from harness.run.setup import results_dir_of
@@ -28,15 +29,13 @@ class Share(NamedTuple):
     """None: there are too few to divide, and the engine does not compute on them."""
 
 
-def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: None) -> int:
+def run_workers(config: RunConfig) -> Finished:
     """Runs every shard in a process of its own, then merges them.
 
     A worker that fails stops no other.
 
-    Returns:
-        The exit status of the whole run, or the highest of the workers where one failed.
-
     Raises:
+        ShardsError: A worker failed; has the highest exit status of all.
         UnavailableError: This machine has too few GPUs or cores for so many workers.
     """
     engine, why = resolve_auto(config.engine)
@@ -54,26 +53,24 @@ def run_workers(config: RunConfig, began: Callable[[Path], None] = lambda _: Non
             for number, share in enumerate(shares)
         )
     if worst := max(report.status for report in reports):
-        _say_failures(reports)
-        return worst
+        raise _failure(reports, worst)
     runs = [Run(Path(report.run)) for report in reports if report.run is not None]
-    status, folder = merge_runs(runs, results_dir_of(config))
-    log.info("run %s", folder)
-    began(folder)
-    return status
+    whole = merge_runs(runs, results_dir_of(config))
+    log.info("run %s", whole.folder)
+    return whole
 
 
-def _say_failures(reports: Sequence[FinishedReport]) -> None:
+def _failure(reports: Sequence[FinishedReport], worst: int) -> ShardsError:
+    """Logs what failed in each shard; the error says how to go on."""
     count = len(reports)
     for number, report in enumerate(reports):
         if report.status:
             log.error("shard %d of %d: %s", number, count, report.error)
     done = sum(report.status == 0 for report in reports)
-    log.error(
-        "%d of %d shards are done; the same command with resume=auto finishes the others and "
-        "merges all",
-        done,
-        count,
+    return ShardsError(
+        f"{done} of {count} shards are done; the same command with resume=auto finishes the others "
+        "and merges all",
+        worst,
     )
 
 

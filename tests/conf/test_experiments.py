@@ -1,6 +1,7 @@
 """Experiments: each makes the runs that its claims need, no others, and refuses a small machine."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 from hydra.plugins.sweeper import Sweeper
@@ -18,6 +19,7 @@ from harness.machine.provenance import collect
 from harness.process.report import FinishedReport
 from harness.run import compose
 from harness.run.duration import expect
+from harness.run.finished import Finished
 from harness.run.sweep import jobs as jobs_module
 from harness.tasks import load_spec
 from tests.conftest import REPOSITORY
@@ -63,15 +65,15 @@ def jobs():
 
             def take(config, **_):
                 known[overrides].append(config)
-                return 0
+                return Finished(Path(), result=None, status=0)
 
             def take_job(_, config, **__):
-                return FinishedReport(status=take(config))
+                return FinishedReport(status=take(config).status)
 
             with pytest.MonkeyPatch.context() as patch:
                 # Hydra composes every job of a sweep once more to look for mistakes beforehand.
                 patch.setattr(Sweeper, "validate_batch_is_legal", lambda *_: None)
-                patch.setattr(jobs_module, "run", take)
+                patch.setattr(compose, "run", take)
                 patch.setattr(jobs_module.Jobs, "_report", take_job)
                 assert compose.compose_and_run(list(overrides)) == 0
         return known[overrides]

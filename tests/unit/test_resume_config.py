@@ -13,7 +13,7 @@ from harness.engines.identity import unlike
 from harness.errors import ConfigError, StoreError
 from harness.run.result import build_result
 from harness.run.setup import find_unfinished, reopen
-from harness.run.sweep import recorded_with, with_models
+from harness.run.sweep import use_recorded_config, with_models
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose
@@ -36,7 +36,7 @@ def edit(run: Run, **changes) -> None:
 
 
 def given(run: Run, *overrides: str):
-    return recorded_with(
+    return use_recorded_config(
         [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}", *overrides]
     )
 
@@ -150,7 +150,7 @@ def test_a_group_is_one_difference_too(run):
 )
 def test_a_model_by_its_path_or_id_is_one_of_the_choices(run, tmp_path, model, described):
     where = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
-    config = recorded_with(with_models([*where, f"model={model}"], tmp_path), tmp_path)
+    config = use_recorded_config(with_models([*where, f"model={model}"], tmp_path), tmp_path)
     assert config.model.model_dump().items() >= described.items()
     refused = deciding(config_changes(run.read_manifest().config, config))
     assert {change.key.partition(".")[0] for change in refused} == {"model"}
@@ -194,8 +194,8 @@ def test_what_hydra_alone_can_compose_is_left_to_it(run, overrides):
 
 
 def test_only_a_run_by_name_has_a_recorded_configuration(run):
-    assert recorded_with(["seed=1"]) is None
-    assert recorded_with(["resume=auto", "seed=1"]) is None
+    assert use_recorded_config(["seed=1"]) is None
+    assert use_recorded_config(["resume=auto", "seed=1"]) is None
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_mistake_is_one_line(run, overrides, kind, named):
 
 def test_a_run_that_is_not_there_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"^resume=nowhere: no run there"):
-        recorded_with(["resume=nowhere", f"results_dir={tmp_path}"])
+        use_recorded_config(["resume=nowhere", f"results_dir={tmp_path}"])
 
 
 # --- what is on record --------------------------------------------------------------------------

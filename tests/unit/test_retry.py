@@ -16,7 +16,7 @@ from harness.run.merge import merge_runs
 from harness.run.result import recomputed
 from harness.run.run import run as start
 from harness.run.setup import find_unfinished
-from harness.run.sweep import recorded_with
+from harness.run.sweep import use_recorded_config
 from harness.store.result import load, sample_of
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose
@@ -73,17 +73,17 @@ class Place:
 
     def begin(self, *more: str, failing: int = FAILED) -> Run:
         write(self.recording, failing=failing)
-        folders: list[Path] = []
-        assert start(self.config(*more), began=folders.append) == 0
-        return Run(folders[-1])
+        finished = start(self.config(*more))
+        assert finished.status == 0
+        return Run(finished.folder)
 
     def retried(self, run: Run, *more: str, failing: int = 0) -> Run:
         write(self.recording, failing=failing)
-        config = recorded_with(
+        config = use_recorded_config(
             [f"resume={run.folder}", "retry=errors", f"results_dir={self.results}", *more]
         )
         assert config is not None
-        assert start(config) == 0
+        assert start(config).status == 0
         return run
 
 
@@ -145,7 +145,10 @@ def test_what_fails_again_is_an_error_still(place):
 def test_without_retry_what_failed_stays_as_it_is(place):
     run = place.begin()
     write(place.recording, failing=0)
-    assert start(recorded_with([f"resume={run.folder}", f"results_dir={place.results}"])) == 0
+    assert (
+        start(use_recorded_config([f"resume={run.folder}", f"results_dir={place.results}"])).status
+        == 0
+    )
     assert statuses(run)["generation_error"] == FAILED
     assert len(lines(run, "completions")) == len(mine())
 
@@ -175,13 +178,13 @@ def test_an_answer_that_a_scorer_broke_on_is_graded_again(place):
 
 def test_a_shard_can_be_retried_and_a_merged_run_says_which(place):
     parts = [place.begin("shards=2", f"shard={each}") for each in (0, 1)]
-    _, folder = merge_runs(parts, place.results)
+    folder = merge_runs(parts, place.results).folder
     with pytest.raises(StoreError) as caught:
         place.retried(Run(folder))
     assert all(part.run_id in str(caught.value) for part in parts)
     for part in parts:
         place.retried(part)
-    _, folder = merge_runs(parts, place.results)
+    folder = merge_runs(parts, place.results).folder
     assert statuses(Run(folder))["generation_error"] == 0
     assert len(load(folder).failed_attempts) == FAILED
 
@@ -244,3 +247,11 @@ def test_retry_is_no_part_of_a_runs_configuration(place):
     assert manifest.config_changes == ()
     config = place.config(f"resume={run.folder}", "retry=errors")
     assert find_unfinished(config, place.results).run_id == run.run_id
+
+
+def test_a_run_hands_back_its_folder_and_result_and_a_shard_has_no_result(place):
+    whole = start(place.config())
+    assert whole.result == load(whole.folder)
+    part = start(place.config("shards=2", "shard=0"))
+    assert (part.result, part.status) == (None, 0)
+    assert Run(part.folder).read_manifest().status == "complete"

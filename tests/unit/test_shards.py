@@ -118,8 +118,7 @@ def change(run: Run, **update: object) -> None:
 
 
 def merged(runs: list[Run], results: Path) -> RunResult:
-    _, folder = merge_runs(runs, results)
-    return load(folder)
+    return load(merge_runs(runs, results).folder)
 
 
 def value(result: RunResult, metric: str, task: str | None = None) -> float:

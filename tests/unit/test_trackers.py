@@ -13,7 +13,7 @@ import pytest
 from harness.cli.main import main
 from harness.config.settings import NoTracker, RunConfig, WandbTracker, differing_keys
 from harness.errors import UnavailableError
-from harness.run.trackers import check_tracker, track
+from harness.run.trackers import check_tracker
 from harness.run.trackers.entry import entry_of
 from harness.store.result import RunResult
 from tests.unit.leaderboard_results import BASELINES
@@ -79,8 +79,9 @@ import json, sys, threading
 from pathlib import Path
 from harness.config.settings import MlflowTracker
 from harness.run.trackers import track
+from harness.store.result import load
 folder = Path(sys.argv[1])
-track(MlflowTracker(kind="mlflow"), folder)
+track(MlflowTracker(kind="mlflow"), load(folder), folder)
 threads = [thread.name for thread in threading.enumerate()]
 from mlflow import MlflowClient
 client = MlflowClient((folder.parent.parent / "mlruns").as_uri())
@@ -115,7 +116,9 @@ import sys
 from pathlib import Path
 from harness.config.settings import WandbTracker
 from harness.run.trackers import track
-track(WandbTracker(kind="wandb"), Path(sys.argv[1]))
+from harness.store.result import load
+folder = Path(sys.argv[1])
+track(WandbTracker(kind="wandb"), load(folder), folder)
 """
 READ_WANDB = """
 import json, sys
@@ -185,11 +188,6 @@ def test_a_folder_named_wandb_is_no_package(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(UnavailableError):
         check_tracker(WandbTracker(kind="wandb"))
-
-
-def test_without_a_result_nothing_is_sent(tmp_path):
-    track(WandbTracker(kind="wandb"), tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tracker_that_fails_costs_the_run_nothing(tmp_path):

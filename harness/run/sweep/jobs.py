@@ -1,6 +1,6 @@
-"""The jobs of one command: a single run in this process, or a sweep, each job in one of its own.
+"""The jobs of a sweep, each in a child process.
 
-What becomes of a job stands in a small file in the sweep's folder, because a launcher may run it
+What became of a job is kept in a small file in the sweep's folder, because a launcher may run it
 on another machine: all that comes back from there is what is on the disk that they share.
 """
 
@@ -19,9 +19,8 @@ from harness.io.redaction import redact
 from harness.process.report import FinishedReport
 from harness.run.job import Aftermath, Job, wait_for
 from harness.run.plan import Plans
-from harness.run.run import run
 from harness.run.sweep.outcome import SweptJob, conclude
-from harness.run.sweep.resumed import recorded_with
+from harness.run.sweep.resumed import use_recorded_config
 from harness.run.sweep.words import plain
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """What Hydra calls: once, or for each job of a sweep, here or on another machine."""
+    """What Hydra calls for each job of a sweep, here or on another machine."""
 
     def __init__(self, folder: Path, *, is_dry_run: bool, is_elsewhere: bool) -> None:
         """Has nothing to do yet.
@@ -46,36 +45,18 @@ class Jobs:
         self._plans = Plans() if is_dry_run else None
         self._failed: dict[str, int] = {}
         """By what went wrong, the number of the first job in which it did."""
-        self._status = 0
-        """Of a single run."""
-        self._failure: BaseException | None = None
-        """Raised when Hydra is done: it would print a line of its own before it."""
+        self._interruption: Interrupted | None = None
+        """Raised when Hydra is done: it would print a line before it."""
 
     def run(self, composed: "DictConfig") -> None:
-        """Runs one job; what goes wrong in a sweep is printed, and the next one has its turn."""
+        """Runs one job; what goes wrong is printed, and the next one has its turn."""
         from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
 
-        if self._failure is not None:
-            return  # the rest of a sweep that was stopped
-        hydra_config = HydraConfig.get()
-        overrides = [str(override) for override in hydra_config.overrides.task]
-        if hydra_config.mode == RunMode.MULTIRUN:
-            self._sweep(composed, hydra_config.job.num + 1, overrides)
+        if self._interruption is not None:
             return
-        try:
-            self.run_one(load_run_config(plain(composed)))
-        except (Exception, Interrupted) as error:  # noqa: BLE001 - raised when Hydra is done
-            self._failure = error
-
-    def run_one(self, config: RunConfig) -> None:
-        """Runs or plans what no sweep is part of."""
-        if self._plans is not None:
-            self._plans.show(config)
-        else:
-            self._status = run(config)
-
-    def _sweep(self, composed: "DictConfig", number: int, given: list[str]) -> None:
+        hydra_config = HydraConfig.get()
+        number = hydra_config.job.num + 1
+        given = [str(override) for override in hydra_config.overrides.task]
         overrides = [redact(override) for override in given]
         job = SweptJob(number=number, overrides=tuple(overrides))
         claim = self._claim(composed, job)
@@ -84,16 +65,18 @@ class Jobs:
         file, is_again = claim
         self._say(f"job {number}: {' '.join(overrides)}")
         try:
-            config = recorded_with(given, self._folder / "conf") or load_run_config(plain(composed))
+            config = use_recorded_config(given, self._folder / "conf") or load_run_config(
+                plain(composed)
+            )
             if is_again and config.resume is None:
                 config = config.model_copy(update={"resume": "auto"})
             report = self._report(config)
         except Interrupted as interruption:
-            self._failure = interruption
+            self._interruption = interruption
             report = FinishedReport().failed(interruption)
         except Exception as error:  # noqa: BLE001 - reported, and on record
             report = FinishedReport().failed(error)
-        if report.error is not None and self._failure is None:
+        if report.error is not None and self._interruption is None:
             first = self._failed.setdefault(report.error, number)
             said = report.error if first == number else f"as job {first}"
             log.error("job %d: %s", number, said)
@@ -136,15 +119,13 @@ class Jobs:
         """Says what all jobs came to; returns the highest exit status.
 
         Raises:
-            BaseException: What ended the only job, or the sweep.
+            Interrupted: A signal ended the sweep.
         """
         files = self._folder.glob("*.json")
         jobs = sorted((read_json(file, SweptJob) for file in files), key=lambda job: job.number)
-        status = self._status
         if self._plans is not None and len(jobs) > 1:
             self._plans.close(len(jobs))
-        if jobs:
-            status = conclude(jobs, is_elsewhere=self._is_elsewhere)
-        if self._failure is not None:
-            raise self._failure
+        status = conclude(jobs, is_elsewhere=self._is_elsewhere) if jobs else 0
+        if self._interruption is not None:
+            raise self._interruption
         return status

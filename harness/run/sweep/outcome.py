@@ -5,6 +5,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +18,7 @@ from harness.run.merge import merge_and_track
 from harness.run.setup import results_dir_of
 from harness.run.summary import WIDTH_WITHOUT_TERMINAL, headline
 from harness.store.manifest import RunManifest, dump_json
-from harness.store.result import load
+from harness.store.result import RunResult, load
 from harness.store.run_files import Run
 
 log = logging.getLogger(__name__)
@@ -37,17 +38,29 @@ class SweptJob(Record):
         """Its exit status; 1 where nothing is known of its end."""
         return (self.report or FinishedReport()).status
 
-    @property
-    def folder(self) -> Path | None:
-        """Of its run; None if there was none, or if nothing in it was kept."""
-        return None if self.report is None else self.report.folder
 
-    def manifest(self) -> RunManifest | None:
-        """Of its run; None where there is none to read."""
+class Ended(NamedTuple):
+    """What is left of a job: read once from its run's folder."""
+
+    job: SweptJob
+    folder: Path | None = None
+    """Of its run; None if there was none, or if nothing in it was kept."""
+    manifest: RunManifest | None = None
+    """None if it cannot be read."""
+    result: RunResult | None = None
+
+    @classmethod
+    def of(cls, job: SweptJob) -> Self:
+        """Reads what a job reported."""
+        folder = None if job.report is None else job.report.folder
+        if folder is None:
+            return cls(job)
         try:
-            return None if self.folder is None else Run(self.folder).read_manifest()
+            manifest = Run(folder).read_manifest()
         except HarnessError:
-            return None
+            return cls(job, folder)
+        is_there = manifest.status == "complete" and (folder / "result.json").is_file()
+        return cls(job, folder, manifest, load(folder) if is_there else None)
 
 
 def conclude(jobs: Sequence[SweptJob], *, is_elsewhere: bool) -> int:
@@ -56,11 +69,12 @@ def conclude(jobs: Sequence[SweptJob], *, is_elsewhere: bool) -> int:
     Shards that are all there are merged, and the exit status is then the merged run's too.
     """
     highest = max(job.status for job in jobs)
-    if any(job.folder is not None for job in jobs):
-        _print_table(jobs)
+    ended = [Ended.of(job) for job in jobs]
+    if any(each.folder is not None for each in ended):
+        _print_table(ended)
         if is_elsewhere and not sys.stdout.isatty():
-            _print_headlines(jobs)
-        return max(highest, _merge_shards(jobs))
+            _print_headlines(ended)
+        return max(highest, _merge_shards(ended))
     if len(jobs) > 1 and highest:
         if {job.status for job in jobs} == {highest}:
             log.error("all %d jobs ended with exit status %d", len(jobs), highest)
@@ -70,7 +84,8 @@ def conclude(jobs: Sequence[SweptJob], *, is_elsewhere: bool) -> int:
     return highest
 
 
-def _print_table(jobs: Sequence[SweptJob]) -> None:
+def _print_table(ended: Sequence[Ended]) -> None:
+    jobs = [each.job for each in ended]
     table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("job", justify="right")
     table.add_column("overrides", overflow="fold")
@@ -81,33 +96,34 @@ def _print_table(jobs: Sequence[SweptJob]) -> None:
     common = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs[1:]))
     if len(jobs) == 1:
         common = set()
-    for job in jobs:
-        run = "none" if job.folder is None else safe(job.folder.name)
-        own = " ".join(each for each in job.overrides if each not in common)
+    for each in ended:
+        job = each.job
+        run = "none" if each.folder is None else safe(each.folder.name)
+        own = " ".join(override for override in job.overrides if override not in common)
         status = "unknown" if job.report is None else str(job.status)
         shown = f"[bold red]{status}[/bold red]" if job.status else status
-        table.add_row(str(job.number), safe(own), shown, _accuracy(job), run)
+        table.add_row(str(job.number), safe(own), shown, _accuracy(each), run)
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_WITHOUT_TERMINAL
     sys.stdout.flush()
     console.print()
     console.print(table)
-    for place in sorted({str(job.folder.parent) for job in jobs if job.folder is not None}):
+    for place in sorted({str(each.folder.parent) for each in ended if each.folder is not None}):
         console.print(f"runs in {safe(place)}", soft_wrap=True)
 
 
-def _print_headlines(jobs: Sequence[SweptJob]) -> None:
+def _print_headlines(ended: Sequence[Ended]) -> None:
     """A line of JSON for each result, which a job that runs here prints itself."""
-    for job in jobs:
-        if job.folder is not None and (job.folder / "result.json").is_file():
-            print(dump_json(headline(load(job.folder), job.folder)))  # noqa: T201
+    for each in ended:
+        if each.folder is not None and each.result is not None:
+            print(dump_json(headline(each.result, each.folder)))  # noqa: T201
 
 
-def _accuracy(job: SweptJob) -> str:
+def _accuracy(ended: Ended) -> str:
     """Of each task, or what there is in its place."""
-    manifest = job.manifest()
-    if manifest is None or job.folder is None:
+    manifest, result = ended.manifest, ended.result
+    if manifest is None:
         return ""
     if manifest.status != "complete":
         return manifest.status
@@ -115,25 +131,24 @@ def _accuracy(job: SweptJob) -> str:
         return f"shard {manifest.config.shard_name}"
     found = [
         f"{each.task} " + ("unknown" if each.value is None else f"{100 * each.value:.1f} %")
-        for each in load(job.folder).estimates
+        for each in (result.estimates if result else ())
         if each.metric == "accuracy"
     ]
     return "\n".join(found)
 
 
-def _merge_shards(jobs: Sequence[SweptJob]) -> int:
+def _merge_shards(ended: Sequence[Ended]) -> int:
     """Joins the shards of each run that has all of them done; returns the highest exit status."""
     groups: dict[str, list[Run]] = defaultdict(list)
     places: dict[str, Path] = {}
     shards: dict[str, int] = {}
-    for job in jobs:
-        manifest = job.manifest()
-        if manifest is None or job.folder is None or manifest.config.shard is None:
+    for _, folder, manifest, _ in ended:
+        if manifest is None or folder is None or manifest.config.shard is None:
             continue
         key = manifest.config.model_copy(update={"shard": None, "resume": None}).model_dump_json()
         shards[key], places[key] = manifest.config.shards, results_dir_of(manifest.config)
         if manifest.status == "complete":
-            groups[key].append(Run(job.folder))
+            groups[key].append(Run(folder))
     highest = 0
     for key, count in shards.items():
         try:
@@ -145,7 +160,7 @@ def _merge_shards(jobs: Sequence[SweptJob]) -> int:
                     count,
                 )
                 continue
-            highest = max(highest, merge_and_track(groups[key], places[key]))
+            highest = max(highest, merge_and_track(groups[key], places[key]).status)
         except HarnessError as error:
             log.error("%s", error)
             highest = max(highest, error.exit_status)

@@ -22,7 +22,7 @@ chooses an experiment or a suite is composed by Hydra."""
 _HYDRAS = ("hydra.", "hydra/")
 
 
-def recorded_with(overrides: Sequence[str], choices: Path | None = None) -> RunConfig | None:
+def use_recorded_config(overrides: Sequence[str], choices: Path | None = None) -> RunConfig | None:
     """The configuration of the run that ``resume`` names, changed as the overrides say.
 
     Args:

@@ -17,7 +17,7 @@ from harness.io.redaction import redact
 from harness.run.trackers.entry import entry_of
 from harness.run.trackers.mlflow_tracker import send_to_mlflow
 from harness.run.trackers.wandb_tracker import send_to_wandb
-from harness.store.result import load
+from harness.store.result import RunResult
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +38,22 @@ def check_tracker(config: TrackerConfig) -> None:
         )
 
 
-def track(config: TrackerConfig, folder: Path) -> None:
-    """Sends a run's result; does nothing where there is none, as of a shard.
+def track(config: TrackerConfig, result: RunResult, folder: Path) -> None:
+    """Sends a run's result.
 
     A tracker's failure is a warning and no more.
+
+    Args:
+        config: Where it is sent.
+        result: Of the run.
+        folder: The run's.
     """
-    if isinstance(config, NoTracker) or not (folder / "result.json").is_file():
+    if isinstance(config, NoTracker):
         return
     # The command line's last word on stdout is the run's own.
     with contextlib.redirect_stdout(sys.stderr):
         try:
-            where = _send(config, folder)
+            where = _send(config, result, folder)
         except Exception as error:  # noqa: BLE001 - another project's code; the run is whole
             reason = redact(" ".join(str(error).split())) or type(error).__name__
             log.warning("tracker=%s: failed; the run is complete and kept: %s", config.kind, reason)
@@ -56,11 +61,11 @@ def track(config: TrackerConfig, folder: Path) -> None:
             log.info("tracker=%s: %s", config.kind, where)
 
 
-def _send(config: MlflowTracker | WandbTracker, folder: Path) -> str:
+def _send(config: MlflowTracker | WandbTracker, result: RunResult, folder: Path) -> str:
     """Says where it is now."""
     # Neither may report its use of itself to its makers, unless the user wants it to.
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    entry = entry_of(load(folder / "result.json"), folder)
+    entry = entry_of(result, folder)
     match config:
         case MlflowTracker():
             return send_to_mlflow(config, entry)
