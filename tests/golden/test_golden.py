@@ -1,16 +1,21 @@
 """What must not move unnoticed: verdicts on recorded completions, and the shape of the files."""
 
 import json
+import math
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.cli.main import main
 from harness.run.pipeline import Question, judge, problem_id_of
 from harness.scorers.build import build_scorer
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.store.result import result_schema
 from harness.store.run_files import Run
+from tests.golden.make_r1_style import FOLDER, make
 
 HERE = Path(__file__).resolve().parent
 RUNS = sorted(path for path in (HERE / "runs").iterdir() if path.is_dir())
@@ -39,6 +44,74 @@ def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
         question = Question(problems[problem_id], prompts[problem_id].opened_think, scorer)
         found, was = judge(question, completion), recorded[completion.request_id]
         assert (found.status, found.extracted) == (was.status, was.extracted), was.request_id
+
+
+def test_prompts_and_answers_are_made_as_they_were_recorded(tmp_path):
+    """Chat templates, tokens, seeds, and how an answer's tokens are counted."""
+    make(tmp_path / "today")
+    today, recorded = Run(tmp_path / "today"), Run(FOLDER)
+    assert today.read_problems() == recorded.read_problems()
+    assert today.read_prompts() == recorded.read_prompts()
+    assert list(today.read_attempts()) == list(recorded.read_attempts())
+
+
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
+def test_every_figure_of_a_recording_is_the_committed_one(folder, golden, tmp_path):
+    """A difference here moves published numbers, as above. The words of a method may change."""
+    run = tmp_path / folder.name
+    shutil.copytree(folder, run)
+    status = main(["score", str(run)])
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    found = {
+        "exit_status": status,
+        "estimates": {
+            f"{each['task'] or 'run'}/{each['metric']}": without_words(each)
+            for each in result["estimates"]
+        },
+        "budget_curve": without_words(result["budget_curve"]),
+        "failures": result["failures"],
+        "failed_attempts": [each["request_id"] for each in result["failed_attempts"]],
+    }
+    assert len(found["estimates"]) == len(result["estimates"])
+    committed = golden(HERE / "figures" / f"{folder.name}.json", json.dumps(found, indent=1) + "\n")
+    figures, known = leaves(found), leaves(json.loads(committed))
+    assert figures.keys() == known.keys()
+    assert {
+        name: (each, known[name])
+        for name, each in figures.items()
+        if not is_same(each, known[name])
+    } == {}
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Floating point apart, whose last digits depend on the machine."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-12)
+    return type(one) is type(other) and one == other
+
+
+def without_words(value: Any) -> Any:
+    """All but what says how a figure was computed."""
+    match value:
+        case dict():
+            return {key: without_words(each) for key, each in value.items() if key != "method"}
+        case list():
+            return [without_words(each) for each in value]
+    return value
+
+
+def leaves(value: Any, path: str = "") -> dict[str, Any]:
+    """Every single value by its path; an empty list or object is one too."""
+    match value:
+        case dict() if value:
+            parts = value.items()
+        case list() if value:
+            parts = enumerate(value)
+        case _:
+            return {path: repr(value) if isinstance(value, dict | list) else value}
+    return {
+        key: leaf for name, each in parts for key, leaf in leaves(each, f"{path}/{name}").items()
+    }
 
 
 def test_the_schema_of_results_is_the_published_one(golden):
