@@ -1,6 +1,6 @@
 """Rule R4: an effect taken apart by switching its causes on and off, in a 2 x 2 design."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -17,9 +17,17 @@ from harness.claims.repetitions import (
     sort_out,
     value_of,
 )
-from harness.claims.runs import MAX_TRUNCATED, ClaimRun, Wanted
+from harness.claims.runs import (
+    MAX_TRUNCATED,
+    AnyRun,
+    Wanted,
+    native_args,
+    quantization,
+    truncated_fraction,
+)
 from harness.claims.verdict import ALPHA, Decision, Evidence
 from harness.stats.paired import compare_paired, pair_up
+from harness.store.result import RunResult
 
 FACTORS = ("speculative_decoding", "fp8")
 """Of the 2 x 2 design, in the order of a cell's two switches."""
@@ -36,7 +44,7 @@ class Design(NamedTuple):
 
     model: str
     setting: Setting
-    cells: Mapping[Cell, Mapping[int, ClaimRun]]
+    cells: Mapping[Cell, Mapping[int, RunResult]]
 
     @property
     def seeds(self) -> list[int]:
@@ -44,7 +52,7 @@ class Design(NamedTuple):
         by_cell = [set(self.cells.get(cell, {})) for cell in _CELLS]
         return sorted(set.intersection(*by_cell))
 
-    def runs(self) -> list[ClaimRun]:
+    def runs(self) -> list[RunResult]:
         """Of these repetitions."""
         return [self.cells[cell][seed] for cell in _CELLS for seed in self.seeds]
 
@@ -52,24 +60,27 @@ class Design(NamedTuple):
 _CELLS: tuple[Cell, ...] = ((False, False), (True, False), (False, True), (True, True))
 
 
-def ablations(claim: Claim, block: Ablation, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def ablations(claim: Claim, block: Ablation, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict for each model and batch size; they must agree."""
     wanted = Wanted(block.task, block.metric, block.protocol, block.models, is_score=False)
     fitting, evidence = sort_out(runs, wanted)
-    designs: dict[tuple[str, Setting], dict[Cell, list[ClaimRun]]] = defaultdict(
+    designs: dict[tuple[str, Setting], dict[Cell, list[RunResult]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for run in fitting:
         setting = setting_of(run, block.task, _SWITCHES)
-        if run.quantization not in (None, *_FP8):
-            evidence.append(not_comparable(run, f"quantised otherwise: {run.quantization}"))
+        if quantization(run) not in (None, *_FP8):
+            evidence.append(not_comparable(run, f"quantised otherwise: {quantization(run)}"))
         elif setting.batch_size not in block.batch_sizes:
             planned = ", ".join(str(size) for size in block.batch_sizes)
             size = "of its own choice" if setting.batch_size is None else setting.batch_size
             evidence.append(not_comparable(run, f"batch size {size}; planned are {planned}"))
         else:
-            cell = (run.args.get("speculative_config") is not None, run.quantization in _FP8)
-            designs[run.model.name, setting][cell].append(run)
+            cell = (
+                native_args(run).get("speculative_config") is not None,
+                quantization(run) in _FP8,
+            )
+            designs[run.manifest.config.model.name, setting][cell].append(run)
     for (model, setting), cells in sorted(designs.items(), key=lambda item: str(item[0])):
         design = Design(model, setting, {cell: by_seed(each) for cell, each in cells.items()})
         evidence.append(_ablation(claim, block, design))
@@ -86,7 +97,7 @@ def _ablation(claim: Claim, block: Ablation, design: Design) -> Evidence:
             kind="run",
             text=f"not comparable: {where}: the design is not whole, {why}",
             verdict="not comparable",
-            run_ids=tuple(run.run_id for run in every),
+            run_ids=tuple(run.manifest.run_id for run in every),
             model=design.model,
         )
     assert claim.figure is not None, "a ratio is set against a figure"
@@ -106,7 +117,7 @@ def _ablation(claim: Claim, block: Ablation, design: Design) -> Evidence:
         + ", ".join(f"{name} {effects[name].words()}" for name in (*FACTORS, "interaction")),
         verdict=verdict,
         tag=tag,
-        run_ids=tuple(run.run_id for run in design.runs()),
+        run_ids=tuple(run.manifest.run_id for run in design.runs()),
         model=design.model,
         numbers={name: ratio.value for name, ratio in effects.items()}
         | {"repetitions": len(design.seeds), "band_low": band[0], "band_high": band[1]}
@@ -161,7 +172,7 @@ def _guard(block: Ablation, design: Design) -> list[str]:
     # Of all repetitions together: one answer of a run's 20 would be more than is allowed already.
     for cell in _CELLS:
         runs = [design.cells[cell][seed] for seed in design.seeds]
-        cut = sum(run.truncated_fraction(block.task) for run in runs) / len(runs)
+        cut = sum(truncated_fraction(run, block.task) for run in runs) / len(runs)
         if cut > MAX_TRUNCATED:
             return [
                 f"the guard cannot be read: with {_cell_words(cell)} {100 * cut:.1f} % of the "
@@ -183,16 +194,19 @@ def _pooled(
     """Counts of each problem over all repetitions of two cells."""
     sides = []
     for cell in (before, after):
-        tallies = [design.cells[cell][seed].tallies(task) for seed in design.seeds]
-        solved, samples = (
-            sum((each[i] for each in tallies), start=type(tallies[0][i])()) for i in (0, 1)
-        )
+        solved: Counter[str] = Counter()
+        samples: Counter[str] = Counter()
+        for seed in design.seeds:
+            for name, tally in design.cells[cell][seed].tallies(task).items():
+                if tally.samples:
+                    solved[name] += tally.solved
+                    samples[name] += tally.samples
         sides.append((solved, samples))
-    (solved, samples), (solved_after, samples_after) = sides
-    names = sorted(samples.keys() & samples_after.keys())
+    (solved_before, samples_before), (solved_after, samples_after) = sides
+    names = sorted(samples_before.keys() & samples_after.keys())
     return (
-        [solved[name] for name in names],
-        [samples[name] for name in names],
+        [solved_before[name] for name in names],
+        [samples_before[name] for name in names],
         [solved_after[name] for name in names],
         [samples_after[name] for name in names],
     )
@@ -203,7 +217,7 @@ def _acceptance(design: Design) -> float | None:
     known = [
         engine.serving.draft_acceptance_fraction
         for run in design.runs()
-        if (engine := run.engine)
+        if (engine := run.manifest.engine)
         and engine.serving
         and engine.serving.draft_acceptance_fraction is not None
     ]

@@ -18,7 +18,7 @@ from harness.claims.ledger import Ledger
 from harness.claims.proxies import costs, home_pcs, proxy_ratios
 from harness.claims.published import lower_bounds, replications
 from harness.claims.replication_rules import PublishedScore
-from harness.claims.runs import ClaimRun
+from harness.claims.runs import AnyRun
 from harness.claims.verdict import (
     ALPHA,
     Decision,
@@ -37,7 +37,7 @@ _DECISIVE: Mapping[str, Decision] = {
 _DISTILL = "a distill is not R1: it can only show that a figure understates R1"
 
 
-def judge(ledger: Ledger, runs: Sequence[ClaimRun] = ()) -> list[Judgement]:
+def judge(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]:
     """Every claim in the order of the articles, then every published score that can be run.
 
     The tests by which runs can challenge claims are one family, those of published scores another:
@@ -64,7 +64,7 @@ def judge(ledger: Ledger, runs: Sequence[ClaimRun] = ()) -> list[Judgement]:
 # --- what runs say ----------------------------------------------------------------------------
 
 
-def _measure(claim: Claim, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def _measure(claim: Claim, runs: Sequence[AnyRun]) -> list[Evidence]:
     if claim.ablation is not None:
         return ablations(claim, claim.ablation, runs)
     match claim.measured:

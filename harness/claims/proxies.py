@@ -17,21 +17,22 @@ from harness.claims.repetitions import (
     sort_out,
     value_of,
 )
-from harness.claims.runs import ClaimRun, Wanted, unfit
+from harness.claims.runs import AnyRun, Wanted, batch_size, counts, figure, fitting, quantization
 from harness.claims.verdict import Decision, Evidence
 from harness.quantities.published import precisions
 from harness.quantities.size import weight_bytes
 from harness.stats.replication import lower_bound
+from harness.store.result import RunResult
 
 
-def proxy_ratios(block: ProxyRatio, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def proxy_ratios(block: ProxyRatio, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict for each setting in which both models ran; they must agree."""
     models = (block.model, block.baseline)
     wanted = Wanted(block.task, block.metric, block.protocol, models, is_score=False)
     fitting, evidence = sort_out(runs, wanted)
-    settings: dict[Setting, dict[str, list[ClaimRun]]] = defaultdict(lambda: defaultdict(list))
+    settings: dict[Setting, dict[str, list[RunResult]]] = defaultdict(lambda: defaultdict(list))
     for run in fitting:
-        settings[setting_of(run, block.task)][run.model.name].append(run)
+        settings[setting_of(run, block.task)][run.manifest.config.model.name].append(run)
     for setting, sides in sorted(settings.items(), key=str):
         proxy, dense = (by_seed(sides.get(name, [])) for name in models)
         seeds = sorted(proxy.keys() & dense.keys())
@@ -40,7 +41,9 @@ def proxy_ratios(block: ProxyRatio, runs: Sequence[ClaimRun]) -> list[Evidence]:
             continue
         evidence += [
             not_comparable(
-                run, f"no run of the other model with seed {run.seed} at {setting.words()}"
+                run,
+                f"no run of the other model with seed {run.manifest.config.seed} at "
+                f"{setting.words()}",
             )
             for side in sides.values()
             for run in side
@@ -49,7 +52,7 @@ def proxy_ratios(block: ProxyRatio, runs: Sequence[ClaimRun]) -> list[Evidence]:
 
 
 def _proxy_ratio(
-    block: ProxyRatio, setting: Setting, pairs: Sequence[tuple[ClaimRun, ClaimRun]]
+    block: ProxyRatio, setting: Setting, pairs: Sequence[tuple[RunResult, RunResult]]
 ) -> Evidence:
     values = [tuple(value_of(run, block.metric, block.task) for run in pair) for pair in pairs]
     ratio = Ratio(tuple(float(np.log(mine / other)) for mine, other in values))
@@ -63,7 +66,7 @@ def _proxy_ratio(
         f"{ratio.words()}",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
-        run_ids=tuple(run.run_id for pair in pairs for run in pair),
+        run_ids=tuple(run.manifest.run_id for pair in pairs for run in pair),
         model=block.model,
         numbers={
             "ratio": ratio.value,
@@ -87,36 +90,37 @@ def _is_opposite(ratio: Ratio, block: ProxyRatio, confidence: float) -> bool:
 # --- cost below a price -----------------------------------------------------------------------
 
 
-def costs(block: CostBelowPrice, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def costs(block: CostBelowPrice, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict of each run; where they differ, it depends on the load."""
     wanted = Wanted(block.task, block.metric, block.protocol, block.models, is_score=False)
     fitting, evidence = sort_out(runs, wanted)
     return evidence + [_cost(block, run) for run in fitting]
 
 
-def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
+def _cost(block: CostBelowPrice, run: RunResult) -> Evidence:
     value, price = value_of(run, block.metric, block.task), block.price_usd_per_million_tokens
-    load = run.value("mean_concurrency", block.task)
+    load = figure(run, "mean_concurrency", block.task).value
     verdict: Decision = "reproduced" if value < price else "challenged"
-    is_least = run.result is not None and run.result.cost_bound("rented") == "lower"
+    is_least = run.cost_bound("rented") == "lower"
     if is_least and verdict == "reproduced":
         verdict = "inconclusive"  # the true cost may be above the price
     words = "unknown" if load is None else f"{load:.1f}"
-    estimate = run.estimate(block.metric, block.task)
+    estimate = figure(run, block.metric, block.task)
     return Evidence(
         kind="run",
-        text=f"{run.model.name}: {'at least ' * is_least}{value:.3g} USD for a million output "
-        f"tokens against {price:g} ({block.price_of}), {words} answers under way at once",
+        text=f"{run.manifest.config.model.name}: {'at least ' * is_least}{value:.3g} USD for a "
+        f"million output tokens against {price:g} ({block.price_of}), {words} answers under way at "
+        "once",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
-        run_ids=(run.run_id,),
-        model=run.model.name,
+        run_ids=(run.manifest.run_id,),
+        model=run.manifest.config.model.name,
         numbers={"usd_per_million_output_tokens": value, "price": price, "mean_concurrency": load},
-        arithmetic=estimate.method if estimate else None,
+        arithmetic=estimate.method,
         caveats=(
             "one measurement, without an interval; people and idle time come on top",
             *subset_of(run, block.task),
-            *([f"quantised weights: {run.quantization}"] if run.quantization else []),
+            *([f"quantised weights: {quantization(run)}"] if quantization(run) else []),
         ),
     )
 
@@ -124,7 +128,7 @@ def _cost(block: CostBelowPrice, run: ClaimRun) -> Evidence:
 # --- a home PC --------------------------------------------------------------------------------
 
 
-def home_pcs(block: HomePc, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def home_pcs(block: HomePc, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict of each model that has runs; any that meets all conditions decides.
 
     The score is of a run of the whole benchmark on whatever device, memory and speed are of a
@@ -134,23 +138,31 @@ def home_pcs(block: HomePc, runs: Sequence[ClaimRun]) -> list[Evidence]:
     scores, evidence = [], []
     speeds = []
     for run in runs:
-        why = unfit(run, wanted)
-        speed_why = unfit(run, wanted._replace(is_score=False, metric="output_tokens_per_s"))
-        if not speed_why and (run.engine and run.engine.device == "cpu" and run.batch_size == 1):
-            speeds.append(run)
-        elif why:
-            evidence.append(not_comparable(run, why))
+        score = fitting(run, wanted)
+        speed = fitting(run, wanted._replace(is_score=False, metric="output_tokens_per_s"))
+        if not isinstance(speed, str) and _is_one_stream_on_cpu(speed):
+            speeds.append(speed)
+        elif isinstance(score, str):
+            evidence.append(not_comparable(run, score))
         else:
-            scores.append(run)
+            scores.append(score)
     for model in block.models:
-        mine = [[run for run in each if run.model.name == model] for each in (scores, speeds)]
-        if any(mine):
-            evidence.append(_home_pc(block, model, mine[0], mine[1]))
+        of_scores, of_speeds = (
+            [run for run in each if run.manifest.config.model.name == model]
+            for each in (scores, speeds)
+        )
+        if of_scores or of_speeds:
+            evidence.append(_home_pc(block, model, of_scores, of_speeds))
     return evidence
 
 
+def _is_one_stream_on_cpu(run: RunResult) -> bool:
+    engine = run.manifest.engine
+    return engine is not None and engine.device == "cpu" and batch_size(run) == 1
+
+
 def _home_pc(
-    block: HomePc, model: str, scores: Sequence[ClaimRun], speeds: Sequence[ClaimRun]
+    block: HomePc, model: str, scores: Sequence[RunResult], speeds: Sequence[RunResult]
 ) -> Evidence:
     parts = [_good_enough(block, scores), _fast_enough(block, speeds), _small_enough(block, speeds)]
     answers = [part.holds for part in parts]
@@ -160,13 +172,14 @@ def _home_pc(
     elif answers[0] is False:  # 16 bits that are too large or too slow say nothing of 4
         verdict = "challenged"
     caveats = [caveat for run in scores for caveat in quality(run, block.task)]
-    caveats += [f"the speed is that of {run.engine.device_name}" for run in speeds if run.engine]
+    engines = [run.manifest.engine for run in speeds]
+    caveats += [f"the speed is that of {each.device_name}" for each in engines if each]
     return Evidence(
         kind="run",
         text=f"{model}: {'; '.join(part.words for part in parts)}",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
-        run_ids=tuple(run.run_id for run in (*scores, *speeds)),
+        run_ids=tuple(run.manifest.run_id for run in (*scores, *speeds)),
         model=model,
         numbers={name: value for part in parts for name, value in part.numbers.items()},
         caveats=tuple(dict.fromkeys(caveats)),
@@ -181,7 +194,7 @@ class Condition(NamedTuple):
     numbers: Mapping[str, float | None]
 
 
-def _good_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+def _good_enough(block: HomePc, runs: Sequence[RunResult]) -> Condition:
     """Not inferior is not shown by the point: the interval must lie above, or wholly below."""
     least = (block.reference_percent - block.margin_points) / 100
     whole = [run for run in runs if at_most("reproduced", run, block.task) == "reproduced"]
@@ -195,15 +208,15 @@ def _good_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
     return Condition(holds, words, {"score_low": low, "score_high": high, "score_needed": least})
 
 
-def _bounds(run: ClaimRun, task: str) -> tuple[float, float]:
+def _bounds(run: RunResult, task: str) -> tuple[float, float]:
     """One-sided 95 % bounds from below and from above."""
-    solved, samples = run.counts(task)
+    solved, samples = counts(run, task)
     failed = [k - c for c, k in zip(solved, samples, strict=True)]
     low, missed = lower_bound(solved, samples), lower_bound(failed, samples)
     return low or 0.0, 1 - (missed or 0.0)
 
 
-def _fast_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+def _fast_enough(block: HomePc, runs: Sequence[RunResult]) -> Condition:
     rates = [value_of(run, "output_tokens_per_s", block.task) for run in runs]
     if not rates:
         return Condition(None, "no run of one stream on a CPU", {"output_tokens_per_s": None})
@@ -213,7 +226,7 @@ def _fast_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
     return Condition(True if rate >= least else None, words, {"output_tokens_per_s": rate})
 
 
-def _small_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
+def _small_enough(block: HomePc, runs: Sequence[RunResult]) -> Condition:
     sizes = [size for run in runs if (size := _memory_bytes(block, run)) is not None]
     if not sizes:
         return Condition(None, "memory unknown", {"memory_bytes": None})
@@ -225,9 +238,9 @@ def _small_enough(block: HomePc, runs: Sequence[ClaimRun]) -> Condition:
     return Condition(True if size <= limit else None, words, {"memory_bytes": size})
 
 
-def _memory_bytes(block: HomePc, run: ClaimRun) -> float | None:
+def _memory_bytes(block: HomePc, run: RunResult) -> float | None:
     """Weights and cache by arithmetic, or what the run held at its height, whichever is more."""
-    engine, model = run.engine, run.model
+    engine, model = run.manifest.engine, run.manifest.config.model
     if engine is None or model.parameters is None or model.shape is None:
         return None
     bits = {"float32": 32.0}.get(engine.dtype, precisions()["bf16"].bits_per_weight)

@@ -4,11 +4,23 @@ from collections.abc import Callable, Sequence
 
 from harness.claims.claim import Claim, LowerBound
 from harness.claims.replication_rules import PublishedScore
-from harness.claims.runs import MAX_TRUNCATED, ClaimRun, Wanted, is_of_model, unfit
+from harness.claims.runs import (
+    MAX_TRUNCATED,
+    AnyRun,
+    Wanted,
+    counts,
+    error_fraction,
+    figure,
+    fitting,
+    has_too_many_errors,
+    is_of_model,
+    truncated_fraction,
+)
 from harness.claims.verdict import ALPHA, Bounds, Decision, Evidence
 from harness.stats.intervals import expected_standard_errors, normal_cdf, normal_quantile
 from harness.stats.power import PUBLISHED_SAMPLES
 from harness.stats.replication import ErrorModel, Published, Replication, lower_bound, replicate
+from harness.store.result import RunResult
 
 LEAST_P = 1e-9
 _MOST_P = 0.499
@@ -35,31 +47,31 @@ def challenge_p(excludes: Callable[[float], bool]) -> float:
     return high
 
 
-def not_comparable(run: ClaimRun, why: str) -> Evidence:
+def not_comparable(run: AnyRun, why: str) -> Evidence:
     """A run that says nothing of a claim."""
     return Evidence(
         kind="run",
         text=f"not comparable: {why}",
         verdict="not comparable",
-        run_ids=(run.run_id,),
-        model=run.model.name,
+        run_ids=(run.manifest.run_id,),
+        model=run.manifest.config.model.name,
     )
 
 
 # --- what holds for every score ---------------------------------------------------------------
 
 
-def quality(run: ClaimRun, task: str, planned_samples: int | None = None) -> list[str]:
+def quality(run: RunResult, task: str, planned_samples: int | None = None) -> list[str]:
     """What must be known of a run before its score is believed."""
     caveats = []
-    truncated, errors = run.truncated_fraction(task), run.error_fraction(task)
+    truncated, errors = truncated_fraction(run, task), error_fraction(run, task)
     if truncated:
         caveats.append(f"{100 * truncated:.1f} % of the answers were truncated")
         if truncated > MAX_TRUNCATED:
             caveats[-1] += f", more than {100 * MAX_TRUNCATED:g} %: inconclusive at most"
     if errors:
         caveats.append(f"{100 * errors:.1f} % of the requests ended in errors and are left out")
-        if run.has_too_many_errors(task):
+        if has_too_many_errors(run, task):
             caveats[-1] += ", more than is allowed: inconclusive at most"
     samples = run.manifest.config.protocol.samples_per_problem
     if planned_samples is not None and samples < planned_samples:
@@ -67,24 +79,24 @@ def quality(run: ClaimRun, task: str, planned_samples: int | None = None) -> lis
     return caveats
 
 
-def subset_of(run: ClaimRun, task: str) -> list[str]:
+def subset_of(run: RunResult, task: str) -> list[str]:
     """That a run asked only a part of the benchmark, where it did."""
-    found = run.task(task)
+    found = run.manifest.task(task)
     if found is None or found.problems == found.full_size:
         return []
     return [f"subset: {found.problems} of {found.full_size} problems"]
 
 
-def at_most(verdict: Decision, run: ClaimRun, task: str) -> Decision:
+def at_most(verdict: Decision, run: RunResult, task: str) -> Decision:
     """Inconclusive where too much was truncated or failed, whatever the score."""
-    is_broken = run.has_too_many_errors(task) or run.truncated_fraction(task) > MAX_TRUNCATED
+    is_broken = has_too_many_errors(run, task) or truncated_fraction(run, task) > MAX_TRUNCATED
     return "inconclusive" if is_broken else verdict
 
 
 # --- R2: a distill as a lower bound -----------------------------------------------------------
 
 
-def lower_bounds(claim: Claim, block: LowerBound, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def lower_bounds(claim: Claim, block: LowerBound, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict of each run of a distill; any that challenges decides.
 
     A bound above the figure's upper edge shows that the figure understates R1. A bound below it
@@ -95,13 +107,13 @@ def lower_bounds(claim: Claim, block: LowerBound, runs: Sequence[ClaimRun]) -> l
     wanted = Wanted(block.task, block.metric, block.protocol, block.models)
     found = []
     for run in runs:
-        why = unfit(run, wanted)
-        found.append(not_comparable(run, why) if why else _bound(run, block, edge))
+        fit = fitting(run, wanted)
+        found.append(not_comparable(run, fit) if isinstance(fit, str) else _bound(fit, block, edge))
     return found
 
 
-def _bound(run: ClaimRun, block: LowerBound, edge: float) -> Evidence:
-    solved, samples = run.counts(block.task)
+def _bound(run: RunResult, block: LowerBound, edge: float) -> Evidence:
+    solved, samples = counts(run, block.task)
     score = _score(solved, samples)
     if score is None:
         return not_comparable(run, "no problem has a verdict")
@@ -116,12 +128,12 @@ def _bound(run: ClaimRun, block: LowerBound, edge: float) -> Evidence:
     is_above = "above" if low > edge else "not above"
     return Evidence(
         kind="run",
-        text=f"{run.model.name}: {100 * score:.1f} %, at least {100 * low:.1f} % by the one-sided "
-        f"95 % bound, {is_above} {100 * edge:g} %",
+        text=f"{run.manifest.config.model.name}: {100 * score:.1f} %, at least {100 * low:.1f} % "
+        f"by the one-sided 95 % bound, {is_above} {100 * edge:g} %",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
-        run_ids=(run.run_id,),
-        model=run.model.name,
+        run_ids=(run.manifest.run_id,),
+        model=run.manifest.config.model.name,
         numbers={
             "score": score,
             "upper_edge_of_the_claim": edge,
@@ -140,7 +152,7 @@ def _bound(run: ClaimRun, block: LowerBound, edge: float) -> Evidence:
 # --- R1: a published score of a model that can be run -----------------------------------------
 
 
-def replications(score: PublishedScore, runs: Sequence[ClaimRun]) -> list[Evidence]:
+def replications(score: PublishedScore, runs: Sequence[AnyRun]) -> list[Evidence]:
     """A verdict of each run of the model; runs of other models are not mentioned."""
     row, column = score.row, score.column
     models = [name for name in (row.model, row.hub_id) if name]
@@ -150,15 +162,17 @@ def replications(score: PublishedScore, runs: Sequence[ClaimRun]) -> list[Eviden
     found = []
     for run in runs:
         if is_of_model(run, models):
-            why = unfit(run, wanted)
-            found.append(not_comparable(run, why) if why else _replication(run, score))
+            fit = fitting(run, wanted)
+            found.append(
+                not_comparable(run, fit) if isinstance(fit, str) else _replication(fit, score)
+            )
     return found
 
 
-def _replication(run: ClaimRun, score: PublishedScore) -> Evidence:
+def _replication(run: RunResult, score: PublishedScore) -> Evidence:
     task = score.column.task
     assert task is not None, "replications has seen to it"
-    solved, samples = run.counts(task)
+    solved, samples = counts(run, task)
     mine = _score(solved, samples)
     if mine is None:
         return not_comparable(run, "no problem has a verdict")
@@ -174,12 +188,12 @@ def _replication(run: ClaimRun, score: PublishedScore) -> Evidence:
         caveats.append("one sample a problem: judged by the wider interval for new problems")
     return Evidence(
         kind="run",
-        text=f"{run.model.name}: {100 * mine:.1f} % against the published {score.value:g} %, "
-        f"{_interval_words(test)}; margin {margin:g} points",
+        text=f"{run.manifest.config.model.name}: {100 * mine:.1f} % against the published "
+        f"{score.value:g} %, {_interval_words(test)}; margin {margin:g} points",
         verdict=verdict,
         tag="value" if verdict == "challenged" else None,
-        run_ids=(run.run_id,),
-        model=run.model.name,
+        run_ids=(run.manifest.run_id,),
+        model=run.manifest.config.model.name,
         numbers={
             "score": mine,
             "published": score.value / 100,
@@ -200,14 +214,14 @@ def _replication(run: ClaimRun, score: PublishedScore) -> Evidence:
     )
 
 
-def _test(run: ClaimRun, score: PublishedScore, model: ErrorModel) -> Replication:
+def _test(run: RunResult, score: PublishedScore, model: ErrorModel) -> Replication:
     task = score.column.task or ""
-    found = run.task(task)
+    found = run.manifest.task(task)
     size = found.full_size if found else None
-    return replicate(*run.counts(task), _published(run, score, model), model, size)
+    return replicate(*counts(run, task), _published(run, score, model), model, size)
 
 
-def _published(run: ClaimRun, score: PublishedScore, model: ErrorModel) -> Published:
+def _published(run: RunResult, score: PublishedScore, model: ErrorModel) -> Published:
     """The published score, with the decoding noise that it has too.
 
     The interval for new problems is wide enough without: both scores are of the same ones.
@@ -215,9 +229,9 @@ def _published(run: ClaimRun, score: PublishedScore, model: ErrorModel) -> Publi
     column, p = score.column, score.value / 100
     error = 0.0
     if model == "fixed_benchmark":
-        known = run.value("within_problem_correlation", column.task or "")
+        known = figure(run, "within_problem_correlation", column.task or "").value
         rho = _UNKNOWN_CORRELATION if known is None else min(max(known, 0.0), 1.0)
-        problems = column.problems or len(run.counts(column.task or "").solved)
+        problems = column.problems or len(counts(run, column.task or "").solved)
         samples = column.samples_per_problem or PUBLISHED_SAMPLES
         error = expected_standard_errors(p, problems, samples, rho).fixed_benchmark or 0.0
     return Published(p, (column.margin_points or 0.0) / 100, error)

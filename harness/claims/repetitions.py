@@ -11,10 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from harness.claims.published import not_comparable
-from harness.claims.runs import ClaimRun, Wanted, unfit
+from harness.claims.runs import (
+    AnyRun,
+    Wanted,
+    batch_size,
+    concurrency,
+    error_fraction,
+    figure,
+    fitting,
+    has_too_many_errors,
+    native_args,
+)
 from harness.claims.verdict import Bounds, Evidence
 from harness.engines.identity import identity
 from harness.records import EngineInfo
+from harness.store.result import RunResult
 
 MECHANISM = "shows the mechanism in a small model; what it comes to in R1 it cannot show"
 
@@ -82,7 +93,7 @@ class Ratio(NamedTuple):
         return f"{self.value:.2f} times (95 % {found[0]:.2f} to {found[1]:.2f})"
 
 
-def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Setting:
+def setting_of(run: RunResult, task: str, switches: Sequence[str] = ()) -> Setting:
     """Of a run that fits.
 
     Args:
@@ -90,12 +101,12 @@ def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Settin
         task: What it asked.
         switches: Arguments of the engine that an ablation sets on and off.
     """
-    engine, asked = run.engine, run.task(task)
+    engine, asked = run.manifest.engine, run.manifest.task(task)
     assert engine is not None, "a complete run has an engine"
     assert asked is not None, "unfit has seen to it"
     return Setting(
         selection=asked.selection,
-        batch_size=run.batch_size,
+        batch_size=batch_size(run),
         engine=engine.name,
         version=engine.version,
         device=engine.device_name,
@@ -106,8 +117,8 @@ def setting_of(run: ClaimRun, task: str, switches: Sequence[str] = ()) -> Settin
             {
                 name: value
                 for name, value in {
-                    **run.args,
-                    "concurrency": run.concurrency,
+                    **native_args(run),
+                    "concurrency": concurrency(run),
                     **_environment(engine),
                 }.items()
                 if name not in (*switches, "max_num_seqs") and value is not None
@@ -127,30 +138,30 @@ def _environment(engine: EngineInfo) -> dict[str, Any]:
     return {n: value for n, value in identity(engine).items() if n.startswith(names)}
 
 
-def sort_out(runs: Sequence[ClaimRun], wanted: Wanted) -> tuple[list[ClaimRun], list[Evidence]]:
+def sort_out(runs: Sequence[AnyRun], wanted: Wanted) -> tuple[list[RunResult], list[Evidence]]:
     """Those that fit, and why the others do not."""
-    fitting, others = [], []
+    found, others = [], []
     for run in runs:
-        why = unfit(run, wanted)
-        if why is None and run.has_too_many_errors(wanted.task):
-            why = f"{100 * run.error_fraction(wanted.task):.1f} % of its requests ended in errors"
-        if why:
-            others.append(not_comparable(run, why))
+        fit = fitting(run, wanted)
+        if not isinstance(fit, str) and has_too_many_errors(fit, wanted.task):
+            fit = f"{100 * error_fraction(fit, wanted.task):.1f} % of its requests ended in errors"
+        if isinstance(fit, str):
+            others.append(not_comparable(run, fit))
         else:
-            fitting.append(run)
-    return fitting, others
+            found.append(fit)
+    return found, others
 
 
-def by_seed(runs: Iterable[ClaimRun]) -> dict[int, ClaimRun]:
+def by_seed(runs: Iterable[RunResult]) -> dict[int, RunResult]:
     """One repetition of each seed; of several the first by id, whatever its figure."""
-    found: dict[int, ClaimRun] = {}
-    for run in sorted(runs, key=lambda run: run.run_id):
-        found.setdefault(run.seed, run)
+    found: dict[int, RunResult] = {}
+    for run in sorted(runs, key=lambda run: run.manifest.run_id):
+        found.setdefault(run.manifest.config.seed, run)
     return found
 
 
-def value_of(run: ClaimRun, metric: str, task: str) -> float:
+def value_of(run: RunResult, metric: str, task: str) -> float:
     """Of a run that fits."""
-    value = run.value(metric, task)
+    value = figure(run, metric, task).value
     assert value is not None, "unfit has seen to it"
     return value

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from harness.errors import UserError
 from harness.interop.readers import harness_of
 from harness.io.paths import CONF_DIR
 from harness.models import HubModel, ModelConfig, origin
-from harness.records import ERROR_STATUSES, EngineInfo, Estimate
-from harness.store.manifest import Outcome, RunManifest, TaskInfo
+from harness.records import ERROR_STATUSES, Estimate
+from harness.store.manifest import RunManifest, TaskInfo
 from harness.store.result import RunResult, load
 from harness.store.run_files import find_run, runs_dir
 from harness.tasks import TaskSpec, load_spec
@@ -37,109 +37,13 @@ class Counts(NamedTuple):
     samples: tuple[int, ...]
 
 
-class ClaimRun(NamedTuple):
-    """A run, finished or not."""
+class Unfinished(NamedTuple):
+    """A run that has no result yet: it decides nothing, and evidence says so."""
 
-    run_id: str
     manifest: RunManifest
-    result: RunResult | None
 
-    @property
-    def model(self) -> ModelConfig:
-        """As it was configured."""
-        return self.manifest.config.model
 
-    @property
-    def engine(self) -> EngineInfo | None:
-        """What generated; None for a run that never began."""
-        return self.manifest.engine
-
-    @property
-    def seed(self) -> int:
-        """Tells repetitions apart."""
-        return self.manifest.config.seed
-
-    @property
-    def args(self) -> dict[str, object]:
-        """Of the engine's own software, under its names."""
-        return dict(self.manifest.config.engine.native_args)
-
-    @property
-    def quantization(self) -> str | None:
-        """Of the weights, as the engine was told or as it found them in the checkpoint."""
-        value = self.args.get("quantization")
-        if value is None and self.engine is not None and "weights" in self.engine.dtype:
-            return self.engine.dtype.partition(", ")[2].removesuffix(" weights")
-        return None if value is None else str(value)
-
-    @property
-    def batch_size(self) -> int | None:
-        """Answers under way at once at most; None for vLLM's own choice."""
-        value = self.args.get("max_num_seqs")
-        if value is None:
-            value = getattr(self.manifest.config.engine, "max_batch_size", None)
-        return int(str(value)) if value is not None else None
-
-    @property
-    def concurrency(self) -> int | None:
-        """Requests that a server was sent at once; None for an engine that takes all."""
-        value = getattr(self.manifest.config.engine, "concurrency", None)
-        return None if value is None else int(value)
-
-    def task(self, name: str) -> TaskInfo | None:
-        """How the run asked a task; None if it did not."""
-        return next((task for task in self.manifest.tasks if task.name == name), None)
-
-    def outcomes(self, task: str) -> list[Outcome]:
-        """Of one task."""
-        every = self.result.outcomes if self.result else ()
-        return [each for each in every if each.request_id.startswith(f"{task}/")]
-
-    def counts(self, task: str) -> Counts:
-        """Solved samples and samples of each problem that has any, sorted by problem."""
-        solved, samples = self.tallies(task)
-        names = sorted(samples)
-        return Counts(tuple(solved[name] for name in names), tuple(samples[name] for name in names))
-
-    def tallies(self, task: str) -> tuple[Counter[str], Counter[str]]:
-        """The same by problem."""
-        solved: Counter[str] = Counter()
-        samples: Counter[str] = Counter()
-        for each in self.outcomes(task):
-            if each.status not in ERROR_STATUSES:
-                name = each.request_id.rpartition("#")[0]
-                samples[name] += 1
-                solved[name] += each.status == "correct"
-        return solved, samples
-
-    def truncated_fraction(self, task: str) -> float:
-        """Of all answers."""
-        every = self.outcomes(task)
-        return sum(each.status == "truncated" for each in every) / len(every) if every else 0.0
-
-    def error_fraction(self, task: str) -> float:
-        """Of all requests."""
-        every = self.outcomes(task)
-        failed = sum(each.status in ERROR_STATUSES for each in every)
-        return failed / len(every) if every else 0.0
-
-    def has_too_many_errors(self, task: str) -> bool:
-        """More than the run allows itself, or than a claim does."""
-        allowed = min(MAX_ERRORS, self.manifest.config.limits.max_error_fraction)
-        return self.error_fraction(task) > allowed
-
-    def estimate(self, metric: str, task: str) -> Estimate | None:
-        """Of the task, or of the run where it asked nothing else."""
-        every = self.result.estimates if self.result else ()
-        found = {each.task: each for each in every if each.metric == metric}
-        if task in found:
-            return found[task]
-        return found.get(None) if len(self.manifest.tasks) == 1 else None
-
-    def value(self, metric: str, task: str) -> float | None:
-        """The same as a number."""
-        found = self.estimate(metric, task)
-        return None if found is None else found.value
+AnyRun = RunResult | Unfinished
 
 
 class Wanted(NamedTuple):
@@ -154,7 +58,7 @@ class Wanted(NamedTuple):
     """The figure is a score: it takes the whole benchmark and unquantised weights."""
 
 
-def read_runs(given: Sequence[str], results_dir: Path) -> list[ClaimRun]:
+def read_runs(given: Sequence[str], results_dir: Path) -> list[AnyRun]:
     """Reads runs by id, folder or ``result.json``; unfinished ones too.
 
     Raises:
@@ -162,13 +66,13 @@ def read_runs(given: Sequence[str], results_dir: Path) -> list[ClaimRun]:
         UserError: A file is another harness's, or a run is given twice.
     """
     runs = [_read_run(each, results_dir) for each in given]
-    names = Counter(run.run_id for run in runs)
+    names = Counter(run.manifest.run_id for run in runs)
     if twice := [name for name, count in names.items() if count > 1]:
         raise UserError(f"RUN={twice[0]}: given twice; it would count for two")
     return runs
 
 
-def _read_run(given: str, results_dir: Path) -> ClaimRun:
+def _read_run(given: str, results_dir: Path) -> AnyRun:
     path = Path(given).expanduser()
     if path.is_file() and (other := harness_of(path)):
         raise UserError(
@@ -179,41 +83,107 @@ def _read_run(given: str, results_dir: Path) -> ClaimRun:
     files = [path, *(folder / "result.json" for folder in folders)]
     for file in files:
         if file.is_file():
-            result = load(file)
-            return ClaimRun(result.manifest.run_id, result.manifest, result)
+            return load(file)
     run = find_run(given, results_dir)
     run.refuse_shard()
-    return ClaimRun(run.run_id, run.read_manifest(), None)
+    return Unfinished(run.read_manifest())
+
+
+# --- what claims look up in a run -------------------------------------------------------------
+
+
+def native_args(run: RunResult) -> dict[str, object]:
+    """Of the engine's own software, under its names."""
+    return dict(run.manifest.config.engine.native_args)
+
+
+def quantization(run: RunResult) -> str | None:
+    """Of the weights, as the engine was told or as it found them in the checkpoint."""
+    value, engine = native_args(run).get("quantization"), run.manifest.engine
+    if value is None and engine is not None and "weights" in engine.dtype:
+        return engine.dtype.partition(", ")[2].removesuffix(" weights")
+    return None if value is None else str(value)
+
+
+def batch_size(run: RunResult) -> int | None:
+    """Answers under way at once at most; None for vLLM's own choice."""
+    value = native_args(run).get("max_num_seqs")
+    if value is None:
+        value = getattr(run.manifest.config.engine, "max_batch_size", None)
+    return int(str(value)) if value is not None else None
+
+
+def concurrency(run: RunResult) -> int | None:
+    """Requests that a server was sent at once; None for an engine that takes all."""
+    value = getattr(run.manifest.config.engine, "concurrency", None)
+    return None if value is None else int(value)
+
+
+def counts(run: RunResult, task: str) -> Counts:
+    """Solved samples and samples of each problem that has any, sorted by problem."""
+    judged = sorted((name, each) for name, each in run.tallies(task).items() if each.samples)
+    return Counts(
+        tuple(each.solved for _, each in judged), tuple(each.samples for _, each in judged)
+    )
+
+
+def truncated_fraction(run: RunResult, task: str) -> float:
+    """Of all answers to a task."""
+    return _fraction(run, task, {"truncated"})
+
+
+def error_fraction(run: RunResult, task: str) -> float:
+    """Of all requests of a task."""
+    return _fraction(run, task, ERROR_STATUSES)
+
+
+def _fraction(run: RunResult, task: str, statuses: Set[str]) -> float:
+    every = run.outcomes_of(task)
+    return sum(each.status in statuses for each in every) / len(every) if every else 0.0
+
+
+def has_too_many_errors(run: RunResult, task: str) -> bool:
+    """More than the run allows itself, or than a claim does."""
+    allowed = min(MAX_ERRORS, run.manifest.config.limits.max_error_fraction)
+    return error_fraction(run, task) > allowed
+
+
+def figure(run: RunResult, metric: str, task: str) -> Estimate:
+    """The estimate of a task, or that of the run where it asked nothing else."""
+    is_of_run = len(run.manifest.tasks) == 1 and (metric, task) not in run.by_name()
+    return run.estimate(metric, None if is_of_run else task)
 
 
 # --- does a run fit ---------------------------------------------------------------------------
 
 
-def unfit(run: ClaimRun, wanted: Wanted) -> str | None:
-    """Why a run says nothing of a claim, in a few words; None if it does."""
-    if run.result is None or run.manifest.status != "complete":
-        return f"unfinished: its status is {run.manifest.status}"
-    task = run.task(wanted.task)
+def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
+    """The run's result, or in a few words why it says nothing of a claim."""
+    manifest = run.manifest
+    if isinstance(run, Unfinished) or manifest.status != "complete":
+        return f"unfinished: its status is {manifest.status}"
+    task = manifest.task(wanted.task)
     if task is None:
-        asked = ", ".join(each.name for each in run.manifest.tasks)
+        asked = ", ".join(each.name for each in manifest.tasks)
         return f"other task: {asked} and not {wanted.task}"
     mistakes = [
-        *_other_model(run.model, wanted.models),
-        *_other_task(task, run.manifest.protocol_fields.get(wanted.task, {})),
-        *_other_protocol(run.manifest.config.protocol, _protocol(wanted.protocol)),
+        *_other_model(manifest.config.model, wanted.models),
+        *_other_task(task, manifest.protocol_fields.get(wanted.task, {})),
+        *_other_protocol(manifest.config.protocol, _protocol(wanted.protocol)),
     ]
-    mistakes += _other_answers(run)
+    mistakes += _other_answers(manifest)
     if wanted.is_score:
         mistakes += _not_the_whole(run, task)
-    elif run.value(wanted.metric, wanted.task) is None:
+    elif figure(run, wanted.metric, wanted.task).value is None:
         mistakes.append(f"it has no {wanted.metric} of {wanted.task} alone")
-    return "; ".join(mistakes) or None
+    return "; ".join(mistakes) or run
 
 
-def is_of_model(run: ClaimRun, models: Sequence[str]) -> bool:
+def is_of_model(run: AnyRun, models: Sequence[str]) -> bool:
     """Whether it ran one of them, or says so."""
-    hub_id = run.model.hub_id if isinstance(run.model, HubModel) else None
-    return run.model.name in models or hub_id in models
+    model = run.manifest.config.model
+    hub_id = model.hub_id if isinstance(model, HubModel) else None
+    return model.name in models or hub_id in models
 
 
 def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
@@ -231,12 +201,12 @@ def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
     return []
 
 
-def _other_answers(run: ClaimRun) -> list[str]:
+def _other_answers(manifest: RunManifest) -> list[str]:
     """Answers that this run's engine did not generate from weights that are known."""
-    engine = run.engine
+    engine = manifest.engine
     if engine is None:
         return ["no engine: nothing was generated"]
-    if run.manifest.config.engine.recording is not None:
+    if manifest.config.engine.recording is not None:
         return ["replayed answers: give the run that generated them"]
     if engine.weights_sha256 is None:
         return ["weights unknown: a server says what it has, and nothing shows it"]
@@ -264,16 +234,17 @@ def _other_protocol(one: ProtocolConfig, other: ProtocolConfig) -> list[str]:
     ]
 
 
-def _not_the_whole(run: ClaimRun, task: TaskInfo) -> list[str]:
+def _not_the_whole(run: RunResult, task: TaskInfo) -> list[str]:
     mistakes = []
     if task.problems < task.full_size:
         mistakes.append(f"subset: {task.problems} of {task.full_size} problems")
-    if run.quantization is not None:
-        mistakes.append(f"quantised weights: {run.quantization}")
-    cache = run.args.get("kv_cache_dtype", "auto")
+    if (weights := quantization(run)) is not None:
+        mistakes.append(f"quantised weights: {weights}")
+    args = native_args(run)
+    cache = args.get("kv_cache_dtype", "auto")
     if cache not in _WHOLE_CACHES:
         mistakes.append(f"quantised cache: {cache}")
-    if run.args.get("hf_overrides"):
+    if args.get("hf_overrides"):
         mistakes.append("engine.args.hf_overrides: another model than the repository's")
     return mistakes
 

@@ -10,7 +10,7 @@ from harness.claims.article import Article
 from harness.claims.claim import Category
 from harness.claims.judge import judge
 from harness.claims.ledger import load_ledger
-from harness.claims.runs import ClaimRun, read_runs
+from harness.claims.runs import AnyRun, Unfinished, read_runs
 from harness.claims.verdict import DECISIONS, Judgement
 from harness.errors import UserError
 from harness.report.claims import as_json, as_markdown, print_claims
@@ -54,21 +54,21 @@ def claims(options: argparse.Namespace) -> int:
     return 0
 
 
-def _share(run: ClaimRun, every: Sequence[Judgement]) -> str:
+def _share(run: AnyRun, every: Sequence[Judgement]) -> str:
     """What a run was good for, so that one that decides nothing does not pass for one that did."""
-    if run.result is None:
-        return f"run {run.run_id} is not finished and decides nothing"
+    if isinstance(run, Unfinished):
+        return f"run {run.manifest.run_id} is not finished and decides nothing"
     named = [
         each.id
         for each in every
         if each.measured is not None
         and any(
-            run.run_id in evidence.run_ids and evidence.verdict != "not comparable"
+            run.manifest.run_id in evidence.run_ids and evidence.verdict != "not comparable"
             for evidence in each.measured.evidence
         )
     ]
     what = f"counts for {', '.join(named)}" if named else "counts for no claim"
-    return f"run {run.run_id} ({run.manifest.config.model.name}) {what}"
+    return f"run {run.manifest.run_id} ({run.manifest.config.model.name}) {what}"
 
 
 def _article(name: str, articles: Iterable[Article]) -> str:

@@ -56,8 +56,8 @@ def _default_folder(runs: Sequence[ReportRun], results_dir: Path) -> Path:
         if folder.is_symlink():
             raise StoreError(f"{folder}: is a link; a report writes only into its own folder")
         return folder
-    name = runs[0].run_id
+    name = runs[0].result.manifest.run_id
     if len(runs) > 1:
-        ids = "\n".join(run.run_id for run in runs)
+        ids = "\n".join(run.result.manifest.run_id for run in runs)
         name = f"{len(runs)}_runs_{hashlib.sha256(ids.encode()).hexdigest()[:8]}"
     return results_dir / "reports" / name

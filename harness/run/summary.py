@@ -137,33 +137,33 @@ def _task_table(result: RunResult) -> Table:
 
 
 def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
-    mine = [o for o in result.outcomes if o.request_id.startswith(f"{task.name}/")]
+    mine = result.outcomes_of(task.name)
     counts = Counter(outcome.status for outcome in mine)
     column = _accuracy(result, task)
     for label, statuses in OUTCOMES.items():
         count = sum(counts[status] for status in statuses)
         shown = f"{count} of {len(mine)}"
         column[label] = f"[bold red]{shown}[/bold red]" if label == "errors" and count else shown
-    column["tokens per answer"] = _value(_find(result, "completion_tokens.mean", task.name))
-    column["  of them thinking"] = _value(_find(result, "reasoning_tokens.mean", task.name))
+    column["tokens per answer"] = _value(result.estimate("completion_tokens.mean", task.name))
+    column["  of them thinking"] = _value(result.estimate("reasoning_tokens.mean", task.name))
     for basis in _priced(result):
         # One task's own figure; with a single task it is the run's.
-        found = _find(result, f"cost_per_solved.{basis}", task.name)
+        found = result.estimate(f"cost_per_solved.{basis}", task.name)
         column[f"cost per solved, {_SHOWN_BASES[basis]}"] = _value(found)
     return column
 
 
 def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
     """The score, and an interval for each of the two questions that it may be an answer to."""
-    new = _find(result, "accuracy", task.name)
-    fixed = _find(result, "accuracy.fixed_benchmark", task.name)
+    new = result.estimate("accuracy", task.name)
+    fixed = result.estimate("accuracy.fixed_benchmark", task.name)
     column = {
         "accuracy": percent(new.value),
         "  95 %, all of this benchmark": percents(fixed),
         "  95 %, new problems like it": percents(new),
     }
     if result.manifest.config.protocol.samples_per_problem > 1:
-        rho = _find(result, "within_problem_correlation", task.name).value
+        rho = result.estimate("within_problem_correlation", task.name).value
         column["  rho, samples of one problem"] = "unknown" if rho is None else f"{rho:.2f}"
     elif fixed.value is not None and fixed.low is None:
         is_greedy = result.manifest.config.protocol.temperature == 0
@@ -190,26 +190,26 @@ def _run_table(result: RunResult) -> Table:
         show_header=False, show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0)
     )
     for label, metrics in RUN_FIGURES.items():
-        found = [_find(result, metric, None) for metric in metrics]
+        found = [result.estimate(metric) for metric in metrics]
         if all(each.value is None for each in found):
             if not label.startswith(_OF_A_SERVER):
                 table.add_row(label, _with_reason(found[0]))
             continue
         table.add_row(label, ", ".join(_value(each) for each in found))
     if (expected := result.manifest.expected) is not None:
-        table.add_row("generation", _value(_find(result, "generation_s", None)))
+        table.add_row("generation", _value(result.estimate("generation_s")))
         table.add_row("  expected before the run", _expected(expected))
     if not _priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
     for basis in _priced(result):
         table.add_row(
-            f"cost, {_SHOWN_BASES[basis]}", _with_reason(_find(result, f"cost.{basis}", None))
+            f"cost, {_SHOWN_BASES[basis]}", _with_reason(result.estimate(f"cost.{basis}"))
         )
-        per_solved = _find(result, f"cost_per_solved.{basis}", None)
+        per_solved = result.estimate(f"cost_per_solved.{basis}")
         table.add_row(f"cost per solved task, {_SHOWN_BASES[basis]}", _with_reason(per_solved))
     if (api := result.pricing.api) is not None:
         table.add_row("  the API's prices", safe(f"{api.source}, {api.date}"))
-        break_even = _find(result, "break_even_output_tokens_per_s", None)
+        break_even = result.estimate("break_even_output_tokens_per_s")
         if break_even.value is not None:
             table.add_row("  renting is as cheap from", _value(break_even))
     table.add_row("energy", _energy(result))
@@ -220,8 +220,8 @@ def _energy(result: RunResult) -> str:
     energy = result.manifest.energy
     if energy.joules is None:
         return f"unknown: {energy.source.removeprefix('none: ')}"
-    per_token = _find(result, "joules_per_output_token", None)
-    per_solved = _find(result, "joules_per_solved", None)
+    per_token = result.estimate("joules_per_output_token")
+    per_solved = result.estimate("joules_per_solved")
     parts = [f"{_number(energy.joules)} J", _value(per_token)]
     if per_solved.value is not None:
         parts.append(f"{_value(per_solved)} per solved task")
@@ -328,13 +328,6 @@ def headline(result: RunResult, folder: Path) -> dict[str, Any]:
         "status": result.manifest.status,
         "estimates": figures,
     }
-
-
-def _find(result: RunResult, metric: str, task: str | None) -> Estimate:
-    return next(
-        (e for e in result.estimates if e.metric == metric and e.task == task),
-        Estimate(metric=metric, value=None, unit="", n=0, method="undefined: not computed"),
-    )
 
 
 def _number(value: float) -> str:

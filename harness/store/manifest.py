@@ -156,6 +156,10 @@ class RunManifest(Record):
     """It replays fewer requests than were recorded. The sessions are the recording's: they served
     the others at the same time."""
 
+    def task(self, name: str) -> TaskInfo | None:
+        """How the run asked a task; None if it did not."""
+        return next((task for task in self.tasks if task.name == name), None)
+
     @property
     def is_refused(self) -> bool:
         """Whether its canary stopped it: there is nothing in it to go on with."""

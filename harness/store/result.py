@@ -75,10 +75,9 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
             metric: ``accuracy``, ``output_tokens_per_s`` …
             task: None for the figure of the whole run.
         """
-        undefined = Estimate(
+        return self.by_name().get((metric, task)) or Estimate(
             metric=metric, task=task, value=None, unit="", n=0, method="undefined: not computed"
         )
-        return self.by_name().get((metric, task), undefined)
 
     def outcomes_of(self, task: str | None = None) -> tuple[Outcome, ...]:
         """The outcomes of one task, or all."""

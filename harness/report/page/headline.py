@@ -56,9 +56,9 @@ def headline(run: ReportRun) -> list[Figure]:
 
 
 def _accuracies(run: ReportRun) -> Iterator[Figure]:
-    for task in run.tasks:
-        new = run.estimate("accuracy", task.name)
-        fixed = run.estimate("accuracy.fixed_benchmark", task.name)
+    for task in run.result.manifest.tasks:
+        new = run.result.estimate("accuracy", task.name)
+        fixed = run.result.estimate("accuracy.fixed_benchmark", task.name)
         value, _, unit = percent(new.value).partition(" ")
         size = f"{task.problems:,}"
         if task.problems < task.full_size:
@@ -90,8 +90,8 @@ def _samples(run: ReportRun) -> str:
 
 def _costs(run: ReportRun) -> Iterator[Figure]:
     for basis in run.result.pricing.bases():
-        found = run.estimate(f"cost_per_solved.{basis}")
-        total = run.estimate(f"cost.{basis}")
+        found = run.result.estimate(f"cost_per_solved.{basis}")
+        total = run.result.estimate(f"cost.{basis}")
         notes = [f"95 %: {_usd(found.low)} to {_usd(found.high)}"] if found.low is not None else []
         notes += [why] if (why := missing_end(found)) else []
         if found.value is None:
@@ -118,9 +118,12 @@ def _usd(value: float | None) -> str:
 
 
 def _throughput(run: ReportRun) -> Figure:
-    rate = run.estimate("output_tokens_per_s")
-    tokens, seconds = run.estimate("completion_tokens.total"), run.estimate("generation_s")
-    notes = [*_at_once(run.estimate("mean_concurrency"))]
+    rate = run.result.estimate("output_tokens_per_s")
+    tokens, seconds = (
+        run.result.estimate("completion_tokens.total"),
+        run.result.estimate("generation_s"),
+    )
+    notes = [*_at_once(run.result.estimate("mean_concurrency"))]
     if tokens.value is not None and seconds.value is not None:
         notes.append(f"{tokens.value:,.0f} tokens in {duration(seconds.value)}, thinking included")
     notes.append("no interval: one measurement")
@@ -128,8 +131,11 @@ def _throughput(run: ReportRun) -> Figure:
 
 
 def _steady_state(run: ReportRun) -> Figure:
-    rate, seconds = run.estimate("output_tokens_per_s.steady_state"), run.estimate("steady_state_s")
-    notes = [*_at_once(run.estimate("mean_concurrency.steady_state"))]
+    rate, seconds = (
+        run.result.estimate("output_tokens_per_s.steady_state"),
+        run.result.estimate("steady_state_s"),
+    )
+    notes = [*_at_once(run.result.estimate("mean_concurrency.steady_state"))]
     if seconds.value is not None:
         notes.append(f"for {duration(seconds.value)} in which the engine was full")
     return _number("steady_state", "Output while full", rate, "tokens/s", notes)
@@ -143,7 +149,7 @@ def _at_once(concurrency: Estimate) -> Iterator[str]:
 def _times(run: ReportRun) -> Iterator[Figure]:
     for metric, label in _TIMES.items():
         name = metric.partition(".")[0]
-        middle, slowest = run.estimate(metric), run.estimate(f"{name}.p99")
+        middle, slowest = run.result.estimate(metric), run.result.estimate(f"{name}.p99")
         if middle.value is None:
             why = middle.method.removeprefix("undefined: ").split(";")[0]
             yield Figure(f"time/{name}", label, "unknown", (why,))
@@ -161,7 +167,7 @@ def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[st
 
 
 def _truncated(run: ReportRun) -> Figure:
-    every = run.outcomes()
+    every = run.result.outcomes
     count = sum(outcome.status == "truncated" for outcome in every)
     found = fraction_interval([sum(f) / len(f) for f in _flags(every)])
     value, _, unit = percent(count / len(every)).partition(" ")
@@ -179,13 +185,13 @@ def _truncated(run: ReportRun) -> Figure:
 def _flags(outcomes: Sequence[Outcome]) -> list[list[bool]]:
     by_problem: dict[str, list[bool]] = defaultdict(list)
     for outcome in outcomes:  # errors too, as in the share itself
-        name = outcome.request_id.rpartition("#")[0]
+        name = outcome.problem_id
         by_problem[name].append(outcome.status == "truncated")
     return list(by_problem.values())
 
 
 def _errors(run: ReportRun) -> Figure:
-    every = run.outcomes()
+    every = run.result.outcomes
     generation = sum(outcome.status == "generation_error" for outcome in every)
     scorer = sum(outcome.status == "scorer_error" for outcome in every)
     if not generation + scorer:

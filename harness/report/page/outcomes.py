@@ -37,16 +37,17 @@ class Group:
 
 def outcome_groups(runs: Sequence[ReportRun], task: str) -> list[Group]:
     """All groups of a task, the whole task first, the runs of a group beside each other."""
-    groups = [group for run in runs if run.task(task) for group in _groups(run, task)]
+    asked = [run for run in runs if run.result.manifest.task(task)]
+    groups = [group for run in asked for group in _groups(run, task)]
     order = {"task": 0, "subject": 1, "level": 2}
     return sorted(groups, key=lambda g: (order[g.kind], g.name, g.run.letter))
 
 
 def _groups(run: ReportRun, task: str) -> Iterator[Group]:
     members: dict[tuple[Kind, str], list[Outcome]] = defaultdict(list)
-    for outcome in run.outcomes(task):
+    for outcome in run.result.outcomes_of(task):
         members["task", "all"].append(outcome)
-        problem = run.problems.get(outcome.request_id.rpartition("#")[0])
+        problem = run.problems.get(outcome.problem_id)
         if problem is not None and problem.subject is not None:
             members["subject", problem.subject].append(outcome)
         if problem is not None and problem.level is not None:
@@ -60,13 +61,13 @@ def _group(run: ReportRun, task: str, key: tuple[Kind, str], outcomes: Sequence[
     solved: dict[str, list[bool]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.status not in ERROR_STATUSES:
-            solved[outcome.request_id.rpartition("#")[0]].append(outcome.status == "correct")
+            solved[outcome.problem_id].append(outcome.status == "correct")
     return Group(
         run=run,
         task=task,
         kind=key[0],
         name=key[1],
-        problems=len({outcome.request_id.rpartition("#")[0] for outcome in outcomes}),
+        problems=len({outcome.problem_id for outcome in outcomes}),
         counts={word: sum(statuses[s] for s in members) for word, members in OUTCOMES.items()},
         accuracy=fraction_interval([sum(flags) / len(flags) for flags in solved.values()]),
     )

@@ -5,7 +5,7 @@ known by its letter and its marker too, an outcome by its name.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -160,14 +160,14 @@ def _tradeoffs(runs: Sequence[ReportRun], task: str) -> Iterator[Plot | None]:
         basis = bases[0]
         xs = {run.letter: _cost(run, task, basis) for run in runs}
         yield _tradeoff(runs, task, xs, _Axis("cost", f"USD per solved task, {basis}", -1))
-    speeds = {run.letter: run.estimate("output_tokens_per_s").value for run in runs}
+    speeds = {run.letter: run.result.estimate("output_tokens_per_s").value for run in runs}
     yield _tradeoff(runs, task, speeds, _Axis("speed", "output tokens/s", 1))
 
 
 def _cost(run: ReportRun, task: str, basis: str) -> float | None:
-    found = run.estimate(f"cost_per_solved.{basis}", task).value
-    if found is None and len(run.tasks) == 1 and run.task(task):
-        found = run.estimate(f"cost_per_solved.{basis}").value
+    found = run.result.estimate(f"cost_per_solved.{basis}", task).value
+    if found is None and len(run.result.manifest.tasks) == 1 and run.result.manifest.task(task):
+        found = run.result.estimate(f"cost_per_solved.{basis}").value
     return found
 
 
@@ -186,7 +186,7 @@ def _tradeoff(
         [
             run
             for run in group
-            if xs[run.letter] and run.estimate("accuracy", task).value is not None
+            if xs[run.letter] and run.result.estimate("accuracy", task).value is not None
         ]
         for group in by_protocol(runs, task)
     ]
@@ -197,7 +197,7 @@ def _tradeoff(
     for number, group in enumerate(groups, 1):
         _add_front(figure, group, (task, xs, axis), f", protocol {number}" * (len(groups) > 1))
     for run in (run for group in groups for run in group):
-        accuracy = run.estimate("accuracy", task)
+        accuracy = run.result.estimate("accuracy", task)
         y, minus, plus = _percents(accuracy.value or 0.0, accuracy.low, accuracy.high)
         figure.add_scatter(
             x=[xs[run.letter]], y=[y], mode="markers+text", name=_label(run),
@@ -225,7 +225,8 @@ def _add_front(
     suffix: str,
 ) -> None:
     task, xs, axis = of
-    points = [(xs[r.letter] or 0.0, 100 * (r.estimate("accuracy", task).value or 0)) for r in group]
+    scores = {run.letter: run.result.estimate("accuracy", task).value for run in group}
+    points = [(xs[letter] or 0.0, 100 * (score or 0)) for letter, score in scores.items()]
     front = pareto_front([(-axis.better * x, y) for x, y in points])
     corners = sorted(points[place] for place in front)
     figure.add_scatter(
@@ -328,31 +329,30 @@ def _distribution(
 
 
 def _latency(runs: Sequence[ReportRun]) -> Plot | None:
-    values = [
-        (run, [v for o in run.outcomes() if (v := _since_start(o, o.finished_s)) is not None])
-        for run in runs
-    ]
+    values = [(run, _since_starts(run, lambda each: each.finished_s)) for run in runs]
     return _distribution(("latency", "Request from its start to its end", "seconds"), values)
 
 
 def _first_token(runs: Sequence[ReportRun]) -> Plot | None:
-    values = [
-        (run, [v for o in run.outcomes() if (v := _since_start(o, o.first_token_s)) is not None])
-        for run in runs
-    ]
+    values = [(run, _since_starts(run, lambda each: each.first_token_s)) for run in runs]
     found = _distribution(("first-token", "Time from start to first token", "seconds"), values)
     return found and Plot(found.name, found.figure, "How many requests had a first token by then.")
 
 
-def _since_start(outcome: Outcome, moment_s: float | None) -> float | None:
-    if moment_s is None or outcome.started_s is None or outcome.finish_reason == "error":
-        return None
-    return moment_s - outcome.started_s
+def _since_starts(run: ReportRun, moment: Callable[[Outcome], float | None]) -> list[float]:
+    """Seconds from the start of each answer to a moment of it; errors and unknown ones left out."""
+    return [
+        ended_s - each.started_s
+        for each in run.result.outcomes
+        if each.finish_reason != "error"
+        and (ended_s := moment(each)) is not None
+        and each.started_s is not None
+    ]
 
 
 def _lengths(runs: Sequence[ReportRun]) -> Plot | None:
     """A histogram; of one run by outcome, of several by run."""
-    every = [o.completion_tokens for run in runs for o in run.outcomes()]
+    every = [o.completion_tokens for run in runs for o in run.result.outcomes]
     known = [tokens for tokens in every if tokens is not None]
     if not known:
         return None
@@ -376,9 +376,10 @@ def _histograms(
 ) -> Iterator[tuple[str, str, dict[int, float]]]:
     if len(runs) > 1:
         for run in runs:
-            yield _label(run), _colour(run), _shares(run.outcomes(), width, len(run.outcomes()))
+            every = run.result.outcomes
+            yield _label(run), _colour(run), _shares(every, width, len(every))
         return
-    every = runs[0].outcomes()
+    every = runs[0].result.outcomes
     for word, colour in STATUS_COLOURS.items():
         mine = [o for o in every if status_word(o.status) == word]
         if mine:
@@ -404,7 +405,7 @@ def _thinking(runs: Sequence[ReportRun]) -> Plot | None:
     figure = _figure("Thinking against answer", "tokens of thinking", "tokens of answer")
     step = 1
     for run in runs:
-        known = [o for o in run.outcomes() if o.reasoning_tokens and o.completion_tokens]
+        known = [o for o in run.result.outcomes if o.reasoning_tokens and o.completion_tokens]
         step = max(step, math.ceil(len(known) / MOST_POINTS))
     for run in runs:
         for name, marker, mine in _thinkers(run, alone=len(runs) == 1):
@@ -427,7 +428,7 @@ def _thinkers(
     run: ReportRun, *, alone: bool
 ) -> Iterator[tuple[str, dict[str, Any], list[Outcome]]]:
     """Answers with thinking: of a run that is alone by outcome, else together."""
-    known = [o for o in run.outcomes() if o.reasoning_tokens and o.completion_tokens]
+    known = [o for o in run.result.outcomes if o.reasoning_tokens and o.completion_tokens]
     if not alone:
         if known:
             yield _label(run), _marker(run), known

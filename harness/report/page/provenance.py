@@ -33,7 +33,7 @@ def _facts(run: ReportRun) -> dict[str, str]:
     manifest, source = run.result.manifest, run.result.manifest.provenance
     protocol = manifest.config.protocol
     facts = {
-        "run": run.run_id,
+        "run": run.result.manifest.run_id,
         "status": manifest.status,
         "started": f"{manifest.started_at:%Y-%m-%d %H:%M} UTC",
         "model": manifest.model.name,
@@ -83,8 +83,8 @@ def _facts(run: ReportRun) -> dict[str, str]:
 
 
 def _measured(run: ReportRun) -> str:
-    known = {e.metric: e.value for e in run.result.estimates if e.task is None}
-    seconds, tokens = known.get("generation_s"), known.get("completion_tokens.total")
+    seconds = run.result.estimate("generation_s").value
+    tokens = run.result.estimate("completion_tokens.total").value
     return "unknown" if seconds is None else f"{seconds:,.0f} s, {tokens or 0:,.0f} tokens"
 
 

@@ -9,15 +9,18 @@ from typing import Any
 
 from harness.errors import StoreError, UserError
 from harness.interop.readers import harness_of
-from harness.records import Estimate, Problem
-from harness.store.manifest import Outcome, TaskInfo
+from harness.records import Problem
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run, find_result
 
 
 @dataclass(frozen=True)
 class ReportRun:
-    """A finished run, with its folder where there is one."""
+    """A result and its place on a page: its letter there, and its folder for texts and subjects.
+
+    Figures are looked up in ``result`` itself. The folder is here because the page streams texts
+    and shows prompts, which no result has.
+    """
 
     letter: str
     result: RunResult
@@ -27,38 +30,11 @@ class ReportRun:
     problems: dict[str, Problem] = field(default_factory=dict)
 
     @property
-    def run_id(self) -> str:
-        """As its manifest has it."""
-        return self.result.manifest.run_id
-
-    @property
     def name(self) -> str:
         """Model and engine."""
         manifest = self.result.manifest
         engine = manifest.engine.name if manifest.engine else manifest.config.engine.kind
         return f"{manifest.config.model.name}, {engine}"
-
-    @property
-    def tasks(self) -> tuple[TaskInfo, ...]:
-        """As this run asked them."""
-        return self.result.manifest.tasks
-
-    def task(self, name: str) -> TaskInfo | None:
-        """How the run asked a task; None if it did not."""
-        return next((task for task in self.tasks if task.name == name), None)
-
-    def outcomes(self, task: str | None = None) -> list[Outcome]:
-        """Of one task, or all."""
-        if task is None:
-            return list(self.result.outcomes)
-        return [o for o in self.result.outcomes if o.request_id.startswith(f"{task}/")]
-
-    def estimate(self, metric: str, task: str | None = None) -> Estimate:
-        """By name; an undefined one where the result has none."""
-        return next(
-            (e for e in self.result.estimates if e.metric == metric and e.task == task),
-            Estimate(metric=metric, value=None, unit="", n=0, method="undefined: not computed"),
-        )
 
 
 def read_report_runs(given: Sequence[str], results_dir: Path) -> list[ReportRun]:
@@ -74,7 +50,7 @@ def read_report_runs(given: Sequence[str], results_dir: Path) -> list[ReportRun]
         _read(each, letter, results_dir)
         for each, letter in zip(given, ascii_uppercase, strict=False)
     ]
-    names = Counter(run.run_id for run in runs)
+    names = Counter(run.result.manifest.run_id for run in runs)
     if twice := [name for name, count in names.items() if count > 1]:
         raise UserError(f"RUN={twice[0]}: given twice; once is right")
     return runs
@@ -115,7 +91,7 @@ class Mismatch:
 
 def task_names(runs: Sequence[ReportRun]) -> list[str]:
     """Of all runs, in their order."""
-    return list(dict.fromkeys(task.name for run in runs for task in run.tasks))
+    return list(dict.fromkeys(task.name for run in runs for task in run.result.manifest.tasks))
 
 
 def by_protocol(runs: Sequence[ReportRun], task: str) -> list[list[ReportRun]]:

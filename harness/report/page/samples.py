@@ -61,7 +61,7 @@ def collect_samples(runs: Sequence[ReportRun], folder: Path) -> Samples:
     problems: dict[str, int] = {}
     known: dict[str, Problem] = {}
     listed = []
-    names = {o.request_id.rpartition("#")[0] for run in runs for o in run.result.outcomes}
+    names = {o.problem_id for run in runs for o in run.result.outcomes}
     for name in sorted(names, key=_by_number):
         problems[name] = len(problems)
     for run in runs:
@@ -190,7 +190,7 @@ def _run_index(
     return {
         "letter": run.letter,
         "name": run.name,
-        "id": run.run_id,
+        "id": run.result.manifest.run_id,
         "texts": bool(places),
         "prompts": _prompts(run, problems),
         **{name: list(values) for name, values in zip(columns, lists, strict=True)},
