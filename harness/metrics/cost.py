@@ -207,6 +207,11 @@ def cost_per_solved(
     return ratio_interval(usd, solved, draws=draws, seed=seed, nothing="nothing is solved")
 
 
+def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
+    """What tokens cost on a machine that is paid by the hour."""
+    return usd_per_hour / (_SECONDS_PER_HOUR * tokens_per_s) * _MILLION
+
+
 def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:
     """Throughput at which a rented machine's output token costs as much as an API's."""
     return usd_per_hour / (_SECONDS_PER_HOUR * usd_per_million) * _MILLION

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from harness.quantities.architecture import Architecture, grouped_query, multi_head
+from harness.quantities.architecture import multi_head
 from harness.quantities.figures import FIGURES, figure
 from harness.quantities.machine import tokens_per_s_ceiling
 from harness.quantities.published import architectures, fact, machines, precisions
@@ -13,22 +13,7 @@ from harness.quantities.work import kv_bytes, speculative_speedup
 
 CEILING_CONTEXT = 4_000
 """Tokens in the cache of the ceilings: a problem with a short line of thought."""
-_CEILINGS = (("home_pc", "q4"), ("server_12_channels", "q4"), ("rtx4090", "q4"), ("h200", "bf16"))
-_DISTILLS = (
-    "r1_distill_qwen_1_5b",
-    "r1_distill_qwen_7b",
-    "r1_distill_llama_8b",
-    "r1_distill_qwen_14b",
-    "r1_distill_qwen_32b",
-    "r1_distill_llama_70b",
-)
-_PAIRS: dict[str, tuple[str, ...]] = {
-    "v3": ("llama_3_1_405b", "qwen2_5_72b", "qwen2_5_14b", *_DISTILLS),
-    "v2_lite": ("qwen2_5_14b", "r1_distill_qwen_7b"),
-}
-"""What a model's figures are divided by, and the models whose figures are divided."""
 _COMPARED = {
-    "total_parameters": "total_parameters",
     "weight_flops": "weight_flops_per_token",
     "flops": "flops_per_token",
     "kv_bytes": "kv_bytes_per_token",
@@ -73,9 +58,7 @@ def model_quantities() -> Mapping[str, Callable[[], Quantity]]:
             for name in FIGURES
         },
         **{
-            f"{other}_over_{model}_{short}": partial(_over, other, model, name)
-            for model, others in _PAIRS.items()
-            for other in others
+            f"llama_3_1_405b_over_v3_{short}": partial(_over, "llama_3_1_405b", "v3", name)
             for short, name in _COMPARED.items()
         },
         "v3_over_llama_3_1_405b_total_parameters": partial(
@@ -85,33 +68,24 @@ def model_quantities() -> Mapping[str, Callable[[], Quantity]]:
         "dense_v3_over_v3_weight_flops": lambda: ratio(
             _dense_flops(), _figure("v3", "weight_flops_per_token")
         ),
-        **{f"v3_{name}_kv_bytes_per_token": partial(_replaced, name) for name in _REPLACEMENTS},
-        **{
-            f"v3_{name}_over_v3_kv_bytes": partial(_replaced_over_own, name)
-            for name in _REPLACEMENTS
-        },
-        **{
-            f"{model}_{precision}_tokens_per_s_on_{machine}": partial(
-                ceiling, model, machine, precision
-            )
-            for model in ("v3", "v2_lite", "qwen2_5_14b", *_DISTILLS)
-            for machine, precision in _CEILINGS
-        },
+        "v3_multi_head_kv_bytes_per_token": lambda: figure(
+            multi_head(architectures()["v3"]), "kv_bytes_per_token"
+        ),
+        "r1_distill_qwen_14b_q4_tokens_per_s_on_home_pc": lambda: ceiling(
+            "r1_distill_qwen_14b", "home_pc", "q4"
+        ),
         "v3_q4_tokens_per_s_on_home_pc_if_it_fit": lambda: ceiling(
             "v3", "home_pc", "q4", if_it_fit=True
         ),
         **{
-            f"{model}_{part}_s_per_token_on_h800": partial(_attention_time, model, part)
+            f"{model}_decode_attention_s_per_token_on_h800": partial(_attention_time, model)
             for model in _ATTENTION_TIMED
-            for part in ("cache_read", "attention_flops", "decode_attention")
         },
         "llama_3_1_405b_over_v3_decode_attention_s": lambda: ratio(
-            _attention_time("llama_3_1_405b", "decode_attention"),
-            _attention_time("v3", "decode_attention"),
+            _attention_time("llama_3_1_405b"), _attention_time("v3")
         ),
         "v3_fp8_over_8_h100_memory": partial(_memory_share, "h100"),
         "v3_fp8_over_8_h200_memory": partial(_memory_share, "h200"),
-        "mtp_draft_cost": _draft_cost,
         **{
             f"mtp_speedup_{acceptance}_acceptance_{cost}": partial(_speedup, acceptance, cost)
             for acceptance in ("low", "high")
@@ -135,23 +109,6 @@ def _dense_flops() -> Quantity:
     return computed(2 * size.number, "FLOP", words, size)
 
 
-_REPLACEMENTS: dict[str, Callable[[Architecture], Architecture]] = {
-    "multi_head": multi_head,
-    "multi_head_128": partial(multi_head, head_dim=128),
-    "gqa_8": partial(grouped_query, kv_heads=8),
-}
-"""V3 with another attention: its 128 heads with their own keys and values, the same with keys as
-narrow as values, and 8 groups of heads."""
-
-
-def _replaced(name: str) -> Quantity:
-    return figure(_REPLACEMENTS[name](architectures()["v3"]), "kv_bytes_per_token")
-
-
-def _replaced_over_own(name: str) -> Quantity:
-    return ratio(_replaced(name), _figure("v3", "kv_bytes_per_token"))
-
-
 def _memory_share(machine: str) -> Quantity:
     """Above 1 the weights alone do not fit."""
     weights, device = _figure("v3", "weight_bytes_fp8"), machines()[machine]
@@ -165,29 +122,25 @@ def _memory_share(machine: str) -> Quantity:
     )
 
 
-def _attention_time(model: str, part: str) -> Quantity:
+def _attention_time(model: str) -> Quantity:
     """Least time that attention takes for one token after 32,768 others, on one device.
 
     A batch shares the weights and not the cache, so the cache is read for every token. Reading and
     computing overlap: the slower of the two decides.
-
-    Args:
-        model: An architecture's name.
-        part: ``cache_read``, ``attention_flops``, or ``decode_attention``, which is the slower one.
     """
     device = machines()["h800"]
     read, work = _figure(model, "kv_bytes"), _figure(model, "attention_flops_per_token")
     peak = device.peak_flops["bf16"]
     assert peak is not None, "published"
-    read_s, work_s = read.number / device.bandwidth, work.number / peak
-    read_words = f"{shown(read.value)} bytes / {shown(device.bandwidth)} bytes/s"
-    work_words = f"{shown(work.value)} FLOP / {shown(peak)} FLOP/s"
-    value, words = {
-        "cache_read": (read_s, read_words),
-        "attention_flops": (work_s, work_words),
-        "decode_attention": (max(read_s, work_s), f"the larger of {read_words} and {work_words}"),
-    }[part]
-    return computed(value, "s", words, read, work, device)
+    return computed(
+        max(read.number / device.bandwidth, work.number / peak),
+        "s",
+        f"the larger of {shown(read.value)} bytes / {shown(device.bandwidth)} bytes/s and "
+        f"{shown(work.value)} FLOP / {shown(peak)} FLOP/s",
+        read,
+        work,
+        device,
+    )
 
 
 def _draft_cost() -> Quantity:

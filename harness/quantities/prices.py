@@ -4,16 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from harness.config.pricing import ApiPrice
+from harness.metrics.cost import break_even_tokens_per_s, usd_per_million_tokens
 from harness.quantities.published import api_price, fact, rented_price
 from harness.quantities.sourced import Quantity, computed, looked_up, ratio, shown
 
 _APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
 _KINDS = ("input", "cached_input", "output")
-_RENTED = ("h200", "h100", "a100", "l40s", "rtx4090")
 _MILLION = 1e6
 _CLAIMED_SAVING = 0.95
 """By an article, on o1's price."""
-_SECONDS_PER_HOUR = 3600
 
 
 def discount(price: Quantity, against: Quantity) -> Quantity:
@@ -28,16 +27,6 @@ def discount(price: Quantity, against: Quantity) -> Quantity:
     )
 
 
-def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
-    """What a token costs on a machine that is paid by the hour."""
-    return usd_per_hour / (_SECONDS_PER_HOUR * tokens_per_s) * _MILLION
-
-
-def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:
-    """How fast that machine must be for its tokens to cost as much as bought ones."""
-    return usd_per_hour / (_SECONDS_PER_HOUR * usd_per_million) * _MILLION
-
-
 def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
     """By name."""
     return {
@@ -47,15 +36,13 @@ def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
             for kind in _KINDS
         },
         **{f"api_r1_{kind}_discount": partial(_discount_against_o1, kind) for kind in _KINDS},
-        **{
-            f"api_r1_{kind}_discount_against_{rival}": partial(_discount_against, kind, rival)
-            for kind in ("input", "output")
-            for rival in ("o1_mini", "gpt_4o")
-        },
+        "api_r1_output_discount_against_o1_mini": lambda: discount(
+            _api("r1", "output"), fact("o1_mini_output_usd_per_million")
+        ),
         "r1_tokens_per_o1_token_at_95_percent": _tokens_at_saving,
         "api_o1_over_r1_output_price": lambda: ratio(_api("o1", "output"), _api("r1", "output")),
-        "service_decode_nodes_usd_per_million_output": lambda: _service_cost("decode"),
-        "service_prefill_nodes_usd_per_million_input": lambda: _service_cost("prefill"),
+        "service_decode_nodes_usd_per_million_output": partial(_service_cost, "decode"),
+        "service_prefill_nodes_usd_per_million_input": partial(_service_cost, "prefill"),
         "service_decode_nodes_price_over_cost": lambda: ratio(
             _api("r1", "output"), _service_cost("decode")
         ),
@@ -63,12 +50,8 @@ def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
         "service_revenue_over_cost": lambda: ratio(
             fact("service_revenue_usd"), fact("service_cost_usd")
         ),
-        "service_cost_usd_recomputed": _service_day_cost,
-        "service_revenue_usd_recomputed": _service_revenue,
-        "service_margin": _service_margin,
         **{
-            f"break_even_tokens_per_s_{machine}_against_{api}": partial(_break_even, machine, api)
-            for machine in _RENTED
+            f"break_even_tokens_per_s_h200_against_{api}": partial(break_even, "h200", api)
             for api in _APIS
         },
         "nvidia_loss_at_article_fall_usd": _nvidia_loss,
@@ -85,10 +68,6 @@ def _discount_against_o1(kind: str) -> Quantity:
     return discount(_api("r1", kind), _api("o1", kind))
 
 
-def _discount_against(kind: str, rival: str) -> Quantity:
-    return discount(_api("r1", kind), fact(f"{rival}_{kind}_usd_per_million"))
-
-
 def _tokens_at_saving() -> Quantity:
     """How many output tokens R1 may spend for each of o1's and still save 95 % on a task."""
     r1, o1 = _api("r1", "output"), _api("o1", "output")
@@ -101,21 +80,18 @@ def _tokens_at_saving() -> Quantity:
     )
 
 
-def _node_usd_per_hour() -> Quantity:
-    gpus, price = fact("service_gpus_per_node"), fact("service_usd_per_gpu_hour")
-    words = f"{shown(gpus.value)} GPUs x {shown(price.value)} USD/h"
-    return computed(gpus.number * price.number, "USD/h", words, gpus, price)
-
-
 def _service_cost(phase: str) -> Quantity:
     """Of the nodes of one phase alone, ``decode`` or ``prefill``: each token takes both."""
-    node, speed = _node_usd_per_hour(), fact(f"service_{phase}_tokens_per_s")
+    gpus, price = fact("service_gpus_per_node"), fact("service_usd_per_gpu_hour")
+    speed = fact(f"service_{phase}_tokens_per_s")
+    node = gpus.number * price.number
     return computed(
-        usd_per_million_tokens(node.number, speed.number),
+        usd_per_million_tokens(node, speed.number),
         "USD per million tokens",
-        f"{phase} nodes only: {shown(node.value)} USD/h / (3,600 s x {shown(speed.value)} "
-        "tokens/s) x 10^6",
-        node,
+        f"{phase} nodes only: {shown(node)} USD/h / (3,600 s x {shown(speed.value)} tokens/s) "
+        "x 10^6",
+        gpus,
+        price,
         speed,
     )
 
@@ -133,47 +109,13 @@ def _service_cost_of_output() -> Quantity:
     )
 
 
-def _service_day_cost() -> Quantity:
-    nodes, node, hours = fact("service_average_nodes"), _node_usd_per_hour(), fact("service_hours")
-    return computed(
-        nodes.number * node.number * hours.number,
-        "USD",
-        f"{shown(nodes.value)} nodes x {shown(node.value)} USD/h x {shown(hours.value)} h",
-        nodes,
-        node,
-        hours,
-    )
+def break_even(machine: str, api: str) -> Quantity:
+    """Throughput at which a rented machine's output tokens cost as much as an API's.
 
-
-def _service_revenue() -> Quantity:
-    tokens, cached, output = (
-        fact("service_input_tokens"),
-        fact("service_cached_input_tokens"),
-        fact("service_output_tokens"),
-    )
-    missed = tokens.number - cached.number
-    prices = [_api("r1", kind) for kind in _KINDS]
-    miss_price, hit_price, output_price = (price.number for price in prices)
-    usd = missed * miss_price + cached.number * hit_price + output.number * output_price
-    words = (
-        f"({shown(missed)} x {miss_price:g} + {shown(cached.value)} x {hit_price:g} + "
-        f"{shown(output.value)} x {output_price:g}) / 10^6"
-    )
-    return computed(usd / _MILLION, "USD", words, tokens, cached, output, *prices)
-
-
-def _service_margin() -> Quantity:
-    revenue, cost = fact("service_revenue_usd"), fact("service_cost_usd")
-    return computed(
-        (revenue.number - cost.number) / cost.number,
-        "of the cost",
-        f"({shown(revenue.value)} - {shown(cost.value)}) / {shown(cost.value)}",
-        revenue,
-        cost,
-    )
-
-
-def _break_even(machine: str, api: str) -> Quantity:
+    Args:
+        machine: A price list with a rent.
+        api: ``r1`` or ``o1``.
+    """
     rent, price = rented_price(machine), _api(api, "output")
     return computed(
         break_even_tokens_per_s(rent.usd_per_hour, price.number),

@@ -1,13 +1,11 @@
 """Quantities of training: GPU-hours, money, days and plausibility, and their ratios."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from harness.quantities.figures import figure
 from harness.quantities.published import architectures, fact, machines, trainings
 from harness.quantities.sourced import Quantity, computed, looked_up, ratio, shown
 from harness.quantities.training import (
-    RENTS_USD_PER_HOUR,
     Training,
     achieved_flops_per_gpu,
     days,
@@ -15,14 +13,11 @@ from harness.quantities.training import (
     training_flops,
 )
 
-_TRILLION = 1e12
 
-
-def gpu_hours(training: Training, *, without_last: bool = False) -> Quantity:
-    """Of all stages, or of all but the last."""
-    stages = training.stages[:-1] if without_last else training.stages
-    words = " + ".join(f"{shown(stage.gpu_hours)} {stage.name}" for stage in stages)
-    return computed(sum(stage.gpu_hours for stage in stages), "GPU-hours", words, training)
+def gpu_hours(training: Training) -> Quantity:
+    """Of all stages."""
+    words = " + ".join(f"{shown(stage.gpu_hours)} {stage.name}" for stage in training.stages)
+    return computed(training.gpu_hours, "GPU-hours", words, training)
 
 
 def hours_ratio(this: Training, other: Training) -> Quantity:
@@ -97,32 +92,13 @@ def training_quantities() -> Mapping[str, Callable[[], Quantity]]:
     """By name."""
     return {
         "v3_gpu_hours": lambda: gpu_hours(_v3()),
-        "v3_pretraining_gpu_hours": lambda: pretraining_hours(_v3()),
         "v3_training_usd": lambda: rent(gpu_hours(_v3()), _v3().usd_per_gpu_hour),
-        **{
-            f"v3_training_usd_at_{price:g}_usd_per_hour".replace(".", "_"): partial(_at, price)
-            for price in RENTS_USD_PER_HOUR
-        },
-        "r1_stage_gpu_hours": lambda: gpu_hours(_r1()),
-        "r1_stage_usd": lambda: rent(gpu_hours(_r1()), _r1().usd_per_gpu_hour),
-        "v3_and_r1_training_usd": lambda: _v3_and_r1(without_post_training=False),
-        "v3_base_and_r1_training_usd": lambda: _v3_and_r1(without_post_training=True),
-        "r1_zero_gpu_hours": lambda: _wall_hours("r1_zero_hours"),
-        "r1_rl_gpu_hours": lambda: _wall_hours("r1_rl_hours"),
+        "v3_and_r1_training_usd": _v3_and_r1,
         "v3_training_gpus": _v3_gpus,
         "v3_pretraining_days": lambda: duration(pretraining_hours(_v3()), _v3_gpus()),
-        "v3_training_days": lambda: duration(gpu_hours(_v3()), _v3_gpus()),
-        "v3_pretraining_days_per_trillion_tokens": _days_per_trillion,
-        "v3_training_hours_on_claimed_fleet": _hours_on_fleet,
-        "v3_training_flops": lambda: flops(_v3()),
-        "v3_achieved_flops_per_gpu": lambda: achieved(_v3(), flops(_v3())),
         "v3_bf16_utilisation": lambda: utilisation(_v3(), flops(_v3()), "bf16"),
-        "v3_fp8_utilisation": lambda: utilisation(_v3(), flops(_v3()), "fp8"),
-        "v3_achieved_flops_per_gpu_by_own_count": lambda: achieved(_v3(), _v3_own_flops()),
         "v3_bf16_utilisation_by_own_count": lambda: utilisation(_v3(), _v3_own_flops(), "bf16"),
         "llama_405b_gpu_hours": lambda: gpu_hours(_llama()),
-        "llama_405b_training_flops": lambda: flops(_llama()),
-        "llama_405b_bf16_utilisation": lambda: utilisation(_llama(), flops(_llama()), "bf16"),
         "llama_405b_training_usd_at_v3_rent": lambda: rent(
             gpu_hours(_llama()), _v3().usd_per_gpu_hour
         ),
@@ -133,12 +109,6 @@ def training_quantities() -> Mapping[str, Callable[[], Quantity]]:
         ),
         "article_openai_over_deepseek_usd": lambda: ratio(
             fact("article_openai_budget_usd"), fact("article_rounded_training_usd")
-        ),
-        "article_openai_over_v3_training_usd": lambda: ratio(
-            fact("article_openai_budget_usd"), rent(gpu_hours(_v3()), _v3().usd_per_gpu_hour)
-        ),
-        "gpt4_over_v3_training_usd": lambda: ratio(
-            fact("gpt4_training_usd"), rent(gpu_hours(_v3()), _v3().usd_per_gpu_hour)
         ),
     }
 
@@ -159,36 +129,11 @@ def _v3_gpus() -> Quantity:
     return looked_up(_v3().gpus, "GPUs", _v3())
 
 
-def _at(usd_per_gpu_hour: float) -> Quantity:
-    return rent(gpu_hours(_v3()), usd_per_gpu_hour)
-
-
-def _v3_and_r1(*, without_post_training: bool) -> Quantity:
-    hours = gpu_hours(_v3(), without_last=without_post_training)
-    base = rent(hours, _v3().usd_per_gpu_hour)
+def _v3_and_r1() -> Quantity:
+    base = rent(gpu_hours(_v3()), _v3().usd_per_gpu_hour)
     stage = rent(gpu_hours(_r1()), _r1().usd_per_gpu_hour)
     words = f"{shown(base.value)} + {shown(stage.value)}"
     return computed(base.number + stage.number, "USD", words, base, stage)
-
-
-def _wall_hours(name: str) -> Quantity:
-    gpus, hours = fact("r1_stage_gpus"), fact(name)
-    words = f"{shown(gpus.value)} GPUs x {shown(hours.value)} h"
-    return computed(gpus.number * hours.number, "GPU-hours", words, gpus, hours)
-
-
-def _days_per_trillion() -> Quantity:
-    whole = duration(pretraining_hours(_v3()), _v3_gpus())
-    tokens = _v3().tokens
-    assert tokens is not None
-    words = f"{shown(whole.value)} days / {shown(tokens / _TRILLION)} trillion tokens"
-    return computed(whole.number / (tokens / _TRILLION), "days", words, whole)
-
-
-def _hours_on_fleet() -> Quantity:
-    hours, fleet = gpu_hours(_v3()), fact("deepseek_fleet_gpus")
-    words = f"{shown(hours.value)} GPU-hours / {shown(fleet.value)} GPUs"
-    return computed(hours.number / fleet.number, "h", words, hours, fleet)
 
 
 def _v3_own_flops() -> Quantity:

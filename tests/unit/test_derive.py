@@ -16,12 +16,15 @@ from harness.errors import UserError
 from harness.io.paths import CONF_DIR
 from harness.quantities import catalogue, figures, quantity
 from harness.quantities.architecture import Architecture, GroupedQuery, Latent
-from harness.quantities.derivation import derive
-from harness.quantities.figures import FIGURES, figure
+from harness.quantities.derivation import derive, ratios
+from harness.quantities.figures import DEFAULT_CONTEXT, FIGURES, figure
 from harness.quantities.machine import Machine, fit, tokens_per_s_ceiling
+from harness.quantities.models import ceiling
+from harness.quantities.prices import break_even, discount
 from harness.quantities.published import (
     api_price,
     architectures,
+    fact,
     find_architecture,
     machines,
     precisions,
@@ -165,54 +168,28 @@ PRINTED = {
     # one model against another
     "dense_v3_over_v3_weight_flops": "18.3",
     "llama_3_1_405b_over_v3_weight_flops": "11.0",
-    "qwen2_5_72b_over_v3_weight_flops": "1.95",
-    "r1_distill_qwen_32b_over_v3_weight_flops": "0.87",
-    "r1_distill_llama_70b_over_v3_weight_flops": "1.90",
     "llama_3_1_405b_over_v3_flops": "1.7",
     "llama_3_1_405b_over_v3_kv_bytes": "7.34",
-    "qwen2_5_72b_over_v3_kv_bytes": "4.66",
-    "r1_distill_qwen_32b_over_v3_kv_bytes": "3.73",
-    "r1_distill_qwen_1_5b_over_v3_kv_bytes": "0.41",
-    "r1_distill_qwen_7b_over_v3_kv_bytes": "0.82",
-    "qwen2_5_14b_over_v2_lite_weight_flops": "5.7",
-    "qwen2_5_14b_over_v2_lite_kv_bytes": "6.3",
     "v3_multi_head_kv_bytes_per_token": "4,997,120",
-    "v3_multi_head_128_kv_bytes_per_token": "3,997,696",
-    "v3_gqa_8_kv_bytes_per_token": "249,856",
-    "v3_multi_head_over_v3_kv_bytes": "71.1",
-    "v3_multi_head_128_over_v3_kv_bytes": "56.9",
-    "v3_gqa_8_over_v3_kv_bytes": "3.56",
     "v3_over_llama_3_1_405b_total_parameters": "1.65",
     "v3_total_parameters": "671,026,419,200",
     "v3_active_expert_fraction": "0.03125",
     # training
     "v3_training_usd": "5,576,000",
-    "v3_training_usd_at_1_5_usd_per_hour": "4,182,000",
-    "v3_training_usd_at_3_usd_per_hour": "8,364,000",
-    "v3_training_usd_at_4_usd_per_hour": "11,152,000",
-    "r1_stage_usd": "294,000",
     "v3_and_r1_training_usd": "5,870,000",
-    "v3_base_and_r1_training_usd": "5,860,000",
-    "r1_zero_gpu_hours": "101,376",
     "v3_pretraining_days": "54.2",
-    "v3_training_days": "56.7",
-    "v3_pretraining_days_per_trillion_tokens": "3.66",
-    "v3_training_hours_on_claimed_fleet": "55.8",
     "v3_bf16_utilisation": "0.346",
-    "v3_fp8_utilisation": "0.173",
     "v3_bf16_utilisation_by_own_count": "0.39",
     "llama_405b_over_v3_gpu_hours": "11.06",
     "llama_405b_over_v3_training_flops": "11.1",
     "llama_405b_training_usd_at_v3_rent": "61,680,000",
     "article_gpt4o_over_deepseek_training_usd": "13.9",
     "article_openai_over_deepseek_usd": "1,000",
-    "article_openai_over_v3_training_usd": "897",
     # prices
     "api_r1_output_discount": "0.9635",
     "api_r1_input_discount": "0.9633",
     "api_r1_cached_input_discount": "0.9813",
     "api_r1_output_discount_against_o1_mini": "0.8175",
-    "api_r1_output_discount_against_gpt_4o": "0.781",
     "api_o1_over_r1_output_price": "27.4",
     "service_decode_nodes_usd_per_million_output": "0.300",
     "service_prefill_nodes_usd_per_million_input": "0.060",
@@ -220,12 +197,7 @@ PRINTED = {
     "service_all_nodes_usd_per_million_output": "0.52",
     "service_revenue_over_cost": "6.45",
     "r1_tokens_per_o1_token_at_95_percent": "1.37",
-    "service_revenue_usd_recomputed": "562,100",
-    "service_cost_usd_recomputed": "87,072",
-    "service_margin": "5.45",
     "break_even_tokens_per_s_h200_against_r1": "582",
-    "break_even_tokens_per_s_h100_against_r1": "506",
-    "break_even_tokens_per_s_a100_against_r1": "227",
     "break_even_tokens_per_s_h200_against_o1": "21",
     # drafting
     "mtp_speedup_low_acceptance_free_draft": "1.85",
@@ -234,22 +206,8 @@ PRINTED = {
     "mtp_speedup_high_acceptance_paid_draft": "1.78",
     # memory and ceilings at 4,000 tokens
     "r1_distill_qwen_1_5b_weight_bytes_q4": "1,077,359,600",
-    "r1_distill_qwen_1_5b_q4_tokens_per_s_on_home_pc": "85",
-    "r1_distill_qwen_7b_q4_tokens_per_s_on_home_pc": "19.8",
-    "r1_distill_llama_8b_q4_tokens_per_s_on_home_pc": "17.7",
     "r1_distill_qwen_14b_q4_tokens_per_s_on_home_pc": "9.7",
-    "r1_distill_qwen_32b_q4_tokens_per_s_on_home_pc": "4.4",
-    "r1_distill_llama_70b_q4_tokens_per_s_on_home_pc": "2.1",
     "v3_q4_tokens_per_s_on_home_pc_if_it_fit": "4.0",
-    "r1_distill_qwen_7b_q4_tokens_per_s_on_rtx4090": "223",
-    "r1_distill_llama_8b_q4_tokens_per_s_on_rtx4090": "199",
-    "r1_distill_qwen_14b_q4_tokens_per_s_on_rtx4090": "109",
-    "r1_distill_qwen_32b_q4_tokens_per_s_on_rtx4090": "49",
-    "r1_distill_qwen_1_5b_bf16_tokens_per_s_on_h200": "1,499",
-    "r1_distill_qwen_7b_bf16_tokens_per_s_on_h200": "334",
-    "r1_distill_llama_8b_bf16_tokens_per_s_on_h200": "309",
-    "r1_distill_qwen_14b_bf16_tokens_per_s_on_h200": "167",
-    "r1_distill_qwen_32b_bf16_tokens_per_s_on_h200": "74",
     # scores
     "o1_math500_low": "94.4",
     "o1_math500_high": "97.7",
@@ -275,22 +233,123 @@ def test_quantities_round_to_what_is_printed(name):
     assert prints(quantity(name).value, PRINTED[name])
 
 
+# One model's figure over another's, as the command prints it.
+RATIOS = {
+    ("qwen2_5_72b", "v3", "weight_flops_per_token"): "1.95",
+    ("qwen2_5_72b", "v3", "kv_bytes_per_token"): "4.66",
+    ("r1_distill_qwen_1_5b", "v3", "kv_bytes_per_token"): "0.41",
+    ("r1_distill_qwen_7b", "v3", "kv_bytes_per_token"): "0.82",
+    ("r1_distill_qwen_32b", "v3", "weight_flops_per_token"): "0.87",
+    ("r1_distill_qwen_32b", "v3", "kv_bytes_per_token"): "3.73",
+    ("r1_distill_llama_70b", "v3", "weight_flops_per_token"): "1.90",
+    ("qwen2_5_14b", "v2_lite", "weight_flops_per_token"): "5.7",
+    ("qwen2_5_14b", "v2_lite", "kv_bytes_per_token"): "6.3",
+}
+
+
+@pytest.mark.parametrize(("this", "other", "figure"), RATIOS)
+def test_ratios_of_two_models_round_to_what_is_printed(this, other, figure):
+    found = ratios(arch(this), arch(other), DEFAULT_CONTEXT)
+    assert prints(found[figure], RATIOS[this, other, figure])
+
+
+# Tokens/s of one sequence with 4,000 tokens in the cache, on one device.
+CEILINGS = {
+    ("r1_distill_qwen_1_5b", "home_pc", "q4"): "85",
+    ("r1_distill_qwen_7b", "home_pc", "q4"): "19.8",
+    ("r1_distill_llama_8b", "home_pc", "q4"): "17.7",
+    ("r1_distill_qwen_32b", "home_pc", "q4"): "4.4",
+    ("r1_distill_llama_70b", "home_pc", "q4"): "2.1",
+    ("r1_distill_qwen_7b", "rtx4090", "q4"): "223",
+    ("r1_distill_llama_8b", "rtx4090", "q4"): "199",
+    ("r1_distill_qwen_14b", "rtx4090", "q4"): "109",
+    ("r1_distill_qwen_32b", "rtx4090", "q4"): "49",
+    ("r1_distill_qwen_1_5b", "h200", "bf16"): "1,499",
+    ("r1_distill_qwen_7b", "h200", "bf16"): "334",
+    ("r1_distill_llama_8b", "h200", "bf16"): "309",
+    ("r1_distill_qwen_14b", "h200", "bf16"): "167",
+    ("r1_distill_qwen_32b", "h200", "bf16"): "74",
+}
+
+
+@pytest.mark.parametrize(("model", "machine", "precision"), CEILINGS)
+def test_ceilings_round_to_what_is_printed(model, machine, precision):
+    printed = CEILINGS[model, machine, precision]
+    assert prints(ceiling(model, machine, precision).value, printed)
+
+
+def test_caches_of_v3_with_another_attention():
+    others = derive(arch("v3"), 4_096).kv_bytes_per_token_with_other_attention
+    assert others == {"multi_head": 4_997_120, "multi_head_128": 3_997_696, "gqa_8": 249_856}
+    for name, printed in {"multi_head": "71.1", "multi_head_128": "56.9", "gqa_8": "3.56"}.items():
+        assert prints(others[name] / kv_bytes_per_token(arch("v3")), printed)
+
+
+def test_what_a_training_took():
+    v3 = derive(arch("v3"), 4_096).training["deepseek_v3"]
+    llama = derive(arch("llama_3_1_405b"), 4_096).training["llama_3_1_405b"]
+    assert v3.usd_by_rent == {"1.5": 4_182_000, "2": 5_576_000, "3": 8_364_000, "4": 11_152_000}
+    assert prints(v3.days, "56.7")
+    assert prints(v3.utilisation["fp8"], "0.173")
+    assert v3.flops == pytest.approx(3.29e24, rel=2e-3)
+    assert llama.flops == pytest.approx(3.65e25, rel=2e-3)
+    assert v3.flops_per_s_per_gpu / 1e12 == pytest.approx(343, abs=0.5)
+    for each in (v3, llama):
+        assert 0 < each.utilisation["bf16"] < 1, "not above the peak of its machine"
+    r1 = trainings()["deepseek_r1"]
+    assert rent_usd(r1.gpu_hours, r1.usd_per_gpu_hour) == 294_000
+    whole, last = v3.gpu_hours, trainings()["deepseek_v3"].stages[-1].gpu_hours
+    assert rent_usd(whole - last, v3.usd_per_gpu_hour) + 294_000 == 5_860_000
+
+
+def test_published_figures_agree_with_each_other():
+    """What a document prints twice follows from what it prints besides."""
+
+    def number(name: str) -> float:
+        return fact(name).number
+
+    node = number("service_gpus_per_node") * number("service_usd_per_gpu_hour")
+    cost = number("service_average_nodes") * node * number("service_hours")
+    assert prints(cost, "87,072")
+    assert cost == number("service_cost_usd")
+    tokens, cached, output = (
+        number(f"service_{kind}_tokens") for kind in ("input", "cached_input", "output")
+    )
+    price = api_price("api_deepseek_r1")
+    revenue = (
+        (tokens - cached) * price.input_usd_per_million_tokens
+        + cached * price.cached_input_usd_per_million_tokens
+        + output * price.output_usd_per_million_tokens
+    ) / 1e6
+    assert prints(revenue, "562,100")
+    assert prints(number("service_revenue_usd") / cost - 1, "5.45")
+    assert prints(number("r1_stage_gpus") * number("r1_zero_hours"), "101,376")
+    assert prints(quantity("v3_gpu_hours").number / number("deepseek_fleet_gpus"), "55.8")
+    trillions = trainings()["deepseek_v3"].tokens / 1e12
+    assert prints(quantity("v3_pretraining_days").number / trillions, "3.66")
+    budget = number("article_openai_budget_usd")
+    assert prints(budget / quantity("v3_training_usd").number, "897")
+
+
+@pytest.mark.parametrize(("machine", "printed"), [("h100", "506"), ("a100", "227")])
+def test_break_even_of_other_machines(machine, printed):
+    assert prints(break_even(machine, "r1").value, printed)
+
+
 def test_quantities_too_large_to_write_out():
-    assert quantity("v3_training_flops").value == pytest.approx(3.29e24, rel=2e-3)
-    assert quantity("llama_405b_training_flops").value == pytest.approx(3.65e25, rel=2e-3)
-    assert quantity("v3_achieved_flops_per_gpu").value / 1e12 == pytest.approx(343, abs=0.5)
-    own = quantity("v3_achieved_flops_per_gpu_by_own_count").value
-    assert own / 1e12 == pytest.approx(386, abs=0.5)
+    own = quantity("v3_bf16_utilisation_by_own_count")
+    peak = machines()["h800"].peak_flops["bf16"]
+    assert own.number * peak / 1e12 == pytest.approx(386, abs=0.5)
     assert quantity("nvidia_loss_at_article_fall_usd").value / GIGA == pytest.approx(273, abs=0.5)
 
 
 def test_what_does_not_fit_has_no_speed_and_says_why():
-    for name in (
-        "v3_q4_tokens_per_s_on_home_pc",
-        "r1_distill_llama_70b_q4_tokens_per_s_on_rtx4090",
-        "r1_distill_llama_70b_bf16_tokens_per_s_on_h200",
+    for model, machine, precision in (
+        ("v3", "home_pc", "q4"),
+        ("r1_distill_llama_70b", "rtx4090", "q4"),
+        ("r1_distill_llama_70b", "h200", "bf16"),
     ):
-        found = quantity(name)
+        found = ceiling(model, machine, precision)
         assert found.value is None
         assert "do not fit into" in found.arithmetic
 
@@ -310,7 +369,9 @@ def test_the_worst_input_decides_the_grade():
     assert quantity("r1_output_usd_per_million").grade == "P"  # looked up
     assert quantity("v3_training_usd").grade == "D"  # computed from P
     assert quantity("api_r1_output_discount").grade == "S"  # o1's price
-    assert quantity("api_r1_output_discount_against_gpt_4o").grade == "M"
+    assert quantity("api_r1_output_discount_against_o1_mini").grade == "M"
+    gpt_4o = discount(quantity("r1_output_usd_per_million"), fact("gpt_4o_output_usd_per_million"))
+    assert (gpt_4o.grade, prints(gpt_4o.value, "0.781")) == ("M", True)
     assert worst(["D", "P"]) == "D"
     assert worst(["S", "M", "P"]) == "M"
     doubtful = Sourced(source="somebody", date="2025-01", grade="M")
@@ -416,18 +477,14 @@ def test_a_benchmark_counts_once():
 
 def test_attention_in_decoding_waits_for_the_cache():
     """32,768 tokens at 3.35 TB/s and 989.4 TFLOP/s, in milliseconds."""
-    ms = {
-        (model, part): 1e3 * quantity(f"{model}_{part}_s_per_token_on_h800").number
-        for model in ("v3", "llama_3_1_405b")
-        for part in ("cache_read", "attention_flops", "decode_attention")
-    }
-    assert ms["v3", "cache_read"] == pytest.approx(70_272 * 32_768 / 3.35e9)
-    assert ms["v3", "cache_read"] == pytest.approx(0.69, abs=0.005)
-    assert ms["v3", "attention_flops"] == pytest.approx(0.56, abs=0.005)
-    assert ms["llama_3_1_405b", "cache_read"] == pytest.approx(5.05, abs=0.005)
-    assert ms["llama_3_1_405b", "attention_flops"] == pytest.approx(0.27, abs=0.005)
-    for model in ("v3", "llama_3_1_405b"):
-        assert ms[model, "decode_attention"] == ms[model, "cache_read"]
+    h800 = machines()["h800"]
+    for model, read_ms, compute_ms in (("v3", 0.69, 0.56), ("llama_3_1_405b", 5.05, 0.27)):
+        read = 1e3 * kv_bytes(arch(model), 32_768) / h800.bandwidth
+        served = next(iter(attention_flops_per_token(arch(model), 32_768).values()))
+        assert read == pytest.approx(read_ms, abs=0.005)
+        assert 1e3 * served / h800.peak_flops["bf16"] == pytest.approx(compute_ms, abs=0.005)
+        found = quantity(f"{model}_decode_attention_s_per_token_on_h800")
+        assert 1e3 * found.number == pytest.approx(read)
 
 
 def test_costs_of_a_service_say_which_nodes_they_count():
@@ -489,11 +546,6 @@ def test_what_the_data_names_exists():
     for training in trainings().values():
         assert training.machine in machines()
     assert api_price("api_deepseek_r1").output_usd_per_million_tokens == 2.19
-
-
-def test_no_figure_above_the_peak_of_its_machine():
-    for each in ("v3_bf16_utilisation", "llama_405b_bf16_utilisation"):
-        assert 0 < quantity(each).value < 1
 
 
 LATENT = {
