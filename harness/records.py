@@ -44,7 +44,15 @@ class CodeReference(Record):
     """Source that defines ``check(candidate)``; an exception in it means failure."""
 
 
-Reference = Annotated[MathReference | CodeReference, Field(discriminator="kind")]
+class OtherReference(Record):
+    """What a scorer of another package grades against."""
+
+    kind: Literal["other"] = "other"
+    values: dict[str, str]
+    """Texts of the task's ``fields``, by name."""
+
+
+Reference = Annotated[MathReference | CodeReference | OtherReference, Field(discriminator="kind")]
 
 
 class Problem(Record):

@@ -1,8 +1,7 @@
 """``harness grade`` on another harness's file: our verdict on each output beside theirs."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from harness.cli.in_order import in_order
 from harness.errors import UserError
@@ -11,9 +10,9 @@ from harness.records import CodeReference, Grade, Problem
 from harness.scorers.answers.code import defines, extract_code
 from harness.scorers.answers.thinking import split_thinking
 from harness.scorers.base import UNFINISHED, Scorer
+from harness.scorers.build import definition_of, standard_settings
 from harness.store.manifest import dump_json
-
-KINDS = {"math500": "math", "humaneval": "python"}
+from harness.tasks import load_spec
 
 
 class Output(NamedTuple):
@@ -26,17 +25,17 @@ class Output(NamedTuple):
     theirs: str | None
 
 
-def grade_foreign(kind: Literal["math", "python"], log: ForeignLog, workers: int) -> int:
+def grade_foreign(kind: str, log: ForeignLog, workers: int) -> int:
     """Prints a verdict for each output of a file, in its order.
 
     Raises:
         UserError: It is of a task of the other kind.
         UnavailableError: No sandbox is to be had that is safe enough.
     """
-    if (right := KINDS[log.task]) != kind:
+    definition = definition_of(load_spec(log.task).scorer)
+    if (right := definition.command) != kind:
         raise UserError(f"{log.file}: its task is {log.task}; use harness grade {right} {log.file}")
-    with ExitStack() as stack:
-        scorer = _start(kind, workers, stack)
+    with definition.build(standard_settings(workers)) as scorer:
         graded = in_order(_outputs(log), lambda output: (output, _grade(scorer, output)), workers)
         for output, grade in graded:
             verdict: dict[str, Any] = {
@@ -48,18 +47,6 @@ def grade_foreign(kind: Literal["math", "python"], log: ForeignLog, workers: int
             }
             print(dump_json(verdict), flush=True)  # noqa: T201
     return 0
-
-
-def _start(kind: Literal["math", "python"], workers: int, stack: ExitStack) -> Scorer:
-    if kind == "math":
-        from harness.scorers.math_answer import MathAnswerScorer
-
-        return stack.enter_context(MathAnswerScorer(workers=workers))
-
-    from harness.scorers.python_tests import PythonTestsScorer
-    from harness.scorers.sandbox.config import SandboxConfig
-
-    return stack.enter_context(PythonTestsScorer(SandboxConfig(), workers))
 
 
 def _grade(scorer: Scorer, output: Output) -> Grade:

@@ -3,11 +3,19 @@
 Importing this loads neither torch nor vllm: deciding takes device nodes and package metadata.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from harness.engines.base import Clock, Engine
 from harness.engines.config import BaseEngineConfig
@@ -16,6 +24,7 @@ from harness.engines.replay_engine import ReplayConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_server_engine import VllmServerConfig
+from harness.io.extensions import ENGINES, load, origin
 from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
@@ -74,10 +83,41 @@ class AutoConfig(BaseEngineConfig):
         return self.resolved()[0].build(model, codec, clock, max_model_len, log_folder)
 
 
-EngineConfig = Annotated[
-    TransformersConfig | VllmConfig | VllmServerConfig | OpenaiConfig | ReplayConfig | AutoConfig,
-    Field(discriminator="kind"),
-]
+_BuiltIn = (
+    TransformersConfig | VllmConfig | VllmServerConfig | OpenaiConfig | ReplayConfig | AutoConfig
+)
+
+
+def _or_of_another_package(value: Any, built_in: ValidatorFunctionWrapHandler) -> Any:
+    """Validates a configuration by its ``kind``, where that is another package's."""
+    if isinstance(value, BaseEngineConfig):
+        return value if type(value) not in get_args(_BuiltIn) else built_in(value)
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    own = _of_another_package(kind) if isinstance(kind, str) else None
+    return built_in(value) if own is None else own.validate_python(value)
+
+
+@cache
+def _of_another_package(kind: str) -> TypeAdapter[Any] | None:
+    if any(kind in get_args(each.model_fields["kind"].annotation) for each in get_args(_BuiltIn)):
+        return None
+    found = load(ENGINES, kind, BaseEngineConfig)  # type: ignore[type-abstract]
+    if found is None:
+        return None
+    # A union of two, so that a mistake's place begins with the kind, as it does for the others.
+    both: Any = Annotated[found | AutoConfig, Field(discriminator="kind")]
+    return TypeAdapter(both)
+
+
+if TYPE_CHECKING:
+    EngineConfig = BaseEngineConfig
+else:
+    EngineConfig = Annotated[
+        _BuiltIn,
+        Field(discriminator="kind"),
+        WrapValidator(_or_of_another_package),
+        SerializeAsAny(),
+    ]
 
 
 def resolve_auto(config: BaseEngineConfig) -> tuple[BaseEngineConfig, str]:
@@ -114,3 +154,8 @@ def build_engine(
         log_folder: Keeps the log of an engine that writes one.
     """
     return config.build(model, codec, clock, max_model_len, log_folder)
+
+
+def engine_origin(config: BaseEngineConfig) -> str | None:
+    """``toy-engine 1.0``: the package that adds this engine; None for a built-in one."""
+    return None if type(config) in get_args(_BuiltIn) else origin(ENGINES, config.kind)

@@ -1,7 +1,7 @@
 """Entry point: computes all estimates of a run from its samples."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from harness.config.pricing import Pricing
 from harness.metrics.bill import estimate_costs
@@ -16,12 +16,9 @@ from harness.metrics.machine_use import MachineUse, use_seen
 from harness.metrics.samples import NO_COUNTS, known_sum
 from harness.metrics.token_lengths import token_counts
 from harness.records import ERROR_STATUSES, Completion, EngineInfo, Estimate, Sample
-from harness.scorers.equivalence.canonical import canonical
+from harness.scorers.build import find_definition
 from harness.stats.intervals import SEED
 from harness.store.manifest import MACHINE_TIME
-
-VOTING_SCORERS = ("math_answer",)
-"""Scorers whose extracted answers can be counted as votes: programs never agree by spelling."""
 
 
 def estimate_all(
@@ -101,9 +98,8 @@ def _of_task(
     most = _most_samples(samples)
     if most > 1:
         yield from pass_at_k(samples, _powers_up_to(most))
-        if all(s.verdict.scorer.startswith(VOTING_SCORERS) for s in samples):
-            # \dfrac12 votes with \frac{1}{2}.
-            yield from cons_at_k(samples, _powers_up_to(most), spelling=canonical)
+        if (spelling := _spelling(samples)) is not None:
+            yield from cons_at_k(samples, _powers_up_to(most), spelling=spelling)
     answered = [s for s in samples if s.completion.finish_reason != "error"]
     yield from token_counts(answered, seed)
 
@@ -146,6 +142,13 @@ def _most_samples(samples: Iterable[Sample]) -> int:
     """Most samples that any problem has, errors left out."""
     counts = Counter(s.problem_id for s in samples if s.verdict.status not in ERROR_STATUSES)
     return max(counts.values(), default=0)
+
+
+def _spelling(samples: Sequence[Sample]) -> Callable[[str], str] | None:
+    """How answers are spelt as votes; None where equal answers have no equal spelling."""
+    scorers = {sample.verdict.scorer.partition("@")[0] for sample in samples}
+    scorer = find_definition(scorers.pop()) if len(scorers) == 1 else None
+    return None if scorer is None else scorer.spelling
 
 
 def _powers_up_to(most: int) -> list[int]:

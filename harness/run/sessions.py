@@ -20,7 +20,7 @@ from harness.run.pipeline import run_clock
 from harness.run.result import choose_pricing, usd_per_s
 from harness.run.setup import Setup, results_dir_of
 from harness.run.shards import asked_ids
-from harness.run.smoke_test import Canary, is_wanted, refuse_faults
+from harness.run.smoke_test import Canary, chosen, is_wanted, refuse_faults
 from harness.store.heartbeat import Heartbeat, beating
 from harness.store.manifest import CanaryReport, LostLoad, RunManifest, Session
 from harness.store.progress import RunProgress
@@ -148,6 +148,8 @@ def _canary(setup: Setup, life: Life, codec: Codec) -> Canary | None:
     if life.sessions or life.canary is not None or not is_wanted(config, requests):
         return None
     specs = [load_spec(task.name) for task in setup.manifest.tasks]
+    if not chosen(spec.scorer for spec in specs):
+        return None
     return Canary(config, specs, setup.scorers, codec)
 
 

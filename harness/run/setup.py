@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from harness.config.changes import NOT_RECORDED, config_changes, deciding, recorded, worded
 from harness.config.settings import RunConfig, differing_keys
+from harness.engines.build import engine_origin
 from harness.errors import ConfigError, StoreError
 from harness.io.paths import default_results_dir
 from harness.machine import hardware
@@ -34,11 +35,11 @@ from harness.run.shards import count_own
 from harness.run.smoke_test import check_scorers, is_wanted
 from harness.scorers.answers.marks import Reasoning
 from harness.scorers.base import Scorer
-from harness.scorers.build import build_scorer
+from harness.scorers.build import build_scorer, find_definition, scorer_origin
 from harness.store.fingerprint import DATE, Rendering, fingerprint, protocol_fields
 from harness.store.manifest import SCHEMA_VERSION, ExpectedTime, RunManifest, TaskInfo
 from harness.store.run_files import Run, complete_runs, create_run, find_run, unfinished_runs
-from harness.tasks import ScorerName, Task, definition_sha256, load_task
+from harness.tasks import Task, definition_sha256, load_task
 
 log = logging.getLogger(__name__)
 
@@ -121,12 +122,20 @@ def set_up(config: RunConfig, results_dir: Path, stack: ExitStack) -> Setup:
         finished_at=None,
         error=None,
         expected=_expected(config, tasks, machine, results_dir),
+        extensions=_extensions(config, tasks),
     )
     problems = {problem.problem_id: problem for task in tasks for problem in task.problems}
     run.write_problems(list(problems.values()))
     run.write_prompts(list(prompts.values()))
     run.write_manifest(manifest)
     return Setup(run, manifest, problems, prompts, scorers)
+
+
+def _extensions(config: RunConfig, tasks: Sequence[Task]) -> dict[str, str]:
+    """The packages that the engine and the scorers come from, where they are not built in."""
+    used = [(f"engine {config.engine.kind}", engine_origin(config.engine))]
+    used += [(f"scorer {name}", scorer_origin(name)) for name in {t.spec.scorer for t in tasks}]
+    return {what: origin for what, origin in sorted(used) if origin is not None}
 
 
 def _expected(
@@ -276,11 +285,9 @@ def find_finished_shard(config: RunConfig, results_dir: Path) -> Run | None:
     return None
 
 
-def start_scorers(
-    config: RunConfig, names: dict[str, ScorerName], stack: ExitStack
-) -> dict[str, Scorer]:
+def start_scorers(config: RunConfig, names: dict[str, str], stack: ExitStack) -> dict[str, Scorer]:
     """The scorer of each task, its processes running until the stack unwinds."""
-    started: dict[ScorerName, Scorer] = {}
+    started: dict[str, Scorer] = {}
     for name in names.values():
         if name not in started:
             scorer = build_scorer(
@@ -298,15 +305,11 @@ def contexts(scorers: dict[str, Scorer]) -> dict[str, dict[str, str]]:
     return {scorer.name: scorer.context() for scorer in scorers.values()}
 
 
-def scorer_name_of(versioned: str) -> ScorerName:
+def scorer_name_of(versioned: str) -> str:
     """``math_answer@3`` → ``math_answer``."""
-    match versioned.partition("@")[0]:
-        case "math_answer":
-            return "math_answer"
-        case "python_tests":
-            return "python_tests"
-        case _:
-            raise StoreError(f"scorer '{versioned}' is not known to this harness")
+    if (found := find_definition(versioned)) is None:
+        raise StoreError(f"scorer '{versioned}' is not known to this harness")
+    return found.name
 
 
 def _prompts(

@@ -1,4 +1,4 @@
 """Scorers: from a problem and an answer text to a grade.
 
-A scorer has one file, one name in ``tasks.ScorerName`` and one ``case`` in ``build``.
+A scorer has one file with a ``ScorerDefinition``; ``build`` finds it by its name.
 """

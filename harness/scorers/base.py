@@ -1,9 +1,14 @@
-"""What every scorer offers."""
+"""What every scorer offers, and what it says of itself."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
-from harness.records import Grade, Problem
+from pydantic import ConfigDict
+
+from harness.records import Grade, Problem, Record, Reference
+from harness.scorers.sandbox.config import SandboxConfig
 
 UNFINISHED = Grade(status="no_answer", is_complete=False, detail="none: the reasoning never ended")
 """The grade of an output whose thought has no end."""
@@ -35,3 +40,80 @@ class Scorer(Protocol):
     def context(self) -> dict[str, str]:
         """Versions and settings that a grade depends on: for the manifest and the fingerprint."""
         ...
+
+
+class GradeLine(Record):
+    """One line that ``harness grade`` reads; whatever else it holds is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+    id: str | int
+
+
+class LineScorer(Scorer, Protocol):
+    """A scorer that ``harness grade`` can use without a task."""
+
+    def grade_line(self, line: GradeLine) -> Grade:
+        """Grades one line of the definition's ``line``."""
+        ...
+
+
+class KnownProblem(NamedTuple):
+    """A problem with an answer that must be graded correct, and one that must not."""
+
+    problem: Problem
+    """So easy that any model which answers at all may solve it."""
+    right: str
+    wrong: str
+
+
+class ScorerSettings(NamedTuple):
+    """What the configuration says of scoring."""
+
+    workers: int
+    """How many processes grade at once."""
+    math_limit_s: float
+    """One maths comparison is killed after this many seconds."""
+    sandbox: SandboxConfig
+    """How model-written code is confined."""
+
+
+class ScorerDefinition(ABC):
+    """A scorer before it is started: the rest of the harness asks this and never for a class."""
+
+    name: ClassVar[str]
+    """As ``task.yaml`` has it."""
+    fields: ClassVar[tuple[str, ...]] = ("answer",)
+    """Names in a task's ``fields`` that it needs besides the question."""
+    runs_code: ClassVar[bool] = False
+    """Runs what the model wrote: needs the sandbox, and a score is a pass rate."""
+    known_problems: ClassVar[tuple[KnownProblem, ...]] = ()
+    """What a run checks the scorer and the model with before it begins; may be empty."""
+    command: ClassVar[str | None] = None
+    """The word after ``harness grade``; None: it grades no lines without a task."""
+    line: ClassVar[type[GradeLine]] = GradeLine
+    """What ``harness grade`` reads for it."""
+
+    @abstractmethod
+    def build(self, settings: ScorerSettings) -> Scorer:
+        """Makes the scorer; entering it starts its processes."""
+
+    @abstractmethod
+    def reference(self, values: Mapping[str, str]) -> Reference:
+        """What a problem is graded against.
+
+        Args:
+            values: The texts of ``question`` and of each of ``fields``, none of them empty.
+        """
+
+    def right_answer(self, problem: Problem) -> str | None:
+        """An answer that must be graded correct, made from the problem's reference; None: none."""
+        del problem
+        return None
+
+    @property
+    def spelling(self) -> Callable[[str], str] | None:
+        """Gives equal extracted answers one spelling, so that they can be counted as votes.
+
+        None where that is impossible, as of programs.
+        """
+        return None

@@ -7,15 +7,30 @@ not the model's doing: a worker that cannot be started, a reference that the rea
 """
 
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from harness.errors import UnavailableError
 from harness.records import Grade, MathReference, Problem
 from harness.scorers.answers.boxed import extract_boxed
 from harness.scorers.answers.thinking import split_thinking
-from harness.scorers.base import UNFINISHED
+from harness.scorers.base import (
+    UNFINISHED,
+    GradeLine,
+    KnownProblem,
+    ScorerDefinition,
+    ScorerSettings,
+)
+from harness.scorers.equivalence.canonical import canonical
 from harness.scorers.equivalence.checker import Equivalence, library_versions
+
+
+class MathLine(GradeLine):
+    """A complete output of a model, its reasoning included, and the right answer."""
+
+    output: str
+    gold: str
 
 
 class MathAnswerScorer:
@@ -57,6 +72,11 @@ class MathAnswerScorer:
             return UNFINISHED
         return self._grade(gold, answer)
 
+    def grade_line(self, line: GradeLine) -> Grade:
+        """Grades a ``MathLine``."""
+        assert isinstance(line, MathLine)
+        return self.grade_output(line.gold, line.output)
+
     def context(self) -> dict[str, str]:
         """Versions and the limit that a grade depends on."""
         return {**library_versions(), "pair_limit_s": str(self._pair_limit_s)}
@@ -82,3 +102,41 @@ class MathAnswerScorer:
             detail=f"{found.route}:{why} {found.detail}".strip().rstrip(":"),
             wall_s=time.monotonic() - started_s,
         )
+
+
+def _known(name: str, question: str, right: str, wrong: str) -> KnownProblem:
+    reference = MathReference(answer=right)
+    problem = Problem(problem_id=f"canary/{name}", question=question, reference=reference)
+    return KnownProblem(problem, f"It is $\\boxed{{{right}}}$.", f"It is $\\boxed{{{wrong}}}$.")
+
+
+class MathAnswer(ScorerDefinition):
+    """``math_answer``."""
+
+    name = "math_answer"
+    command = "math"
+    line = MathLine
+    known_problems: ClassVar[tuple[KnownProblem, ...]] = (
+        _known("sum", "What is 2 + 3?", "5", "6"),
+        _known("rows", "A box holds 4 rows of 6 eggs. How many eggs does it hold?", "24", "10"),
+        _known("half", "What is one half of one half, as a fraction?", r"\frac{1}{4}", "1"),
+    )
+
+    def build(self, settings: ScorerSettings) -> MathAnswerScorer:
+        """Processes that compare."""
+        return MathAnswerScorer(workers=settings.workers, pair_limit_s=settings.math_limit_s)
+
+    def reference(self, values: Mapping[str, str]) -> MathReference:
+        """The right answer."""
+        return MathReference(answer=values["answer"])
+
+    def right_answer(self, problem: Problem) -> str | None:
+        """The reference in a box."""
+        if not isinstance(problem.reference, MathReference):
+            return None
+        return f"$\\boxed{{{problem.reference.answer}}}$"
+
+    @property
+    def spelling(self) -> Callable[[str], str]:
+        r"""``\dfrac12`` is ``\frac{1}{2}``."""
+        return canonical

@@ -13,7 +13,6 @@ from harness.tasks.fewshot import Shots, examples_sha256
 from harness.tasks.load import Task, load_task
 from harness.tasks.rows import planned_origin
 from harness.tasks.spec import (
-    ScorerName,
     Selection,
     TaskSpec,
     definition_sha256,
@@ -25,7 +24,6 @@ from harness.tasks.spec import (
 from harness.tasks.subset import digest, stratified_subset
 
 __all__ = [
-    "ScorerName",
     "Selection",
     "Shots",
     "Task",

@@ -5,15 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TaskError
-from harness.records import (
-    CodeReference,
-    Count,
-    Example,
-    MathReference,
-    Problem,
-    Record,
-    Reference,
-)
+from harness.records import Count, Example, Problem, Record, Reference
+from harness.scorers.build import definition_of
 from harness.tasks.fewshot import Shots, choose_examples
 from harness.tasks.files import Row, cell_text
 from harness.tasks.rows import read_rows
@@ -138,23 +131,24 @@ def _level(text: str | None) -> int | None:
 
 
 def _reference(spec: TaskSpec, text: Callable[[str], str], where: str) -> Reference:
+    """What the task's scorer grades against, from the columns that it needs."""
+    scorer = definition_of(spec.scorer)
+    columns = {name: spec.fields.column(name) for name in scorer.fields}
+    if lacking := [f"fields.{name}" for name, column in columns.items() if column is None]:
+        raise TaskError(f"task {spec.name}: scorer {spec.scorer} needs {' and '.join(lacking)}")
+    values = {name: text(column) for name, column in columns.items() if column is not None}
+    if "answer" in values:
+        values["answer"] = _answer(spec, values["answer"], where)
+    return scorer.reference({"question": text(spec.fields.question), **values})
+
+
+def _answer(spec: TaskSpec, answer: str, where: str) -> str:
+    """The answer alone, without what stands before its mark."""
     fields = spec.fields
-    if spec.scorer == "math_answer" and fields.answer is not None:
-        answer = text(fields.answer)
-        if (mark := fields.answer_after) is not None:
-            if mark not in answer:
-                raise TaskError(f"{where}: '{fields.answer}' has no '{mark}' before its answer")
-            answer = answer.rpartition(mark)[2]
-        if not answer.strip():
-            raise TaskError(f"{where}: '{fields.answer}' has no answer")
-        return MathReference(answer=answer.strip())
-    if spec.scorer == "python_tests" and fields.entry_point is not None and fields.test is not None:
-        return CodeReference(
-            prompt=text(fields.question),
-            entry_point=text(fields.entry_point),
-            test=text(fields.test),
-        )
-    raise TaskError(
-        f"task {spec.name}: scorer {spec.scorer} needs fields.answer (maths) "
-        "or fields.entry_point and fields.test (code)"
-    )
+    if (mark := fields.answer_after) is not None:
+        if mark not in answer:
+            raise TaskError(f"{where}: '{fields.answer}' has no '{mark}' before its answer")
+        answer = answer.rpartition(mark)[2]
+    if not answer.strip():
+        raise TaskError(f"{where}: '{fields.answer}' has no answer")
+    return answer.strip()

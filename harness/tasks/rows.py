@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import assert_never
 
 from harness.errors import TaskError, UnavailableError
-from harness.io.paths import TASKS_DIR
 from harness.tasks.files import Row, read_file, rows_of_table
-from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec
+from harness.tasks.spec import EmbeddedSource, HubSource, PackageSource, TaskSpec, folder_of
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +88,10 @@ def _find_mirror(names: Sequence[str], data_dir: Path | None) -> Path | None:
 def _source_file(spec: TaskSpec, source: EmbeddedSource | PackageSource) -> Path | None:
     match source:
         case EmbeddedSource():
-            file = source.path_in(TASKS_DIR / spec.name)
+            folder = folder_of(spec.name)
+            if folder is None:
+                return None
+            file = source.path_in(folder)
         case PackageSource():
             found = find_spec(source.package)
             if found is None or not found.submodule_search_locations:

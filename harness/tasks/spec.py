@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.errors import TaskError
+from harness.io.extensions import task_folders
 from harness.io.paths import TASKS_DIR
 from harness.io.yamlfile import read_yaml
 from harness.records import Count, Record
+from harness.scorers.build import is_scorer, scorer_names
 from harness.tasks.mistakes import describe
 
 
@@ -72,6 +74,13 @@ class Fields(Record):
     """For code: source of ``check(candidate)``."""
     subject: str | None = None
     level: str | None = None
+    more: dict[str, str] = Field(default_factory=dict, exclude_if=lambda more: not more)
+    """Columns that a scorer of another package needs, by the names that it has for them."""
+
+    def column(self, name: str) -> str | None:
+        """The column of a field that a scorer asks for; None where the task names none."""
+        known: str | None = getattr(self, name, None) if name in type(self).model_fields else None
+        return self.more.get(name, known)
 
 
 class ListedExample(Record):
@@ -106,8 +115,6 @@ _LONE_FIELD = re.compile(r"(?<![\w\\{}^_])\{\s*\w+\s*\}(?!\})")
 
 _NAME = r"[a-z0-9_]+"
 
-ScorerName = Literal["math_answer", "python_tests"]
-
 
 class TaskSpec(Record):
     """``task.yaml``."""
@@ -121,7 +128,7 @@ class TaskSpec(Record):
     licence: str
     prompt: str
     """The user's turn; ``{question}`` stands for the problem."""
-    scorer: ScorerName
+    scorer: str
     fields: Fields
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
     """Tried in this order, after a local mirror."""
@@ -140,6 +147,14 @@ class TaskSpec(Record):
         if folder is not None and name != folder.name:
             raise ValueError(f"should be the folder's name, {folder.name}")
         return name
+
+    @field_validator("scorer")
+    @classmethod
+    def _is_known(cls, scorer: str) -> str:
+        if is_scorer(scorer):
+            return scorer
+        *names, last = map(repr, scorer_names())
+        raise ValueError(f"should be {', '.join(names)} or {last}")
 
     @field_validator("prompt")
     @classmethod
@@ -176,7 +191,16 @@ def misnamed_tasks() -> list[str]:
 
 
 def _folders() -> list[str]:
-    return sorted(folder.parent.name for folder in TASKS_DIR.glob("*/task.yaml"))
+    places = (TASKS_DIR, *task_folders())
+    return sorted({file.parent.name for place in places for file in place.glob("*/task.yaml")})
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder of a task: of this harness, else of another package; None where there is none."""
+    if (own := TASKS_DIR / name / "task.yaml").is_file():
+        return own.parent
+    files = (place / name / "task.yaml" for place in task_folders())
+    return next((file.parent for file in files if file.is_file()), None)
 
 
 def parse_selection(text: str) -> Selection:
@@ -189,7 +213,7 @@ def parse_selection(text: str) -> Selection:
     if not found:
         raise TaskError(f"tasks: '{text}' should be NAME or NAME:COUNT, such as math500:100")
     name, size = found[1], found[2]
-    if name not in task_names():
+    if folder_of(name) is None:
         raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
     if size is not None and int(size) < 1:
         raise TaskError(f"tasks: '{text}' is an empty subset; COUNT must be at least 1")
@@ -202,13 +226,13 @@ def load_spec(name: str) -> TaskSpec:
     Raises:
         TaskError: The file is missing or not a valid definition; lists every mistake.
     """
-    file = TASKS_DIR / name / "task.yaml"
-    if not file.is_file():
+    folder = folder_of(name)
+    if folder is None:
         raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
     where = f"tasks/{name}/task.yaml"
     try:
-        raw = read_yaml(file, where, TaskError)
-        return TaskSpec.model_validate(raw, context=file.parent)
+        raw = read_yaml(folder / "task.yaml", where, TaskError)
+        return TaskSpec.model_validate(raw, context=folder)
     except ValidationError as error:
         raise TaskError(f"{where}: {describe(error, TaskSpec)}") from error
 

@@ -13,7 +13,7 @@ from harness.io.paths import CONF_DIR, TASKS_DIR
 from harness.models.tokenizer_files import named_key
 from harness.run import compose
 from harness.store.manifest import RunManifest
-from harness.tasks import load_spec, rows, spec, task_names
+from harness.tasks import load_spec, spec, task_names
 from tests.conftest import REPOSITORY
 
 BAD_YAML = {
@@ -36,8 +36,7 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tasks"
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
-    for module in (spec, rows):
-        monkeypatch.setattr(module, "TASKS_DIR", folder)
+    monkeypatch.setattr(spec, "TASKS_DIR", folder)
     return folder
 
 

@@ -26,7 +26,6 @@ from harness.tasks import (
     parse_selection,
     task_names,
 )
-from harness.tasks import rows as task_rows
 from harness.tasks import spec as task_spec
 from tests.conf.test_compose import compose
 
@@ -351,7 +350,6 @@ def own_tasks(tmp_path, monkeypatch):
     folder = tmp_path / "tasks"
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
     monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
-    monkeypatch.setattr(task_rows, "TASKS_DIR", folder)
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     return folder / "math_mini"
 

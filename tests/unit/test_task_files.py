@@ -21,7 +21,6 @@ from pyarrow import parquet
 from harness.errors import TaskError
 from harness.records import MathReference, Problem
 from harness.tasks import Selection, load_task
-from harness.tasks import rows as task_rows
 from harness.tasks import spec as task_spec
 
 Rows = list[dict[str, str]]
@@ -33,8 +32,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple
     monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
     folder = tmp_path / "tasks" / "mine"
     folder.mkdir(parents=True)
-    for module in (task_spec, task_rows):
-        monkeypatch.setattr(module, "TASKS_DIR", folder.parent)
+    monkeypatch.setattr(task_spec, "TASKS_DIR", folder.parent)
 
     def call(file: str | Path, **changes: Any) -> tuple[Problem, ...]:
         fields = {"problem_id": "id", "question": "q", "answer": "a"}

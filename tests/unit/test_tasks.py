@@ -97,7 +97,6 @@ def own_tasks(monkeypatch, tmp_path):
     (folder / "mine").mkdir()
     (folder / "mine" / "problems.jsonl").write_text('{"problem": "1 + 1", "answer": "2"}\n')
     monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
-    monkeypatch.setattr(task_rows, "TASKS_DIR", folder)
 
     def write(without=(), **changes):
         said = {key: value for key, value in {**MINE, **changes}.items() if key not in without}

@@ -13,6 +13,7 @@ from harness import __version__
 from harness.interop.export.task_data import hub_source
 from harness.models import HubModel
 from harness.records import Estimate
+from harness.scorers.build import runs_code
 from harness.store.manifest import TaskInfo
 from harness.store.result import RunResult
 
@@ -68,7 +69,7 @@ def to_lm_eval(result: RunResult) -> dict[str, Any]:
 
 def _metric(task: TaskInfo) -> tuple[str, str]:
     """Metric and filter as lm_eval's own tasks have them, such as humaneval, hendrycks_math500."""
-    is_code = task.scorer.startswith("python_tests@")
+    is_code = runs_code(task.scorer)
     return ("pass@1", "create_test") if is_code else ("exact_match", "none")
 
 

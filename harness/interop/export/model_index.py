@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UserError
 from harness.interop.export.task_data import hub_source
 from harness.records import Estimate
+from harness.scorers.build import runs_code
 from harness.store.manifest import TaskInfo
 from harness.store.result import RunResult
 
@@ -48,7 +49,7 @@ def _of(result: RunResult, task: TaskInfo) -> list["EvalResult"]:
     if accuracy is None or accuracy.value is None:
         return []
     source = hub_source(task.name)
-    is_code = task.scorer.startswith("python_tests@")
+    is_code = runs_code(task.scorer)
     part = "" if task.problems == task.full_size else f" ({task.problems} of {task.full_size})"
     return [
         EvalResult(

@@ -19,7 +19,15 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.io.jsonl import read_jsonl, unwritable
-from harness.records import CodeReference, Completion, Problem, Prompt, Verdict
+from harness.records import (
+    CodeReference,
+    Completion,
+    MathReference,
+    OtherReference,
+    Problem,
+    Prompt,
+    Verdict,
+)
 from harness.report.page.render import compressed
 from harness.report.page.runs import ReportRun
 from harness.scorers.answers.thinking import SplitText, split_thinking
@@ -98,8 +106,10 @@ def _problem(name: str, problem: Problem | None) -> dict[str, Any]:
     match problem.reference:
         case CodeReference(test=test):
             entry["test"] = test.strip()
-        case reference:
-            entry["gold"] = reference.answer
+        case MathReference(answer=answer):
+            entry["gold"] = answer
+        case OtherReference(values=values):
+            entry["gold"] = "\n".join(values.values())
     return entry
 
 

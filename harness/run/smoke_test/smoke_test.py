@@ -1,7 +1,7 @@
 """Sends known problems through scorers alone, then through template, engine and scorers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from harness.config.settings import RunConfig
@@ -9,15 +9,17 @@ from harness.engines.base import Engine
 from harness.errors import CanaryError, ConfigError
 from harness.io.jsonl import JsonlWriter
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, MathReference, Problem, Prompt, VerdictStatus
+from harness.records import Completion, Problem, Prompt, VerdictStatus
 from harness.run.pipeline import Question, build_requests, judge, problem_id_of, without_secrets
 from harness.run.smoke_test.faults import MARKUP, CanaryAnswer, find_faults
-from harness.run.smoke_test.problems import chosen, known_problems
 from harness.scorers.answers.marks import written_style
 from harness.scorers.base import Scorer
+from harness.scorers.build import definition_of
 from harness.store.manifest import CanaryReport
 from harness.tasks import Task, TaskSpec
 
+SENT = 3
+"""How many of the known problems a run is sent."""
 LONG_RUN = 100
 """With more requests than this, ``canary=auto`` sends known problems first."""
 MAX_NEW_TOKENS = 2048
@@ -58,7 +60,7 @@ def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
     """Has right and wrong answers graded: takes seconds, and no accelerator.
 
     Args:
-        tasks: Of the run. Of each maths task the first problem's own answer is graded too.
+        tasks: Of the run. Of each the first problem's own answer is graded too, if it has one.
         scorers: By task.
 
     Raises:
@@ -66,13 +68,13 @@ def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
     """
     by_scorer = {task.spec.scorer: scorers[task.spec.name] for task in tasks}
     for name, scorer in by_scorer.items():
-        for known in known_problems(name):
+        for known in definition_of(name).known_problems:
             _expect(scorer, known.problem, known.right, "correct")
             _expect(scorer, known.problem, known.wrong, "incorrect")
     for task in tasks:
         first = task.problems[0]
-        if isinstance(first.reference, MathReference):
-            answer = f"$\\boxed{{{first.reference.answer}}}$"
+        answer = definition_of(task.spec.scorer).right_answer(first)
+        if answer is not None:
             _expect(scorers[task.spec.name], first, answer, "correct")
 
 
@@ -93,6 +95,17 @@ def _expect(scorer: Scorer, problem: Problem, answer: str, wanted: VerdictStatus
             f"{verdict.status.replace('_', ' ')} ({verdict.detail}): it does not work on this "
             f"machine, or with these settings; {ANYWAY}"
         )
+
+
+def chosen(scorers: Iterable[str]) -> list[tuple[str, Problem]]:
+    """Those that a run is sent: in turn one for each of its scorers, until there are enough.
+
+    Empty where none of the scorers has any.
+    """
+    known = {name: definition_of(name).known_problems for name in sorted(set(scorers))}
+    having = [(name, problems) for name, problems in known.items() if problems]
+    turns = [(place, *having[place % len(having)]) for place in range(SENT if having else 0)]
+    return [(name, problems[place % len(problems)].problem) for place, name, problems in turns]
 
 
 class Canary:
@@ -121,7 +134,7 @@ class Canary:
         first = {spec.scorer: spec for spec in reversed(specs)}
         self._questions: dict[str, Question] = {}
         self._prompts: dict[str, Prompt] = {}
-        for name, problem in chosen(list(first)):
+        for name, problem in chosen(first):
             prompt = codec.prompt(
                 problem,
                 first[name].prompt,
