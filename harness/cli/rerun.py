@@ -242,7 +242,7 @@ def _same_model(plan: Plan) -> ResolvedModel:
     """
     was = plan.manifest.model
     try:
-        model = resolve(pinned(plan.config.model, was))
+        model = resolve(pinned(plan.config.model, was), with_weights=plan.config.engine.is_local)
     except ConfigError as error:  # right when the run was made, so it is this machine's lack
         raise UnavailableError(f"run {plan.run.run_id}: {error}") from error
     if (was.sha256, was.revision) != (model.sha256, model.revision):
