@@ -15,7 +15,7 @@ from harness.errors import HarnessError, Interrupted, UserError
 from harness.io.printable import printable
 from harness.io.redaction import RedactingFormatter, redact
 from harness.io.streams import lost_output, safe_streams
-from harness.process.interruption import listen, rest
+from harness.process.interruption import cancel_pending, install_handlers
 
 GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite", "tracker")
 RUN_HELP = """\
@@ -67,7 +67,7 @@ def _set_up_logging(*, debug: bool) -> None:
 
 def _status_of(arguments: list[str], *, debug: bool) -> int:
     """Runs the command; an error becomes its line and its exit status."""
-    listen()
+    install_handlers()
     try:
         return _dispatch(arguments)
     except (HarnessError, Interrupted) as error:
@@ -85,7 +85,7 @@ def _status_of(arguments: list[str], *, debug: bool) -> int:
         )
         return 1
     finally:
-        rest()
+        cancel_pending()
 
 
 class _Lines(RedactingFormatter):

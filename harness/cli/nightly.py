@@ -21,7 +21,7 @@ from harness.analysis.nightly.baselines import (
     kept_baselines,
     named_baselines,
 )
-from harness.analysis.nightly.child import Ended, dry_run_command, read_report, run_child
+from harness.analysis.nightly.child import Ended, dry_run_command, run_child
 from harness.analysis.nightly.history import History, series
 from harness.analysis.nightly.jobs import Job, jobs_of
 from harness.analysis.nightly.judge import Rules, judge, paired
@@ -29,6 +29,7 @@ from harness.analysis.nightly.record import Night, night_of
 from harness.analysis.nightly.retention import check_keep, prune
 from harness.errors import Interrupted, NotComparableError, StoreError, UserError
 from harness.io.jsonl import open_own, read_json, unwritable, write_atomically
+from harness.process.run_child import read_report
 from harness.records import Record
 from harness.report.nightly import print_night, summary, write_history_page
 from harness.run.result import exit_status

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import logging
-import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -15,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.engines.endpoint import get_text
-from harness.engines.guardian import Guardian
 from harness.engines.last_words import PORT_TAKEN, WRONG_SETTING, last_words
 from harness.errors import ConfigError, HarnessError, UnavailableError
 from harness.io.redaction import keep_secret
+from harness.process.reaper import ChildCleanup
+from harness.process.start import Child, ChildSpec
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +32,10 @@ BEGINNING = "--- a new server ---"
 
 
 class ServerProcess:
-    """One server, alone in its session, so that its whole group can be signalled."""
+    """One server."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, key: str, log: Path) -> None:
-        self._process = process
+    def __init__(self, child: Child, port: int, key: str, log: Path) -> None:
+        self.child = child
         self.root = f"http://{HOST}:{port}"
         """Without ``/v1``."""
         self.api_key = key
@@ -48,12 +47,10 @@ class ServerProcess:
 
     def why_gone(self) -> str | None:
         """What ended the server, None while it is healthy."""
-        if self._process.poll() is None and self.get("/health") is not None:
+        if self.child.poll() is None and self.get("/health") is not None:
             return None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(ANSWER_LIMIT_S)
-        status = self._process.poll()
-        state = "answers no more" if status is None else f"ended with status {status}"
+        ending = self.child.wait(ANSWER_LIMIT_S)
+        state = "answers no more" if ending is None else f"ended with status {ending.status}"
         return f"vllm's server {state}: {last_words(own_log(self.log))[1]} (log: {self.log})"
 
     def pids(self) -> list[int]:
@@ -61,12 +58,12 @@ class ServerProcess:
         import psutil
 
         try:
-            whole = psutil.Process(self._process.pid)
+            whole = psutil.Process(self.child.pid)
             return [whole.pid, *(child.pid for child in whole.children(recursive=True))]
         except psutil.NoSuchProcess:
             return []
 
-    def wait_until_healthy(self, limit_s: float, guardian: Guardian) -> None:
+    def wait_until_healthy(self, limit_s: float) -> None:
         """Returns when the server is ready.
 
         Raises:
@@ -74,10 +71,10 @@ class ServerProcess:
             ConfigError: It ended over one of its arguments.
         """
         deadline = time.monotonic() + limit_s
-        while self._process.poll() is None:
-            guardian.watch(self.pids())
-            if self.get("/health") is not None:
-                guardian.watch(self.pids())
+        while (ending := self.child.poll()) is None:
+            is_healthy = self.get("/health") is not None
+            self.child.look_for_descendants()
+            if is_healthy:
                 return
             if time.monotonic() > deadline:
                 raise UnavailableError(
@@ -87,38 +84,24 @@ class ServerProcess:
             time.sleep(LOOK_S)
         kind, words = last_words(own_log(self.log))
         message = (
-            f"engine=vllm_server: the server ended with status {self._process.returncode} while "
+            f"engine=vllm_server: the server ended with status {ending.status} while "
             f"it started: {words} (log: {self.log})"
         )
         raise ConfigError(message) if kind in WRONG_SETTING else UnavailableError(message)
-
-    def stop(self) -> None:
-        """Asks the server to end, with its engine; kills what is left of the group after that."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.terminate()
-            self._process.wait(STOP_LIMIT_S)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
 
 @contextlib.contextmanager
 def serving(
     arguments: list[str], environment: Mapping[str, str], log_file: Path, start_limit_s: float
 ) -> Iterator[ServerProcess]:
-    """A healthy server; ended with the context, and by a guardian should the harness be killed.
+    """A healthy server, which ends with the context or when the harness is killed.
 
     Raises:
         UnavailableError: It does not start; the message holds what its log says.
         ConfigError: It refuses an argument.
     """
-    with Guardian() as guardian:
-        server = _started(arguments, environment, log_file, start_limit_s, guardian)
-        try:
-            yield server
-        finally:
-            guardian.watch(server.pids())
-            server.stop()
+    with ChildCleanup(STOP_LIMIT_S) as children:
+        yield _started(arguments, environment, log_file, start_limit_s, children)
 
 
 def _started(
@@ -126,24 +109,25 @@ def _started(
     environment: Mapping[str, str],
     log_file: Path,
     start_limit_s: float,
-    guardian: Guardian,
+    children: ChildCleanup,
 ) -> ServerProcess:
     for attempt in range(1, PORT_TRIES + 1):
-        server = _launch(arguments, environment, log_file)
+        server = _launch(arguments, environment, log_file, children)
         try:
-            server.wait_until_healthy(start_limit_s, guardian)
-        except BaseException as error:
-            server.stop()
-            taken = isinstance(error, HarnessError) and PORT_TAKEN in str(error).lower()
-            if not taken or attempt == PORT_TRIES:
+            server.wait_until_healthy(start_limit_s)
+        except HarnessError as error:
+            if PORT_TAKEN not in str(error).lower() or attempt == PORT_TRIES:
                 raise
+            children.stop([server.child])
             log.info("%s was taken by another process; trying another port", server.root)
         else:
             return server
     raise AssertionError("the last try returns or raises")
 
 
-def _launch(arguments: list[str], environment: Mapping[str, str], log_file: Path) -> ServerProcess:
+def _launch(
+    arguments: list[str], environment: Mapping[str, str], log_file: Path, children: ChildCleanup
+) -> ServerProcess:
     port = free_port()
     # Whoever shares this machine cannot use the server without it, and we cannot take another
     # server for ours.
@@ -161,15 +145,15 @@ def _launch(arguments: list[str], environment: Mapping[str, str], log_file: Path
     with stream:
         stream.write(f"\n{BEGINNING}\n".encode())
         stream.flush()
-        process = subprocess.Popen(
-            [*command, "--host", HOST, "--port", str(port), *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env={**environment, "VLLM_API_KEY": key},
-            start_new_session=True,
+        child = children.start(
+            ChildSpec(
+                command=[*command, "--host", HOST, "--port", str(port), *arguments],
+                environment={**environment, "VLLM_API_KEY": key},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
         )
-    return ServerProcess(process, port, key, log_file)
+    return ServerProcess(child, port, key, log_file)
 
 
 def free_port() -> int:

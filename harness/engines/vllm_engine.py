@@ -21,7 +21,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 from harness.engines import lora
 from harness.engines.base import Clock, needed, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
-from harness.engines.guardian import Guardian
 from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
 from harness.engines.serving_metrics import Meter
@@ -36,6 +35,7 @@ from harness.errors import ConfigError, GenerationError, HarnessError, Unavailab
 from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec, Times
+from harness.process.guardian import Guardian
 from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class VllmEngine:
         began = self._clock()
         self._others = frozenset(_engine_pids())
         with contextlib.ExitStack() as resources:
-            guardian = resources.enter_context(Guardian())
+            guardian = resources.enter_context(Guardian(SHUTDOWN_LIMIT_S))
             resources.enter_context(_environment(self._config.args))
             log_of_start = resources.enter_context(start_log())
             self._loop = resources.enter_context(event_loop("vllm"))

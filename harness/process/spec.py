@@ -16,5 +16,3 @@ class JobSpec(Record):
     """The parent prints the error that ends the run."""
     answer: int
     """The descriptor for its report (``process.report``)."""
-    parent: int
-    """The process that started it."""

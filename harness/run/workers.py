@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,10 @@ from harness.config.settings import RunConfig
 from harness.engines.build import BaseEngineConfig, resolve_auto
 from harness.errors import ShardsError, UnavailableError
 from harness.machine import hardware
+from harness.process.reaper import RunCleanup
 from harness.process.report import FinishedReport
+from harness.process.run_child import RunChild, RunSpec
 from harness.run.finished import Finished
-from harness.run.job import Aftermath, Job, wait_for
 from harness.run.merge import merge_runs
 from harness.run.setup import results_dir_of
 from harness.store.run_files import Run
@@ -42,16 +44,21 @@ def run_workers(config: RunConfig) -> Finished:
     log.info("%s", why)
     shares = share_out(engine, config.shards)
     plain = config.model_dump(mode="json")
-    with Aftermath():
-        reports = wait_for(
-            Job(
-                {**plain, "shard": number},
-                cores=share.cores,
-                environment=_environment(share),
-                prefix=f"shard {number}: ",
+    with RunCleanup() as children:
+        workers = [
+            RunChild(
+                children,
+                RunSpec(
+                    config={**plain, "shard": number},
+                    cores=share.cores,
+                    environment=_environment(share),
+                    stdout=subprocess.DEVNULL,
+                    prefix=f"shard {number}: ",
+                ),
             )
             for number, share in enumerate(shares)
-        )
+        ]
+        reports = [worker.finish() for worker in workers]
     if worst := max(report.status for report in reports):
         raise _failure(reports, worst)
     runs = [Run(Path(report.run)) for report in reports if report.run is not None]

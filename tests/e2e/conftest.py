@@ -107,7 +107,7 @@ if "harness" in sys.orig_argv:
     # The kernel hangs up on a stopped process whose parent dies: no test is about that.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    from harness import jsonl
+    from harness.io import jsonl
 
     names, count = os.environ["HOLD_AFTER"].split(":")
     lock, left = threading.Lock(), int(count)

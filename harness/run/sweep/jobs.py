@@ -16,8 +16,9 @@ from harness.config.settings import RunConfig, load_run_config
 from harness.errors import Interrupted
 from harness.io.jsonl import open_own, read_json, write_atomically
 from harness.io.redaction import redact
+from harness.process.reaper import RunCleanup
 from harness.process.report import FinishedReport
-from harness.run.job import Aftermath, Job, wait_for
+from harness.process.run_child import RunChild, RunSpec
 from harness.run.plan import Plans
 from harness.run.sweep.outcome import SweptJob, conclude
 from harness.run.sweep.resumed import use_recorded_config
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 log = logging.getLogger(__name__)
+
+STDERR = 2
 
 
 class Jobs:
@@ -86,13 +89,10 @@ class Jobs:
         if self._plans is not None:
             self._plans.show(config)
             return FinishedReport(status=0)
-        with Aftermath():
-            # Started by who waits for it: no signal can come between the two.
-            (report,) = wait_for(
-                Job(each, is_elsewhere=self._is_elsewhere)
-                for each in [config.model_dump(mode="json")]
-            )
-            return report
+        stdout = STDERR if self._is_elsewhere else None
+        with RunCleanup() as children:
+            spec = RunSpec(config=config.model_dump(mode="json"), stdout=stdout)
+            return RunChild(children, spec).finish()
 
     def _claim(self, composed: "DictConfig", job: SweptJob) -> tuple[Path, bool] | None:
         """The job's file, and if the job began before: a scheduler may have put it back.

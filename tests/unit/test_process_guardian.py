@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.guardian import kill, start_time
+from harness.process.guardian import kill_family, start_time
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="start times come from /proc")
 
@@ -19,8 +19,8 @@ ROOT = str(Path(__file__).resolve().parents[2])
 HARNESS = """
 import os, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
-from harness.engines.guardian import Guardian
-with Guardian() as guardian:
+from harness.process.guardian import Guardian
+with Guardian(30.0) as guardian:
     guarded, other = (subprocess.Popen(["sleep", "600"], stdout=2) for _ in range(2))
     if (forked := os.fork()) == 0:
         os.dup2(2, 1)
@@ -28,7 +28,7 @@ with Guardian() as guardian:
         os._exit(0)
     guardian.watch([guarded.pid])
     guardian.watch([guarded.pid, forked])
-    print(guarded.pid, forked, other.pid, guardian._process.pid, flush=True)
+    print(guarded.pid, forked, other.pid, guardian.pid, flush=True)
     sys.stdin.readline()
 print("left", flush=True)
 """
@@ -63,8 +63,8 @@ def harness() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
         try:
             yield process, pids
         finally:
-            kill({pid: start for pid, start in started.items() if start is not None})
             process.kill()
+            kill_family({pid: start for pid, start in started.items() if start is not None})
 
 
 def test_what_a_killed_harness_had_guarded_is_ended(harness) -> None:
@@ -92,8 +92,8 @@ def test_a_guardian_outlives_ctrl_c(harness) -> None:
 def test_a_process_that_took_over_an_id_is_spared() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
         started = start_time(process.pid)
-        kill({process.pid: f"{started}0"})
+        kill_family({process.pid: f"{started}0"})
         assert process.poll() is None
-        kill({process.pid: started})
+        kill_family({process.pid: started})
         assert process.wait() == -signal.SIGKILL
     assert start_time(process.pid) is None
