@@ -6,6 +6,6 @@ of them may be compared, ``scores`` and ``figures`` compare, ``compare`` puts it
 
 from harness.analysis.comparison.compare import Options, compare_sides
 from harness.analysis.comparison.records import Comparison
-from harness.analysis.comparison.side import Side, read_side
+from harness.analysis.comparison.side import Side, read_side, side_of
 
-__all__ = ["Comparison", "Options", "Side", "compare_sides", "read_side"]
+__all__ = ["Comparison", "Options", "Side", "compare_sides", "read_side", "side_of"]

@@ -9,7 +9,6 @@ from harness.analysis.comparison.side import Side, SideProblem
 from harness.config.pricing import BASES, Basis
 from harness.metrics.figures import from_interval
 from harness.metrics.request_times import REQUEST_TIMES
-from harness.records import Estimate
 from harness.stats.intervals import Interval, ratio_interval
 from harness.stats.paired import ratio_of_ratios
 
@@ -60,7 +59,7 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
 
 
 def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
-    found = (_run_figure(baseline, metric), _run_figure(candidate, metric))
+    found = (baseline.run_estimates.get(metric), candidate.run_estimates.get(metric))
     one, other = (None if each is None else each.value for each in found)
     if one is None or other is None:
         ratio = Interval(None, None, None, 0, "undefined: it is unknown of one side")
@@ -74,10 +73,6 @@ def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
     bounds = tuple(None if each is None else each.bound for each in found)
     figure = _figure(metric, RATES[metric], (one, other), ratio, None)
     return figure.model_copy(update={"bounds": bounds})
-
-
-def _run_figure(side: Side, metric: str) -> Estimate | None:
-    return next((e for e in side.estimates if e.metric == metric and e.task is None), None)
 
 
 def _paired(
@@ -99,7 +94,7 @@ def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: tuple[str,
     """Ratio of costs per solved sample, failed and truncated attempts paid for."""
     known = [(a, b) for a, b in couples if basis in a.usd and basis in b.usd]
     columns = [
-        ([p.usd[basis] for p in side], [float(p.solved) for p in side])
+        ([p.usd[basis] for p in side], [float(p.tally.solved) for p in side])
         for side in ([a for a, _ in known], [b for _, b in known])
     ]
     values = tuple(math.fsum(usd) / sum(solved) if sum(solved) else None for usd, solved in columns)

@@ -28,23 +28,25 @@ def match(baseline: SideTask, candidate: SideTask) -> Matched:
     """Finds the problems that can be paired."""
     ours, theirs = baseline.problems, candidate.problems
     common = sorted(ours.keys() & theirs.keys())
-    paired = tuple(name for name in common if ours[name].samples and theirs[name].samples)
+    paired = tuple(
+        name for name in common if ours[name].tally.samples and theirs[name].tally.samples
+    )
     return Matched(
         ids=paired,
         left_out=len(common) - len(paired),
         only_in_baseline=len(ours) - len(common),
         only_in_candidate=len(theirs) - len(common),
         errors=(
-            sum(ours[name].errors for name in common),
-            sum(theirs[name].errors for name in common),
+            sum(ours[name].tally.errors for name in common),
+            sum(theirs[name].tally.errors for name in common),
         ),
     )
 
 
 def pairs_of(baseline: SideTask, candidate: SideTask, ids: tuple[str, ...]) -> Pairs:
     """The counts of the problems that are paired."""
-    ours = [baseline.problems[name] for name in ids]
-    theirs = [candidate.problems[name] for name in ids]
+    ours = [baseline.problems[name].tally for name in ids]
+    theirs = [candidate.problems[name].tally for name in ids]
     return pair_up(
         [each.solved for each in ours],
         [each.samples for each in ours],
@@ -91,7 +93,7 @@ def discordant(
     found = []
     for name in ids:
         ours, theirs = baseline.problems[name], candidate.problems[name]
-        gap = theirs.solved / theirs.samples - ours.solved / ours.samples
+        gap = theirs.tally.solved / theirs.tally.samples - ours.tally.solved / ours.tally.samples
         if gap:
             found.append(_discordant(name, gap, ours, theirs))
     return tuple(sorted(found, key=lambda each: (each.difference, each.problem_id)))
@@ -101,10 +103,10 @@ def _discordant(name: str, gap: float, ours: SideProblem, theirs: SideProblem) -
     return Discordant(
         problem_id=name,
         difference=gap,
-        baseline_solved=ours.solved,
-        baseline_samples=ours.samples,
-        candidate_solved=theirs.solved,
-        candidate_samples=theirs.samples,
+        baseline_solved=ours.tally.solved,
+        baseline_samples=ours.tally.samples,
+        candidate_solved=theirs.tally.solved,
+        candidate_samples=theirs.tally.samples,
         baseline_answers=_tallied(ours),
         candidate_answers=_tallied(theirs),
     )

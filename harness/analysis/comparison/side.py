@@ -1,4 +1,9 @@
-"""One side of a comparison, in one shape whoever wrote its file."""
+"""One side of a comparison, in one shape whoever wrote its file.
+
+Results of this harness and files of others are compared alike, so each becomes a ``Side``: made by
+``side_of`` from a result, and from another harness's log by ``_of_foreign``. It holds what is
+compared and no outcome, so a result of 32,000 answers is let go once its side is made.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,9 +18,9 @@ from harness.errors import StoreError, UserError
 from harness.interop.readers import ForeignLog, ForeignProblem, harness_of, read_foreign
 from harness.metrics.cost import apportion, request_weight
 from harness.metrics.request_times import REQUEST_TIMES
-from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
+from harness.records import Bound, Estimate, VerdictStatus
 from harness.store.manifest import Outcome, RunManifest
-from harness.store.result import RunResult, load
+from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import find_result
 
 
@@ -23,10 +28,7 @@ from harness.store.run_files import find_result
 class SideProblem:
     """One problem as one side answered it. Lists have an entry for each sample that has one."""
 
-    solved: int = 0
-    samples: int = 0
-    """With a verdict; errors are not among them."""
-    errors: int = 0
+    tally: Tally = field(default_factory=Tally)
     answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -50,12 +52,13 @@ class SideTask:
 
 @dataclass
 class Side:
-    """A run, or another harness's file."""
+    """What is compared of a run, or of another harness's file."""
 
     name: RunName
     tasks: dict[str, SideTask]
     run_id: str | None
-    estimates: tuple[Estimate, ...] = ()
+    run_estimates: dict[str, Estimate] = field(default_factory=dict)
+    """Of the whole run, by metric."""
     prices: dict[Basis, str] = field(default_factory=dict)
     """By basis, whose prices they are."""
     cost_bounds: dict[Basis, Bound | None] = field(default_factory=dict)
@@ -84,13 +87,18 @@ def read_side(given: str, results_dir: Path) -> Side:
             f"{file}: no result; give a run, a result.json, a sample log of "
             "lm-evaluation-harness or a result file of evalplus"
         )
-    return _of_result(load(file), file)
+    return side_of(load(file), file)
 
 
 # --- a run of ours ----------------------------------------------------------------------------
 
 
-def _of_result(result: RunResult, file: Path) -> Side:
+def side_of(result: RunResult, file: Path) -> Side:
+    """The side that a result makes.
+
+    Raises:
+        StoreError: An outcome is of no task of the run, or is there twice.
+    """
     manifest = result.manifest
     sizes = {task.name: task.full_size for task in manifest.tasks}
     tasks = {
@@ -100,8 +108,8 @@ def _of_result(result: RunResult, file: Path) -> Side:
     seen: set[str] = set()
     for outcome in result.outcomes:
         name = outcome.request_id
-        problem_id, _, sample = name.rpartition("#")
-        task = tasks.get(problem_id.partition("/")[0])
+        sample = name.rpartition("#")[2]
+        task = tasks.get(outcome.task)
         if task is None or not sample.isdecimal():
             raise StoreError(
                 f"{file}: request_id {name}: should be TASK/PROBLEM#SAMPLE with a task of the run: "
@@ -110,7 +118,7 @@ def _of_result(result: RunResult, file: Path) -> Side:
         if name in seen:
             raise StoreError(f"{file}: request_id {name} stands there twice")
         seen.add(name)
-        _add_outcome(task.problems[problem_id], outcome)
+        _add_outcome(task.problems[outcome.problem_id], outcome)
     _add_costs([each for task in tasks.values() for each in task.problems.values()], result)
     return Side(
         name=RunName(
@@ -118,7 +126,9 @@ def _of_result(result: RunResult, file: Path) -> Side:
         ),
         tasks=tasks,
         run_id=manifest.run_id,
-        estimates=result.estimates,
+        run_estimates={
+            metric: each for (metric, task), each in result.by_name().items() if task is None
+        },
         prices={basis: _price(getattr(result.pricing, basis)) for basis in result.pricing.bases()},
         cost_bounds={basis: result.cost_bound(basis) for basis in result.pricing.bases()},
         draft_acceptance_fraction=_acceptance(manifest),
@@ -146,18 +156,13 @@ def _add_outcome(problem: SideProblem, outcome: Outcome) -> None:
         for metric, measure in REQUEST_TIMES.items():
             if (seconds := measure.seconds(outcome)) is not None:
                 problem.times[metric].append(seconds)
-    if outcome.status in ERROR_STATUSES:
-        problem.errors += 1
-        return
-    problem.samples += 1
-    problem.solved += outcome.status == "correct"
+    problem.tally = problem.tally.add(outcome)
 
 
 def _add_costs(problems: Sequence[SideProblem], result: RunResult) -> None:
     """Each problem's share of the run's cost, by tokens as in ``cost_per_solved``."""
-    totals = {e.metric: e.value for e in result.estimates if e.task is None}
     for basis in BASES:
-        total = totals.get(f"cost.{basis}")
+        total = result.estimate(f"cost.{basis}").value
         if total is None:
             continue
         price = result.pricing.api if basis == "api" else None
@@ -225,7 +230,6 @@ def _of_foreign(log: ForeignLog) -> Side:
 
 def _foreign_problem(each: ForeignProblem) -> SideProblem:
     return SideProblem(
-        solved=each.solved,
-        samples=each.judged,
+        tally=Tally(each.solved, each.judged),
         answers=list(zip(each.statuses, each.graded, strict=True)),
     )

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.analysis.comparison import Side, read_side
+from harness.analysis.comparison import Side, side_of
 from harness.errors import StoreError, UserError
+from harness.interop.readers import harness_of
 from harness.store.manifest import RunManifest
 from harness.store.result import RunResult, load
+from harness.store.run_files import find_result
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +38,10 @@ def named_baselines(
     """
     found: dict[str, Baseline] = {}
     for name in names:
-        side = read_side(name, results_dir)
-        if side.is_foreign:
+        file = find_result(name, results_dir)
+        if harness_of(file) is not None:
             raise UserError(f"--baseline {name}: another harness's file; give a run of ours")
-        baseline = Baseline(side, load(Path(side.name.file)).manifest)
+        baseline = _read(file)
         model = baseline.manifest.config.model.name
         if model not in models:
             raise UserError(
@@ -56,11 +58,15 @@ def kept_baselines(results_dir: Path) -> list[Baseline]:
     found = []
     for file in sorted((results_dir / "baselines").glob("*.json")):
         try:
-            manifest = load(file).manifest
-            found.append(Baseline(read_side(str(file), results_dir), manifest))
+            found.append(_read(file))
         except StoreError as error:
             log.warning("%s; not used as a baseline", error)
     return found
+
+
+def _read(file: Path) -> Baseline:
+    result = load(file)
+    return Baseline(side_of(result, file), result.manifest)
 
 
 def choose_baseline(

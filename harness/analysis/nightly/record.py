@@ -65,7 +65,10 @@ class Finding(Record):
 
 
 class Night(Record):
-    """One model's run of one night."""
+    """One model's run of one night: a line of the history, which outlives the run's folder.
+
+    ``night_of`` makes it of a result; a night that made none has a line too.
+    """
 
     schema_version: Literal[1] = 1
     night: date
@@ -200,12 +203,12 @@ def versions_of(manifest: RunManifest) -> dict[str, str]:
 
 def figures_of(result: RunResult) -> list[NightFigure]:
     """The figures that are followed from night to night, as far as the run has them."""
-    known = {(each.task, each.metric): each for each in result.estimates}
-    basis = next((b for b in BASES if (None, f"{COST}.{b}") in known), None)
-    wanted: list[tuple[str | None, str]] = [(None, SPEED)]
-    wanted += [(None, f"{COST}.{basis}")] if basis else []
+    known = result.by_name()
+    basis = next((b for b in BASES if (f"{COST}.{b}", None) in known), None)
+    wanted: list[tuple[str, str | None]] = [(SPEED, None)]
+    wanted += [(f"{COST}.{basis}", None)] if basis else []
     for task in result.manifest.tasks:
-        wanted += [(task.name, metric) for metric in (ACCURACY, TOKENS, TRUNCATED)]
+        wanted += [(metric, task.name) for metric in (ACCURACY, TOKENS, TRUNCATED)]
     found = [
         NightFigure(
             metric=each.metric,
@@ -221,15 +224,15 @@ def figures_of(result: RunResult) -> list[NightFigure]:
         if each is not None
     ]
     for task in result.manifest.tasks:
-        shares = [known.get((task.name, metric)) for metric in _ERROR_SHARES]
-        values = [each.value for each in shares if each is not None and each.value is not None]
+        shares = [result.estimate(metric, task.name) for metric in _ERROR_SHARES]
+        values = [each.value for each in shares if each.value is not None]
         found.append(
             NightFigure(
                 metric=ERRORS,
                 task=task.name,
                 unit="fraction",
                 value=sum(values) if len(values) == len(_ERROR_SHARES) else None,
-                n=max((each.n for each in shares if each is not None), default=0),
+                n=max(each.n for each in shares),
             )
         )
     return found

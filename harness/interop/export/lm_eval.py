@@ -75,23 +75,22 @@ def _metric(task: TaskInfo) -> tuple[str, str]:
 
 def _graded(result: RunResult, task: TaskInfo) -> int:
     """Problems with a verdict."""
-    found = (e.n for e in result.estimates if (e.metric, e.task) == ("accuracy", task.name))
-    return next(found, 0)
+    return result.estimate("accuracy", task.name).n
 
 
 def _scores(result: RunResult, task: TaskInfo) -> dict[str, Any]:
-    found = {each.metric: each for each in result.estimates if each.task == task.name}
     name, kind = _metric(task)
-    accuracy = found.get("accuracy")
+    accuracy = result.estimate("accuracy", task.name)
     scores: dict[str, Any] = {"alias": task.name}
-    if accuracy is None or accuracy.value is None:
+    if accuracy.value is None:
         return scores  # nothing was graded: no score, rather than one of 0
     # As theirs: the standard deviation of the problems' means over the root of their number.
-    scores |= _score(name, kind, accuracy, found.get("accuracy_se.new_problems"))
+    scores |= _score(name, kind, accuracy, result.estimate("accuracy_se.new_problems", task.name))
     if name == "pass@1":
-        for metric, each in found.items():
-            if metric.startswith("pass@") and metric != "pass@1" and each.value is not None:
-                scores |= _score(metric, kind, each, None)
+        others = [each for each in result.estimates if each.task == task.name]
+        for each in others:
+            if each.metric.startswith("pass@") and each.metric != name and each.value is not None:
+                scores |= _score(each.metric, kind, each, None)
     return scores
 
 

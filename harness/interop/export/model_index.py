@@ -43,10 +43,8 @@ def _of(result: RunResult, task: TaskInfo) -> list["EvalResult"]:
     """The score of one task, if it has one."""
     from huggingface_hub import EvalResult
 
-    accuracy = next(
-        (e for e in result.estimates if (e.metric, e.task) == ("accuracy", task.name)), None
-    )
-    if accuracy is None or accuracy.value is None:
+    accuracy = result.estimate("accuracy", task.name)
+    if accuracy.value is None:
         return []
     source = hub_source(task.name)
     is_code = runs_code(task.scorer)

@@ -60,8 +60,7 @@ def _is_alike(manifest: RunManifest, config: RunConfig, here: Provenance) -> boo
 
 
 def _read(result: RunResult, config: RunConfig) -> Earlier | None:
-    figures = {each.metric: each.value for each in result.estimates if each.task is None}
-    generation_s = figures.get("generation_s")
+    generation_s = result.estimate("generation_s").value
     ended = [each for each in result.outcomes if each.finish_reason != "error"]
     if not generation_s or not ended:
         return None
@@ -70,7 +69,7 @@ def _read(result: RunResult, config: RunConfig) -> Earlier | None:
     for each in ended:
         if each.completion_tokens is None or each.prompt_tokens is None:
             return None
-        answers[each.request_id.partition("/")[0]].append(each.completion_tokens)
+        answers[each.task].append(each.completion_tokens)
         prompt_tokens += each.prompt_tokens
     was, now = result.manifest.config.protocol, config.protocol
     return Earlier(

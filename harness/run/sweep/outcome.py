@@ -16,7 +16,7 @@ from harness.process.report import FinishedReport
 from harness.records import Record
 from harness.run.merge import merge_and_track
 from harness.run.setup import results_dir_of
-from harness.run.summary import WIDTH_WITHOUT_TERMINAL, headline
+from harness.run.summary import WIDTH_WITHOUT_TERMINAL, headline, percent
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run
@@ -129,12 +129,10 @@ def _accuracy(ended: Ended) -> str:
         return manifest.status
     if manifest.config.shard is not None:
         return f"shard {manifest.config.shard_name}"
-    found = [
-        f"{each.task} " + ("unknown" if each.value is None else f"{100 * each.value:.1f} %")
-        for each in (result.estimates if result else ())
-        if each.metric == "accuracy"
-    ]
-    return "\n".join(found)
+    if result is None:
+        return ""
+    found = [result.estimate("accuracy", task.name) for task in manifest.tasks]
+    return "\n".join(f"{each.task} {percent(each.value)}" for each in found)
 
 
 def _merge_shards(ended: Sequence[Ended]) -> int:

@@ -10,7 +10,7 @@ from harness.store.result import RunResult
 
 
 class Entry(NamedTuple):
-    """A run, as trackers take it."""
+    """A result as trackers take it: text and numbers under flat names, unknown ones left out."""
 
     name: str
     params: dict[str, str]
