@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import PrivateAttr
+from pydantic import ConfigDict, PrivateAttr
 
 from harness.config.pricing import Basis, Pricing
 from harness.errors import StoreError
@@ -40,29 +40,20 @@ class Tally(NamedTuple):
         return Tally(solved, self.samples + 1, self.errors)
 
 
-class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no hash
-    """``result.json``: a run in one file."""
+class ResultHead(Record):
+    """The part of ``result.json`` before the answers: what a list of many runs is made from.
+
+    Read alone, it lets the parser skip the answers, nine tenths of a file, which then become no
+    objects.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     schema_version: Literal[1]
     manifest: RunManifest
     pricing: Pricing
     """The price list that cost was computed with."""
     estimates: tuple[Estimate, ...]
-    budget_curve: tuple[BudgetPoint, ...] = ()
-    """By task, the whole run first, and by rising budget; the last is the run's own."""
-    outcomes: tuple[Outcome, ...]
-    failures: tuple[FailureReason, ...] = ()
-    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
-    failed_attempts: tuple[Outcome, ...] = ()
-    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
-    and cost. The outcome of such a request is that of its last try."""
-
-    _folder: Path | None = PrivateAttr(default=None)
-    """The run's folder; None for a ``result.json`` that lies alone."""
-
-    def __eq__(self, other: object) -> bool:
-        """Whether two results say the same, wherever their files lie."""
-        return isinstance(other, RunResult) and self.__dict__ == other.__dict__
 
     def by_name(self) -> dict[tuple[str, str | None], Estimate]:
         """All estimates, each under its metric and its task; None is the whole run."""
@@ -78,6 +69,42 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
         return self.by_name().get((metric, task)) or Estimate(
             metric=metric, task=task, value=None, unit="", n=0, method="undefined: not computed"
         )
+
+    def cost_bound(self, basis: Basis) -> Bound | None:
+        """``lower``: the machine was in use for longer than the cost of this basis counts.
+
+        An older result has no machine time: it counts from the first start to the last finish of
+        each session's answers, and what a killed session used beyond them is not in it.
+        """
+        if basis == "api":
+            return None
+        known = self.by_name()
+        if (MACHINE_TIME, None) not in known:
+            return "lower"
+        cost = known.get((f"cost.{basis}", None))
+        return None if cost is None else cost.bound
+
+
+class RunResult(ResultHead):  # noqa: PLW1641 - it holds dictionaries, which have no hash
+    """``result.json``: a run in one file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    budget_curve: tuple[BudgetPoint, ...] = ()
+    """By task, the whole run first, and by rising budget; the last is the run's own."""
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[FailureReason, ...] = ()
+    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
+    failed_attempts: tuple[Outcome, ...] = ()
+    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
+    and cost. The outcome of such a request is that of its last try."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+    """The run's folder; None for a ``result.json`` that lies alone."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two results say the same, wherever their files lie."""
+        return isinstance(other, RunResult) and self.__dict__ == other.__dict__
 
     def outcomes_of(self, task: str | None = None) -> tuple[Outcome, ...]:
         """The outcomes of one task, or all."""
@@ -119,20 +146,6 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
         ]
         columns = ["task", "problem_id", *Outcome.model_fields]
         return pd.DataFrame(rows, columns=columns).convert_dtypes()
-
-    def cost_bound(self, basis: Basis) -> Bound | None:
-        """``lower``: the machine was in use for longer than the cost of this basis counts.
-
-        An older result has no machine time: it counts from the first start to the last finish of
-        each session's answers, and what a killed session used beyond them is not in it.
-        """
-        if basis == "api":
-            return None
-        known = self.by_name()
-        if (MACHINE_TIME, None) not in known:
-            return "lower"
-        cost = known.get((f"cost.{basis}", None))
-        return None if cost is None else cost.bound
 
     def at(self, folder: Path) -> "RunResult":
         """The same result, which knows the folder that ``samples`` reads."""

@@ -17,12 +17,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def lines(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
-    """The lists one after the other; a rank is one within its task and fingerprint."""
+    """The lists one after the other, times as text; a rank is one within its task and protocol."""
+    for line in _rows(lists):
+        yield {**line, "started_at": f"{line['started_at'].isoformat()}Z"}
+
+
+def _rows(lists: Iterable[RankedList]) -> Iterator[dict[str, Any]]:
     for each in lists:
         for row, first, last in each.standings:
-            told = {"rank_first": first, "rank_last": last, **row.as_json()}
-            del told["protocol_fields"]
-            yield told
+            line = {"rank_first": first, "rank_last": last, **row._asdict()}
+            del line["protocol_fields"]
+            yield line
 
 
 def write_csv(lists: Iterable[RankedList], stream: IO[str]) -> None:
@@ -47,7 +52,7 @@ def write_parquet(lists: Iterable[RankedList], file: Path) -> None:
     import duckdb
 
     with connect() as connection:
-        insert(connection, "lines", _COLUMNS, lines(lists))
+        insert(connection, "lines", _COLUMNS, _rows(lists))
         with aside_for_user(file) as scratch:
             try:
                 connection.table("lines").write_parquet(str(scratch), compression="zstd")

@@ -139,7 +139,7 @@ def _read(results_dir: Path, stale: Iterable[State]) -> tuple[list[dict[str, Any
         except UnreadableError as error:
             unreadable.append(LeftOut(file=state.file, reason=str(error)))
         else:
-            fresh += [{**row.as_json(), **state._asdict()} for row in rows]
+            fresh += [{**row._asdict(), **state._asdict()} for row in rows]
     return fresh, unreadable
 
 

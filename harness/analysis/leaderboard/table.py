@@ -3,10 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
-
-from harness.store.manifest import dump_json
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -18,8 +15,6 @@ _SQL_TYPES = {
     bool: "BOOLEAN",
     datetime: "TIMESTAMP",
 }
-# What is inserted at once, which bounds the memory that its JSON takes.
-_BATCH = 2_000
 
 
 @contextmanager
@@ -52,14 +47,24 @@ def insert(
 ) -> None:
     """Adds rows to a table of these columns, made if there is none.
 
-    As JSON text: row by row DuckDB takes a hundred times as long from Python.
+    As an Arrow table: row by row DuckDB takes a hundred times as long from Python, and from JSON
+    text twenty times.
     """
     names = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({names})")
-    shape = dump_json([columns])
-    todo = iter(rows)
-    while batch := list(islice(todo, _BATCH)):
-        connection.execute(
-            f"INSERT INTO {table} SELECT unnest(from_json(?, '{shape}'), recursive := true)",
-            [dump_json(batch)],
-        )
+    given = list(rows)
+    if not given:
+        return
+    import pyarrow as pa
+
+    types = {
+        "VARCHAR": pa.string(),
+        "BIGINT": pa.int64(),
+        "DOUBLE": pa.float64(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMP": pa.timestamp("us"),
+    }
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.items()])
+    connection.register("given", pa.Table.from_pylist(given, schema=schema))
+    connection.execute(f"INSERT INTO {table} SELECT * FROM given")  # noqa: S608 - a name of ours
+    connection.unregister("given")
