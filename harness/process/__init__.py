@@ -1,1 +1,8 @@
-"""Child processes of the harness: how they start, report and end."""
+"""Child processes of the harness: sweep jobs, shards, runs of a night, and servers.
+
+- ``start``: one child, its streams, and how it ended.
+- ``reaper``: ends children with their context, and everything that they left behind.
+- ``guardian``: ends them if the harness is killed.
+- ``run_child``, ``spec``, ``report``: a child that makes a run, what it is given and what it reports.
+- ``interruption``: SIGINT and SIGTERM as an exception.
+"""

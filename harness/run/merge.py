@@ -1,6 +1,5 @@
-"""``harness merge``: the shards of a run become that run, if none is missing."""
+"""The shards of a run become that run, if none is missing."""
 
-import argparse
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -14,26 +13,12 @@ from harness.run.result import write_result
 from harness.run.shards import Shard, copy_into, read_shards
 from harness.run.summary import show_result
 from harness.run.trackers import track
-from harness.store.run_files import Run, create_run, find_run, runs_dir
+from harness.store.run_files import Run, create_run, runs_dir
 
 log = logging.getLogger(__name__)
 
 SCRATCH = ".merging"
 """Under ``results_dir``: no command takes what lies there for a run."""
-
-
-def merge(options: argparse.Namespace) -> int:
-    """Joins shards that were run anywhere.
-
-    Returns:
-        0, or 4 when there were more errors or truncation than allowed.
-
-    Raises:
-        StoreError: A shard is missing, there twice, or not finished.
-        NotComparableError: They are not of one run.
-    """
-    runs = [find_run(name, options.results_dir) for name in options.runs]
-    return merge_and_track(runs, options.results_dir).status
 
 
 def merge_and_track(runs: Sequence[Run], results_dir: Path) -> Finished:

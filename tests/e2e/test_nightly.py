@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from harness.analysis.nightly.child import read_report
 from harness.analysis.nightly.history import History
 from harness.analysis.nightly.record import Night
 from harness.cli import main as cli
 from harness.cli.nightly import REPORT, Underway
+from harness.process.run_child import read_report
 from tests.e2e.conftest import GOLDEN, records
 from tests.e2e.pages import opened, plot_named, traces
 

@@ -89,7 +89,7 @@ class Warden:
         Raises:
             OSError: This machine cannot do it.
         """
-        _be_modest()
+        _lower_priority()
         # Before it has a number of its own world: there every warden would be process 1.
         self._number = os.getpid()
         for name in _PRELOADED.split():
@@ -256,7 +256,7 @@ def _drain(descriptor: int) -> bytes:
         return b""
 
 
-def _be_modest() -> None:
+def _lower_priority() -> None:
     """Gives way to the model for the processor, and to everybody when memory runs out."""
     os.nice(_NICENESS)
     for name, value in (("autogroup", str(_NICENESS)), ("oom_score_adj", "1000")):
