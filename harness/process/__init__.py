@@ -3,6 +3,6 @@
 - ``start``: one child, its streams, and how it ended.
 - ``reaper``: ends children with their context, and everything that they left behind.
 - ``guardian``: ends them if the harness is killed.
-- ``run_child``, ``spec``, ``report``: a child that makes a run, what it is given and what it reports.
+- ``run_child``, ``spec``, ``report``: a child that makes a run, its input and its report.
 - ``interruption``: SIGINT and SIGTERM as an exception.
 """
