@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from harness.config.pricing import Basis, Pricing
 from harness.metrics.cost import (
+    SECONDS_PER_HOUR,
     Cost,
     Usage,
     apportion,
@@ -11,6 +12,7 @@ from harness.metrics.cost import (
     hourly_rent,
     load_cost,
     total_cost,
+    usd_per_million,
 )
 from harness.metrics.cost import cost_per_solved as usd_per_solved
 from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
@@ -52,7 +54,7 @@ def estimate_costs(
 def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
     per_million, method = None, cost.method
     if cost.usd is not None and usage.completion_tokens:
-        per_million = cost.usd / usage.completion_tokens * 1e6
+        per_million = usd_per_million(cost.usd, usage.completion_tokens)
         method = f"total cost / {usage.completion_tokens} output tokens; {cost.method}"
     elif cost.usd is not None:
         is_unknown = usage.completion_tokens is None
@@ -112,7 +114,7 @@ def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Esti
     name, unit = "solved_per_hour", "solved/h"
     if not usage.generation_s:
         return figure(name, None, unit, 0, "undefined: the machine time is unknown")
-    hours = apportion(usage.generation_s / 3600, weights(samples, None))
+    hours = apportion(usage.generation_s / SECONDS_PER_HOUR, weights(samples, None))
     spent, solved = by_problem(samples, list(hours), range(len(samples)))
     rate = ratio_interval(solved, spent, seed=seed)
     estimate = from_interval(name, rate, unit, "solved samples / hours of machine time")

@@ -5,11 +5,12 @@ is not solved and has used up the budget.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple, Self
 
 from harness.config.pricing import ApiPrice, Basis, Pricing
-from harness.metrics.cost import request_weight
+from harness.metrics.cost import api_usd, request_weight
 from harness.metrics.figures import from_interval, run_and_tasks
 from harness.records import ERROR_STATUSES, Estimate, Sample
 from harness.stats.intervals import fraction_interval
@@ -17,7 +18,6 @@ from harness.store.manifest import BudgetCost, BudgetPoint
 
 SMALLEST = 128
 """Tokens of the first budget; the others double up to the run's own limit."""
-_MILLION = 1_000_000
 
 
 def budgets(max_new_tokens: int) -> list[int]:
@@ -43,90 +43,97 @@ def budget_curve(
     if any(sample.completion.completion_tokens is None for sample in samples):
         return []
     ordered = sorted(samples, key=lambda s: (s.task, s.problem_id, s.index))
-    bill = _Bill(ordered, pricing, totals_usd)
+    answers = [_Answer.of(sample) for sample in ordered]
+    bill = _Bill(sum(answer.tokens for answer in answers), pricing.api, totals_usd)
     points = []
     for task, places in run_and_tasks(ordered):
-        mine = [ordered[place] for place in places]
+        mine = [answers[place] for place in places]
         line = [_point(mine, task, budget, bill) for budget in budgets(max_new_tokens)]
         points += [line[0], *(_with_marginal(before, point) for before, point in pairwise(line))]
     return points
 
 
-class _Bill:
-    """What some samples would have cost under a budget."""
+class _Answer(NamedTuple):
+    """What of a sample matters here, looked up once for all budgets."""
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        pricing: Pricing,
-        totals_usd: Mapping[Basis, float | None],
-    ) -> None:
-        self._tokens = sum(_tokens(sample) for sample in samples)
-        self._api = pricing.api
-        self._totals = totals_usd
+    problem_id: str
+    prompt_tokens: int
+    tokens: int
+    is_graded: bool
+    is_solved: bool
+    has_ended: bool
 
-    def costs(self, samples: Sequence[Sample], budget: int, solved: int) -> list[BudgetCost]:
-        return [
-            self._cost(basis, total, samples, budget, solved)
-            for basis, total in self._totals.items()
-            if total is not None and (basis == "api" or self._tokens)
-        ]
-
-    def _cost(
-        self, basis: Basis, total: float, samples: Sequence[Sample], budget: int, solved: int
-    ) -> BudgetCost:
-        if basis == "api" and self._api is not None:
-            usd = _api_usd(self._api, samples, budget)
-            method = "by the price list: all prompts, and the tokens within the budget"
-        else:
-            usd = total * _tokens_within(samples, budget) / self._tokens
-            method = "the run's cost in proportion to the tokens within the budget"
-        return BudgetCost(
-            basis=basis,
-            usd=usd,
-            usd_per_solved=usd / solved if solved else None,
-            usd_per_further_solved=None,
-            method=method,
+    @classmethod
+    def of(cls, sample: Sample) -> Self:
+        completion, status = sample.completion, sample.verdict.status
+        return cls(
+            problem_id=sample.problem_id,
+            prompt_tokens=completion.prompt_tokens or 0,
+            tokens=completion.completion_tokens or 0,  # known, or there is no curve
+            is_graded=status not in ERROR_STATUSES,
+            is_solved=status == "correct",
+            has_ended=completion.finish_reason == "stop",
         )
 
 
-def _tokens_within(samples: Sequence[Sample], budget: int) -> int:
-    return sum(min(_tokens(sample), budget) for sample in samples)
+class _Bill(NamedTuple):
+    """What some answers would have cost under a budget."""
+
+    tokens: int
+    """Of the whole run."""
+    api: ApiPrice | None
+    totals_usd: Mapping[Basis, float | None]
+
+    def costs(self, answers: Sequence[_Answer], budget: int, solved: int) -> Iterator[BudgetCost]:
+        for basis, total in self.totals_usd.items():
+            if total is None or (basis != "api" and not self.tokens):
+                continue
+            if basis == "api" and self.api is not None:
+                usd = _api_usd(self.api, answers, budget)
+                method = "by the price list: all prompts, and the tokens within the budget"
+            else:
+                usd = total * _tokens_within(answers, budget) / self.tokens
+                method = "the run's cost in proportion to the tokens within the budget"
+            yield BudgetCost(
+                basis=basis,
+                usd=usd,
+                usd_per_solved=usd / solved if solved else None,
+                usd_per_further_solved=None,
+                method=method,
+            )
 
 
-def _tokens(sample: Sample) -> int:
-    return sample.completion.completion_tokens or 0  # known, or there is no curve
+def _tokens_within(answers: Iterable[_Answer], budget: int) -> int:
+    return sum(min(answer.tokens, budget) for answer in answers)
 
 
-def _api_usd(price: ApiPrice, samples: Sequence[Sample], budget: int) -> float:
-    weights = (
-        request_weight(price, s.completion.prompt_tokens or 0, min(_tokens(s), budget))
-        for s in samples
+def _api_usd(price: ApiPrice, answers: Iterable[_Answer], budget: int) -> float:
+    return api_usd(
+        request_weight(price, answer.prompt_tokens, min(answer.tokens, budget))
+        for answer in answers
     )
-    return sum(weights) / _MILLION
 
 
-def _point(samples: Sequence[Sample], task: str | None, budget: int, bill: _Bill) -> BudgetPoint:
-    graded = [sample for sample in samples if sample.verdict.status not in ERROR_STATUSES]
-    within = [sample for sample in graded if _tokens(sample) <= budget]
-    solved = sum(sample.verdict.status == "correct" for sample in within)
+def _point(answers: Sequence[_Answer], task: str | None, budget: int, bill: _Bill) -> BudgetPoint:
+    graded = [answer for answer in answers if answer.is_graded]
+    within = [answer for answer in graded if answer.tokens <= budget]
+    solved = sum(answer.is_solved for answer in within)
     return BudgetPoint(
         task=task,
         budget_tokens=budget,
         samples=len(graded),
-        ended=sum(sample.completion.finish_reason == "stop" for sample in within),
+        ended=sum(answer.has_ended for answer in within),
         solved=solved,
-        completion_tokens=_tokens_within(samples, budget),
+        completion_tokens=_tokens_within(answers, budget),
         accuracy=None if task is None else _accuracy(graded, task, budget),
-        costs=tuple(bill.costs(samples, budget, solved)),
+        costs=tuple(bill.costs(answers, budget, solved)),
     )
 
 
-def _accuracy(graded: Sequence[Sample], task: str, budget: int) -> Estimate:
+def _accuracy(graded: Iterable[_Answer], task: str, budget: int) -> Estimate:
     scores: dict[str, list[bool]] = defaultdict(list)
-    for sample in graded:
-        is_within = _tokens(sample) <= budget
-        scores[sample.problem_id].append(is_within and sample.verdict.status == "correct")
+    for answer in graded:
+        scores[answer.problem_id].append(answer.is_solved and answer.tokens <= budget)
     interval = fraction_interval([sum(flags) / len(flags) for flags in scores.values()])
     what = f"solved within {budget} tokens, thinking and answer"
     return from_interval("accuracy", interval, "fraction", what, task)

@@ -5,8 +5,8 @@ a share of the purchase. ``api`` is what a provider's price list would have char
 tokens.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Annotated, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,11 +17,23 @@ from harness.records import Bound, Count, Record, Seconds
 from harness.stats.intervals import DRAWS, SEED, Floats, Interval, ratio_interval
 
 _JOULES_PER_KWH = 3_600_000
-_SECONDS_PER_HOUR = 3600
+SECONDS_PER_HOUR = 3600
 _MILLION = 1_000_000
 
 
 # --- what was used, and its price -------------------------------------------------------------
+
+
+class Devices(Protocol):
+    """What a rent is multiplied with; ``Usage`` and ``EngineInfo`` have them."""
+
+    @property
+    def device(self) -> str:
+        """``cpu``, ``cuda``, ``remote``."""
+
+    @property
+    def device_count(self) -> int:
+        """GPUs, or cores."""
 
 
 class Usage(Record):
@@ -97,28 +109,28 @@ def rented_cost(
         return Cost(None, f"undefined: the time is unknown; rented ({price.citation()})")
     hours = f"{'at least ' * is_lower_bound}{seconds:.1f} s ({what})"
     return Cost(
-        price.usd_per_hour * units * seconds / _SECONDS_PER_HOUR,
+        price.usd_per_hour * units * seconds / SECONDS_PER_HOUR,
         f"rented: {hours} x {units} {price.unit} x {price.usd_per_hour:g} USD/h "
         f"({price.citation()})",
         "lower" if is_lower_bound else None,
     )
 
 
-def hourly_rent(price: RentedPrice | None, usage: Usage) -> float | None:
-    """Dollars per hour of all the run's devices; None where the rent is not for such devices."""
-    units = None if price is None else _units(price, usage)
+def hourly_rent(price: RentedPrice | None, devices: Devices) -> float | None:
+    """Dollars per hour of all the devices; None where the rent is not for such devices."""
+    units = None if price is None else _units(price, devices)
     return None if price is None or units is None else price.usd_per_hour * units
 
 
-def _units(price: RentedPrice, usage: Usage) -> int | None:
+def _units(price: RentedPrice, devices: Devices) -> int | None:
     """How many of what the price is for; None when the run had none of it."""
     match price.unit:
         case "machine":
             return 1
         case "gpu":
-            return usage.device_count if usage.device == "cuda" else None
+            return devices.device_count if devices.device == "cuda" else None
         case "vcpu":
-            return usage.device_count if usage.device == "cpu" else None
+            return devices.device_count if devices.device == "cpu" else None
 
 
 def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
@@ -139,7 +151,7 @@ def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
             f"at utilisation {price.utilisation_fraction:g}"
         )
     return Cost(
-        kwh * price.usd_per_kwh + hourly * usage.generation_s / _SECONDS_PER_HOUR,
+        kwh * price.usd_per_kwh + hourly * usage.generation_s / SECONDS_PER_HOUR,
         f"owned: {kwh:.6g} kWh (PUE {price.pue:g}) x {price.usd_per_kwh:g} USD/kWh, {share}, "
         f"opex {price.opex_usd_per_hour:g} USD/h; generation, not loading ({price.citation()})",
         "lower" if usage.is_generation_lower_bound else None,
@@ -155,13 +167,9 @@ def _api_cost(price: ApiPrice | None, usage: Usage) -> Cost:
     if usage.prompt_tokens is None or usage.completion_tokens is None:
         return Cost(None, f"undefined: token counts are unknown; api ({price.citation()})")
     missed = usage.prompt_tokens - usage.cached_prompt_tokens
-    dollars = (
-        missed * price.input_usd_per_million_tokens
-        + usage.cached_prompt_tokens * (cached_price or 0.0)
-        + usage.completion_tokens * price.output_usd_per_million_tokens
-    ) / _MILLION
+    weight = request_weight(price, missed, usage.completion_tokens)
     return Cost(
-        dollars,
+        api_usd([weight, usage.cached_prompt_tokens * (cached_price or 0.0)]),
         f"api: {missed} input tokens x {price.input_usd_per_million_tokens:g}, "
         f"{usage.cached_prompt_tokens} cached, {usage.completion_tokens} output tokens "
         f"(thinking and answer) x {price.output_usd_per_million_tokens:g} USD per million, "
@@ -183,8 +191,9 @@ def apportion(total: float, weights: ArrayLike) -> Floats:
 def request_weight(price: ApiPrice | None, prompt_tokens: int, completion_tokens: int) -> float:
     """How much of a total one request is answerable for.
 
-    An API (``price`` given) bills each request by its tokens. Requests in a batch share a
-    machine's time, and each is taken to have used it in proportion to the tokens it generated.
+    An API (``price`` given) bills each request by its tokens, here in millionths of a dollar.
+    Requests in a batch share a machine's time, and each is taken to have used it in proportion to
+    the tokens it generated.
     """
     if price is None:
         return float(completion_tokens)
@@ -192,6 +201,11 @@ def request_weight(price: ApiPrice | None, prompt_tokens: int, completion_tokens
         prompt_tokens * price.input_usd_per_million_tokens
         + completion_tokens * price.output_usd_per_million_tokens
     )
+
+
+def api_usd(weights: Iterable[float]) -> float:
+    """What an API charges for requests of these weights."""
+    return sum(weights) / _MILLION
 
 
 def cost_per_solved(
@@ -209,9 +223,14 @@ def cost_per_solved(
 
 def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
     """What tokens cost on a machine that is paid by the hour."""
-    return usd_per_hour / (_SECONDS_PER_HOUR * tokens_per_s) * _MILLION
+    return usd_per_million(usd_per_hour, SECONDS_PER_HOUR * tokens_per_s)
+
+
+def usd_per_million(usd: float, tokens: float) -> float:
+    """What a million tokens cost, where this many cost this much."""
+    return usd / tokens * _MILLION
 
 
 def break_even_tokens_per_s(usd_per_hour: float, usd_per_million: float) -> float:
     """Throughput at which a rented machine's output token costs as much as an API's."""
-    return usd_per_hour / (_SECONDS_PER_HOUR * usd_per_million) * _MILLION
+    return usd_per_hour / (SECONDS_PER_HOUR * usd_per_million) * _MILLION

@@ -4,13 +4,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from harness.config.pricing import ApiPrice
-from harness.metrics.cost import break_even_tokens_per_s, usd_per_million_tokens
+from harness.metrics.cost import (
+    break_even_tokens_per_s,
+    usd_per_million,
+    usd_per_million_tokens,
+)
 from harness.quantities.published import api_price, fact, rented_price
 from harness.quantities.sourced import Quantity, computed, looked_up, ratio, shown
 
 _APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
 _KINDS = ("input", "cached_input", "output")
-_MILLION = 1e6
 _CLAIMED_SAVING = 0.95
 """By an article, on o1's price."""
 
@@ -100,7 +103,7 @@ def _service_cost_of_output() -> Quantity:
     """All that the service costs, prefill and idle nodes too, on the tokens that it generated."""
     cost, tokens = fact("service_cost_usd"), fact("service_output_tokens")
     return computed(
-        cost.number / tokens.number * _MILLION,
+        usd_per_million(cost.number, tokens.number),
         "USD per million tokens",
         f"decode and prefill nodes: {shown(cost.value)} USD / {shown(tokens.value)} output tokens "
         "x 10^6",

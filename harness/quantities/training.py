@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from harness.metrics.cost import SECONDS_PER_HOUR
 from harness.quantities.architecture import Name, Size
 from harness.quantities.sourced import Sourced
 from harness.records import Record
@@ -14,7 +15,6 @@ Positive = Annotated[float, Field(gt=0)]
 RENTS_USD_PER_HOUR = (1.5, 2.0, 3.0, 4.0)
 """At which cost is shown, since the rent of a training is always an assumption."""
 _HOURS_PER_DAY = 24
-_SECONDS_PER_HOUR = 3600
 _FLOPS_PER_PARAMETER_AND_TOKEN = 6
 """Forward 2, backward 4; attention is left out."""
 
@@ -75,4 +75,4 @@ def training_flops(active_parameters: float | None, tokens: float | None) -> flo
 
 def achieved_flops_per_gpu(flops: float | None, gpu_hours: float) -> float | None:
     """Operations per second that each GPU must have done; above its peak, a figure is wrong."""
-    return None if flops is None else flops / (gpu_hours * _SECONDS_PER_HOUR)
+    return None if flops is None else flops / (gpu_hours * SECONDS_PER_HOUR)

@@ -12,7 +12,7 @@ from harness.errors import StoreError
 from harness.io.paths import CONF_DIR
 from harness.machine.hardware import usable_cores
 from harness.metrics import budget_curve, estimate_all, machine_use
-from harness.metrics.cost import Usage, hourly_rent
+from harness.metrics.cost import SECONDS_PER_HOUR, hourly_rent
 from harness.records import ERROR_STATUSES, Completion, Estimate, Sample, Verdict
 from harness.store.failures import count_failures
 from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest
@@ -232,15 +232,8 @@ def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
 
 def usd_per_s(pricing: Pricing, devices: PricedDevices) -> float | None:
     """What a second of these devices costs in rent."""
-    usage = Usage(
-        device=devices.device,
-        device_count=devices.device_count,
-        generation_s=None,
-        prompt_tokens=0,
-        completion_tokens=0,
-    )
-    rent = hourly_rent(pricing.rented, usage)
-    return None if rent is None else rent / 3600
+    rent = hourly_rent(pricing.rented, devices)
+    return None if rent is None else rent / SECONDS_PER_HOUR
 
 
 def scoring_workers(config: RunConfig) -> int:
