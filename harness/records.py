@@ -4,10 +4,12 @@ Every one crosses a file boundary, so every one is closed (an unknown key is an 
 and free of NaN. A field's unit is the suffix of its name. Unknown is ``None``, never 0.
 """
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -19,6 +21,57 @@ class Record(BaseModel):
     """Base of everything that is stored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def task_of(problem_id: str) -> str:
+    """The task's name, which every problem id begins with: ``math500/…/24.json`` → ``math500``."""
+    return problem_id.partition("/")[0]
+
+
+class RequestId(str):
+    """Names one sample of one problem: ``TASK/PROBLEM#SAMPLE``, samples counted from 0.
+
+    A string like any other in files, sets and keys, but with its parts at hand.
+    """
+
+    __slots__ = ()
+    _FORM = re.compile(r"[^/]+/.+#[0-9]+", re.DOTALL)
+
+    def __new__(cls, text: str) -> Self:
+        """Checks the form.
+
+        Raises:
+            ValueError: It is another one.
+        """
+        if cls._FORM.fullmatch(text) is None:
+            raise PydanticCustomError(
+                "request_id", "{text} should be TASK/PROBLEM#SAMPLE", {"text": repr(text)}
+            )
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of(cls, problem_id: str, sample: int) -> Self:
+        """The id of one sample of a problem."""
+        return cls(f"{problem_id}#{sample}")
+
+    @property
+    def problem_id(self) -> str:
+        """``math500/…/24.json#2`` → ``math500/…/24.json``."""
+        return self.rpartition("#")[0]
+
+    @property
+    def task(self) -> str:
+        """``math500/…/24.json#2`` → ``math500``."""
+        return task_of(self)
+
+    @property
+    def sample(self) -> int:
+        """``math500/…/24.json#2`` → 2."""
+        return int(self.rpartition("#")[2])
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(cls, handler(str))
 
 
 # --- the question ---------------------------------------------------------------------------
@@ -122,8 +175,7 @@ class Sampling(Record):
 class GenerationRequest(Record):
     """One sample of one problem, ready for an engine."""
 
-    request_id: str
-    """``<problem_id>#<sample>``, samples counted from 0."""
+    request_id: RequestId
     problem_id: str
     prompt_token_ids: tuple[int, ...]
     prompt_opened_think: bool
@@ -147,7 +199,7 @@ FinishReason = Literal["stop", "length", "error"]
 class Completion(Record):
     """What an engine made of one request. Raw times only; rates are derived from them."""
 
-    request_id: str
+    request_id: RequestId
     text: str
     """All of it, reasoning included, without the end-of-sequence token."""
     finish_reason: FinishReason
@@ -212,7 +264,7 @@ class Grade(Record):
 class Verdict(Record):
     """What was decided about one completion."""
 
-    request_id: str
+    request_id: RequestId
     status: VerdictStatus
     extracted: str | None = None
     detail: str = ""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from harness.config.pricing import Usd
 from harness.errors import StoreError
 from harness.metrics.samples import known_sum
-from harness.records import ERROR_STATUSES, Completion, Count, Record, Seconds, Verdict
+from harness.records import ERROR_STATUSES, Completion, Count, Record, RequestId, Seconds, Verdict
 from harness.run.result import choose_pricing, usd_per_s
 from harness.run.shards import asked_ids
 from harness.stats.intervals import Interval, fraction_interval
@@ -87,11 +87,11 @@ class Watch:
 
     def __init__(self, folder: Path) -> None:
         self._run = Run(folder)
-        self._asked: frozenset[str] | None = None
+        self._asked: frozenset[RequestId] | None = None
         self._completions = _Tail(folder / "completions.jsonl", Completion)
         self._verdicts = _Tail(folder / "verdicts.jsonl", Verdict)
-        self._counted: dict[str, _Counted] = {}
-        self._verdict_of: dict[str, str] = {}
+        self._counted: dict[RequestId, _Counted] = {}
+        self._verdict_of: dict[RequestId, str] = {}
 
     def look(self) -> RunState:
         """The run's state now.
@@ -140,7 +140,7 @@ class Watch:
             error=manifest.error,
         )
 
-    def _requests(self, manifest: RunManifest) -> frozenset[str]:
+    def _requests(self, manifest: RunManifest) -> frozenset[RequestId]:
         if self._asked is None:  # they never change
             self._asked = asked_ids(self._run.read_problems(), manifest.config)
         return self._asked
@@ -159,7 +159,7 @@ class Watch:
         by_problem: dict[str, list[bool]] = defaultdict(list)
         for request_id, status in self._verdict_of.items():
             if status not in ERROR_STATUSES:
-                by_problem[request_id.rpartition("#")[0]].append(status == "correct")
+                by_problem[request_id.problem_id].append(status == "correct")
         return fraction_interval([sum(each) / len(each) for each in by_problem.values()])
 
     def _last_finish_s(self) -> float:

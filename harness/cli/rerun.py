@@ -39,7 +39,7 @@ from harness.io.jsonl import write_atomically
 from harness.machine.provenance import Provenance, collect
 from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, EngineInfo, GenerationRequest, Verdict
+from harness.records import Completion, EngineInfo, GenerationRequest, RequestId, Verdict
 from harness.report.rerun import print_rerun
 from harness.run.pipeline import (
     Question,
@@ -47,7 +47,6 @@ from harness.run.pipeline import (
     build_requests,
     generate,
     judge,
-    problem_id_of,
     run_clock,
     score_missing,
 )
@@ -71,7 +70,7 @@ BATCH_SIZE_FOR_SINGLES = 8
 class Recorded(NamedTuple):
     """What the run has of the requests that are repeated."""
 
-    answers: dict[str, Answer]
+    answers: dict[RequestId, Answer]
     at_once: int | None
     """Of the whole run."""
 
@@ -79,8 +78,8 @@ class Recorded(NamedTuple):
 class Repeated(NamedTuple):
     """What the repetition made."""
 
-    answers: dict[str, Answer]
-    regraded: dict[str, Verdict]
+    answers: dict[RequestId, Answer]
+    regraded: dict[RequestId, Verdict]
     """The run's texts, graded by the same scorers."""
     engine: EngineInfo
 
@@ -214,7 +213,7 @@ def _generated(
     open_engine: Callable[[], AbstractContextManager[Engine]],
     questions: dict[str, Question],
     workers: int,
-) -> dict[str, Answer]:
+) -> dict[RequestId, Answer]:
     """Generates and grades as a run does, in a folder that goes when it is read."""
     with tempfile.TemporaryDirectory(prefix="gegenprobe-rerun-") as scratch:
         run = Run(Path(scratch))
@@ -230,7 +229,7 @@ def _generated(
 
 
 def _judged(questions: dict[str, Question], completion: Completion) -> Verdict:
-    return judge(questions[problem_id_of(completion.request_id)], completion)
+    return judge(questions[completion.request_id.problem_id], completion)
 
 
 def _same_model(plan: Plan) -> ResolvedModel:

@@ -354,12 +354,12 @@ class TransformersEngine:
         return model.eval()
 
     def _warm_up(self) -> None:
-        from harness.records import Sampling
+        from harness.records import RequestId, Sampling
 
         batch = Batch(self._model, self._codec.pad_token_id)
         request = GenerationRequest(
-            request_id="warm-up#0",
-            problem_id="warm-up",
+            request_id=RequestId("warm-up/tokens#0"),
+            problem_id="warm-up/tokens",
             prompt_token_ids=(self._codec.pad_token_id,) * 8,
             prompt_opened_think=False,
             sampling=Sampling(temperature=1, top_p=0.9, top_k=None, max_new_tokens=3),

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, get_args
 import datasets
 import evaluate
 
-from harness.records import Completion, Estimate, Sample, Verdict, VerdictStatus
+from harness.records import Completion, Estimate, RequestId, Sample, Verdict, VerdictStatus
 
 _KINDS = {
     "problem_ids": "string",
@@ -79,7 +79,7 @@ def samples_of(columns: Mapping[str, Sequence[Any]]) -> list[Sample]:
 def _sample(row: Mapping[str, Any], index: int) -> Sample:
     """The row's numbers have the types of their columns, and are not checked any further."""
     fields = {name: row[name] for name in Completion.model_fields.keys() & row.keys()}
-    name = str(index)
+    name = RequestId.of("evaluate/row", index)
     return Sample(
         task="",
         problem_id=row.get("problem_ids", ""),

@@ -24,6 +24,7 @@ from harness.records import (
     Grade,
     Problem,
     Prompt,
+    RequestId,
     Sampling,
     Verdict,
 )
@@ -72,7 +73,7 @@ def build_requests(
     return [
         # model_construct: validating would copy the token ids of every sample
         GenerationRequest.model_construct(
-            request_id=f"{prompt.problem_id}#{sample}",
+            request_id=RequestId.of(prompt.problem_id, sample),
             problem_id=prompt.problem_id,
             prompt_token_ids=prompt.token_ids,
             prompt_opened_think=prompt.opened_think,
@@ -215,7 +216,7 @@ class Scoring:
     def _work(self, completion: Completion) -> None:
         if self._stopping.is_set():
             return
-        verdict = judge(self._questions[problem_id_of(completion.request_id)], completion)
+        verdict = judge(self._questions[completion.request_id.problem_id], completion)
         # A scorer that is being closed answers with an error; that is no verdict.
         if not self._stopping.is_set():
             self._run.verdicts.append(verdict)
@@ -227,11 +228,6 @@ class Scoring:
         with self._room:
             self._waiting_bytes -= self._waiting.pop(future)
             self._room.notify_all()
-
-
-def problem_id_of(request_id: str) -> str:
-    """``math500/…/24.json#2`` → ``math500/…/24.json``."""
-    return request_id.rpartition("#")[0]
 
 
 def generate(

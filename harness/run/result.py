@@ -94,7 +94,7 @@ def recomputed(result: RunResult) -> RunResult:
 
 def _failure(completion: Completion, manifest: RunManifest) -> Verdict:
     """Of a try that failed and was followed by another."""
-    task = completion.request_id.partition("/")[0]
+    task = completion.request_id.task
     return Verdict(
         request_id=completion.request_id,
         status="generation_error",

@@ -12,6 +12,7 @@ from harness.config.settings import RunConfig
 from harness.engines.build import prepare_process, resolve_auto
 from harness.errors import CanaryError, Interrupted, StoreError
 from harness.machine.provenance import collect
+from harness.records import RequestId
 from harness.run.finished import Finished
 from harness.run.pipeline import Scoring, build_requests, generate, run_clock, score_missing
 from harness.run.preflight import check_memory, is_offline, no_network
@@ -181,7 +182,7 @@ def _finish_shard(run: Run, complete: RunManifest) -> Finished:
     return Finished(run.folder, result=None, status=0)
 
 
-def _recorded(run: Run, *, failed_too: bool) -> tuple[set[str], float]:
+def _recorded(run: Run, *, failed_too: bool) -> tuple[set[RequestId], float]:
     """The requests that are done, and when the last one was, on the run's clock."""
     done, last_s = set(), 0.0
     for completion in run.read_completions(with_text=False):

@@ -15,7 +15,7 @@ from harness.io.paths import default_results_dir
 from harness.machine import hardware
 from harness.machine.provenance import Provenance, collect
 from harness.models import ResolvedModel
-from harness.records import Problem, Prompt
+from harness.records import Problem, Prompt, task_of
 from harness.run.duration import expect
 from harness.run.pipeline import Question
 from harness.run.preflight import (
@@ -423,7 +423,7 @@ def questions_of(
         problem_id: Question(
             problem,
             prompts[problem_id].opened_think,
-            scorers[problem_id.partition("/")[0]],
+            scorers[task_of(problem_id)],
             reasoning,
         )
         for problem_id, problem in problems.items()

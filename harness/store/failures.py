@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 
-from harness.records import ERROR_STATUSES, Count, Record, Verdict, VerdictStatus
+from harness.records import ERROR_STATUSES, Count, Record, RequestId, Verdict, VerdictStatus
 
 KEPT = 20
 """Kinds of reason in a result, the most frequent ones."""
@@ -20,7 +20,7 @@ class FailureReason(Record):
     reason: str
     """As the first request of the kind ended, in one line."""
     requests: Count
-    first_request_id: str
+    first_request_id: RequestId
 
 
 def kind_of(reason: str) -> str:

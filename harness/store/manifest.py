@@ -21,6 +21,7 @@ from harness.records import (
     Estimate,
     FinishReason,
     Record,
+    RequestId,
     Seconds,
     VerdictStatus,
 )
@@ -209,7 +210,7 @@ class RunManifest(Record):
 class Outcome(Record):
     """What became of one request, in one line: enough to compare runs."""
 
-    request_id: str
+    request_id: RequestId
     status: VerdictStatus
     extracted: str | None
     finish_reason: FinishReason
@@ -226,12 +227,12 @@ class Outcome(Record):
     @property
     def problem_id(self) -> str:
         """``TASK/PROBLEM``."""
-        return self.request_id.rpartition("#")[0]
+        return self.request_id.problem_id
 
     @property
     def task(self) -> str:
         """The task that asked it."""
-        return self.request_id.partition("/")[0]
+        return self.request_id.task
 
 
 class BudgetCost(Record):

@@ -203,14 +203,13 @@ def read_samples(
 
 def sample_of(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
     """One sample; the session that made it is the last that had begun when it was queued."""
-    problem_id, _, index = completion.request_id.rpartition("#")
     begun = completion.queued_s or completion.started_s or 0.0
     # Loading takes no part in the clock of a session, so a session is known by when it began.
     session = sum(begun >= each.clock_start_s for each in sessions) - 1
     return Sample(
-        task=problem_id.partition("/")[0],
-        problem_id=problem_id,
-        index=int(index),
+        task=completion.request_id.task,
+        problem_id=completion.request_id.problem_id,
+        index=completion.request_id.sample,
         session=max(session, 0),
         completion=completion,
         verdict=verdict,

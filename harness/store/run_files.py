@@ -41,7 +41,7 @@ from harness.io.jsonl import (
 )
 from harness.io.paths import default_results_dir
 from harness.io.redaction import redact
-from harness.records import Completion, Problem, Prompt, Verdict
+from harness.records import Completion, Problem, Prompt, RequestId, Verdict
 from harness.store.manifest import RunManifest
 
 R = TypeVar("R", Completion, Verdict)
@@ -192,7 +192,7 @@ class Run:
         shorten = None if with_text else without_text
         yield from read_jsonl(self.folder / "completions.jsonl", Completion, shorten)
 
-    def read_verdicts(self) -> dict[str, Verdict]:
+    def read_verdicts(self) -> dict[RequestId, Verdict]:
         """The verdicts by request id; while a run is scored anew, the new ones."""
         verdicts = _last_of_each(read_jsonl(self.verdicts.file, Verdict), self.folder)
         return {verdict.request_id: verdict for verdict in verdicts}

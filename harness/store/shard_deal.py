@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterable
 
+from harness.records import RequestId
 
-def dealt(request_ids: Iterable[str], workers: int) -> list[frozenset[str]]:
+
+def dealt(request_ids: Iterable[RequestId], workers: int) -> list[frozenset[RequestId]]:
     """The requests of each worker.
 
     Requests are sorted by the hash of their id and dealt out in turn: the parts are of one size

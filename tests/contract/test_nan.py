@@ -7,6 +7,7 @@ import pytest
 
 from harness.engines.transformers_engine import TransformersConfig
 from harness.models import ResolvedModel
+from harness.records import RequestId
 from tests.contract.conftest import (
     NEEDS_VLLM,
     TINY_CONTEXT,
@@ -52,7 +53,10 @@ def test_it_fails_alone(config, temperature, poisoned, monkeypatch) -> None:
     requests = [ask(number, temperature=temperature) for number in range(3)]
     ids = requests[1].prompt_token_ids
     ill = requests[1].model_copy(
-        update={"request_id": "contract/ill#0", "prompt_token_ids": (*ids[:5], POISON, *ids[6:])}
+        update={
+            "request_id": RequestId("contract/ill#0"),
+            "prompt_token_ids": (*ids[:5], POISON, *ids[6:]),
+        }
     )
     with open_engine(config() if callable(config) else config, poisoned, TINY_CONTEXT) as engine:
         found = by_id(list(engine.generate([*requests, ill])))

@@ -198,7 +198,7 @@ def completions(codec: Codec, requests: Sequence[GenerationRequest]) -> Iterator
     for request in requests:
         slot = free_s.index(min(free_s))
         problem = asked[request.problem_id]
-        sample = int(request.request_id.rpartition("#")[2])
+        sample = request.request_id.sample
         started_s = free_s[slot]
         if request.request_id == FAILED_FIRST or problem.endings[sample] == "error":
             times = Times(LOAD_S, started_s, None, started_s + 1)

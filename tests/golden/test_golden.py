@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.cli.main import main
-from harness.run.pipeline import Question, judge, problem_id_of
+from harness.run.pipeline import Question, judge
 from harness.scorers.build import build_scorer
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.store.result import result_schema
@@ -39,7 +39,7 @@ def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
     problems, prompts, recorded = run.read_problems(), run.read_prompts(), run.read_verdicts()
     scorer_of = {task.name: task.scorer.partition("@")[0] for task in run.read_manifest().tasks}
     for completion in run.read_completions():
-        problem_id = problem_id_of(completion.request_id)
+        problem_id = completion.request_id.problem_id
         scorer = scorers[scorer_of[problem_id.partition("/")[0]]]
         question = Question(problems[problem_id], prompts[problem_id].opened_think, scorer)
         found, was = judge(question, completion), recorded[completion.request_id]

@@ -467,9 +467,9 @@ def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_g
 @pytest.mark.parametrize(
     ("request_id", "facts"),
     [
-        ("humaneval/HumanEval/0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
-        ("#0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
-        ("gsm8k/1#0", ("TASK/PROBLEM#SAMPLE", "humaneval")),
+        ("humaneval/HumanEval/0", ("outcomes.0.request_id", "TASK/PROBLEM#SAMPLE")),
+        ("#0", ("outcomes.0.request_id", "TASK/PROBLEM#SAMPLE")),
+        ("gsm8k/1#0", ("gsm8k/1#0", "humaneval")),
         ("humaneval/HumanEval/1#0", ("humaneval/HumanEval/1#0",)),
     ],
 )

@@ -160,7 +160,7 @@ def test_peak_memory_only_rises_and_is_unknown_for_no_process() -> None:
 @pytest.mark.parametrize(("new", "fits"), [(10, True), (11, False)])
 def test_a_request_that_needs_more_than_the_context_is_refused(new, fits) -> None:
     request = GenerationRequest(
-        request_id="a#0",
+        request_id="t/a#0",
         problem_id="a",
         prompt_token_ids=tuple(range(90)),
         prompt_opened_think=False,

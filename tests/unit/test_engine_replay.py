@@ -16,8 +16,8 @@ MODEL = ResolvedModel(name="m", path="/nowhere", revision="r1", sha256="s1")
 
 def request(number: int) -> GenerationRequest:
     return GenerationRequest(
-        request_id=f"p{number}#0",
-        problem_id=f"p{number}",
+        request_id=f"t/p{number}#0",
+        problem_id=f"t/p{number}",
         prompt_token_ids=(1, 2, 3),
         prompt_opened_think=True,
         sampling=Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=9),
@@ -27,7 +27,7 @@ def request(number: int) -> GenerationRequest:
 
 def completion(number: int) -> Completion:
     return Completion(
-        request_id=f"p{number}#0",
+        request_id=f"t/p{number}#0",
         text=f"text {number}",
         finish_reason="stop",
         prompt_tokens=3,
@@ -59,7 +59,7 @@ def test_completions_come_back_unchanged(recording, name) -> None:
 
 def test_what_was_not_recorded_is_counted_and_named(recording) -> None:
     wanted = [request(0), request(8), request(9)]
-    message = "2 of 3 requests are not in the recording, the first is p8#0"
+    message = "2 of 3 requests are not in the recording, the first is t/p8#0"
     with engine(recording) as replay, pytest.raises(ConfigError, match=message):
         next(replay.generate(wanted))
 
@@ -72,7 +72,7 @@ def test_a_missing_recording_is_said_at_once(tmp_path) -> None:
 def test_a_line_that_is_no_completion_is_named(recording) -> None:
     file = recording / "completions.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines()
-    lines[1] = json.dumps({"request_id": "p1#0"})
+    lines[1] = json.dumps({"request_id": "t/p1#0"})
     file.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"line 2 of completions\.jsonl"), engine(recording):
         pass

@@ -17,7 +17,7 @@ from harness.engines.transformers_engine import TransformersConfig, Transformers
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, GenerationRequest, Sampling
+from harness.records import Completion, GenerationRequest, RequestId, Sampling
 from tests.unit.tiny_model import save_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -41,8 +41,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
 
 def request(number: int, prompt_tokens: int, new: int, temperature: float = 0) -> GenerationRequest:
     return GenerationRequest(
-        request_id=f"p{number}#0",
-        problem_id=f"p{number}",
+        request_id=f"t/p{number}#0",
+        problem_id=f"t/p{number}",
         prompt_token_ids=tuple(3 + (number + 7 * place) % 97 for place in range(prompt_tokens)),
         prompt_opened_think=False,
         sampling=Sampling(temperature=temperature, top_p=0.9, top_k=None, max_new_tokens=new),
@@ -89,7 +89,9 @@ def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
 ) -> None:
     prompts = [request(n, 20 - 6 * (n // 2), 4 + 9 * n, temperature) for n in range(4)]
     samples = [
-        each.model_copy(update={"request_id": f"{each.problem_id}#{sample}", "seed": 10 + sample})
+        each.model_copy(
+            update={"request_id": RequestId.of(each.problem_id, sample), "seed": 10 + sample}
+        )
         for sample in range(5)
         for each in prompts
     ]
@@ -109,7 +111,7 @@ def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
         read.clear()
         assert texts(list(together.generate(samples))) == expected
     assert sorted(read) == sorted(each.prompt_token_ids for each in prompts)
-    different = {expected[f"p3#{sample}"] for sample in range(5)}
+    different = {expected[f"t/p3#{sample}"] for sample in range(5)}
     assert len(different) == (1 if temperature == 0 else 5)
 
 
@@ -117,8 +119,8 @@ def test_a_place_is_taken_as_soon_as_it_is_free(model) -> None:
     requests = [request(n, 10, new) for n, new in enumerate([40, 4, 4, 4, 4, 4])]
     with engine(model, max_batch_size=2) as two:
         found = {each.request_id: each for each in two.generate(requests)}
-    long = found["p0#0"]
-    others = [found[f"p{n}#0"] for n in range(1, 6)]
+    long = found["t/p0#0"]
+    others = [found[f"t/p{n}#0"] for n in range(1, 6)]
     if long.completion_tokens == 40:
         assert all(each.finished_s < long.finished_s for each in others)
 
@@ -203,10 +205,10 @@ def test_a_prompt_whose_reading_ran_out_of_memory_was_not_read(monkeypatch) -> N
 def test_one_that_never_fits_fails_alone(model) -> None:
     found, errors, _ = starved(model, [12, 4080, 20], 40)
     reasons = {key: value[1] for key, value in found.items()}
-    assert reasons["p1#0"] == "error"
+    assert reasons["t/p1#0"] == "error"
     assert [error for error in errors if error] == [errors[0]]
     assert errors[0].startswith("out of memory: ")
-    assert {reasons["p0#0"], reasons["p2#0"]} <= {"length", "stop"}
+    assert {reasons["t/p0#0"], reasons["t/p2#0"]} <= {"length", "stop"}
 
 
 def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:

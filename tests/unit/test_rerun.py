@@ -14,6 +14,7 @@ from harness.analysis.rerun.draw import StratumKey, select
 from harness.analysis.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
 from harness.cli.rerun import rebatched
 from harness.engines.build import VllmServerConfig
+from harness.records import RequestId
 from harness.report.rerun import print_rerun
 from harness.store.run_files import Run
 
@@ -68,7 +69,7 @@ def test_as_many_are_drawn_as_were_asked_for_or_all(statuses, n):
 
 
 def test_a_rare_verdict_is_drawn_too():
-    statuses = {f"t/{i}#0": "correct" if i == 5 else "incorrect" for i in range(1000)}
+    statuses = {RequestId(f"t/{i}#0"): "correct" if i == 5 else "incorrect" for i in range(1000)}
     selection = select(statuses, 2, seed=0)
     assert selection.drawn == {("t", "correct"): 1, ("t", "incorrect"): 1}
     assert select(statuses, 1, seed=0).drawn[StratumKey("t", "correct")] == 0
@@ -190,7 +191,7 @@ def _pair(task: str, recorded: str, after: str) -> Pair:
 
 
 def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn():
-    statuses = {f"t/{i}#0": "correct" if i < 90 else "incorrect" for i in range(100)}
+    statuses = {RequestId(f"t/{i}#0"): "correct" if i < 90 else "incorrect" for i in range(100)}
     selection = select(statuses, 2, seed=0)
     pairs = [_pair("t", "correct", "correct"), _pair("t", "incorrect", "correct")]
     (figures,) = figures_of(pairs, selection)
@@ -202,7 +203,9 @@ def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn():
 
 
 def test_a_task_of_which_nothing_was_drawn_is_unknown():
-    statuses = {"a/1#0": "correct", **{f"b/{i}#0": "correct" for i in range(9)}}
+    statuses = dict.fromkeys(
+        [RequestId("a/1#0"), *(RequestId(f"b/{i}#0") for i in range(9))], "correct"
+    )
     selection = select(statuses, 1, seed=0)
     _, a, _ = figures_of([_pair("b", "correct", "correct")], selection)
     assert (a.task, a.repeated) == ("a", 0)
@@ -216,7 +219,7 @@ def test_the_noise_is_what_two_runs_differ_by():
     flip = generator.beta(0.3, 3.0, requests)
     signs = np.where(generator.random((draws, requests)) < 0.5, 1, -1)
     differences = (signs * (generator.random((draws, requests)) < flip)).mean(axis=1)
-    statuses = {f"t/{i}#0": "correct" for i in range(requests)}
+    statuses = {RequestId(f"t/{i}#0"): "correct" for i in range(requests)}
     many = ["incorrect"] * round(1000 * flip.mean()) + ["correct"] * round(1000 * (1 - flip.mean()))
     pairs = [_pair("t", "correct", after) for after in many]
     (figures,) = figures_of(pairs, select(statuses, requests, seed=0))
@@ -225,7 +228,7 @@ def test_the_noise_is_what_two_runs_differ_by():
 
 
 def test_flips_in_one_direction_are_no_mere_noise():
-    statuses = {f"t/{i}#0": "correct" for i in range(10)}
+    statuses = {RequestId(f"t/{i}#0"): "correct" for i in range(10)}
     pairs = [_pair("t", "correct", "incorrect")] * 6 + [_pair("t", "correct", "correct")] * 4
     (figures,) = figures_of(pairs, select(statuses, 10, seed=0))
     assert figures.direction_p == pytest.approx(2 / 2**6)

@@ -108,17 +108,16 @@ def side_of(result: RunResult, file: Path) -> Side:
     seen: set[str] = set()
     for outcome in result.outcomes:
         name = outcome.request_id
-        sample = name.rpartition("#")[2]
-        task = tasks.get(outcome.task)
-        if task is None or not sample.isdecimal():
+        task = tasks.get(name.task)
+        if task is None:
             raise StoreError(
-                f"{file}: request_id {name}: should be TASK/PROBLEM#SAMPLE with a task of the run: "
+                f"{file}: request_id {name}: should begin with a task of the run: "
                 f"{', '.join(tasks) or 'it has none'}"
             )
         if name in seen:
             raise StoreError(f"{file}: request_id {name} stands there twice")
         seen.add(name)
-        _add_outcome(task.problems[outcome.problem_id], outcome)
+        _add_outcome(task.problems[name.problem_id], outcome)
     _add_costs([each for task in tasks.values() for each in task.problems.values()], result)
     return Side(
         name=RunName(

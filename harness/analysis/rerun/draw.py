@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.records import ERROR_STATUSES, VerdictStatus
+from harness.records import ERROR_STATUSES, RequestId, VerdictStatus
 
 
 class StratumKey(NamedTuple):
@@ -18,7 +18,7 @@ class StratumKey(NamedTuple):
 class Selection(NamedTuple):
     """The requests to repeat."""
 
-    chosen: frozenset[str]
+    chosen: frozenset[RequestId]
     sizes: dict[StratumKey, int]
     """Requests of the run in each stratum, errors left out."""
     drawn: dict[StratumKey, int]
@@ -31,7 +31,7 @@ class Selection(NamedTuple):
         return sum(self.sizes.values())
 
 
-def select(statuses: Mapping[str, VerdictStatus], n: int, seed: int) -> Selection:
+def select(statuses: Mapping[RequestId, VerdictStatus], n: int, seed: int) -> Selection:
     """Draws requests without replacement, stratified by task and verdict.
 
     A stratum's share is proportional, and at least one where ``n`` is as large as the number of
@@ -43,10 +43,10 @@ def select(statuses: Mapping[str, VerdictStatus], n: int, seed: int) -> Selectio
         n: How many to draw, >= 1; all where it is more than there are.
         seed: The run's.
     """
-    strata: dict[StratumKey, list[str]] = defaultdict(list)
+    strata: dict[StratumKey, list[RequestId]] = defaultdict(list)
     for request_id, status in statuses.items():
         if status not in ERROR_STATUSES:
-            strata[StratumKey(task_of(request_id), status)].append(request_id)
+            strata[StratumKey(request_id.task, status)].append(request_id)
     keys = sorted(strata)
     sizes = {key: len(strata[key]) for key in keys}
     drawn = dict(zip(keys, _shares(list(sizes.values()), n), strict=True))
@@ -73,8 +73,3 @@ def _shares(sizes: Sequence[int], n: int) -> list[int]:
         ]
         shares[lacking.index(max(lacking))] += 1
     return shares
-
-
-def task_of(request_id: str) -> str:
-    """``math500/…/24.json#2`` → ``math500``."""
-    return request_id.partition("/")[0]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.analysis.rerun.draw import Selection, StratumKey, task_of
+from harness.analysis.rerun.draw import Selection, StratumKey
 from harness.metrics.samples import known_sum
 from harness.records import (
     ERROR_STATUSES,
@@ -15,6 +15,7 @@ from harness.records import (
     Estimate,
     FinishReason,
     Record,
+    RequestId,
     Verdict,
     VerdictStatus,
 )
@@ -27,7 +28,7 @@ Z_95 = 1.959964
 class Pair(Record):
     """One request, as it came out in the run and in the repetition."""
 
-    request_id: str
+    request_id: RequestId
     task: str
     recorded: VerdictStatus
     """As the run has it: its stratum."""
@@ -126,7 +127,7 @@ def pair(recorded: VerdictStatus, before: Answer, after: Answer) -> Pair:
     """Sets one request's two answers against each other."""
     return Pair(
         request_id=before.completion.request_id,
-        task=task_of(before.completion.request_id),
+        task=before.completion.request_id.task,
         recorded=recorded,
         before=before.verdict.status,
         after=after.verdict.status,

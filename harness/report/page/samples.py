@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import StoreError
 from harness.io.jsonl import read_jsonl, unwritable
 from harness.records import (
     CodeReference,
@@ -26,7 +25,9 @@ from harness.records import (
     OtherReference,
     Problem,
     Prompt,
+    RequestId,
     Verdict,
+    task_of,
 )
 from harness.report.page.render import compressed
 from harness.report.page.runs import ReportRun
@@ -99,7 +100,7 @@ def _json(value: Any) -> str:
 
 
 def _problem(name: str, problem: Problem | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": name, "task": name.partition("/")[0]}
+    entry: dict[str, Any] = {"id": name, "task": task_of(name)}
     if problem is None:
         return entry
     entry |= {"subject": problem.subject, "level": problem.level, "question": problem.question}
@@ -126,17 +127,17 @@ class _Place:
     detail: str
 
 
-def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[str, _Place]:
+def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[RequestId, _Place]:
     if run.folder is None:
         return {}
     opened = _opened_think(run)
     verdicts = run.folder.read_verdicts()
-    places: dict[str, _Place] = {}
+    places: dict[RequestId, _Place] = {}
     waiting: list[str] = []
     size = 0
     for completion in run.folder.read_completions():
         verdict = verdicts.get(completion.request_id)
-        problem_id = completion.request_id.rpartition("#")[0]
+        problem_id = completion.request_id.problem_id
         split = split_thinking(
             completion.text,
             prompt_opened_think=opened.get(problem_id, False),
@@ -188,10 +189,10 @@ def _write_chunk(entries: Sequence[str], folder: Path, samples: Samples) -> None
 
 
 def _run_index(
-    run: ReportRun, problems: dict[str, int], places: dict[str, _Place]
+    run: ReportRun, problems: dict[str, int], places: dict[RequestId, _Place]
 ) -> dict[str, Any]:
     """One run's samples, a list for each column, by problem and sample."""
-    rows = sorted(_row(outcome, problems, places, run) for outcome in run.result.outcomes)
+    rows = sorted(_row(outcome, problems, places) for outcome in run.result.outcomes)
     columns = (
         "problem", "sample", "status", "tokens", "thinking", "seconds", "chunk", "place",
         "extracted", "end", "detail",
@@ -216,20 +217,15 @@ def _prompts(run: ReportRun, problems: dict[str, int]) -> dict[int, str]:
 
 
 def _row(
-    outcome: Outcome, problems: dict[str, int], places: dict[str, _Place], run: ReportRun
+    outcome: Outcome, problems: dict[str, int], places: dict[RequestId, _Place]
 ) -> tuple[Any, ...]:
-    problem_id, _, sample = outcome.request_id.rpartition("#")
-    if not sample.isdecimal():
-        raise StoreError(
-            f"{run.file}: request_id {outcome.request_id}: should be TASK/PROBLEM#SAMPLE"
-        )
     place = places.get(outcome.request_id)
     seconds = None
     if outcome.finished_s is not None and outcome.started_s is not None:
         seconds = round(outcome.finished_s - outcome.started_s, 3)
     return (
-        problems[problem_id],
-        int(sample),
+        problems[outcome.request_id.problem_id],
+        outcome.request_id.sample,
         outcome.status,
         outcome.completion_tokens,
         outcome.reasoning_tokens,

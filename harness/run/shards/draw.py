@@ -3,20 +3,23 @@
 from collections.abc import Iterable, Mapping
 
 from harness.config.settings import RunConfig
+from harness.records import RequestId
 from harness.store.shard_deal import dealt
 
 
-def of_shard(request_ids: Iterable[str], config: RunConfig) -> frozenset[str]:
+def of_shard(request_ids: Iterable[RequestId], config: RunConfig) -> frozenset[RequestId]:
     """Those that this worker has; all of them in a whole run."""
     if config.shard is None:
         return frozenset(request_ids)
     return dealt(request_ids, config.shards)[config.shard]
 
 
-def asked_ids(problem_ids: Iterable[str], config: RunConfig) -> frozenset[str]:
+def asked_ids(problem_ids: Iterable[str], config: RunConfig) -> frozenset[RequestId]:
     """The requests that a run of these problems has to answer."""
     samples = range(config.protocol.samples_per_problem)
-    return of_shard((f"{name}#{sample}" for name in problem_ids for sample in samples), config)
+    return of_shard(
+        (RequestId.of(name, sample) for name in problem_ids for sample in samples), config
+    )
 
 
 def count_own(requests: Mapping[str, int], config: RunConfig) -> dict[str, int]:

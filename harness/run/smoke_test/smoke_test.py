@@ -9,8 +9,8 @@ from harness.engines.base import Engine
 from harness.errors import CanaryError, ConfigError
 from harness.io.jsonl import JsonlWriter
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, Problem, Prompt, VerdictStatus
-from harness.run.pipeline import Question, build_requests, judge, problem_id_of, without_secrets
+from harness.records import Completion, Problem, Prompt, RequestId, VerdictStatus
+from harness.run.pipeline import Question, build_requests, judge, without_secrets
 from harness.run.smoke_test.faults import MARKUP, CanaryAnswer, find_faults
 from harness.scorers.answers.marks import written_style
 from harness.scorers.base import Scorer
@@ -80,7 +80,7 @@ def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
 
 def _expect(scorer: Scorer, problem: Problem, answer: str, wanted: VerdictStatus) -> None:
     completion = Completion(
-        request_id=f"{problem.problem_id}#0",
+        request_id=RequestId.of(problem.problem_id, 0),
         text=f"Let me think.\n{written_style(None).close}\n\n{answer}",
         finish_reason="stop",
         prompt_tokens=0,
@@ -180,7 +180,7 @@ class Canary:
         answers = []
         for raw in engine.generate(requests):
             completion = without_secrets(raw)
-            problem_id = problem_id_of(completion.request_id)
+            problem_id = completion.request_id.problem_id
             verdict = judge(self._questions[problem_id], completion)
             answers.append(
                 CanaryAnswer(
