@@ -42,7 +42,7 @@ def test_is_a_scorer(scorer: Scorer) -> None:
         ("12", r"\boxed{12} or \boxed{13}", "incorrect", r"12 \text{ or } 13", "typed"),
         ("12", r"\boxed{\input{x}}", "incorrect", r"\input{x}", "none: unparsed"),
         ("12", r"\boxed{10^{10^{10}}}", "incorrect", "10^{10^{10}}", "none: unparsed"),
-        ("12", "Let me think about 12.", "no_answer", None, "none: no final answer"),
+        ("12", "I thought about 12.", "no_answer", None, "none: no final answer"),
         ("12", "", "no_answer", None, "none: no final answer"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from harness.models import resolve
 from tests.conf.test_compose import compose
 from tests.e2e.conftest import GOLDEN, last_line, manifest, records
+from tests.facts import mentions
 
 LOSES_THE_QUESTION = "{{ bos_token }}{% for message in messages %}{{ message.role }}{% endfor %}"
 
@@ -50,7 +51,7 @@ def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
         "sandbox.time_limit_s=1e-9",  # in a ten-thousandth of a second some get through
     )
     assert done.returncode == 4
-    words = r"harness: canary: python_tests@2 calls a right answer to canary/\w+ (inc|scorer)"
+    words = r"harness: canary: python_tests@2 .*right .*canary/\w+ (inc|scorer)"
     assert re.match(words, done.stderr.splitlines()[-1])
 
 
@@ -59,11 +60,11 @@ def test_a_template_that_loses_the_question_stops_a_run(harness, tiny_model, tmp
     (model / "chat_template.jinja").write_text(LOSES_THE_QUESTION)
     done = harness(*run_of(model))
     assert done.returncode == 4
-    assert "harness: canary: the chat template loses the question: of canary/" in done.stderr
-    assert "go on with" not in done.stderr
+    assert mentions(done.stderr, "harness: canary: ", "chat template", "canary/")
+    assert "resume=" not in done.stderr
     found = manifest(only_run(tmp_path))
     assert found["status"] == "failed"
-    assert found["canary"]["faults"] == [found["error"]], "resume=auto must not go on with it"
+    assert found["canary"]["faults"] == [found["error"]]  # so resume=auto leaves it
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_stop_token_that_stops_nothing_stops_a_run(harness, smollm2, tmp_path)
     assert done.returncode == 4
     line = done.stderr.splitlines()[-1]
     assert line.startswith("harness: canary: ")
-    assert " answers hold <|im_end|>, markup of a chat template: generation_config.json" in line
+    assert mentions(line, "<|im_end|>", "chat template: generation_config.json")
     folder = only_run(tmp_path)
     found = manifest(folder)
     assert (found["status"], found["sessions"]) == ("failed", [])

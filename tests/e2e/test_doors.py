@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import GOLDEN, command, last_line, records, start, stop, tiny_run
+from tests.facts import mentions
 
 REPLAY = ["run", "experiment=demo", "engine=replay"]
 CANARY = "canary-7f3a91c2"
@@ -74,7 +75,7 @@ def test_a_secret_in_the_configuration_is_refused_and_not_repeated(
 def test_error_lines_and_tracebacks_hide_secrets(harness, debug):
     done = harness("score", f"https://me:{CANARY}@host/run", *debug)
     assert done.returncode == 2
-    assert "https://***@host/run: no run there" in done.stderr
+    assert "harness: https://***@host/run: " in done.stderr
     assert CANARY not in done.stdout + done.stderr
 
 
@@ -93,9 +94,7 @@ def test_pickled_weights_are_refused(harness, tmp_path):
     (model / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
     done = harness("run", "model=local", f"model.path={model}", "engine=transformers")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        f"harness: model.path={model}: no *.safetensors file there"
-    )
+    assert mentions(done.stderr.splitlines()[-1], f"harness: model.path={model}: ", "*.safetensors")
     assert not (tmp_path / "pwned").exists()
 
 
@@ -177,11 +176,12 @@ def test_a_read_only_results_folder_is_one_line_and_loses_nothing(tmp_path, harn
     with read_only(tmp_path):
         resumed = harness("run", f"resume={folder.name}")
         assert resumed.returncode == 2
-        assert resumed.stderr.splitlines() == [f"harness: {folder}/.lock: cannot be written: {why}"]
+        (line,) = resumed.stderr.splitlines()
+        assert mentions(line, f"harness: {folder}/.lock: ", why)
         fresh = harness(*arguments, "resume=auto")
         assert fresh.returncode == 2
-        assert fresh.stderr.splitlines()[-1] == (
-            f"harness: results_dir={tmp_path}: cannot be written ({why})"
+        assert mentions(
+            fresh.stderr.splitlines()[-1], f"harness: results_dir={tmp_path}: ", f"({why})"
         )
         assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     done = subprocess.run(

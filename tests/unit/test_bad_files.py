@@ -73,7 +73,7 @@ def test_another_schema_is_said_with_the_one_that_is_read(tmp_path):
     text = golden.read_text(encoding="utf-8").replace('"schema_version":1', '"schema_version": 1')
     file = tmp_path / "manifest.json"
     file.write_text(text.replace('"schema_version": 1', '"schema_version": 99'), encoding="utf-8")
-    with pytest.raises(StoreError, match="is of schema version 99; this harness reads version 1,"):
+    with pytest.raises(StoreError, match="version 99"):
         read_json(file, RunManifest)
 
 

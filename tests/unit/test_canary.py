@@ -84,7 +84,7 @@ LOOP = "The answer is the answer. " * 60
 def test_what_spoils_every_answer_is_a_fault(answers, fault):
     found = find_faults(answers, ["<eot_here>"])
     assert len(found.faults) == 1
-    assert mentions(found.faults[0], *fault.split(" … "))
+    assert mentions(found.faults[0], fault)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_weakness_is_said_and_stops_nothing(answers, warnings):
     assert found.faults == ()
     assert len(found.warnings) == len(warnings)
     for said, expected in zip(found.warnings, warnings, strict=True):
-        assert mentions(said, *expected.split(" … "))
+        assert mentions(said, expected)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_the_shipped_configuration_is_valid():
         ),
         (
             {"purpose": {"math500": {"published_fraction": 0.928}}},
-            "purpose.math500: published_fraction and margin_fraction … both",
+            "purpose.math500: … published_fraction … margin_fraction … both",
         ),
         (
             {"purpose": {"math500": {"expected_fraction": 92.8}}},

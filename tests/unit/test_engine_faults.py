@@ -32,6 +32,7 @@ from harness.records import (
     Sampling,
 )
 from harness.run.setup import check_lengths
+from tests.facts import mentions
 from tests.fault_server import (
     FakeTime,
     FaultServer,
@@ -181,7 +182,7 @@ def test_an_answer_lost_on_its_way_is_asked_for_again_after_a_wait(server) -> No
     server.answers = [loses, loses, WELL]
     attached = Attached(server.url)
     (got,) = attached.answers()
-    assert (got.text, got.retries) == ("2", 2), "nothing of what was lost is in it"
+    assert (got.text, got.retries) == ("2", 2)  # without what was lost
     assert len(attached.time.slept) == 2
     assert min(attached.time.slept) >= FIRST_WAIT_S
 
@@ -349,7 +350,7 @@ def test_a_server_that_refuses_all_that_are_under_way_ends_the_run(server) -> No
         refuses(400, "too long")(handler)
 
     server.answers = [refusing]
-    with pytest.raises(UnavailableError, match="refused the first 8 requests"):
+    with pytest.raises(UnavailableError, match="first 8 requests"):
         Attached(server.url, concurrency=8).answers(70)
     assert len(server.asked) < 70
 
@@ -432,7 +433,7 @@ def test_turns_that_a_stop_left_unused_hold_nothing_up_afterwards() -> None:
         return [*before, await pace.turn()]
 
     assert asyncio.run(turns()) == [True, False, True]
-    assert clock.now == 10, "one interval: the rate limit holds all the same"
+    assert clock.now == 10  # one interval, so the rate is limited still
 
 
 # --- modes ---------------------------------------------------------------------------------------
@@ -557,7 +558,8 @@ def test_a_reply_without_any_answer_is_no_empty_answer_of_the_model(
     nothing = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens}}
     server.answers = [(lambda handler: handler.stream(nothing)) if is_streamed else sends(nothing)]
     (got,) = Attached(server.url).answers()
-    assert (got.finish_reason, got.error) == ("error", "the server sent no answer")
+    assert got.finish_reason == "error"
+    assert mentions(got.error, "server", "answer")
 
 
 @pytest.mark.parametrize("answer", [chats, chats_whole])

@@ -21,6 +21,7 @@ from harness.models.chat_tokenizer import Codec, TextAnswer
 from harness.records import Completion, GenerationRequest, MathReference, Problem, Sampling
 from harness.scorers.answers.marks import STYLES
 from harness.scorers.answers.thinking import split_thinking
+from tests.facts import mentions
 from tests.fault_server import (
     KEY,
     USAGE,
@@ -253,12 +254,12 @@ def test_a_server_that_is_not_there_is_said_at_once(played: FaultServer) -> None
     with pytest.raises(UnavailableError) as caught:
         answers(url)
     assert str(caught.value).startswith(f"engine.base_url={url}: ")
-    assert str(caught.value).endswith("give the URL of a running server, with /v1 at its end")
+    assert "/v1" in str(caught.value).removeprefix(f"engine.base_url={url}: ")
     assert time.monotonic() - began < 30
 
 
 def test_a_wrong_path_is_said(played: FaultServer) -> None:
-    with pytest.raises(UnavailableError, match=r"no list of models there .* ends in /v1"):
+    with pytest.raises(UnavailableError, match=r"^engine\.base_url=.*models.* /v1"):
         answers(played.url.removesuffix("/v1"))
 
 
@@ -266,14 +267,15 @@ def test_a_refused_key_is_said_and_not_shown(played: FaultServer, monkeypatch) -
     monkeypatch.setenv("PLAYED_KEY", "sk-wrong")
     with pytest.raises(UnavailableError) as caught:
         answers(played.url)
-    assert str(caught.value) == (
-        f"engine.base_url={played.url}: the server refuses the key (HTTP 401: wrong key Bearer "
-        "***); engine.api_key_env=PLAYED_KEY should hold a valid one"
+    assert mentions(
+        str(caught.value),
+        f"engine.base_url={played.url}: ",
+        "(HTTP 401: wrong key Bearer ***); engine.api_key_env=PLAYED_KEY",
     )
 
 
 def test_a_key_that_is_not_set_is_said(played: FaultServer) -> None:
-    with pytest.raises(ConfigError, match=r"^engine\.api_key_env=NO_SUCH_KEY: .* is not set"):
+    with pytest.raises(ConfigError, match=r"^engine\.api_key_env=NO_SUCH_KEY: .*\bset\b"):
         answers(played.url, api_key_env="NO_SUCH_KEY")
 
 
@@ -291,7 +293,7 @@ def test_a_model_that_is_not_served_is_said(played: FaultServer) -> None:
 
 def test_a_context_that_is_too_short_is_said(played: FaultServer) -> None:
     played.models = [{"id": "hosted", "owned_by": "vllm", "max_model_len": 500}]
-    with pytest.raises(UnavailableError, match=r"context is 500 tokens, the protocol needs 999"):
+    with pytest.raises(UnavailableError, match=r"500 tokens, .*999"):
         answers(played.url)
 
 

@@ -59,13 +59,12 @@ def test_completions_come_back_unchanged(recording, name) -> None:
 
 def test_what_was_not_recorded_is_counted_and_named(recording) -> None:
     wanted = [request(0), request(8), request(9)]
-    message = "2 of 3 requests are not in the recording, the first is t/p8#0"
-    with engine(recording) as replay, pytest.raises(ConfigError, match=message):
+    with engine(recording) as replay, pytest.raises(ConfigError, match=r"2 of 3 .*t/p8#0"):
         next(replay.generate(wanted))
 
 
 def test_a_missing_recording_is_said_at_once(tmp_path) -> None:
-    with pytest.raises(ConfigError, match=r"engine\.run=.*cannot be read"), engine(tmp_path / "x"):
+    with pytest.raises(ConfigError, match=r"engine\.run=.*/x"), engine(tmp_path / "x"):
         pass
 
 

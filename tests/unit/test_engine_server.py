@@ -17,6 +17,7 @@ from harness.engines.serving_metrics import Meter, parse
 from harness.engines.vllm_server_engine import _loaded
 from harness.errors import ConfigError, UnavailableError
 from harness.io import redaction
+from tests.facts import mentions
 
 # Stands for vLLM's module: it takes --host and --port, and a last word that says how it behaves.
 STAND_IN = """
@@ -89,16 +90,14 @@ def test_the_whole_group_ends_with_the_context(stand_in, tmp_path, how, monkeypa
 def test_a_server_that_dies_says_why(stand_in, tmp_path) -> None:
     with serving(["serves"], stand_in, tmp_path / "log", 60) as server:
         os.kill(server.pids()[0], signal.SIGKILL)
-        assert server.why_gone() == (
-            f"vllm's server ended with status -9: version (log: {tmp_path / 'log'})"
-        )
+        assert mentions(server.why_gone() or "", "status -9: version", f"(log: {tmp_path / 'log'})")
 
 
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
-        ("refuses", ConfigError, "status 2 while it started: argument --max-num-seqs: invalid int"),
-        ("breaks", UnavailableError, "while it started: ModuleNotFoundError: No module numba (log"),
+        ("refuses", ConfigError, "status 2 … argument --max-num-seqs: invalid int"),
+        ("breaks", UnavailableError, "ModuleNotFoundError: No module numba"),
     ],
 )
 def test_a_server_that_does_not_start_says_why(stand_in, tmp_path, how, error, words) -> None:
@@ -107,13 +106,13 @@ def test_a_server_that_does_not_start_says_why(stand_in, tmp_path, how, error, w
         serving([how], stand_in, tmp_path / "log", 60),
     ):
         pass
-    assert words in str(caught.value)
+    assert mentions(str(caught.value), words)
     assert str(tmp_path / "log") in str(caught.value)
 
 
 def test_a_server_that_takes_too_long_is_given_up(stand_in, tmp_path) -> None:
     with (
-        pytest.raises(UnavailableError, match=r"^engine\.start_limit_s=0.5: .* give it longer$"),
+        pytest.raises(UnavailableError, match=r"^engine\.start_limit_s=0\.5: "),
         serving(["sleeps"], stand_in, tmp_path / "log", 0.5),
     ):
         pass

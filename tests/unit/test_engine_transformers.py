@@ -217,7 +217,7 @@ def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:
             (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "pytorch_model.bin").write_bytes(b"not to be unpickled")
     bare = model.model_copy(update={"path": str(tmp_path)})
-    with pytest.raises(UnavailableError, match="model=words: cannot load it"), engine(bare):
+    with pytest.raises(UnavailableError, match=r"^model=words: "), engine(bare):
         pass
 
 

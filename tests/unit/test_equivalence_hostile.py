@@ -17,6 +17,7 @@ import pytest
 
 from harness.errors import UnavailableError
 from harness.scorers.equivalence.checker import Comparison, Equivalence
+from tests.facts import mentions
 
 PAIR_LIMIT_S = 20.0
 NO_HURRY_S = 600.0
@@ -127,7 +128,8 @@ def test_a_pair_past_its_limit_costs_its_worker_only() -> None:
         first = worker._process
         worker._pair_limit_s = 0.0
         found = equivalence.compare(*EASY)
-        assert (found.is_equal, found.status, found.detail) == (False, "timeout", "the time limit")
+        assert (found.is_equal, found.status) == (False, "timeout")
+        assert "time limit" in found.detail
         assert first is not None
         assert first.poll() is not None, "the stuck process was not killed"
         worker._pair_limit_s = PAIR_LIMIT_S
@@ -199,7 +201,7 @@ def test_workers_that_are_killed_again_and_again_are_the_harness_own_failure() -
         try:
             assert found.result().is_equal
         except UnavailableError as error:
-            assert str(error) == "a process to compare answers ended by signal 9, twice"  # noqa: PT017
+            assert mentions(str(error), "signal 9", "twice")  # noqa: PT017
 
 
 def test_memory_is_limited() -> None:
@@ -239,7 +241,7 @@ def test_a_worker_that_cannot_work_is_the_harness_own_failure(
     with pytest.raises(UnavailableError, match="cannot start"), Equivalence():
         pass
     monkeypatch.setattr("sys.executable", "/bin/false" if os.path.exists("/bin/false") else "false")  # noqa: PTH110
-    with Equivalence() as equivalence, pytest.raises(UnavailableError, match="does not work"):
+    with Equivalence() as equivalence, pytest.raises(UnavailableError):
         equivalence.compare(*EASY)
 
 

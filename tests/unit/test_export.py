@@ -9,6 +9,7 @@ from harness.cli.main import main
 from harness.errors import StoreError, UserError
 from harness.interop.export import to_lm_eval, to_model_index
 from harness.store.result import RunResult
+from tests.facts import mentions
 from tests.unit.leaderboard_results import BASELINES
 
 BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"
@@ -104,9 +105,9 @@ def test_a_card_is_of_one_model_with_some_score(result):
     model = result.manifest.model.model_copy(update={"name": "another"})
     manifest = result.manifest.model_copy(update={"model": model})
     other = result.model_copy(update={"manifest": manifest})
-    with pytest.raises(UserError, match="a card is of one model, these are of another, smollm2"):
+    with pytest.raises(UserError, match=r"card .*another, smollm2"):
         to_model_index([result, other])
-    with pytest.raises(UserError, match="nothing of smollm2_135m was graded"):
+    with pytest.raises(UserError, match=r"smollm2_135m .*graded"):
         to_model_index([changed(result, accuracy=None)])
 
 
@@ -125,11 +126,11 @@ def test_the_command_writes_a_file_or_stdout(tmp_path, capsys):
 def test_the_commands_mistakes_are_one_line(tmp_path, capsys):
     none = ["--results-dir", str(tmp_path)]
     for arguments, words in (
-        (["lm-eval", str(BASELINE), str(BASELINE)], "lm-eval's file is of one run, 2 are given"),
+        (["lm-eval", str(BASELINE), str(BASELINE)], "lm-eval … one run … 2"),
         (["lm-eval", "nothing", *none], "nothing"),
-        (["model-index", str(BASELINE), "-o", str(tmp_path)], "cannot be written: Is a directory"),
+        (["model-index", str(BASELINE), "-o", str(tmp_path)], f"{tmp_path}: … Is a directory"),
     ):
         assert main(["export", *arguments]) == StoreError.exit_status
         err = capsys.readouterr().err
-        assert words in err
+        assert mentions(err, words)
         assert err.count("\n") == 1

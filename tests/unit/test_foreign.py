@@ -6,7 +6,6 @@ The two logs of lm-evaluation-harness were written by lm_eval 0.4.13 (`simple_ev
 """
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from harness.cli.main import main
 from harness.errors import UserError
 from harness.interop.readers import harness_of, read_foreign
+from tests.facts import mentions
 
 CASES = Path(__file__).parent / "cases"
 MATH = CASES / "samples_minerva_math500_2026-11-22T00-48-36.262234.jsonl"
@@ -86,46 +86,48 @@ def written(folder: Path, rows: list[dict]) -> Path:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"doc": {"question": "?"}}, "task minerva_math500 is none that can be read; there are"),
-        ({"math_verify": 0.5}, "sample 1 is not as lm_eval writes it: ValueError math_verify=0.5"),
-        ({"resps": []}, "sample 1 is not as lm_eval writes it: IndexError"),
+        ({"doc": {"question": "?"}}, "minerva_math500 … math500"),
+        ({"math_verify": 0.5}, "sample 1 … ValueError math_verify=0.5"),
+        ({"resps": []}, "sample 1 … IndexError"),
     ],
 )
 def test_what_is_wrong_with_a_log_is_said_in_one_line(tmp_path, change, words):
     row = json.loads(MATH.read_text(encoding="utf-8").splitlines()[0])
-    with pytest.raises(UserError, match=words) as caught:
+    with pytest.raises(UserError) as caught:
         read_foreign(written(tmp_path, [{**row, **change}]))
+    assert mentions(str(caught.value), words)
     assert "\n" not in str(caught.value)
 
 
 def test_a_document_that_stands_twice_is_refused(tmp_path):
     row = json.loads(MATH.read_text(encoding="utf-8").splitlines()[0])
-    with pytest.raises(UserError, match="stands there twice; give the log of one evaluation"):
+    with pytest.raises(UserError, match="twice"):
         read_foreign(written(tmp_path, [row, row]))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"pass@1": float("inf")}, "sample 1 is not as lm_eval writes it: OverflowError"),
-        ({"filtered_resps": [[]]}, "sample 1 is not as lm_eval writes it: ValueError no filtered"),
+        ({"pass@1": float("inf")}, "sample 1 … OverflowError"),
+        ({"filtered_resps": [[]]}, "sample 1 … ValueError … filtered"),
         (
             {"arguments": {"gen_args_0": {"arg_1": {"temperature": "hot"}}}},
-            "not as lm-evaluation-harness writes it: could not convert string to float: 'hot'",
+            "lm-evaluation-harness … 'hot'",
         ),
     ],
 )
 def test_odd_values_of_a_log_are_named(tmp_path, change, words):
     row = json.loads(CODE.read_text(encoding="utf-8").splitlines()[0])
-    with pytest.raises(UserError, match=re.escape(words)):
+    with pytest.raises(UserError) as caught:
         read_foreign(written(tmp_path, [{**row, **change}]))
+    assert mentions(str(caught.value), words)
 
 
 def test_a_log_that_is_damaged_further_down_is_refused(tmp_path):
     file = tmp_path / CODE.name
     for damage in (b" " * 5000 + b"\xff", b"[" * 100_000):
         file.write_bytes(CODE.read_bytes() + b"\n" + damage + b"\n")
-        with pytest.raises(UserError, match="not as lm-evaluation-harness writes it"):
+        with pytest.raises(UserError, match="lm-evaluation-harness"):
             read_foreign(file)
 
 
@@ -133,7 +135,7 @@ def test_a_verdict_that_evalplus_does_not_give_is_no_failure(tmp_path):
     file = tmp_path / "x_eval_results.json"
     sample = {"solution": "", "base_status": None}
     file.write_text(json.dumps({"date": "", "hash": "", "eval": {"HumanEval/0": [sample]}}))
-    with pytest.raises(UserError, match="HumanEval/0 is not as evalplus writes it: None"):
+    with pytest.raises(UserError, match=r"HumanEval/0 .*evalplus .*: None"):
         read_foreign(file)
 
 
@@ -141,7 +143,7 @@ def test_other_tasks_of_evalplus_are_named(tmp_path, capsys):
     file = tmp_path / "x_eval_results.json"
     file.write_text('{"date": "", "hash": "", "eval": {"Mbpp/2": []}}')
     assert main(["grade", "python", str(file)]) == 2
-    assert "its problems (Mbpp/2 …) are of no task that can be read" in capsys.readouterr().err
+    assert "(Mbpp/2 …)" in capsys.readouterr().err
 
 
 def test_our_own_files_are_nobody_elses(tmp_path):
@@ -189,4 +191,4 @@ def test_a_program_in_an_unfinished_thought_is_no_answer(tmp_path, capsys, mark)
 
 def test_the_wrong_kind_of_grading_is_said(capsys):
     assert main(["grade", "python", str(MATH)]) == 2
-    assert "its task is math500; use harness grade math" in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err, "math500; ", "harness grade math")

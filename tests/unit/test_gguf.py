@@ -42,9 +42,9 @@ def test_it_stands_beside_the_data_type() -> None:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (lambda file: file.unlink(), "cannot be read"),
-        (lambda file: file.write_text(POINTER), "no GGUF file"),
-        (lambda file: file.write_bytes(b""), "no GGUF file"),
+        (lambda file: file.unlink(), "No such file"),
+        (lambda file: file.write_text(POINTER), "GGUF file"),
+        (lambda file: file.write_bytes(b""), "GGUF file"),
         (lambda file: file.write_bytes(file.read_bytes()[:6000]), "cut off"),
         (lambda file: file.write_bytes(file.read_bytes()[:100]), "cut off"),
         (lambda file: file.write_bytes(b"GGUF"), "cut off"),

@@ -16,6 +16,7 @@ from harness.analysis.leaderboard import rank, read_rows
 from harness.analysis.leaderboard.index import index_file
 from harness.cli.main import _Lines, main
 from harness.errors import StoreError, UserError
+from tests.facts import mentions
 from tests.unit.leaderboard_results import BASELINES, write_result
 
 
@@ -220,24 +221,28 @@ def test_what_is_left_out_is_named_and_ends_nothing(results, capsys, caplog):
             "runs/good/result.json"
         ]
         reasons = {each["file"]: each["reason"] for each in shown["left_out"]}
-        assert reasons["runs/stopped"] == "has no result.json: not finished, or a shard"
-        assert reasons["runs/failed/result.json"] == "is of a run that is failed"
-        newer = reasons["runs/newer/result.json"]
-        assert newer == "is of schema version 2; this harness reads 1"
-        assert reasons["runs/torn/result.json"].startswith("is damaged: Invalid JSON: EOF")
-        assert reasons["baselines/list.json"].startswith("is damaged: ")
-        assert reasons["baselines/copy.json"] == "is a copy of runs/good/result.json"
+        for file, facts in {
+            "runs/stopped": "result.json",
+            "runs/failed/result.json": "failed",
+            "runs/newer/result.json": "version 2 … 1",
+            "runs/torn/result.json": "damaged: … JSON: EOF",
+            "baselines/list.json": "damaged: ",
+            "baselines/copy.json": "copy … runs/good/result.json",
+        }.items():
+            assert mentions(reasons[file], facts)
         assert len(reasons) == 6
         for file in reasons:
             assert f"left out 1: {file}: " in caplog.text
 
 
 def test_a_folder_without_results_says_so(results, capsys):
-    with pytest.raises(StoreError, match="there is no such folder"):
+    with pytest.raises(StoreError, match=rf"--results-dir {results}: "):
         read_rows(results)
     results.mkdir()
     assert main(["leaderboard", "--results-dir", str(results)]) == 0
-    assert "no finished run is here" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.strip()
+    assert not any(character.isdigit() for character in out)
 
 
 # --- filters and files ------------------------------------------------------------------------
@@ -273,19 +278,22 @@ def test_filters(three, capsys, arguments, expected):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--since", "31.01.2026"], "--since 31.01.2026: should be a day, such as 2026-01-31"),
-        (["--since", "2026-02-02", "--until", "2026-02-01"], "is after --until 2026-02-01"),
-        (["--model", "larg"], "--model larg: no result has it; did you mean large?"),
-        (["--task", "aime"], "--task aime: no result has it; there are humaneval"),
-        (["--protocol", "zz"], "--protocol zz: no result has it; there are greedy"),
-        (["--top", "0"], "--top 0: should be 1 or more"),
-        (["--json", "--csv", "-"], "stdout cannot have --json too"),
+        (["--since", "31.01.2026"], "--since 31.01.2026: … 2026-01-31"),
+        (
+            ["--since", "2026-02-02", "--until", "2026-02-01"],
+            "--until 2026-02-01",
+        ),
+        (["--model", "larg"], "--model larg: … large?"),
+        (["--task", "aime"], "--task aime: … humaneval"),
+        (["--protocol", "zz"], "--protocol zz: … greedy"),
+        (["--top", "0"], "--top 0: … 1"),
+        (["--json", "--csv", "-"], "--csv -: … stdout … --json"),
     ],
 )
 def test_mistakes_are_one_line(three, capsys, arguments, words):
     assert main(["leaderboard", "--results-dir", str(three), *arguments]) == UserError.exit_status
     out, err = capsys.readouterr()
-    assert words in err
+    assert mentions(err, words)
     assert (err.count("\n"), out) == (1, "")
 
 
@@ -329,7 +337,7 @@ def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
         command = ["leaderboard", "--results-dir", str(three), option, str(tmp_path / "folder")]
         assert main(command) == StoreError.exit_status
         err = capsys.readouterr().err
-        assert "folder: cannot be written: " in err
+        assert f"{tmp_path / 'folder'}: " in err
         assert err.count("\n") == 1
 
 

@@ -26,6 +26,7 @@ from harness.metrics.token_lengths import token_counts
 from harness.records import Completion, EngineInfo, Estimate, Sample, Verdict
 from harness.store.manifest import BudgetPoint
 from tests.engines import made_up_engine
+from tests.facts import mentions
 
 REPO = METRICS_DIR.parents[1]
 METRICS = (
@@ -256,7 +257,7 @@ def test_accuracy_is_the_mean_over_problems_and_errors_are_in_no_denominator() -
     assert found.low is not None
     assert found.high is not None
     assert found.low < found.value < found.high
-    assert "5 samples of 3 problems, 2 errors left out" in found.method
+    assert mentions(found.method, "5 samples", "3 problems", "2 errors")
 
 
 def test_shares_count_everything_and_sum_to_one() -> None:
@@ -453,7 +454,7 @@ def test_a_session_that_lost_answers_is_in_no_steady_state() -> None:
     assert _one(estimates, "steady_state_s").value == 10.0
     rate = _one(estimates, "output_tokens_per_s.steady_state")
     assert rate.value == pytest.approx((100 + 100) / 10)
-    assert "1 sessions that served more" in rate.method
+    assert mentions(rate.method, "1 sessions")
     assert _one(_resumed(None), "steady_state_s").value == 6.0 + 10.0
     nothing = _one(_resumed(frozenset()), "steady_state_s")
     assert (nothing.value, nothing.n) == (None, 0)
@@ -734,18 +735,18 @@ def test_cost_is_shared_between_tasks_by_tokens() -> None:
 def test_nothing_solved_has_no_cost_per_solved(basis: str) -> None:
     found = _one(_all([_sample("math/a", 0, "incorrect")], ALL_PRICES), f"cost_per_solved.{basis}")
     assert found.value is None
-    assert "nothing was solved" in found.method
+    assert found.method.startswith("undefined: ")
+    assert "solved" in found.method
 
 
 def test_unknown_energy_and_no_price_are_said() -> None:
     samples = [_sample("math/a", 0)]
     found = _one(_all(samples, ALL_PRICES), "cost_per_solved.owned")
-    assert (found.value, found.method.startswith("undefined: the energy is unknown")) == (
-        None,
-        True,
-    )
+    assert found.value is None
+    assert mentions(found.method, "undefined: ", "energy")
     found = _one(_all(samples), "cost_per_solved")
-    assert (found.value, found.method) == (None, "undefined: the price list 'none' holds no price")
+    assert found.value is None
+    assert mentions(found.method, "undefined: ", "price", "'none'")
 
 
 # --- energy ------------------------------------------------------------------------------------
@@ -784,7 +785,8 @@ def test_unknown_energy_says_why_on_every_figure() -> None:
     estimates = _all([_sample("math/a", 0)], energy=Energy(None, "none: no RAPL"))
     for metric in ("energy_joules", "joules_per_output_token", "joules_per_solved"):
         found = _one(estimates, metric)
-        assert (found.value, found.method) == (None, "undefined: the energy is unknown (no RAPL)")
+        assert found.value is None
+        assert mentions(found.method, "undefined: ", "energy", "(no RAPL)")
 
 
 # --- the budget curve --------------------------------------------------------------------------
@@ -932,7 +934,7 @@ def test_no_figure_is_given_twice() -> None:
 
 
 def test_a_sample_that_occurs_twice_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than once"):
+    with pytest.raises(ValueError, match="math/a"):
         _all([_sample("math/a", 0), _sample("math/a", 0)])
 
 

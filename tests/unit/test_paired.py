@@ -18,6 +18,7 @@ from harness.stats.paired import (
     pair_up,
     ratio_of_ratios,
 )
+from tests.facts import mentions
 
 
 def singles(both: int, worse: int, better: int, neither: int):
@@ -36,7 +37,8 @@ def test_single_samples_are_tested_as_statsmodels_mcnemar_tests_them(worse, bett
     expected = mcnemar([[60, worse], [better, 30]], exact=True).pvalue
     assert found.p == pytest.approx(expected)
     assert found.p_worse == pytest.approx(stats.binom.sf(worse - 1, worse + better, 0.5))
-    assert (found.better, found.worse, found.method) == (better, worse, "exact McNemar test")
+    assert (found.better, found.worse) == (better, worse)
+    assert "McNemar" in found.method
 
 
 def test_few_differing_problems_are_tested_over_all_flips_as_scipy_does():
@@ -113,7 +115,7 @@ def test_everything_lost_and_everything_won_stay_within_bounds():
 def test_one_sample_says_nothing_of_decoding_noise_and_says_so():
     found = difference_on_benchmark(singles(50, 5, 5, 40))
     assert (found.low, found.high) == (None, None)
-    assert found.method.startswith("undefined: with one sample per problem")
+    assert mentions(found.method, "undefined: ", "one sample")
 
 
 def test_samples_that_all_agree_leave_a_width():
@@ -354,7 +356,7 @@ def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded():
     assert found.value == pytest.approx(30)
     assert found.low is not None
     assert found.high is None
-    assert found.method.endswith("no upper bound")
+    assert "upper bound" in found.method
 
 
 @pytest.mark.parametrize(

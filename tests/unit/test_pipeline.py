@@ -452,8 +452,8 @@ def test_a_verdict_that_cannot_be_written_ends_the_run(run, monkeypatch):
 
 
 def test_reasons_are_of_one_kind_whatever_their_numbers():
-    assert kind_of("HTTP 400: a prompt of 17 tokens") == kind_of(
-        "HTTP 400: a prompt of 4,096 tokens".replace(",", "")
+    assert kind_of("HTTP 400: prompt of 17 tokens") == kind_of(
+        "HTTP 400: prompt of 4,096 tokens".replace(",", "")
     )
     assert kind_of("HTTP 400: no") != kind_of("HTTP 403: no")
     assert kind_of("request 0f3a9c2e11 failed") == kind_of("request 77aa01b2c3 failed")

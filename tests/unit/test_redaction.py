@@ -131,7 +131,7 @@ def test_keys_of_which_nothing_is_known_are_struck_out_by_form_or_name(text: str
         "max_new_tokens=5, eos_token=</s>, token: '{'",
         "model.path=/models/sk-learn-something-long and hf_transformers_model",
         "engine.base_url=http://127.0.0.1:8000/v1 serves org/model@main",
-        "engine.api_key_env=EXAMPLE_API_KEY: that environment variable is not set",
+        "engine.api_key_env=EXAMPLE_API_KEY: unset",
         "basic arithmetic, bearer of news",
     ],
 )

@@ -25,6 +25,7 @@ from harness.report.page.runs import mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
 from harness.store.result import RunResult
+from tests.facts import mentions
 from tests.unit.report_runs import CYCLE, HOSTILE, HOSTILE_NAME, make_run
 
 PAGE_DIR = Path(write.__file__).parent
@@ -194,11 +195,11 @@ def test_headlines_come_with_intervals_or_with_why_not(folders) -> None:
     cards = {card.key: card for card in headline(read(folders, "a")[0])}
     accuracy = cards["accuracy/math_mini"]
     assert (accuracy.value, accuracy.unit) == ("41.7", "%")
-    assert re.fullmatch(r"\d+\.\d to \d+\.\d % for new problems like these", accuracy.notes[0])
-    assert accuracy.notes[2] == "95 % intervals; 6 of 12 problems, 2 samples of each"
+    assert re.match(r"\d+\.\d to \d+\.\d % .*new", accuracy.notes[0])
+    assert mentions(accuracy.notes[2], "95 %", "6 of 12 problems", "2 samples")
     assert cards["truncated"].tone == "warn"
-    assert "accuracy depends on the limit of 4,096 tokens" in cards["truncated"].notes
-    assert "no interval: one measurement" in cards["tokens_per_s"].notes
+    assert any("4,096 tokens" in note for note in cards["truncated"].notes)
+    assert any(note.startswith("no interval: ") for note in cards["tokens_per_s"].notes)
     assert (cards["errors"].value, cards["errors"].tone) == ("0", "")
 
 
@@ -210,7 +211,7 @@ def test_errors_are_loud_and_what_is_unknown_says_so(folders) -> None:
     )
     cards = {card.key: card for card in headline(type(run)("A", result, run.file, None))}
     assert (cards["errors"].value, cards["errors"].tone) == ("⚠ 1", "loud")
-    assert "1 of the engine" in cards["errors"].notes
+    assert any(mentions(note, "1", "engine") for note in cards["errors"].notes)
     assert cards["accuracy/math_mini"].value == "unknown"
     assert cards["tokens_per_s"].value == "unknown"
     assert cards["cost/rented"].value == "unknown"
@@ -362,7 +363,7 @@ def test_several_runs_get_a_folder_of_their_own(folders, tmp_path, capsys) -> No
 def test_a_lone_result_says_what_it_lacks(tmp_path, capsys) -> None:
     assert call(capsys, "report", BASELINE, "-o", tmp_path)[0] == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "which knows neither the problems' subjects and levels nor the texts" in page
+    assert mentions(page, "subjects", "levels")
     index = block(page, "index")
     assert index["chunks"] == 0
     assert set(index["problems"][0]) == {"id", "task"}
@@ -380,16 +381,16 @@ def test_runs_that_are_none_are_one_line(folders, tmp_path, capsys) -> None:
     (linked / "report").symlink_to(tmp_path)
     (tmp_path / "log.jsonl").write_text('{"doc_id": 0}\n', encoding="utf-8")
     for arguments, words in (
-        (["nope", "--results-dir", tmp_path], "nope: no run there (looked for manifest.json"),
-        ([unfinished], f"run a has no result.json; harness score {unfinished} makes it"),
-        ([folders / "a", folders / "a"], "RUN=run_a: given twice; once is right"),
-        ([tmp_path / "log.jsonl"], "a file of lm-evaluation-harness; a page shows runs of this"),
-        ([linked], "report: is a link; a report writes only into its own folder"),
-        ([folders / "a", "-o", tmp_path / "log.jsonl"], "log.jsonl: cannot be written: File exist"),
+        (["nope", "--results-dir", tmp_path], "nope: … manifest.json"),
+        ([unfinished], f"result.json … harness score {unfinished}"),
+        ([folders / "a", folders / "a"], "RUN=run_a: … twice"),
+        ([tmp_path / "log.jsonl"], "log.jsonl … lm-evaluation-harness"),
+        ([linked], "report: … link"),
+        ([folders / "a", "-o", tmp_path / "log.jsonl"], "log.jsonl: … File exists"),
     ):
         status, out, err = call(capsys, "report", *arguments)
         assert (status, out, err.count("\n")) == (2, "", 1), err
-        assert words in err
+        assert mentions(err, words)
 
 
 def test_pictures_without_a_browser_come_after_the_page(
@@ -400,8 +401,7 @@ def test_pictures_without_a_browser_come_after_the_page(
     status, out, err = call(capsys, "report", folders / "b", "-o", tmp_path / "o", "--plots")
     assert status == 3
     assert out == f"{tmp_path / 'o' / 'report.html'}\n"
-    assert "--plots: needs Chromium or Chrome in PATH (looked for chromium, " in err
-    assert err.endswith("; the page and report.md are written\n")
+    assert mentions(err, "--plots: ", "PATH", "chromium, ", "report.md")
     monkeypatch.setenv("BROWSER_PATH", __file__)
     assert find_browser() == __file__, "as the doctor looks"
     assert (tmp_path / "o" / "report.md").is_file()
@@ -417,4 +417,4 @@ def test_pictures_are_drawn(folders, tmp_path, capsys) -> None:
     kinds = [file.suffix for file in (tmp_path / "plots").iterdir()]
     assert kinds.count(".png") == kinds.count(".svg") == 8
     assert (tmp_path / "plots" / "lengths.png").read_bytes().startswith(b"\x89PNG")
-    assert "Length of the answers" in (tmp_path / "plots" / "lengths.svg").read_text("utf-8")
+    assert "<text" in (tmp_path / "plots" / "lengths.svg").read_text("utf-8")

@@ -191,12 +191,12 @@ def test_a_shard_can_be_retried_and_a_merged_run_says_which(place):
 
 @pytest.mark.parametrize("resume", [[], ["resume=auto"]], ids=str)
 def test_a_retry_needs_the_run(resume):
-    with pytest.raises(ConfigError, match=r"retry=errors: name the run .* resume=RUN"):
+    with pytest.raises(ConfigError, match=r"retry=errors: .*resume=RUN"):
         compose("retry=errors", *resume)
 
 
 def test_other_values_of_retry_are_refused():
-    with pytest.raises(ConfigError, match=r"retry=truncated: Input should be 'errors'"):
+    with pytest.raises(ConfigError, match=r"retry=truncated: .*'errors'"):
         compose("retry=truncated", "resume=x")
 
 
@@ -204,7 +204,7 @@ def test_an_answered_request_is_never_recorded_twice(place):
     run = place.begin(failing=0)
     run.completions.append(next(run.read_completions()))
     run.completions.close()
-    with pytest.raises(StoreError, match="is recorded twice"):
+    with pytest.raises(StoreError, match=r"#\d+ .*twice$"):
         list(run.read_completions())
 
 

@@ -100,7 +100,7 @@ SELF.append(SELF)
         ((x for x in []), "generator"),
         (map(abs, []), "map"),
         (print, "builtin_function_or_method"),
-        (SELF, "nested too deeply"),
+        (SELF, "nested"),
     ],
 )
 def test_everything_else_is_refused(value: object, name: str) -> None:
@@ -131,7 +131,7 @@ def test_hostile_text_is_a_value_error_or_plain_data(text: str | bytes) -> None:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"set": [[]]}', '{"dict": [[1]]}', '{"x": 1}'])
 def test_hostile_shapes(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not an encoded value|unpack"):
+    with pytest.raises(ValueError, match=r"encoded|unpack"):
         decode(text)
 
 

@@ -23,6 +23,7 @@ from harness.scorers.sandbox.level import LevelReport, require_level, self_test
 from harness.scorers.sandbox.pool import Sandbox
 from harness.scorers.sandbox.protocol import LEVELS, Level, Limits, Outcome
 from harness.scorers.sandbox.watch import Watch
+from tests.facts import mentions
 from tests.unit.as_user import REPOSITORY, UID, command_as_user, environment
 
 ANY = SandboxConfig(min_level="none")
@@ -79,7 +80,7 @@ def test_a_level_that_does_not_hold_is_passed_over(
     report = levels.find_level(Limits())
     assert report is not None
     assert report.level not in ("namespaces", "landlock")
-    assert "other files are unreadable" in dict(report.reasons)["landlock"]
+    assert "unreadable" in dict(report.reasons)["landlock"]
     assert "not landlock: " in report.one_line
 
 
@@ -230,7 +231,7 @@ def test_a_program_that_is_killed_twice_got_no_verdict(level: Level) -> None:
         for _ in range(2):
             new_program(sandbox, known, found).kill()
         if level == "namespaces":
-            assert found.result().detail == "error: killed from outside, and again when alone"
+            assert found.result().detail.startswith("error: killed")
         else:
             assert found.result().detail == "crash: killed by SIGKILL"
         suicide = "import os, signal; os.kill(os.getpid(), signal.SIGKILL); os._exit(0)"
@@ -286,7 +287,7 @@ def test_wardens_that_cannot_be_had_are_a_scorer_error(
 def test_a_closed_sandbox_starts_nothing_new(best: LevelReport) -> None:
     with Sandbox(ANY, 1, report=best) as sandbox:
         pass
-    assert sandbox.run_program("x = 1").detail == "error: the sandbox was closed"
+    assert mentions(sandbox.run_program("x = 1").detail, "error: ", "closed")
 
 
 def test_closing_ends_what_still_runs(best: LevelReport) -> None:
@@ -348,7 +349,7 @@ def test_details_name_the_failing_line(best: LevelReport) -> None:
         outcome = sandbox.run_tests(WRONG, TESTS, "double")
         assert outcome.detail.endswith("assert candidate(2) == 4")
         outcome = sandbox.run_tests(WRONG, TESTS, "triple")
-        assert outcome.detail == "exception: NameError: the program defines no triple"
+        assert mentions(outcome.detail, "exception: NameError: ", "triple")
 
 
 # --- the clock ------------------------------------------------------------------------------

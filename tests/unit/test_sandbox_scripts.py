@@ -8,6 +8,7 @@ import pytest
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.scorers.sandbox.level import LevelReport, require_level
 from harness.scorers.sandbox.pool import Sandbox
+from tests.facts import mentions
 
 UNIT = "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): {}\n"
 FAILS, HOLDS = "self.assertEqual(1, 2)", "self.assertEqual(1, 1)"
@@ -445,7 +446,7 @@ def test_an_array_of_objects_does_not_cross(sandbox: Sandbox) -> None:
     )
     outcome = sandbox.run_tests(program, "def check(f): assert f(1) == 2", "f")
     assert outcome.kind == "unconfirmed"
-    assert "not plain data: result of type ndarray" in outcome.detail
+    assert mentions(outcome.detail, "plain data", "ndarray")
 
 
 def test_numpy_runs_in_one_thread_and_little_memory() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from harness.store.manifest import LostLoad
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run, create_run
 from tests.conf.test_compose import compose
+from tests.facts import mentions
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 IDS = [f"math500/test/algebra/{number}.json#{sample}" for number in range(50) for sample in (0, 1)]
@@ -152,8 +154,8 @@ def test_the_clock_of_a_merged_run_is_the_machine_time_of_all_workers(parts):
     rate = tokens / sum(value(each, "generation_s") for each in apart)
     assert value(result, "output_tokens_per_s") == pytest.approx(rate, rel=1e-9)
     methods = {e.metric: e.method for e in result.estimates if e.task is None}
-    assert methods["generation_s"].endswith("; machine time of 2 workers")
-    assert methods["output_tokens_per_s"].endswith("; of 1 of 2 workers")
+    assert methods["generation_s"].endswith(" 2 workers")
+    assert methods["output_tokens_per_s"].endswith(" 1 of 2 workers")
     starts = [session.clock_start_s for session in result.manifest.sessions]
     assert starts == sorted(starts)
 
@@ -217,7 +219,7 @@ def test_energy_of_a_processor_that_workers_shared_is_unknown(parts):
         change(run, sessions=tuple(sessions))
     result = merged(runs, parts.results)
     assert result.manifest.energy.joules is None
-    assert "workers shared a processor" in result.manifest.energy.source
+    assert mentions(result.manifest.energy.source, "workers", "processor")
     elsewhere = [
         session.model_copy(
             update={"provenance": session.provenance.model_copy(update={"host": "other"})}
@@ -261,32 +263,34 @@ def refusal(runs: list[Run], kind: type[Exception] = StoreError) -> str:
 
 def test_a_missing_a_doubled_and_an_unfinished_shard_are_named(parts):
     one, twin, last = parts.make(0, 4), parts.make(0, 4), parts.make(3, 4)
-    assert refusal([one, last]) == "shards 1, 2 of 4 are missing"
+    assert refusal([one, last]).startswith("shards 1, 2 of 4 ")
     said = refusal([one, last, twin])
-    assert said.startswith("shard 0 of 4 is there twice: ")
+    assert mentions(said, "shard 0 of 4", "twice")
     assert one.run_id in said
     assert twin.run_id in said
-    assert refusal([one, one]).startswith("shard 0 of 4 is there twice: ")
+    assert mentions(refusal([one, one]), "shard 0 of 4", "twice")
     pair = [parts.make(0), parts.make(1)]
     change(pair[1], status="interrupted")
-    assert refusal(pair) == (
-        f"shard 1 of 2 ({pair[1].folder}) is interrupted; harness run resume={pair[1].folder} "
-        "finishes it"
+    assert mentions(
+        refusal(pair),
+        f"shard 1 of 2 ({pair[1].folder})",
+        f"interrupted; harness run resume={pair[1].folder} ",
     )
-    assert refusal(pair[:1]) == "shard 1 of 2 is missing"
+    assert mentions(refusal(pair[:1]), "shard 1 of 2", "missing")
 
 
 def test_a_whole_run_is_no_shard(parts):
     run = parts.make(0)
     change(run, config=run.read_manifest().config.model_copy(update={"shards": 1, "shard": None}))
-    assert "a whole run and no shard" in refusal([run])
+    assert mentions(refusal([run]), run.run_id, "whole run")
 
 
 def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts):
     def other(**update: object) -> str:
         pair = [parts.make(0), parts.make(1)]
         change(pair[1], **update)
-        return refusal(pair, NotComparableError).partition("they differ in ")[2]
+        said = refusal(pair, NotComparableError)
+        return re.search(r" ((?:[\w.]+, )*[\w.]+)$", said)[1]
 
     manifest = parts.make(1).read_manifest()
 
@@ -300,11 +304,11 @@ def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts
     assert other(scorer_context={}) == "scorers"
     assert other(sessions=(session,)) == "engine.device_name"
     three = [parts.make(0, 2), parts.make(1, 3)]
-    assert refusal(three, NotComparableError).endswith("they differ in shards")
+    assert refusal(three, NotComparableError).endswith(" shards")
     pair = [parts.make(0), parts.make(1)]
     prompts = pair[1].folder / "prompts.jsonl"
     prompts.write_text(prompts.read_text().replace("user", "User", 1))
-    assert refusal(pair, NotComparableError).endswith("they differ in prompts.jsonl")
+    assert refusal(pair, NotComparableError).endswith(" prompts.jsonl")
 
 
 @pytest.mark.parametrize("name", ["completions", "verdicts"])
@@ -323,7 +327,7 @@ def test_a_request_of_another_shard_is_named(parts):
     stray = (pair[0].folder / "completions.jsonl").read_text().splitlines(keepends=True)[0]
     file.write_text(file.read_text() + stray)
     name = json.loads(stray)["request_id"]
-    assert refusal(pair).endswith(f"completions.jsonl has {name}, which is not its own")
+    assert mentions(refusal(pair), "completions.jsonl", name)
 
 
 def test_merging_needs_no_more_memory_for_longer_answers(parts):
@@ -375,7 +379,7 @@ def test_gpus_are_divided_by_what_each_worker_needs(monkeypatch):
     ]
     with pytest.raises(
         UnavailableError,
-        match=r"shards=3: so many workers of 2 GPUs need 6 GPUs, the process may use 4",
+        match=r"shards=3: .* 2 GPUs .*6 GPUs, .*4",
     ):
         share_out(engine, 3)
 
@@ -386,7 +390,7 @@ def test_cores_are_divided_evenly_and_one_is_the_least(monkeypatch):
     engine = TransformersConfig(kind="transformers")
     assert [share.cores for share in share_out(engine, 2)] == [(0, 1), (2, 3)]
     assert [share.gpus for share in share_out(engine, 2)] == [None, None]
-    with pytest.raises(UnavailableError, match=r"shards=6: the process may use 5 CPU core"):
+    with pytest.raises(UnavailableError, match=r"shards=6: .*5 CPU core"):
         share_out(engine, 6)
     replay = share_out(ReplayConfig(kind="replay", run="r"), 6)
     assert [share.cores for share in replay] == [None] * 6
@@ -398,7 +402,7 @@ def test_vllm_sizes_are_multiplied():
     assert replica_size(args) == 4
     assert world_size(args) == 8
     assert world_size({**args, "pipeline_parallel_size": 3}) == 24
-    with pytest.raises(ConfigError, match=r"engine.args.data_parallel_size=two: should be a whole"):
+    with pytest.raises(ConfigError, match=r"engine\.args\.data_parallel_size=two: "):
         world_size({"data_parallel_size": "two"})
 
 
@@ -410,9 +414,10 @@ def test_too_few_gpus_for_vllms_sizes_are_known_before_it_starts():
     ):
         with pytest.raises(UnavailableError) as caught:
             engine.check_devices(4)
-        assert str(caught.value) == (
-            "engine.args.tensor_parallel_size=4 x engine.args.data_parallel_size=2: needs 8 GPUs, "
-            "this process may use 4"
+        assert mentions(
+            str(caught.value),
+            "engine.args.tensor_parallel_size=4 x engine.args.data_parallel_size=2: ",
+            *("8 GPUs", "4"),
         )
         engine.check_devices(8)
         engine.check_devices(0)

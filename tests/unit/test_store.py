@@ -11,6 +11,7 @@ from harness.errors import StoreError
 from harness.io.jsonl import JsonlWriter, read_jsonl, write_atomically
 from harness.records import Completion, Verdict
 from harness.store.run_files import Run, create_run, find_result, find_run
+from tests.facts import mentions
 
 
 def completion(number: int, text: str = "x") -> Completion:
@@ -65,9 +66,8 @@ def test_a_half_written_line_is_set_aside_and_nothing_else(run):
     file = run.folder / "completions.jsonl"
     whole = file.read_bytes()
     file.write_bytes(whole + b'{"request_id":"t/2#0","te')
-    assert run.cut_torn_lines() == [
-        "completions.jsonl: a half-written last line (25 bytes) was set aside"
-    ]
+    (note,) = run.cut_torn_lines()
+    assert mentions(note, "completions.jsonl: ", "25 bytes")
     assert file.read_bytes() == whole
     assert (run.folder / "completions.torn").read_bytes() == b'{"request_id":"t/2#0","te\n'
     assert run.cut_torn_lines() == []
@@ -109,16 +109,14 @@ def test_garbage_in_the_middle_is_named_and_not_thrown_away(run):
 
 def test_an_unfinished_last_line_says_who_can_mend_it(run):
     (run.folder / "verdicts.jsonl").write_bytes(b'{"request_id":')
-    with pytest.raises(
-        StoreError, match=r"the line is cut off; harness run resume=… sets it aside"
-    ):
+    with pytest.raises(StoreError, match=r"verdicts\.jsonl:1: .*; harness run resume=…"):
         run.read_verdicts()
 
 
 def test_a_request_recorded_twice_is_refused(run):
     run.verdicts.append(verdict(1))
     run.verdicts.append(verdict(1, "incorrect"))
-    with pytest.raises(StoreError, match=r"request t/1#0 is recorded twice$"):
+    with pytest.raises(StoreError, match=r"t/1#0 .*twice$"):
         run.read_verdicts()
 
 
@@ -135,7 +133,7 @@ def test_two_processes_cannot_write_one_run(run):
         text=True,
         check=True,
     ).stdout.strip()
-    assert said == f"run {run.run_id} is being written by process {os.getpid()}"
+    assert mentions(said, f"run {run.run_id} ", f"process {os.getpid()}")
 
 
 def test_a_lock_goes_with_its_process(tmp_path):
@@ -164,7 +162,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StoreError) as error:
         write_atomically(file, "new")
-    assert str(error.value) == f"{file}: cannot be written: No space left on device"
+    assert mentions(str(error.value), f"{file}: ", "No space left on device")
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
@@ -172,9 +170,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path, monkeypatch
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="needs /dev/full")
 def test_a_full_disk_is_one_line():
     writer = JsonlWriter(Path("/dev/full"))
-    with pytest.raises(
-        StoreError, match=r"^/dev/full: cannot be written: No space left on device$"
-    ):
+    with pytest.raises(StoreError, match=r"^/dev/full: .*No space left on device$"):
         writer.append(completion(1))
     writer.close()
 
@@ -188,13 +184,13 @@ def test_a_run_is_found_by_id_folder_or_result_file(run, tmp_path):
 
 
 def test_no_run_says_where_it_was_looked_for(tmp_path):
-    with pytest.raises(StoreError, match=r"^nope: no run there \(looked for manifest\.json in it"):
+    with pytest.raises(StoreError, match=r"^nope: .*manifest\.json "):
         find_run("nope", tmp_path)
 
 
 def test_a_results_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"^results_dir=.*/file: cannot be written \(Not a dir"):
+    with pytest.raises(StoreError, match=r"^results_dir=.*/file: .*\(Not a dir"):
         create_run(tmp_path / "file", "m", "replay")
 
 
@@ -212,11 +208,9 @@ def test_a_run_without_a_result_says_what_makes_one(tmp_path):
             find_result(str(folder), tmp_path)
         return str(error.value)
 
-    assert words("complete") == f"run a has no result.json; harness score {folder} makes it"
-    never = (
-        "run a has no result.json, because it was never finished; "
-        f"harness run resume={folder} goes on with it"
-    )
-    assert words("interrupted") == words("running") == never
+    assert mentions(words("complete"), "run a ", "result.json", f"harness score {folder} ")
+    never = words("interrupted")
+    assert mentions(never, "run a ", "result.json", f"harness run resume={folder} ")
+    assert words("running") == never
     with run:
-        assert words("running") == "run a is not finished: a process is at work on it"
+        assert mentions(words("running"), "run a ", "process")

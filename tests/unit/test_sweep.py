@@ -9,15 +9,14 @@ from harness.errors import UnavailableError
 from harness.process.report import FinishedReport
 from harness.run.sweep import launcher_of, launchers, sweep_folder, with_launcher
 from harness.run.sweep.outcome import SweptJob, conclude
+from tests.facts import mentions
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch):
     monkeypatch.setattr(launchers, "_NEEDS", {"slurm": ("no_such_package.launcher", "slurm")})
     with pytest.raises(UnavailableError) as caught:
         with_launcher(["hydra/launcher=slurm"], Path("/x"), is_dry_run=False)
-    assert str(caught.value) == (
-        "hydra/launcher=slurm: its package is not installed; pip install 'gegenprobe[slurm]'"
-    )
+    assert mentions(str(caught.value), "hydra/launcher=slurm: ", "pip install 'gegenprobe[slurm]'")
 
 
 def test_every_launcher_that_is_shipped_is_known_to_need_something():

@@ -118,7 +118,7 @@ def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model):
 
     broken = Codec(LlamaTokenizer.from_pretrained(model.path), frozenset())
     specs = [load_spec("math_mini")]
-    with pytest.raises(CanaryError, match="the tokenizer loses the question: of canary/sum"):
+    with pytest.raises(CanaryError, match=r"tokenizer .*canary/sum"):
         Canary(compose(), specs, {"math_mini": None}, broken)
 
 
