@@ -16,6 +16,7 @@ from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.replication_rules import ScoreTable
 from harness.errors import ConfigError
+from harness.io.mistakes import mistakes
 from harness.io.paths import CONF_DIR
 from harness.quantities import catalogue
 from harness.records import Record
@@ -100,21 +101,9 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
 
 def _describe(error: ValidationError) -> Iterator[str]:
     """One line for each mistake: the key, the value, what would be right."""
-    problems = error.errors()
-    places = [problem["loc"] for problem in problems]
-    for problem in problems:
-        place = problem["loc"]
-        if problem["type"] == "too_short" and any(
-            other != place and other[: len(place)] == place for other in places
-        ):
-            continue  # a list whose only entry is wrong, which is said already
-        # A union's branch is in the location, but is no key of the file.
-        keys = place[:1] + place[2:] if place[:1] == ("measured",) else place
-        key = ".".join(map(str, keys))
-        text = problem["msg"].removeprefix("Value error, ")
-        given = problem["input"]
-        shown = "" if isinstance(given, dict | list | tuple | Record) else f"={given}"
-        yield " ".join((f"{key}{shown}: {text}" if key else text).split())
+    for each in mistakes(error, branch_at={"measured": 1}):
+        shown = "" if isinstance(each.given, dict | list | tuple | Record) else f"={each.given}"
+        yield " ".join((f"{each.key}{shown}: {each.text}" if each.keys else each.text).split())
 
 
 _MANY = ("claim", "quantity")

@@ -12,6 +12,7 @@ from harness.cli.grade_foreign import grade_foreign
 from harness.cli.in_order import in_order
 from harness.errors import UserError
 from harness.interop.readers import harness_of, read_foreign
+from harness.io.mistakes import first_mistake
 from harness.machine.hardware import usable_cores
 from harness.scorers.base import GradeLine
 from harness.scorers.build import graded_by_lines, standard_settings
@@ -70,7 +71,8 @@ def _parse(line: str, kind: type[L], where: str) -> L:
     except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise UserError(f"{where}: not JSON: {error}") from error
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "line"
+        first = first_mistake(error)
         needed = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
-        raise UserError(f"{where}: {key}: {first['msg']}; each line needs {needed}") from error
+        raise UserError(
+            f"{where}: {first.key or 'line'}: {first.text}; each line needs {needed}"
+        ) from error

@@ -21,6 +21,7 @@ from pydantic import (
 from harness.config.pricing import Pricing
 from harness.engines.build import EngineConfig
 from harness.errors import ConfigError, TaskError
+from harness.io.mistakes import mistakes
 from harness.io.redaction import is_secret_name, is_variable_name, why_secret
 from harness.models import ModelConfig, RemoteModel
 from harness.models.chat_tokenizer import TEMPLATE_DATE, PromptOptions
@@ -525,19 +526,12 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _describe(error: ValidationError) -> str:
     lines = []
-    for problem in error.errors():
-        # A union's branch ("hub", "vllm") is in the location, but no key of the file.
-        kind = problem.get("ctx", {}).get("discriminator")
-        place = [str(part) for part in problem["loc"]]
-        if len(place) > 1 and place[0] in {"model", "engine", "tracker"} and not kind:
-            del place[1]
-        key = ".".join(place)
-        text = problem["msg"].removeprefix("Value error, ")
-        given = problem["input"]
-        if problem["type"] == "extra_forbidden":
+    for each in mistakes(error, branch_at={"model": 1, "engine": 1, "tracker": 1}):
+        place, text = [str(part) for part in each.keys], each.text
+        if each.details["type"] == "extra_forbidden":
             text = f"no such key{did_you_mean(place)}"
-        shown = _shown(place[-1] if place else "", given)
-        lines.append(f"{key}{shown}: {text}" if key else text)
+        shown = _shown(place[-1] if place else "", each.given)
+        lines.append(f"{each.key}{shown}: {text}" if place else text)
     if len(lines) == 1:
         return lines[0]
     return f"{len(lines)} mistakes in the configuration: " + "; ".join(lines)

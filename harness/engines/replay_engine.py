@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from harness.engines.base import Clock
 from harness.engines.config import BaseEngineConfig
 from harness.errors import ConfigError
+from harness.io.mistakes import first_mistake
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest
@@ -94,7 +95,7 @@ class ReplayEngine:
             except ValidationError as error:
                 raise ConfigError(
                     f"engine.run={self._given}: line {number} of {self._file.name} is no "
-                    f"completion: {error.errors()[0]['msg']}"
+                    f"completion: {first_mistake(error)}"
                 ) from error
             self._recorded[completion.request_id] = completion
         self._load_s = self._clock() - began

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from harness.errors import StoreError
+from harness.io.mistakes import first_mistake
 from harness.records import Record
 
 R = TypeVar("R", bound=Record)
@@ -192,14 +193,12 @@ def read_jsonl(
             try:
                 yield kind.model_validate_json(shorten(line) if shorten else line)
             except ValidationError as error:
-                first = error.errors()[0]
-                reason = first["msg"]
+                found = first_mistake(error)
                 if not line.endswith(b"\n"):
-                    reason = "the line is cut off; harness run resume=… sets it aside"
-                raise StoreError(
-                    f"{file}:{number}: not a {kind.__name__}: "
-                    f"{'.'.join(map(str, first['loc']))}{': ' if first['loc'] else ''}{reason}"
-                ) from error
+                    found = found._replace(
+                        text="the line is cut off; harness run resume=… sets it aside"
+                    )
+                raise StoreError(f"{file}:{number}: not a {kind.__name__}: {found}") from error
 
 
 def _opened(file: Path) -> IO[bytes]:
@@ -234,11 +233,10 @@ def read_json(file: Path, kind: type[R]) -> R:
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raw = error.errors()[0]
-        where = ".".join(str(part) for part in raw["loc"])
-        if raw["loc"][-1:] == ("schema_version",) and raw["type"] == "literal_error":
+        found = first_mistake(error)
+        if found.keys[-1:] == ("schema_version",) and found.details["type"] == "literal_error":
             raise StoreError(
-                f"{file}: is of schema version {raw['input']}; this harness reads version "
-                f"{raw['ctx']['expected']}, so read it with the harness that wrote it"
+                f"{file}: is of schema version {found.given}; this harness reads version "
+                f"{found.details['ctx']['expected']}, so read it with the harness that wrote it"
             ) from error
-        raise StoreError(f"{file}: not a {kind.__name__}: {where}: {raw['msg']}") from error
+        raise StoreError(f"{file}: not a {kind.__name__}: {found}") from error

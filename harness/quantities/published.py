@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from harness.config.pricing import ApiPrice, Pricing, RentedPrice
 from harness.errors import UserError
+from harness.io.mistakes import first_mistake
 from harness.io.paths import CONF_DIR
 from harness.quantities.answer_length import AnswerLengths
 from harness.quantities.architecture import Architecture, Name
@@ -151,10 +152,9 @@ def _read(group: str, name: str, kind: type[Kind]) -> Kind:
         text = " ".join(str(error).split())
         raise UserError(f"conf/{group}/{name}.yaml is no YAML: {text}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        value = "" if key == "" else f"{key}={first['input']!r}: "
-        raise UserError(f"conf/{group}/{name}.yaml: {value}{first['msg']}") from error
+        first = first_mistake(error)
+        value = f"{first.key}={first.given!r}: " if first.keys else ""
+        raise UserError(f"conf/{group}/{name}.yaml: {value}{first.text}") from error
     if getattr(read, "name", name) != name:
         raise UserError(f"conf/{group}/{name}.yaml: name={read.name} must be {name}")  # type: ignore[attr-defined]
     return read

@@ -1,15 +1,13 @@
 """What is wrong with a ``task.yaml``, in words for its author."""
 
 import difflib
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from harness.io.mistakes import Mistake, mistakes
 from harness.io.redaction import redact
 from harness.records import Record
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 _LONGEST_VALUE = 60
 _WORDS = {
@@ -30,28 +28,17 @@ def describe(error: ValidationError, kind: type[Record]) -> str:
         error: What pydantic found.
         kind: The record that was to be read.
     """
-    problems = error.errors()
-    places = [problem["loc"] for problem in problems]
-    return "; ".join(
-        _mistake(problem, kind)
-        for problem in problems
-        # A list whose only entry is wrong is short too, which need not be said.
-        if problem["type"] != "too_short"
-        or not any(len(place) > 1 and place[0] == problem["loc"][0] for place in places)
-    )
+    # A union's branch ("hub") follows the entry's number.
+    return "; ".join(_words(each, kind) for each in mistakes(error, branch_at={"sources": 2}))
 
 
-def _mistake(problem: "ErrorDetails", kind: type[Record]) -> str:
-    place = problem["loc"]
-    # A union's branch ("hub") follows the entry's number, and is no key of the file.
-    keys = place[:2] + place[3:] if place[:1] == ("sources",) else place
-    key = ".".join(map(str, keys))
-    given = problem["input"]
+def _words(mistake: Mistake, kind: type[Record]) -> str:
+    key, given, problem = mistake.key, mistake.given, mistake.details
     if problem["type"] == "missing" or isinstance(given, dict | list | tuple | None):
         shown = key
     else:
         shown = f"{key}={_short(given)}" if key else _short(given)
-    text = _wanted(problem, kind)
+    text = _wanted(mistake, kind)
     return f"{shown}: {text}" if shown else text
 
 
@@ -60,13 +47,14 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
-def _wanted(problem: "ErrorDetails", kind: type[Record]) -> str:
+def _wanted(mistake: Mistake, kind: type[Record]) -> str:
+    problem = mistake.details
     match problem["type"]:
         case "extra_forbidden":
             return f"no such key{_did_you_mean(problem['loc'], kind)}"
         case "union_tag_invalid":
             return f"kind={problem['ctx']['tag']} should be {problem['ctx']['expected_tags']}"
-    text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "should be")
+    text = mistake.text.replace("Input should be", "should be")
     return _WORDS.get(problem["type"], text)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter, ValidationError
 
 from harness.engines.build import EngineConfig
+from harness.io.mistakes import mistakes
 from harness.records import Estimate
 from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, RunManifest, TaskInfo, dump_json
 from harness.store.result import ResultHead
@@ -126,13 +127,11 @@ def rows_of(content: bytes, file: str) -> list[Row]:
 
 
 def _why(error: ValidationError) -> str:
-    problems = error.errors(include_url=False)
-    for problem in problems:
-        if problem["loc"] == ("schema_version",) and problem["type"] != "missing":
-            return f"is of schema version {problem['input']}; this harness reads {SCHEMA_VERSION}"
-    first = problems[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"is damaged: {place + ': ' if place else ''}{first['msg']}"
+    found = mistakes(error)
+    for each in found:
+        if each.keys == ("schema_version",) and each.details["type"] != "missing":
+            return f"is of schema version {each.given}; this harness reads {SCHEMA_VERSION}"
+    return f"is damaged: {found[0]}"
 
 
 # --- the figures -----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from harness.analysis.nightly.record import Change, Night, changes, setting_changes
 from harness.errors import StoreError
 from harness.io.jsonl import JsonlWriter, end_of_last_line, open_own, unwritable
+from harness.io.mistakes import first_mistake
 
 
 class History:
@@ -50,11 +51,9 @@ class History:
             try:
                 yield Night.model_validate_json(line)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
                 raise StoreError(
-                    f"{self.file}:{number}: not a night: {where}{': ' if where else ''}"
-                    f"{first['msg']}; mend or remove the line"
+                    f"{self.file}:{number}: not a night: {first_mistake(error)}; "
+                    "mend or remove the line"
                 ) from error
 
     def _cut_torn_line(self) -> None:
