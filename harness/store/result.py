@@ -4,11 +4,11 @@
 the first: keys that came later have defaults, which say that an older file does not know them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import ConfigDict, PrivateAttr
+from pydantic import PrivateAttr
 
 from harness.config.pricing import Basis, Pricing
 from harness.errors import StoreError
@@ -40,24 +40,38 @@ class Tally(NamedTuple):
         return Tally(solved, self.samples + 1, self.errors)
 
 
-class ResultHead(Record):
-    """The part of ``result.json`` before the answers: what a list of many runs is made from.
+def estimates_by_name(estimates: Iterable[Estimate]) -> dict[tuple[str, str | None], Estimate]:
+    """Estimates under their metric and their task; None is the whole run."""
+    return {(each.metric, each.task): each for each in estimates}
 
-    Read alone, it lets the parser skip the answers, nine tenths of a file, which then become no
-    objects.
-    """
 
-    model_config = ConfigDict(extra="ignore")
+class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no hash
+    """``result.json``: a run in one file."""
 
     schema_version: Literal[1]
     manifest: RunManifest
     pricing: Pricing
     """The price list that cost was computed with."""
     estimates: tuple[Estimate, ...]
+    budget_curve: tuple[BudgetPoint, ...] = ()
+    """By task, the whole run first, and by rising budget; the last is the run's own."""
+    outcomes: tuple[Outcome, ...]
+    failures: tuple[FailureReason, ...] = ()
+    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
+    failed_attempts: tuple[Outcome, ...] = ()
+    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
+    and cost. The outcome of such a request is that of its last try."""
+
+    _folder: Path | None = PrivateAttr(default=None)
+    """The run's folder; None for a ``result.json`` that lies alone."""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two results say the same, wherever their files lie."""
+        return isinstance(other, RunResult) and self.__dict__ == other.__dict__
 
     def by_name(self) -> dict[tuple[str, str | None], Estimate]:
         """All estimates, each under its metric and its task; None is the whole run."""
-        return {(each.metric, each.task): each for each in self.estimates}
+        return estimates_by_name(self.estimates)
 
     def estimate(self, metric: str, task: str | None = None) -> Estimate:
         """The estimate of a metric; an undefined one where the result has none.
@@ -83,28 +97,6 @@ class ResultHead(Record):
             return "lower"
         cost = known.get((f"cost.{basis}", None))
         return None if cost is None else cost.bound
-
-
-class RunResult(ResultHead):  # noqa: PLW1641 - it holds dictionaries, which have no hash
-    """``result.json``: a run in one file."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    budget_curve: tuple[BudgetPoint, ...] = ()
-    """By task, the whole run first, and by rising budget; the last is the run's own."""
-    outcomes: tuple[Outcome, ...]
-    failures: tuple[FailureReason, ...] = ()
-    """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
-    failed_attempts: tuple[Outcome, ...] = ()
-    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
-    and cost. The outcome of such a request is that of its last try."""
-
-    _folder: Path | None = PrivateAttr(default=None)
-    """The run's folder; None for a ``result.json`` that lies alone."""
-
-    def __eq__(self, other: object) -> bool:
-        """Whether two results say the same, wherever their files lie."""
-        return isinstance(other, RunResult) and self.__dict__ == other.__dict__
 
     def outcomes_of(self, task: str | None = None) -> tuple[Outcome, ...]:
         """The outcomes of one task, or all."""
