@@ -23,7 +23,7 @@ def look_at_energy(powercap: Path = POWERCAP) -> list[Finding]:
             group=GROUP,
             name="energy",
             status="missing",
-            value=energy.source.removeprefix("none: "),
+            value=energy.source,
             remedy=f"sudo chmod a+r {powercap}/intel-rapl:*/energy_uj" if is_hidden else None,
         )
     ]

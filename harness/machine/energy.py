@@ -22,14 +22,28 @@ LOOK_EVERY_S = 30.0
 """RAPL's counters of some processors wrap around in four minutes of full load."""
 
 
+_NONE = "none: "
+
+
 class Energy(NamedTuple):
-    """What was used, and by which counters: ``NVML, 1 GPU`` or ``none: why``."""
+    """What was used, or why that is unknown."""
 
     joules: float | None
     source: str
+    """The counters, ``NVML, 1 GPU``; where ``joules`` is None, why there is no figure."""
+
+    @classmethod
+    def recorded(cls, joules: float | None, text: str | None) -> Self:
+        """From a session's two fields; ``text`` is as ``described`` wrote it."""
+        return cls(joules, (text or "it was not recorded").removeprefix(_NONE))
+
+    @property
+    def described(self) -> str:
+        """In one text, for files and tables: ``NVML, 1 GPU`` or ``none: why``."""
+        return self.source if self.joules is not None else f"{_NONE}{self.source}"
 
 
-NOT_MEASURED = Energy(None, "none: it was not measured")
+NOT_MEASURED = Energy(None, "it was not measured")
 
 
 class EnergyMeter:
@@ -66,7 +80,7 @@ class EnergyMeter:
     def energy(self) -> Energy:
         """From entering to the last look; final once the meter was left."""
         if self._failure is not None:
-            return Energy(None, f"none: {self._failure}")
+            return Energy(None, self._failure)
         return Energy(self._joules, " + ".join(self._sources))
 
     def __enter__(self) -> Self:

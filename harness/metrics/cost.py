@@ -52,7 +52,7 @@ class Usage(Record):
     energy_joules: Annotated[float, Field(ge=0)] | None = None
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
     energy_source: str | None = None
-    """By which counters, or ``none: why``."""
+    """By which counters; why not, where ``energy_joules`` is None."""
     prompt_tokens: Count | None
     """None where a server did not tell all of them, as with the next."""
     completion_tokens: Count | None
@@ -137,7 +137,7 @@ def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
     if price is None:
         return Cost(None, "undefined: no price of owning is known")
     if usage.energy_joules is None:
-        why = (usage.energy_source or "none: it was not recorded").removeprefix("none: ")
+        why = usage.energy_source or "it was not recorded"
         return Cost(None, f"undefined: the energy is unknown ({why}); owned ({price.citation()})")
     if usage.generation_s is None:
         return Cost(None, f"undefined: the time is unknown; owned ({price.citation()})")

@@ -21,7 +21,7 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
     joules, source = usage.energy_joules, usage.energy_source or "source not recorded"
     per_token, per_solved = "joules_per_output_token", "joules_per_solved"
     if joules is None:
-        reason = f"undefined: the energy is unknown ({source.removeprefix('none: ')})"
+        reason = f"undefined: the energy is unknown ({source})"
         estimates = [
             figure("energy_joules", None, "J", 0, reason),
             figure(per_token, None, "J/token", 0, reason),

@@ -11,7 +11,7 @@ from harness.engines.base import Clock, Engine
 from harness.engines.build import build_engine
 from harness.engines.identity import Unlike, unlike
 from harness.errors import StoreError
-from harness.machine.energy import EnergyMeter
+from harness.machine.energy import Energy, EnergyMeter
 from harness.machine.provenance import collect
 from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
@@ -115,7 +115,7 @@ def _session(
             clock_start_s=clock(),
             engine=loaded,
             provenance=machine,
-            energy_source="none: the session ended before its counters were read",
+            energy_source=Energy(None, "the session ended before its counters were read").described,
         )
         _check_same_machine(setup, sessions, opened.engine)
         sessions.append(opened)
@@ -135,7 +135,7 @@ def _session(
                     "is_end_known": True,
                     "engine": engine.info(),
                     "energy_joules": energy.joules,
-                    "energy_source": energy.source,
+                    "energy_source": energy.described,
                 }
             )
             write_life(setup, life)

@@ -219,7 +219,7 @@ def _run_table(result: RunResult) -> Table:
 def _energy(result: RunResult) -> str:
     energy = result.manifest.energy
     if energy.joules is None:
-        return f"unknown: {energy.source.removeprefix('none: ')}"
+        return f"unknown: {energy.source}"
     per_token = result.estimate("joules_per_output_token")
     per_solved = result.estimate("joules_per_solved")
     parts = [f"{_number(energy.joules)} J", _value(per_token)]

@@ -192,18 +192,17 @@ class RunManifest(Record):
     def energy(self) -> Energy:
         """Of all sessions together; unknown where one session's is, and says of which and why."""
         if not self.sessions:
-            return Energy(None, "none: nothing was generated")
+            return Energy(None, "nothing was generated")
         if self.is_part_of_recording:
-            return Energy(None, f"none: {PART_OF_RECORDING}")
+            return Energy(None, PART_OF_RECORDING)
         joules, sources = 0.0, []
         for number, session in enumerate(self.sessions, 1):
-            source = session.energy_source or "none: it was not recorded"
-            if session.energy_joules is None:
-                why = source.removeprefix("none: ")
+            used = Energy.recorded(session.energy_joules, session.energy_source)
+            if used.joules is None:
                 many = f"session {number} of {len(self.sessions)}: " * (len(self.sessions) > 1)
-                return Energy(None, f"none: {many}{why}")
-            joules += session.energy_joules
-            sources += [source] if source not in sources else []
+                return Energy(None, f"{many}{used.source}")
+            joules += used.joules
+            sources += [used.source] if used.source not in sources else []
         return Energy(joules, "; ".join(sources))
 
 

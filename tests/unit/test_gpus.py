@@ -106,7 +106,7 @@ def test_what_the_driver_does_not_tell_is_unknown_and_no_crash(box, tmp_path, na
     with EnergyMeter("cuda", tmp_path) as meter:
         pass
     assert meter.energy.joules is None
-    assert meter.energy.source.startswith("none: ")
+    assert meter.energy.described.startswith("none: ")
     used, _ = hardware.gpu_memory_bytes({1, 2})
     assert used == (9 * GB if name == "parted" else None)
     assert library.opened == 0
@@ -123,7 +123,7 @@ def test_a_driver_that_fails_is_unknown_and_no_crash(monkeypatch, tmp_path, fail
     with EnergyMeter("cuda", tmp_path) as meter:
         pass
     assert meter.energy.joules is None
-    assert mentions(meter.energy.source, "none: ", "NVML", failure or "pynvml")
+    assert mentions(meter.energy.source, "NVML", failure or "pynvml")
 
 
 def test_memory_of_a_runs_own_processes_and_of_its_gpus_alone(box):

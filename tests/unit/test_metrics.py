@@ -782,7 +782,7 @@ def test_energy_per_solved_has_the_interval_of_the_tokens_per_solved() -> None:
 
 
 def test_unknown_energy_says_why_on_every_figure() -> None:
-    estimates = _all([_sample("math/a", 0)], energy=Energy(None, "none: no RAPL"))
+    estimates = _all([_sample("math/a", 0)], energy=Energy(None, "no RAPL"))
     for metric in ("energy_joules", "joules_per_output_token", "joules_per_solved"):
         found = _one(estimates, metric)
         assert found.value is None

@@ -73,7 +73,7 @@ def _facts(run: ReportRun) -> dict[str, str]:
         facts["generation, measured"] = _measured(run)
     prices = [getattr(run.result.pricing, basis) for basis in run.result.pricing.bases()]
     facts["prices"] = "; ".join(price.citation() for price in prices) or "none"
-    facts["energy"] = manifest.energy.source
+    facts["energy"] = manifest.energy.described
     commit = _known(source.git_commit) + (" with uncommitted changes" if source.git_dirty else "")
     facts["harness"] = f"{source.harness_version}, commit {commit}"
     facts["python"] = source.python

@@ -17,6 +17,7 @@ from harness.config.changes import ConfigChange, config_changes, deciding
 from harness.config.settings import RunConfig
 from harness.engines.identity import unlike
 from harness.errors import NotComparableError, StoreError
+from harness.machine.energy import Energy
 from harness.records import Completion
 from harness.run.shards.draw import asked_ids
 from harness.store.fingerprint import fingerprint, of_the_whole
@@ -278,8 +279,12 @@ def _with_own_energy(shard: Shard, shards: Sequence[Shard]) -> Iterator[Session]
         host = session.provenance.host
         hosts = {each.provenance.host for other in others for each in other.manifest.sessions}
         if host in hosts and "RAPL" in (session.energy_source or ""):
-            why = "none: workers shared a processor, whose counters tell none of them apart"
-            yield session.model_copy(update={"energy_joules": None, "energy_source": why})
+            unknown = Energy(
+                None, "workers shared a processor, whose counters tell none of them apart"
+            )
+            yield session.model_copy(
+                update={"energy_joules": None, "energy_source": unknown.described}
+            )
         else:
             yield session
 
