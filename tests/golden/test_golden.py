@@ -47,7 +47,7 @@ def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
 
 
 def test_prompts_and_answers_are_made_as_they_were_recorded(tmp_path):
-    """Chat templates, tokens, seeds, and how an answer's tokens are counted."""
+    """Chat templates, tokens, and how an answer's tokens are counted."""
     make(tmp_path / "today")
     today, recorded = Run(tmp_path / "today"), Run(FOLDER)
     assert today.read_problems() == recorded.read_problems()

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from harness import errors
 from harness.doctor import cached, engines, machine, packages, system
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
@@ -457,11 +456,3 @@ def test_every_quoted_line_is_one_of_the_harness() -> None:
     worded = {part for part in parts if re.search(r"\w\w", part)}
     assert {part for part in worded if not are_of(part, known)} == set()
     assert not are_of("something that no part of it would ever say", known)
-
-
-def test_every_exit_status_is_on_the_page() -> None:
-    page = (REPOSITORY / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    shown = {int(number) for number in re.findall(r"^\| (\d+) \|", page, re.M)}
-    classes = [each for each in vars(errors).values() if isinstance(each, type)]
-    raised = {each.exit_status for each in classes if hasattr(each, "exit_status")}
-    assert shown == raised | {0, 4, 5}
