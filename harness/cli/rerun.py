@@ -41,6 +41,7 @@ from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, RequestId, Verdict
 from harness.report.rerun import print_rerun
+from harness.run.graders import questions_of, scorer_name_of, start_scorers
 from harness.run.pipeline import (
     Question,
     Scoring,
@@ -52,7 +53,6 @@ from harness.run.pipeline import (
 )
 from harness.run.preflight import check_memory
 from harness.run.result import scoring_workers
-from harness.run.setup import questions_of, scorer_name_of, start_scorers
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.progress import RunProgress
 from harness.store.run_files import Run, find_run

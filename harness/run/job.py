@@ -40,6 +40,7 @@ def job() -> int:
         report_to(spec.answer, report)
 
     try:
+        # After the cores are set: libraries count them as they are loaded.
         from harness.run.run import run
 
         finished = run(load_run_config(spec.config), on_start=on_start)

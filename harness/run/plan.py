@@ -8,12 +8,12 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.config.settings import ProtocolConfig, RunConfig
-from harness.engines.build import resolve_auto
 from harness.errors import StoreError, UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import Provenance, collect
 from harness.models import LocalModel, RemoteModel, is_here, origin
 from harness.models.chat_tokenizer import Codec
+from harness.run.decisions import results_dir_of, with_engine
 from harness.run.duration import expect
 from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.run.preflight import (
@@ -34,7 +34,6 @@ from harness.run.preflight import (
     refuse_missing,
     written_bytes,
 )
-from harness.run.setup import results_dir_of
 from harness.run.shards import count_own
 from harness.run.smoke_test import is_wanted
 from harness.run.summary import WIDTH_WITHOUT_TERMINAL, duration
@@ -149,13 +148,13 @@ def _sum(values: list[int | None]) -> int | None:
 def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     """What a run of this configuration would do here, with so much memory free."""
     refusals: list[str] = []
-    asked = config.engine
+    as_asked = config
     try:
-        engine, why = resolve_auto(config.engine)
+        config, why = with_engine(config)
     except UnavailableError as error:
-        engine, why = config.engine, f"engine={config.engine.kind}, as asked"
+        why = f"engine={config.engine.kind}, as asked"
         refusals.append(str(error))
-    config = config.model_copy(update={"engine": engine})
+    engine = config.engine
     lines = [f"model      {config.model.name}: {origin(config.model)}", f"engine     {why}"]
     with_weights = engine.is_local
     codec = _codec(config)
@@ -188,7 +187,6 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     lines += _amounts(config, requests, tokens)
     lines.append(_memory(config, machine, free))
     # An engine that was left open is chosen where the run will be.
-    as_asked = config.model_copy(update={"engine": asked})
     expected = _expected(as_asked, counts, machine)
     lines += [f"time       unknown: {expected}"] if isinstance(expected, str) else _time(expected)
     if is_offline(config):  # what is missing is why it cannot run

@@ -17,21 +17,21 @@ from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
 from harness.records import EngineInfo
 from harness.run.pipeline import run_clock
+from harness.run.prepared import PreparedRun
 from harness.run.result import choose_pricing, usd_per_s
-from harness.run.setup import Setup, results_dir_of
 from harness.run.shards import asked_ids
 from harness.run.smoke_test import Canary, chosen, is_wanted, refuse_faults
 from harness.store.heartbeat import Heartbeat, beating
 from harness.store.manifest import CanaryReport, LostLoad, RunManifest, Session
 from harness.store.progress import RunProgress
-from harness.store.run_files import find_run
+from harness.store.run_files import Run
 from harness.tasks import load_spec
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Life:
+class SessionLog:
     """What a run's manifest learns while it is generated."""
 
     sessions: list[Session]
@@ -41,7 +41,7 @@ class Life:
 
     @classmethod
     def of(cls, manifest: RunManifest) -> Self:
-        """What a manifest knows already."""
+        """Starts with what a manifest knows already."""
         return cls(
             list(manifest.sessions),
             list(manifest.lost_loads),
@@ -49,8 +49,8 @@ class Life:
             manifest.is_part_of_recording,
         )
 
-    def onto(self, manifest: RunManifest) -> RunManifest:
-        """The manifest with it."""
+    def apply_to(self, manifest: RunManifest) -> RunManifest:
+        """The manifest with what was learned."""
         update = {
             "sessions": tuple(self.sessions),
             "lost_loads": tuple(self.lost_loads),
@@ -62,18 +62,18 @@ class Life:
 
 @contextmanager
 def opened_engine(
-    setup: Setup, clock: Clock, life: Life, progress: RunProgress
+    prepared: PreparedRun, clock: Clock, session_log: SessionLog, progress: RunProgress
 ) -> Iterator[Engine]:
     """The engine, with its session on record before it generates."""
-    config, sessions = setup.manifest.config, life.sessions
-    if config.engine.recording is not None:
-        with _replaying(setup, life) as replay:
-            write_life(setup, life)
+    sessions = session_log.sessions
+    if prepared.recording is not None:
+        with _replaying(prepared, prepared.recording, session_log) as replay:
+            _write(prepared, session_log)
             yield replay
         return
-    with beating(setup.run.folder, clock, datetime.now(UTC)) as first_beat:
+    with beating(prepared.run.folder, clock, datetime.now(UTC)) as first_beat:
         try:
-            with _session(setup, clock, life, progress, first_beat) as engine:
+            with _session(prepared, clock, session_log, progress, first_beat) as engine:
                 yield engine
         finally:
             if all(each.opened_s != first_beat.opened_s for each in sessions):
@@ -83,30 +83,34 @@ def opened_engine(
                     clock_end_s=clock(),
                     is_end_known=True,
                 )
-                life.lost_loads.append(lost)
-                write_life(setup, life)
+                session_log.lost_loads.append(lost)
+                _write(prepared, session_log)
 
 
 @contextmanager
 def _session(
-    setup: Setup, clock: Clock, life: Life, progress: RunProgress, first_beat: Heartbeat
+    prepared: PreparedRun,
+    clock: Clock,
+    session_log: SessionLog,
+    progress: RunProgress,
+    first_beat: Heartbeat,
 ) -> Iterator[Engine]:
     """The engine loaded, and its session on record from then to its end."""
-    config, sessions = setup.manifest.config, life.sessions
+    config, sessions = prepared.manifest.config, session_log.sessions
     model = resolve(
-        pinned(config.model, setup.manifest.model),
+        pinned(config.model, prepared.manifest.model),
         with_weights=config.engine.is_local,
     )
-    _check_same_model(setup, model)
+    _check_same_model(prepared, model)
     log.info("loading %s", model.name)
     codec = Codec.load(model)
-    canary = _canary(setup, life, codec)
+    canary = _canary(prepared, session_log, codec)
     engine = build_engine(
-        config.engine, model, codec, clock, config.protocol.context_tokens, setup.run.folder
+        config.engine, model, codec, clock, config.protocol.context_tokens, prepared.run.folder
     )
     with engine:
         if canary is not None:
-            _send_canary(canary, engine, setup, life)
+            _send_canary(canary, engine, prepared, session_log)
         # Loading took time in which nothing was generated; the session starts after it.
         loaded, machine = engine.info(), collect()
         opened = Session(
@@ -117,9 +121,9 @@ def _session(
             provenance=machine,
             energy_source=Energy(None, "the session ended before its counters were read").described,
         )
-        _check_same_machine(setup, sessions, opened.engine)
+        _check_same_machine(prepared, sessions, opened.engine)
         sessions.append(opened)
-        write_life(setup, life)
+        _write(prepared, session_log)
         pricing = choose_pricing(config.pricing, opened.engine)
         progress.generation_starts(usd_per_s(pricing, opened.engine))
         meter = EnergyMeter(opened.engine.device, devices=opened.engine.device_count)
@@ -138,84 +142,84 @@ def _session(
                     "energy_source": energy.described,
                 }
             )
-            write_life(setup, life)
+            _write(prepared, session_log)
 
 
-def _canary(setup: Setup, life: Life, codec: Codec) -> Canary | None:
+def _canary(prepared: PreparedRun, session_log: SessionLog, codec: Codec) -> Canary | None:
     """The known problems of a long run that has not begun."""
-    config = setup.manifest.config
-    requests = len(asked_ids(setup.prompts, config))
-    if life.sessions or life.canary is not None or not is_wanted(config, requests):
+    config = prepared.manifest.config
+    requests = len(asked_ids(prepared.prompts, config))
+    if session_log.sessions or session_log.canary is not None or not is_wanted(config, requests):
         return None
-    specs = [load_spec(task.name) for task in setup.manifest.tasks]
+    specs = [load_spec(task.name) for task in prepared.manifest.tasks]
     if not chosen(spec.scorer for spec in specs):
         return None
-    return Canary(config, specs, setup.scorers, codec)
+    return Canary(config, specs, prepared.scorers, codec)
 
 
-def _send_canary(canary: Canary, engine: Engine, setup: Setup, life: Life) -> None:
+def _send_canary(
+    canary: Canary, engine: Engine, prepared: PreparedRun, session_log: SessionLog
+) -> None:
     log.info("canary: a few known problems first (canary=false leaves them out)")
-    report = canary.fly(engine, setup.run.folder)
-    life.canary = report
-    write_life(setup, life)
+    report = canary.fly(engine, prepared.run.folder)
+    session_log.canary = report
+    _write(prepared, session_log)
     for warning in report.warnings:
         log.warning("canary: %s", warning)
-    refuse_faults(report, setup.manifest.config)
+    refuse_faults(report, prepared.manifest.config)
     log.info("canary: %d of %d solved, %.0f s", report.solved, report.problems, report.wall_s)
 
 
 @contextmanager
-def _replaying(setup: Setup, life: Life) -> Iterator[Engine]:
+def _replaying(prepared: PreparedRun, recording: Run, session_log: SessionLog) -> Iterator[Engine]:
     """A recording, with the sessions in which it was made: its times are on their clock."""
-    config = setup.manifest.config
-    assert config.engine.recording is not None
-    engine = build_engine(config.engine, setup.manifest.model, None, run_clock(0.0), 0)
+    config = prepared.manifest.config
+    engine = build_engine(config.engine, prepared.manifest.model, None, run_clock(0.0), 0)
     with engine:
-        recording = find_run(config.engine.recording, results_dir_of(config))
         recorded = recording.read_manifest()
         # of all shards together: they are joined to one run
-        asked = len(setup.prompts) * config.protocol.samples_per_problem
+        asked = len(prepared.prompts) * config.protocol.samples_per_problem
         answered = sum(1 for _ in recording.read_completions(with_text=False))
-        life.is_part_of_recording = recorded.is_part_of_recording or asked < answered
+        session_log.is_part_of_recording = recorded.is_part_of_recording or asked < answered
         renamed = {"name": engine.info().name, "version": engine.info().version}
-        life.lost_loads = list(recorded.lost_loads)
-        life.sessions = [
+        session_log.lost_loads = list(recorded.lost_loads)
+        session_log.sessions = [
             session.model_copy(update={"engine": session.engine.model_copy(update=renamed)})
             for session in recorded.sessions
         ]
         yield engine
 
 
-def _check_same_model(setup: Setup, model: ResolvedModel) -> None:
+def _check_same_model(prepared: PreparedRun, model: ResolvedModel) -> None:
     """One run, one model: its weights may have been replaced since it began."""
-    was = setup.manifest.model
+    was = prepared.manifest.model
     if (was.sha256, was.revision) != (model.sha256, model.revision):
         raise StoreError(
-            f"run {setup.run.run_id} began with weights of sha256 {str(was.sha256)[:12]} "
+            f"run {prepared.run.run_id} began with weights of sha256 {str(was.sha256)[:12]} "
             f"(revision {was.revision}), {model.path} now has {str(model.sha256)[:12]} "
             f"(revision {model.revision}); bring those back or start a new run"
         )
 
 
-def _check_same_machine(setup: Setup, sessions: list[Session], now: EngineInfo) -> None:
+def _check_same_machine(prepared: PreparedRun, sessions: list[Session], now: EngineInfo) -> None:
     """Rates and cost of different devices cannot be joined in one figure."""
     if not sessions:
         return
     was = sessions[-1].engine
     # Of a server that is not ours, the model's name there is all that tells which model it is.
-    of_server = () if setup.manifest.config.engine.is_local else ("model_path",)
+    of_server = () if prepared.manifest.config.engine.is_local else ("model_path",)
     for name in ("name", "device_name", "device_count", "dtype", *of_server):
         before, here = getattr(was, name), getattr(now, name)
         if before != here:
             raise StoreError(
-                f"run {setup.run.run_id} was made with {name} {before}, here it is {here}; "
+                f"run {prepared.run.run_id} was made with {name} {before}, here it is {here}; "
                 "go on with it there, or start a new run"
             )
     differing = unlike(was, now)
     if refused := [each for each in differing if not each.is_speed_alone]:
         raise StoreError(
-            f"run {setup.run.run_id} was made with {_words(refused)}; set it as it was, or start a "
-            "new run"
+            f"run {prepared.run.run_id} was made with {_words(refused)}; set it as it was, or "
+            "start a new run"
         )
     if differing:
         log.warning("this session's speed may differ: the run was made with %s", _words(differing))
@@ -227,7 +231,7 @@ def _words(differing: Sequence[Unlike]) -> str:
     return "; ".join(f"{each.name}={each.one}, here it is {each.other}" for each in differing)
 
 
-def write_life(setup: Setup, life: Life) -> None:
+def _write(prepared: PreparedRun, session_log: SessionLog) -> None:
     """Puts it on record."""
     with suppress(StoreError):  # a full disk is reported by whoever loses something through it
-        setup.run.write_manifest(life.onto(setup.manifest))
+        prepared.run.write_manifest(session_log.apply_to(prepared.manifest))

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.config.settings import RunConfig
-from harness.engines.build import BaseEngineConfig, resolve_auto
+from harness.engines.build import BaseEngineConfig
 from harness.errors import ShardsError, UnavailableError
 from harness.machine import hardware
 from harness.process.reaper import RunCleanup
 from harness.process.report import FinishedReport
 from harness.process.run_child import RunChild, RunSpec
+from harness.run.decisions import results_dir_of
 from harness.run.finished import Finished
 from harness.run.merge import merge_runs
-from harness.run.setup import results_dir_of
+from harness.run.prepared import PreparedShards
 from harness.store.run_files import Run
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Share(NamedTuple):
     """None: there are too few to divide, and the engine does not compute on them."""
 
 
-def run_workers(config: RunConfig) -> Finished:
+def run_shards(prepared: PreparedShards) -> Finished:
     """Runs every shard in a process of its own, then merges them.
 
     A worker that fails stops no other.
@@ -40,9 +40,8 @@ def run_workers(config: RunConfig) -> Finished:
         ShardsError: A worker failed; has the highest exit status of all.
         UnavailableError: This machine has too few GPUs or cores for so many workers.
     """
-    engine, why = resolve_auto(config.engine)
-    log.info("%s", why)
-    shares = share_out(engine, config.shards)
+    config = prepared.config
+    shares = share_out(config.engine, config.shards)
     plain = config.model_dump(mode="json")
     with RunCleanup() as children:
         workers = [

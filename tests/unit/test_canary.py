@@ -10,7 +10,7 @@ import pytest
 from harness.errors import CanaryError, ConfigError, StoreError
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
-from harness.run.setup import find_unfinished
+from harness.run.decisions import find_unfinished
 from harness.run.smoke_test import (
     Canary,
     CanaryAnswer,

@@ -84,9 +84,10 @@ def job():
     return report.status, report.error
 
 def shards():
-    from harness.run.workers import run_workers
+    from harness.run.prepared import PreparedShards
+    from harness.run.workers import run_shards
     try:
-        run_workers(config.model_copy(update={"shards": 2}))
+        run_shards(PreparedShards(config.model_copy(update={"shards": 2})))
     except ShardsError as error:
         return error.exit_status
 

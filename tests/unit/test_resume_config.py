@@ -11,8 +11,9 @@ from harness.cli.main import main
 from harness.config.changes import config_changes, deciding
 from harness.engines.identity import unlike
 from harness.errors import ConfigError, StoreError
+from harness.run.decisions import find_unfinished
+from harness.run.prepare_resume import prepare_resume
 from harness.run.result import build_result
-from harness.run.setup import find_unfinished, reopen
 from harness.run.sweep import use_recorded_config, with_models
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run
@@ -227,7 +228,7 @@ def test_what_changed_is_on_record_with_the_sessions_before(run):
     before = run.read_manifest()
     with ExitStack() as stack:
         config = given(run, "engine.max_batch_size=4", "limits.max_error_fraction=0.5")
-        after = reopen(run, config, stack).manifest
+        after = prepare_resume(run, config, None, stack).manifest
     assert [(c.key, c.was, c.now, c.sessions_before) for c in after.config_changes] == [
         ("engine.max_batch_size", 32, 4, len(before.sessions)),
         ("limits.max_error_fraction", 0.02, 0.5, len(before.sessions)),
@@ -241,12 +242,12 @@ def test_what_changed_is_on_record_with_the_sessions_before(run):
 
 def test_a_run_that_goes_on_unchanged_records_nothing(run):
     with ExitStack() as stack:
-        assert reopen(run, given(run), stack).manifest.config_changes == ()
+        assert prepare_resume(run, given(run), None, stack).manifest.config_changes == ()
 
 
 def test_a_changed_engine_is_said_of_the_speed_and_of_nothing_else(run):
     with ExitStack() as stack:
-        changed = reopen(run, given(run, "engine.max_batch_size=4"), stack).manifest
+        changed = prepare_resume(run, given(run, "engine.max_batch_size=4"), None, stack).manifest
     words = "engine.max_batch_size"
     said = {each.metric for each in build_result(run, changed).estimates if words in each.method}
     assert {"output_tokens_per_s", "generation_s", "request_latency_s.p50"} <= said

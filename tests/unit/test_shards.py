@@ -14,9 +14,9 @@ from harness.engines.vllm_args import replica_size, world_size
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.records import Record
+from harness.run.decisions import find_unfinished
 from harness.run.merge import SCRATCH, merge_runs
 from harness.run.result import build_result
-from harness.run.setup import find_unfinished
 from harness.run.shards import asked_ids, count_own, of_shard, read_shards
 from harness.run.workers import share_out
 from harness.store.fingerprint import fingerprint

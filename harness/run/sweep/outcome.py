@@ -14,8 +14,8 @@ from harness.errors import HarnessError
 from harness.io.terminal import safe
 from harness.process.report import FinishedReport
 from harness.records import Record
+from harness.run.decisions import results_dir_of
 from harness.run.merge import merge_and_track
-from harness.run.setup import results_dir_of
 from harness.run.summary import WIDTH_WITHOUT_TERMINAL, headline, percent
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.result import RunResult, load

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.config.settings import RunConfig, load_run_config
-from harness.errors import ConfigError, StoreError
+from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR, default_results_dir
+from harness.run.decisions import find_resumed
 from harness.run.sweep.words import words
-from harness.store.run_files import find_run
 
 AUTO = "auto"
 CHOSEN_ALONE = frozenset({"engine", "model", "pricing", "protocol", "tracker"})
@@ -73,11 +73,7 @@ def use_recorded_config(overrides: Sequence[str], choices: Path | None = None) -
 
 def _recorded(name: str, results_dir: Any) -> dict[str, Any]:
     where = default_results_dir() if results_dir is None else Path(str(results_dir)).expanduser()
-    try:
-        run = find_run(name, where)
-    except StoreError as error:
-        raise StoreError(f"resume={error}") from error
-    recorded = run.read_manifest().config.model_dump(mode="json")
+    recorded = find_resumed(name, where).read_manifest().config.model_dump(mode="json")
     return {**recorded, "resume": name, "results_dir": None, "retry": None}
 
 
