@@ -163,7 +163,6 @@ def _recorded(
     """
     manifest, prompts = recording.read_manifest(), recording.read_prompts()
     refuse_other_recording(config, manifest)
-    shown = f"engine.run={recording.folder}"
     wanted = [problem.problem_id for task in tasks for problem in task.problems]
     asked = recording.read_problems()
     changed = [
@@ -174,12 +173,12 @@ def _recorded(
     ]
     if changed:
         raise ConfigError(
-            f"{shown}: it asked another {changed[0]} than the task has "
+            f"engine.run={recording.folder}: it asked another {changed[0]} than the task has "
             f"today ({len(changed)} problems differ)"
         )
     if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
         raise ConfigError(
-            f"{shown}: it did not ask {len(missing)} of the "
+            f"engine.run={recording.folder}: it did not ask {len(missing)} of the "
             f"{len(wanted)} problems, {missing[0]} among them; choose the tasks it asked"
         )
     chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
