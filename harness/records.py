@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Count = Annotated[int, Field(ge=0)]
@@ -361,6 +361,11 @@ class ServingStats(Record):
     """Of the drafted tokens."""
 
 
+def precision(dtype: str, quantization: str | None) -> str:
+    """``bfloat16, fp8 weights``: for people."""
+    return dtype if quantization is None else f"{dtype}, {quantization} weights"
+
+
 class EngineInfo(Record):
     """What generated the completions."""
 
@@ -373,6 +378,9 @@ class EngineInfo(Record):
     device_count: Annotated[int, Field(ge=1)]
     """GPUs, or on a CPU the cores that the process may use."""
     dtype: str
+    """Of the computation."""
+    quantization: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    """What the weights are stored in where that is less; None: nothing, as far as is known."""
     model_path: str
     weights_revision: str | None
     weights_sha256: str | None
@@ -392,3 +400,19 @@ class EngineInfo(Record):
     environment: dict[str, str] = Field(default_factory=dict)
     """Variables of its environment that can change a result, those of a list of allowed names
     alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_one_text(cls, given: Any) -> Any:
+        """Reads records that were made when both were one text, ``bfloat16, fp8 weights``."""
+        if not isinstance(given, dict) or "quantization" in given:
+            return given
+        dtype, comma, stored = str(given.get("dtype")).partition(", ")
+        if not comma:
+            return given
+        return {**given, "dtype": dtype, "quantization": stored.removesuffix(" weights")}
+
+    @property
+    def precision(self) -> str:
+        """``bfloat16, fp8 weights``: for people."""
+        return precision(self.dtype, self.quantization)

@@ -243,7 +243,8 @@ def _memory_bytes(block: HomePc, run: RunResult) -> float | None:
     engine, model = run.manifest.engine, run.manifest.config.model
     if engine is None or model.parameters is None or model.shape is None:
         return None
-    bits = {"float32": 32.0}.get(engine.dtype, precisions()["bf16"].bits_per_weight)
+    is_float32 = engine.dtype == "float32" and engine.quantization is None
+    bits = 32.0 if is_float32 else precisions()["bf16"].bits_per_weight
     cache = model.shape.kv_bytes_per_token(int(bits // 8)) * block.context_tokens
     weights = weight_bytes(model.parameters, bits)
     assert weights is not None, "their number is known"

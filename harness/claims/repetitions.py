@@ -112,7 +112,7 @@ def setting_of(run: RunResult, task: str, switches: Sequence[str] = ()) -> Setti
         device=engine.device_name,
         device_count=engine.device_count,
         # "bfloat16, fp8 weights": the weights are what an ablation switches
-        dtype=engine.dtype.partition(",")[0] if switches else engine.dtype,
+        dtype=engine.dtype if switches else engine.precision,
         others=json.dumps(
             {
                 name: value

@@ -99,10 +99,9 @@ def native_args(run: RunResult) -> dict[str, object]:
 
 def quantization(run: RunResult) -> str | None:
     """Of the weights, as the engine was told or as it found them in the checkpoint."""
-    value, engine = native_args(run).get("quantization"), run.manifest.engine
-    if value is None and engine is not None and "weights" in engine.dtype:
-        return engine.dtype.partition(", ")[2].removesuffix(" weights")
-    return None if value is None else str(value)
+    engine = run.manifest.engine
+    found = None if engine is None else engine.quantization
+    return run.manifest.config.engine.quantization or found
 
 
 def batch_size(run: RunResult) -> int | None:

@@ -169,7 +169,8 @@ class VllmEngine:
                 if is_cpu
                 else config.parallel_config.world_size_across_dp
             ),
-            dtype=self._source.precision(dtype, quantization),
+            dtype=dtype,
+            quantization=quantization or self._source.quantization,
             model_path=self._source.path,
             weights_revision=self._source.revision,
             weights_sha256=self._source.sha256,

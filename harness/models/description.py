@@ -154,11 +154,6 @@ class ResolvedModel(Record):
     reasoning: Reasoning = None
     """How the model marks its thoughts, as given or detected; None: unknown, any style counts."""
 
-    def precision(self, dtype: str, quantization: str | None = None) -> str:
-        """What is computed in, and what the weights were stored in where that is less."""
-        stored = quantization or self.quantization
-        return dtype if stored is None else f"{dtype}, {stored} weights"
-
 
 def origin(model: ModelConfig) -> str:
     """Where the model comes from, for people."""

@@ -208,7 +208,7 @@ def _check_same_machine(prepared: PreparedRun, sessions: list[Session], now: Eng
     was = sessions[-1].engine
     # Of a server that is not ours, the model's name there is all that tells which model it is.
     of_server = () if prepared.manifest.config.engine.is_local else ("model_path",)
-    for name in ("name", "device_name", "device_count", "dtype", *of_server):
+    for name in ("name", "device_name", "device_count", "dtype", "quantization", *of_server):
         before, here = getattr(was, name), getattr(now, name)
         if before != here:
             raise StoreError(

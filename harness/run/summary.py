@@ -77,7 +77,7 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
     console.print(
         f"\n[bold]{safe(manifest.config.model.name)}[/bold] on {engine.name} "
         f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, "
-        f"{safe(engine.dtype)}, protocol {manifest.config.protocol.name}\n"
+        f"{safe(engine.precision)}, protocol {manifest.config.protocol.name}\n"
         f"weights: {safe(origin(manifest.config.model))}\n",
     )
     console.print(_task_table(result))

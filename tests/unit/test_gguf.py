@@ -7,8 +7,10 @@ import pytest
 from gguf import GGUFWriter, LlamaFileType
 
 from harness.errors import ConfigError, UnavailableError
-from harness.models import LocalModel, ResolvedModel, is_here, resolve
+from harness.models import LocalModel, is_here, resolve
 from harness.models.gguf import quantization_of
+from harness.records import EngineInfo
+from tests.engines import made_up_engine
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
@@ -32,11 +34,17 @@ def test_the_quantisation_is_named(tmp_path) -> None:
 
 
 def test_it_stands_beside_the_data_type() -> None:
-    model = ResolvedModel(name="m", path="/m", revision=None, sha256=None)
-    assert model.precision("float32") == "float32"
-    assert model.precision("bfloat16", "fp8") == "bfloat16, fp8 weights"
-    packed = model.model_copy(update={"quantization": "GGUF Q4_1"})
-    assert packed.precision("float32") == "float32, GGUF Q4_1 weights"
+    assert made_up_engine(dtype="float32").precision == "float32"
+    packed = made_up_engine(dtype="float32", quantization="GGUF Q4_1")
+    assert packed.precision == "float32, GGUF Q4_1 weights"
+    assert "quantization" not in made_up_engine().model_dump()
+
+
+def test_it_is_read_from_records_in_which_both_are_one_text() -> None:
+    new = made_up_engine(dtype="bfloat16", quantization="fp8").model_dump()
+    old = {**new, "dtype": "bfloat16, fp8 weights"}
+    del old["quantization"]
+    assert EngineInfo.model_validate(old) == EngineInfo.model_validate(new)
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,9 @@ def _subject(manifest: RunManifest) -> dict[str, Any]:
         "harness.commit": manifest.provenance.git_commit,
     }
     if engine is not None:
-        shown = {"name", "version", "device", "device_name", "device_count", "dtype"}
+        shown = {"name", "version", "device", "device_name", "device_count"}
         known |= {f"engine.{key}": value for key, value in engine.model_dump(include=shown).items()}
+        known["engine.dtype"] = engine.precision
         known["engine.settings"] = "recorded" if engine.settings else "not recorded"
         if engine.settings:
             known |= {f"engine.{name}": value for name, value in known_facts(engine).items()}

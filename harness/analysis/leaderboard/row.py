@@ -17,7 +17,7 @@ from harness.engines.build import EngineConfig
 from harness.io.mistakes import mistakes
 from harness.machine.provenance import Provenance
 from harness.models import ResolvedModel
-from harness.records import EngineInfo, Estimate, Record
+from harness.records import EngineInfo, Estimate, Record, precision
 from harness.store.manifest import (
     MACHINE_TIME,
     SCHEMA_VERSION,
@@ -171,7 +171,7 @@ def _list_of(part: Any) -> Any:
     return GenericAlias(tuple, (part, ...))
 
 
-_ENGINE = ("name", "version", "device", "device_name", "device_count", "dtype")
+_ENGINE = ("name", "version", "device", "device_name", "device_count", "dtype", "quantization")
 _READ = _part_of(
     RunResult,
     "schema_version",
@@ -227,7 +227,7 @@ def _rows(result: Any, file: str) -> Iterator[Row]:
             "device": engine.device,
             "device_name": engine.device_name,
             "device_count": engine.device_count,
-            "dtype": engine.dtype,
+            "dtype": precision(engine.dtype, engine.quantization),
             "settings": _settings(manifest.config.engine),
             "model": manifest.model.name,
             "revision": manifest.model.revision,

@@ -177,7 +177,7 @@ def setting_of(result: RunResult) -> dict[str, str]:
             "engine": engine.name,
             "engine.version": engine.version,
             "engine.device": f"{engine.device_count} x {engine.device_name}",
-            "engine.dtype": engine.dtype,
+            "engine.dtype": engine.precision,
             **{f"engine.{name}": value for name, value in identity(engine).items()},
         }
     if manifest.merged_from:  # times and rates are of one worker at a time

@@ -80,7 +80,7 @@ def _described(engine: EngineInfo, machine: Provenance) -> dict[str, str]:
     return {
         "engine": f"{engine.name} {engine.version}",
         "device": f"{engine.device_count} x {engine.device_name}",
-        "dtype": engine.dtype,
+        "dtype": engine.precision,
         "host": machine.host,
         "harness": machine.harness_version,
         "git commit": f"{(machine.git_commit or 'none')[:12]}{' +' if machine.git_dirty else ''}",

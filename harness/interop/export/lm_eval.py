@@ -31,7 +31,7 @@ def to_lm_eval(result: RunResult) -> dict[str, Any]:
         "model": engine.name if engine else manifest.config.engine.kind,
         "model_args": {"pretrained": name},
         "model_num_parameters": model.parameters,
-        "model_dtype": engine.dtype if engine else None,
+        "model_dtype": engine.precision if engine else None,
         "model_revision": manifest.model.revision,
         "device": engine.device if engine else None,
         "gen_kwargs": _generation(result),

@@ -95,7 +95,7 @@ def _engine(run: ReportRun) -> dict[str, str]:
     return {
         "engine": f"{engine.name} {engine.version}",
         "device": f"{engine.device_count} x {engine.device_name} ({engine.device})",
-        "dtype": engine.dtype,
+        "dtype": engine.precision,
         "sessions": str(len(run.result.manifest.sessions)),
         **{_words(name): str(value) for name, value in known_facts(engine).items()},
     }

@@ -27,7 +27,7 @@ from harness.store.run_files import Run
 log = logging.getLogger(__name__)
 
 SAME_FILES = ("problems.jsonl", "prompts.jsonl")
-_SAME_ENGINE = ("name", "device", "device_name", "device_count", "dtype")
+_SAME_ENGINE = ("name", "device", "device_name", "device_count", "dtype", "quantization")
 _CLOCK = ("queued_s", "sent_s", "started_s", "first_token_s", "finished_s")
 _SESSION_CLOCK = ("opened_s", "clock_start_s", "clock_end_s")
 R = TypeVar("R", Completion, Session, LostLoad)
