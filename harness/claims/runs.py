@@ -106,16 +106,12 @@ def quantization(run: RunResult) -> str | None:
 
 def batch_size(run: RunResult) -> int | None:
     """Answers under way at once at most; None for vLLM's own choice."""
-    value = native_args(run).get("max_num_seqs")
-    if value is None:
-        value = getattr(run.manifest.config.engine, "max_batch_size", None)
-    return int(str(value)) if value is not None else None
+    return run.manifest.config.engine.batch_size
 
 
 def concurrency(run: RunResult) -> int | None:
     """Requests that a server was sent at once; None for an engine that takes all."""
-    value = getattr(run.manifest.config.engine, "concurrency", None)
-    return None if value is None else int(value)
+    return run.manifest.config.engine.sent_at_once
 
 
 def counts(run: RunResult, task: str) -> Counts:

@@ -154,7 +154,8 @@ def rebatched(
             f"run {run.run_id}: engine={engine.kind} repeats what another run answered, so there "
             "is no chance in it to measure; give the run that it replays"
         )
-    before = engine.batch_size
+    limits = [each for each in (engine.batch_size, engine.sent_at_once) if each]
+    before = min(limits, default=None)
     size = chosen(before)
     changed = engine.with_batch_size(size)
     if changed is None:

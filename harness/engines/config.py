@@ -231,6 +231,11 @@ class BaseEngineConfig(Record):
         """The batch size that the user has set; None: left to the engine."""
         return None
 
+    @property
+    def sent_at_once(self) -> int | None:
+        """Requests that the harness has under way at once; None: all."""
+        return None
+
     def with_batch_size(self, size: int) -> Self | None:
         """The same with another batch size; None where the harness does not set it."""
         del size

@@ -171,6 +171,11 @@ class OpenaiConfig(BaseEngineConfig):
         return self.mode == "chat"
 
     @property
+    def sent_at_once(self) -> int:
+        """As set."""
+        return self.concurrency
+
+    @property
     def omitted(self) -> tuple[str, ...]:
         """As set."""
         return self.omit

@@ -68,10 +68,9 @@ class VllmServerConfig(VllmKnobs):
         return VllmServerEngine(self, model, needed(codec), clock, max_model_len, log_folder)
 
     @property
-    def batch_size(self) -> int | None:
-        """The lower of vLLM's limit and ours."""
-        limits = [each for each in (super().batch_size, self.concurrency) if each]
-        return min(limits, default=None)
+    def sent_at_once(self) -> int | None:
+        """As set."""
+        return self.concurrency
 
     def with_batch_size(self, size: int) -> Self | None:
         """VLLM decides alone."""

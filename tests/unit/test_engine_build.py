@@ -12,12 +12,12 @@ from harness.engines.base import refusal
 from harness.engines.build import (
     AutoConfig,
     EngineConfig,
-    TransformersConfig,
-    VllmConfig,
     build_engine,
     prepare_process,
     resolve_auto,
 )
+from harness.engines.transformers_engine import TransformersConfig
+from harness.engines.vllm_engine import VllmConfig
 from harness.errors import ConfigError, UnavailableError
 from harness.machine import hardware
 from harness.models import ResolvedModel

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.engines.build import ReplayConfig
+from harness.engines.replay_engine import ReplayConfig
 from harness.metrics import machine_use
 from harness.records import Completion, Sample, Verdict
 from harness.store import heartbeat

@@ -13,7 +13,7 @@ from harness.analysis.rerun.document import SCHEMA_VERSION, RerunReport, facts_o
 from harness.analysis.rerun.draw import StratumKey, select
 from harness.analysis.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
 from harness.cli.rerun import rebatched
-from harness.engines.build import VllmServerConfig
+from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.records import RequestId
 from harness.report.rerun import print_rerun
 from harness.store.run_files import Run

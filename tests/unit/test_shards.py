@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.engines.build import ReplayConfig, TransformersConfig, VllmConfig, VllmServerConfig
+from harness.engines.replay_engine import ReplayConfig
+from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_args import replica_size, world_size
+from harness.engines.vllm_engine import VllmConfig
+from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.records import Record
