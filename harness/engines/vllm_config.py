@@ -9,7 +9,6 @@ from harness.engines.config import BaseEngineConfig, Draft, Speed
 from harness.engines.vllm_args import check_args, is_ray, replica_size, world_size
 from harness.engines.vllm_draft import check_draft, draft_model, speculation
 from harness.engines.vllm_memory import (
-    CPU_CACHE_VARIABLE,
     GIB,
     ONE_BYTE,
     Batch,
@@ -180,7 +179,7 @@ class VllmKnobs(BaseEngineConfig):
         """Which setting gives the cache more."""
         if on_cpu:
             return (
-                f"{CPU_CACHE_VARIABLE}={self.cpu_cache_bytes // GIB}: {what}; set this "
+                f"VLLM_CPU_KVCACHE_SPACE={self.cpu_cache_bytes // GIB}: {what}; set this "
                 f"environment variable to {-(-one_bytes // GIB)} (GiB) or more"
             )
         return (
