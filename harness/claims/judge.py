@@ -37,7 +37,7 @@ _DECISIVE: Mapping[str, Decision] = {
 _DISTILL = "a distill is not R1: it can only show that a figure understates R1"
 
 
-def judge(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]:
+def judge_claims(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]:
     """Every claim in the order of the articles, then every published score that can be run.
 
     The tests by which runs can challenge claims are one family, those of published scores another:

@@ -7,7 +7,13 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.claims.claim import CostBelowPrice, HomePc, ProxyRatio
-from harness.claims.published import at_most, challenge_p, not_comparable, quality, subset_of
+from harness.claims.published import (
+    cap_if_unreliable,
+    caveats_for,
+    challenge_p,
+    not_comparable,
+    subset_of,
+)
 from harness.claims.repetitions import (
     MECHANISM,
     Ratio,
@@ -171,7 +177,7 @@ def _home_pc(
         verdict = "reproduced"
     elif answers[0] is False:  # 16 bits that are too large or too slow say nothing of 4
         verdict = "challenged"
-    caveats = [caveat for run in scores for caveat in quality(run, block.task)]
+    caveats = [caveat for run in scores for caveat in caveats_for(run, block.task)]
     engines = [run.manifest.engine for run in speeds]
     caveats += [f"the speed is that of {each.device_name}" for each in engines if each]
     return Evidence(
@@ -197,7 +203,9 @@ class Condition(NamedTuple):
 def _good_enough(block: HomePc, runs: Sequence[RunResult]) -> Condition:
     """Not inferior is not shown by the point: the interval must lie above, or wholly below."""
     least = (block.reference_percent - block.margin_points) / 100
-    whole = [run for run in runs if at_most("reproduced", run, block.task) == "reproduced"]
+    whole = [
+        run for run in runs if cap_if_unreliable("reproduced", run, block.task) == "reproduced"
+    ]
     if not whole:
         what = "with few enough truncated or failed" if runs else "of the whole benchmark"
         return Condition(None, f"no run {what}", {"score_low": None})

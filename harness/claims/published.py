@@ -61,7 +61,7 @@ def not_comparable(run: AnyRun, why: str) -> Evidence:
 # --- what holds for every score ---------------------------------------------------------------
 
 
-def quality(run: RunResult, task: str, planned_samples: int | None = None) -> list[str]:
+def caveats_for(run: RunResult, task: str, planned_samples: int | None = None) -> list[str]:
     """What must be known of a run before its score is believed."""
     caveats = []
     truncated, errors = truncated_fraction(run, task), error_fraction(run, task)
@@ -87,7 +87,7 @@ def subset_of(run: RunResult, task: str) -> list[str]:
     return [f"subset: {found.problems} of {found.full_size} problems"]
 
 
-def at_most(verdict: Decision, run: RunResult, task: str) -> Decision:
+def cap_if_unreliable(verdict: Decision, run: RunResult, task: str) -> Decision:
     """Inconclusive where too much was truncated or failed, whatever the score."""
     is_broken = has_too_many_errors(run, task) or truncated_fraction(run, task) > MAX_TRUNCATED
     return "inconclusive" if is_broken else verdict
@@ -124,7 +124,7 @@ def _bound(run: RunResult, block: LowerBound, edge: float) -> Evidence:
         bound = lower_bound(solved, samples, confidence)
         return bound is not None and bound > edge
 
-    verdict = at_most("challenged" if low > edge else "inconclusive", run, block.task)
+    verdict = cap_if_unreliable("challenged" if low > edge else "inconclusive", run, block.task)
     is_above = "above" if low > edge else "not above"
     return Evidence(
         kind="run",
@@ -145,7 +145,7 @@ def _bound(run: RunResult, block: LowerBound, edge: float) -> Evidence:
         f"{low:.4f} > {edge:g}" + ("" if low > edge else " does not hold"),
         intervals=(Bounds(low=low, high=None, confidence=0.95, of="score, new problems"),),
         p=challenge_p(excludes),
-        caveats=tuple(quality(run, block.task, block.samples_per_problem)),
+        caveats=tuple(caveats_for(run, block.task, block.samples_per_problem)),
     )
 
 
@@ -181,9 +181,9 @@ def _replication(run: RunResult, score: PublishedScore) -> Evidence:
     # problem cannot answer it; then the wider question does, which is the stricter one.
     which: ErrorModel = "fixed_benchmark" if fixed.verdict else "new_problems"
     test = fixed if fixed.verdict else new
-    verdict = at_most(test.verdict or "inconclusive", run, task)
+    verdict = cap_if_unreliable(test.verdict or "inconclusive", run, task)
     margin = score.column.margin_points or 0.0
-    caveats = quality(run, task, score.column.samples_per_problem)
+    caveats = caveats_for(run, task, score.column.samples_per_problem)
     if which == "new_problems":
         caveats.append("one sample a problem: judged by the wider interval for new problems")
     return Evidence(

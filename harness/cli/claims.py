@@ -8,7 +8,7 @@ from typing import get_args
 
 from harness.claims.article import Article
 from harness.claims.claim import Category
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import AnyRun, Unfinished, read_runs
 from harness.claims.verdict import DECISIONS, Judgement
@@ -33,7 +33,7 @@ def claims(options: argparse.Namespace) -> int:
     ledger = load_ledger()
     articles = {_article(name, ledger.articles.values()) for name in options.article}
     runs = read_runs(options.runs, options.results_dir)
-    every = judge(ledger, runs)
+    every = judge_claims(ledger, runs)
     _check_ids(options.id, every)
     shown = [
         each

@@ -24,7 +24,7 @@ from harness.analysis.nightly.baselines import (
 from harness.analysis.nightly.child import Ended, dry_run_command, run_child
 from harness.analysis.nightly.history import History, series
 from harness.analysis.nightly.jobs import Job, jobs_of
-from harness.analysis.nightly.judge import Rules, judge, paired
+from harness.analysis.nightly.judge import Rules, compare_nights, paired
 from harness.analysis.nightly.record import Night, night_of
 from harness.analysis.nightly.retention import check_keep, prune
 from harness.errors import Interrupted, NotComparableError, StoreError, UserError
@@ -288,7 +288,7 @@ def _judged(begun: Night, ended: Ended, before: Sequence[Night], tonight: _Tonig
         begun, result, ended.exit_status, "; ".join(exit_status(result).reasons) or None
     )
     comparable = series(before, night, tonight.rules.nights)
-    findings = judge(night, result_file, comparable, tonight.rules, tonight.results_dir)
+    findings = compare_nights(night, result_file, comparable, tonight.rules, tonight.results_dir)
     error = night.error
     baseline = choose_baseline(result, tonight.named, tonight.kept)
     if baseline is not None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import read_runs
 from harness.errors import StoreError
@@ -32,7 +32,7 @@ def report(options: argparse.Namespace) -> int:
     """
     runs = read_report_runs(options.runs, options.results_dir)
     files = [str(run.file) for run in runs]
-    judgements = judge(load_ledger(), read_runs(files, options.results_dir))
+    judgements = judge_claims(load_ledger(), read_runs(files, options.results_dir))
     made = make_report(runs, judgements)
     folder = options.output or _default_folder(runs, options.results_dir)
     written = write_page(made, folder)

@@ -22,7 +22,7 @@ from harness.config.pricing import Pricing
 from harness.engines.build import EngineConfig
 from harness.errors import ConfigError, TaskError
 from harness.io.mistakes import mistakes
-from harness.io.redaction import is_secret_name, is_variable_name, why_secret
+from harness.io.redaction import describe_secret, is_secret_name, is_variable_name
 from harness.models import ModelConfig, RemoteModel
 from harness.models.chat_tokenizer import TEMPLATE_DATE, PromptOptions
 from harness.records import Example, Record, Sampling
@@ -488,7 +488,7 @@ def refuse_secret(key: str, value: Any) -> None:
             "such as EXAMPLE_API_KEY; what was given is not shown, for it may be the key itself"
         )
     is_named = is_secret_name(name) and not is_variable
-    secret = "a secret, by its name" if is_named else why_secret(str(value))
+    secret = "a secret, by its name" if is_named else describe_secret(str(value))
     if secret:
         raise ConfigError(f"{key}: holds {secret}; the manifest would keep it, so leave it out")
 

@@ -38,7 +38,7 @@ from harness.engines.serving_metrics import Meter
 from harness.engines.vllm_settings import of_server
 from harness.engines.wire import OF_TRANSPORT, OFF, TAKES_MORE, Mode, Omittable, beyond_openai
 from harness.errors import ConfigError, UnavailableError
-from harness.io.redaction import shown_variable, why_secret
+from harness.io.redaction import describe_secret, shown_variable
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, Setting
@@ -124,7 +124,9 @@ class OpenaiConfig(BaseEngineConfig):
     @field_validator("api_key_env")
     @classmethod
     def _is_no_key(cls, name: str | None) -> str | None:
-        if name is not None and (why_secret(name) or not re.fullmatch(r"[A-Za-z_]\w*", name, re.A)):
+        if name is not None and (
+            describe_secret(name) or not re.fullmatch(r"[A-Za-z_]\w*", name, re.A)
+        ):
             raise ValueError(
                 "should be the name of an environment variable that holds the key, not the key"
             )

@@ -92,7 +92,7 @@ def redact(text: str) -> str:
     )
 
 
-def why_secret(text: str) -> str | None:
+def describe_secret(text: str) -> str | None:
     """What secret is in a text, in a few words that do not repeat it; None for none."""
     for name, pattern in _secrets():
         if pattern.search(text):

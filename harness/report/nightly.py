@@ -44,10 +44,10 @@ def print_night(nights: Sequence[Night], history: Sequence[Night], page: Path) -
     console.print()
     status = status_of(nights)
     for night in nights:
-        if night.called_for:
+        if night.night_exit_status:
             why = "; ".join(reasons(night))
             console.print(
-                safe(f"exit status {night.called_for}: {night.label}: {why}"), soft_wrap=True
+                safe(f"exit status {night.night_exit_status}: {night.label}: {why}"), soft_wrap=True
             )
     if not status:
         models = "model" if len(nights) == 1 else "models"
@@ -76,7 +76,7 @@ def summary(
                 "label": night.label,
                 "model": night.model,
                 "status": night.status,
-                "exit_status": night.called_for,
+                "exit_status": night.night_exit_status,
                 "reasons": reasons(night),
                 "run_id": night.run_id,
                 "path": str(results_dir / "runs" / night.run_id) if night.run_id else None,

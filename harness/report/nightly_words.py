@@ -48,7 +48,7 @@ def verdict(night: Night) -> str:
     """One word, or two."""
     if night.status != "done":
         return night.status.upper()
-    return {0: "fine", 4: "ERRORS", 5: "REGRESSION"}[night.called_for]
+    return {0: "fine", 4: "ERRORS", 5: "REGRESSION"}[night.night_exit_status]
 
 
 def headline(night: Night) -> str:
@@ -102,4 +102,4 @@ def _some(changes: Sequence[object]) -> str:
 
 def status_of(nights: Sequence[Night]) -> int:
     """Of the whole night: 5 outranks 4."""
-    return max(night.called_for for night in nights)
+    return max(night.night_exit_status for night in nights)

@@ -161,7 +161,7 @@ def _send_canary(
     canary: Canary, engine: Engine, prepared: PreparedRun, session_log: SessionLog
 ) -> None:
     log.info("canary: a few known problems first (canary=false leaves them out)")
-    report = canary.fly(engine, prepared.run.folder)
+    report = canary.run(engine, prepared.run.folder)
     session_log.canary = report
     _write(prepared, session_log)
     for warning in report.warnings:

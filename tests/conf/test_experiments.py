@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.plugins.sweeper import Sweeper
 
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
 from harness.cli import main as cli
@@ -130,7 +130,7 @@ def test_the_runs_are_those_that_the_claims_need(ledger, jobs, tmp_path, experim
     named = deciding(ledger, experiment)
     assert named.claims or named.tables
     files = [pretend(tmp_path, number, config) for number, config in enumerate(configs)]
-    found = judge(named, read_runs(files, tmp_path))
+    found = judge_claims(named, read_runs(files, tmp_path))
     used = set()
     for judgement in found:
         assert judgement.measured.verdict != "untested", judgement.id
@@ -263,7 +263,7 @@ def test_one_model_of_an_experiment_is_one_job(jobs):
 
 
 def test_every_command_that_would_decide_composes(ledger, jobs):
-    commands = {each.decide for each in judge(ledger) if each.decide}
+    commands = {each.decide for each in judge_claims(ledger) if each.decide}
     assert len(commands) >= 12
     for command in commands:
         words = shlex.split(command.removeprefix("harness run "))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.report.page import write
 from harness.report.page.runs import read_report_runs
@@ -47,7 +47,7 @@ def pages(tmp_path_factory):
         "b": make_run(folder / "b", run_id="run_b", name="other", shift=1),
         "many": make_run(folder / "many", run_id="run_many", problems=100, samples=16, words=9),
     }
-    judgements = judge(load_ledger())
+    judgements = judge_claims(load_ledger())
     with pytest.MonkeyPatch.context() as patch:
         two = read_report_runs([str(made["a"]), str(made["b"])], folder)
         report = write.make_report(two, judgements)

@@ -275,7 +275,7 @@ def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(tokenizer, 
     engine = OneAnswer("2 and 3 make 5.\n</think>\n\n" + RIGHT)
     with ExitStack() as stack:
         canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
-        report = canary.fly(engine, tmp_path)
+        report = canary.run(engine, tmp_path)
     kept = [json.loads(line) for line in (tmp_path / "canary.jsonl").read_text().splitlines()]
     assert [line["prompt"]["problem_id"] for line in kept] == [
         "canary/sum",
@@ -311,7 +311,7 @@ def test_a_server_that_renders_its_own_prompts_may_count_more(tokenizer, tmp_pat
     scorers = {"math_mini": Lenient(), "humaneval": Lenient()}
     config = compose(*server, "protocol.force_think=false")
     canary = Canary(config, SPECS, scorers, Codec(tokenizer, frozenset()))
-    report = canary.fly(OwnTemplate("</think>\n" + RIGHT), tmp_path)
+    report = canary.run(OwnTemplate("</think>\n" + RIGHT), tmp_path)
     assert len(report.faults) == (mode == "tokens")
     assert all("second BOS" in fault for fault in report.faults)
 
@@ -338,7 +338,7 @@ def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
     config = compose("protocol=greedy")
     with ExitStack() as stack:
         canary = Canary(config, SPECS, started(config, stack), Codec(tokenizer, frozenset()))
-        report = canary.fly(OneAnswer(RIGHT), tmp_path)
+        report = canary.run(OneAnswer(RIGHT), tmp_path)
     assert mentions(report.warnings[0], "chat template", "<|im_end|>, <|start_header|>, ")
 
 

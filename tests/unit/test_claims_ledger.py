@@ -11,7 +11,7 @@ import yaml
 
 from harness.claims.claim import Figure
 from harness.claims.documents import documentary_opinion
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import METRICS, load_ledger
 from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR
@@ -167,7 +167,7 @@ def derived_verdict(claim):
 def test_derived_claims_follow_from_arithmetic_and_documents(ledger):
     """A figure may be right and the claim wrong: the less favourable of the two counts."""
     order = ["reproduced", "inconclusive", "challenged"]
-    judged = {each.id: each.verdict for each in judge(ledger)}
+    judged = {each.id: each.verdict for each in judge_claims(ledger)}
     for claim in ledger.claims.values():
         if claim.rule == "derived_equality":
             verdicts = {derived_verdict(claim), claim.documentary.verdict}

@@ -8,7 +8,7 @@ import pytest
 
 from harness.claims import documents
 from harness.claims.claim import MarketMove
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.market import market_verdict
 from harness.claims.published import LEAST_P, challenge_p
@@ -37,7 +37,7 @@ def verdict(ledger, tmp_path):
     def of(name, *files):
         claims = {name: ledger.claims[name]} if name in ledger.claims else {}
         tables = {} if claims else ledger.tables
-        found = judge(Ledger(ledger.articles, claims, tables), read_runs(files, tmp_path))
+        found = judge_claims(Ledger(ledger.articles, claims, tables), read_runs(files, tmp_path))
         return next(each for each in found if each.id == name)
 
     return of
@@ -243,7 +243,7 @@ def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
 
 
 def test_the_committed_runs_fit_no_claim(ledger, tmp_path):
-    found = judge(ledger, read_runs([str(BASELINE)], tmp_path))
+    found = judge_claims(ledger, read_runs([str(BASELINE)], tmp_path))
     assert all(
         each.verdict == "not comparable"
         for judgement in found
@@ -593,7 +593,7 @@ def expected():
 
 @pytest.fixture(scope="module")
 def without_runs(ledger):
-    return judge(ledger)
+    return judge_claims(ledger)
 
 
 def test_the_ledger_without_runs(without_runs):

@@ -15,7 +15,12 @@ import yaml
 from harness.analysis.nightly.change_points import change_points
 from harness.analysis.nightly.history import History, series, steps
 from harness.analysis.nightly.jobs import jobs_of
-from harness.analysis.nightly.judge import SHARES_ALPHA, Rules, judge, largest_ordinary_share
+from harness.analysis.nightly.judge import (
+    SHARES_ALPHA,
+    Rules,
+    compare_nights,
+    largest_ordinary_share,
+)
 from harness.analysis.nightly.record import NightFigure
 from harness.analysis.nightly.retention import prune
 from harness.cli import main as cli
@@ -89,7 +94,7 @@ def test_what_changed_is_told_against_the_last_night_with_a_result():
 
 
 def worse(tonight, before, tmp_path, **rules) -> dict[str, bool]:
-    found = judge(tonight, tmp_path / "none", before, Rules(**rules), tmp_path)
+    found = compare_nights(tonight, tmp_path / "none", before, Rules(**rules), tmp_path)
     return {finding.figure: finding.is_regression for finding in found}
 
 
@@ -192,10 +197,10 @@ def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path):
 
 def test_a_regression_outranks_errors():
     found = (regression("output_tokens_per_s", 2000.0, 3000.0),)
-    assert made_up_night(0).called_for == 0
-    assert made_up_night(0, exit_status=4, error="12 of 40 truncated").called_for == 4
-    assert crashed_night(0).called_for == 4
-    assert made_up_night(0, findings=found, exit_status=4, error="and so on").called_for == 5
+    assert made_up_night(0).night_exit_status == 0
+    assert made_up_night(0, exit_status=4, error="12 of 40 truncated").night_exit_status == 4
+    assert crashed_night(0).night_exit_status == 4
+    assert made_up_night(0, findings=found, exit_status=4, error="and so on").night_exit_status == 5
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from harness.engines.endpoint import secret_header
 from harness.engines.request_error import MAX_REASON, one_line
 from harness.errors import ConfigError
 from harness.io import redaction
-from harness.io.redaction import is_variable_name, keep_secret, redact, why_secret
+from harness.io.redaction import describe_secret, is_variable_name, keep_secret, redact
 
 WORD = "Zq7Xw9Kp3Vt5"
 """In every drawn key, so that a piece of one that is left in a text is found."""
@@ -69,7 +69,7 @@ def test_so_is_the_value_of_a_variable_whose_name_says_it_is_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EXAMPLE_API_KEY", key)
         assert WORD not in redact(spell(key))
-        assert why_secret(spell(key)) is not None
+        assert describe_secret(spell(key)) is not None
 
 
 @unhurried
@@ -94,7 +94,7 @@ def test_a_short_key_is_struck_out_where_it_is_a_word() -> None:
 def test_the_user_part_of_a_url_is_struck_out(user: str, path: str) -> None:
     url = f"http://me:{WORD}{user}@host:8000{path}"
     assert WORD not in redact(f"GET {url} failed")
-    assert why_secret(url) is not None
+    assert describe_secret(url) is not None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_keys_of_which_nothing_is_known_are_struck_out_by_form_or_name(text: str
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
     assert redact(text) == text
-    assert why_secret(text) is None
+    assert describe_secret(text) is None
 
 
 # --- keys that come by a variable --------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.claims.judge import judge
+from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.cli.main import main
 from harness.report.markdown import as_markdown
@@ -67,7 +67,7 @@ def call(capsys, *arguments: object) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module")
 def page(folders, tmp_path_factory) -> str:
-    report = make_report(read(folders, "a", "b", "c"), judge(load_ledger()))
+    report = make_report(read(folders, "a", "b", "c"), judge_claims(load_ledger()))
     file = write_page(report, tmp_path_factory.mktemp("out")).page
     return file.read_text(encoding="utf-8")
 
@@ -238,7 +238,7 @@ def test_the_reasons_for_errors_are_on_the_page(folders, tmp_path) -> None:
 
 def page_of(runs, folder: Path) -> str:
     folder.mkdir()
-    report = make_report(runs, judge(load_ledger()))
+    report = make_report(runs, judge_claims(load_ledger()))
     return write_page(report, folder).page.read_text(encoding="utf-8")
 
 

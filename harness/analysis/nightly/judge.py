@@ -53,7 +53,7 @@ class Rules:
                 raise UserError(f"{name} {value:g}: {unit} from 0 to below 100")
 
 
-def judge(
+def compare_nights(
     tonight: Night, result_file: Path, before: Sequence[Night], rules: Rules, results_dir: Path
 ) -> list[Finding]:
     """Compares tonight with the last nights of its series.

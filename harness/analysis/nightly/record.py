@@ -99,8 +99,8 @@ class Night(Record):
         return any(finding.is_regression for finding in self.findings)
 
     @property
-    def called_for(self) -> int:
-        """What this job calls for: 0, 4 or 5. A regression outranks errors."""
+    def night_exit_status(self) -> int:
+        """With which a night of this run alone ends: 0, 4 or 5. A regression outranks errors."""
         if self.is_regression:
             return 5
         return 0 if self.status == "done" and self.exit_status == 0 and not self.error else 4

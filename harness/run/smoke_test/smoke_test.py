@@ -150,7 +150,7 @@ class Canary:
                 problem, prompt.opened_think, scorers[first[name].name], codec.reasoning
             )
 
-    def fly(self, engine: Engine, folder: Path) -> CanaryReport:
+    def run(self, engine: Engine, folder: Path) -> CanaryReport:
         """Sends them and reads what comes back.
 
         Args:
