@@ -132,11 +132,11 @@ def _run(arguments: list[str]) -> int:
         print(RUN_HELP + _groups(), end="")  # noqa: T201
         return 0
     if arguments == ["--composed"]:  # by another process of the harness, on stdin
-        from harness.run.job import job
+        from harness.runner.job import job
 
         return job()
 
-    from harness.run.compose import compose_and_run
+    from harness.runner.compose import compose_and_run
 
     return compose_and_run(_checked_options(arguments))
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from harness.run.merge import merge_and_track
+from harness.runner.merge import merge_and_track
 from harness.store.run_files import find_run
 
 

@@ -41,8 +41,8 @@ from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, RequestId, Verdict
 from harness.report.rerun import print_rerun
-from harness.run.graders import questions_of, scorer_name_of, start_scorers
-from harness.run.pipeline import (
+from harness.runner.graders import questions_of, scorer_name_of, start_scorers
+from harness.runner.pipeline import (
     Question,
     Scoring,
     build_requests,
@@ -51,8 +51,8 @@ from harness.run.pipeline import (
     run_clock,
     score_missing,
 )
-from harness.run.preflight import check_memory
-from harness.run.result import scoring_workers
+from harness.runner.preflight import check_memory
+from harness.runner.result import scoring_workers
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.progress import RunProgress
 from harness.store.run_files import Run, find_run

@@ -7,10 +7,10 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.machine.hardware import usable_cores
 from harness.records import VerdictStatus
-from harness.run.execute import finish
-from harness.run.graders import questions_of, scorer_name_of, start_scorers, with_scorers
-from harness.run.pipeline import Scoring, score_missing
-from harness.run.shards import asked_ids
+from harness.runner.execute import finish
+from harness.runner.graders import questions_of, scorer_name_of, start_scorers, with_scorers
+from harness.runner.pipeline import Scoring, score_missing
+from harness.runner.shards import asked_ids
 from harness.store.killed_sessions import settled
 from harness.store.progress import RunProgress
 from harness.store.run_files import Run, find_run

@@ -12,8 +12,8 @@ from harness.errors import ConfigError, StoreError, TaskError
 from harness.io.paths import CONF_DIR
 from harness.io.yamlfile import read_yaml
 from harness.models import ModelConfig, origin
-from harness.run.result import outcome_of
-from harness.run.shards import asked_ids
+from harness.runner.result import outcome_of
+from harness.runner.shards import asked_ids
 from harness.store.manifest import RunManifest
 from harness.store.result import load, result_schema
 from harness.store.run_files import Run, find_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.doctor.finding import Finding
 from harness.io.paths import cache_dir
-from harness.run.preflight import LEAST_FREE_BYTES
+from harness.runner.preflight import LEAST_FREE_BYTES
 
 GROUP = "disk"
 _LITTLE_BYTES = 20_000_000_000

@@ -7,7 +7,7 @@ from harness.doctor.diagnosis import Diagnosis
 from harness.doctor.finding import Finding
 from harness.doctor.fits import USABLE_FRACTION, Fit
 from harness.io.terminal import safe
-from harness.run.summary import WIDTH_WITHOUT_TERMINAL
+from harness.runner.summary import WIDTH_WITHOUT_TERMINAL
 
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
 _COLLAPSED = "packages"

@@ -9,7 +9,7 @@ from rich.table import Table
 from harness.analysis.rerun.document import RerunReport
 from harness.analysis.rerun.outcome import Figures
 from harness.io.terminal import safe
-from harness.run.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
+from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
 
 ALWAYS_SHOWN = ("engine", "device", "dtype", "host")
 """Other facts only where they differ."""

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from harness.analysis.status import UNDER_WAY, RunState
 from harness.io.terminal import safe
-from harness.run.summary import duration
+from harness.runner.summary import duration
 
 _WIDTH_WITHOUT_TERMINAL = 160
 EARLY = "of those graded so far; short answers end first, so this is no score yet"

@@ -17,10 +17,10 @@ from harness.io.paths import CONF_DIR
 from harness.machine import hardware
 from harness.machine.provenance import collect
 from harness.process.report import FinishedReport
-from harness.run import compose
-from harness.run.duration import expect
-from harness.run.finished import Finished
-from harness.run.sweep import jobs as jobs_module
+from harness.runner import compose
+from harness.runner.duration import expect
+from harness.runner.finished import Finished
+from harness.runner.sweep import jobs as jobs_module
 from harness.tasks import load_spec
 from tests.conftest import REPOSITORY
 from tests.facts import mentions

@@ -29,7 +29,7 @@ from harness.records import (
     MathReference,
     Problem,
 )
-from harness.run.pipeline import build_requests
+from harness.runner.pipeline import build_requests
 from harness.store.manifest import RunManifest, Session, TaskInfo
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose

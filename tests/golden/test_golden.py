@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.cli.main import main
-from harness.run.pipeline import Question, judge
+from harness.runner.pipeline import Question, judge
 from harness.scorers.build import build_scorer
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.store.result import result_schema

@@ -22,7 +22,7 @@ from harness.cli.arguments import build_parser
 from harness.config.settings import RunConfig
 from harness.errors import UserError
 from harness.io.paths import CONF_DIR
-from harness.run.sweep.model_choice import with_models
+from harness.runner.sweep.model_choice import with_models
 from tests.conftest import REPOSITORY
 
 SAMPLES = {

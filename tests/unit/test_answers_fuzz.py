@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.records import Completion, Grade, MathReference, Problem, Verdict
-from harness.run.pipeline import Question, judge
+from harness.runner.pipeline import Question, judge
 from harness.scorers.answers.boxed import extract_boxed
 from harness.scorers.answers.code import assemble_program, extract_code
 from harness.scorers.answers.thinking import split_thinking

@@ -11,7 +11,7 @@ from harness.errors import StoreError, TaskError
 from harness.io.jsonl import read_json
 from harness.io.paths import CONF_DIR, TASKS_DIR
 from harness.models.tokenizer_files import named_key
-from harness.run import compose
+from harness.runner import compose
 from harness.store.manifest import RunManifest
 from harness.tasks import load_spec, spec, task_names
 from tests.conftest import REPOSITORY

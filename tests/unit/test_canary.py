@@ -10,8 +10,8 @@ import pytest
 from harness.errors import CanaryError, ConfigError, StoreError
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
-from harness.run.decisions import find_unfinished
-from harness.run.smoke_test import (
+from harness.runner.decisions import find_unfinished
+from harness.runner.smoke_test import (
     Canary,
     CanaryAnswer,
     check_scorers,

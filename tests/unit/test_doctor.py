@@ -21,7 +21,7 @@ from harness.doctor.fits import Fit, Place, fit, places
 from harness.doctor.storage import look_at_folder
 from harness.machine.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
-from harness.run.preflight import LEAST_FREE_BYTES
+from harness.runner.preflight import LEAST_FREE_BYTES
 from tests.facts import mentions
 from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 

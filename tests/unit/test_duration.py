@@ -17,10 +17,10 @@ from harness.io.paths import CONF_DIR
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, Provenance, collect
 from harness.quantities.published import machines
-from harness.run.duration import ERROR_FACTORS, devices, expect
-from harness.run.duration.devices import devices_of, measure_cpu
-from harness.run.duration.expect import _batch, _load
-from harness.run.duration.roofline import (
+from harness.runner.duration import ERROR_FACTORS, devices, expect
+from harness.runner.duration.devices import devices_of, measure_cpu
+from harness.runner.duration.expect import _batch, _load
+from harness.runner.duration.roofline import (
     PREEMPTION_FRACTION,
     Batch,
     Load,
@@ -30,7 +30,7 @@ from harness.run.duration.roofline import (
     steady_tokens_per_s,
     step_seconds,
 )
-from harness.run.preflight import FreeMemory, plan_memory
+from harness.runner.preflight import FreeMemory, plan_memory
 from harness.store.result import RunResult, load
 from harness.store.run_files import runs_dir
 from tests.conftest import REPOSITORY
@@ -262,8 +262,8 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path,
 
 def test_planning_loads_no_torch():
     program = (
-        "import sys; from harness.run.duration import expect; "
-        "from harness.run.duration.roofline import lengths; lengths(9, 1, 9, 9); "
+        "import sys; from harness.runner.duration import expect; "
+        "from harness.runner.duration.roofline import lengths; lengths(9, 1, 9, 9); "
         "assert not {'torch', 'vllm', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)

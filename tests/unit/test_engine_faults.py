@@ -31,7 +31,7 @@ from harness.records import (
     Prompt,
     Sampling,
 )
-from harness.run.prepare_new import check_lengths
+from harness.runner.prepare_new import check_lengths
 from tests.facts import mentions
 from tests.fault_server import (
     FakeTime,

@@ -18,8 +18,8 @@ from harness.machine.provenance import collect
 from harness.records import EngineInfo
 from harness.report.page.provenance import provenance
 from harness.report.page.runs import ReportRun
-from harness.run.sessions import _check_same_machine
-from harness.run.shards.merge import Shard, _check_same_run
+from harness.runner.sessions import _check_same_machine
+from harness.runner.shards.merge import Shard, _check_same_run
 from harness.store.manifest import Session
 from harness.store.result import RunResult, load
 from tests.conf.test_compose import compose

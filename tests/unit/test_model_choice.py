@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from harness.models import LocalModel
-from harness.run.sweep.model_choice import with_models
+from harness.runner.sweep.model_choice import with_models
 from tests.facts import mentions
 
 
@@ -171,7 +171,7 @@ def cached(tmp_path, monkeypatch) -> Path:
 def test_a_model_of_the_hub_by_its_id(capsys, cached, tmp_path) -> None:
     from harness.cli.main import main
     from harness.models import HubModel, resolve
-    from harness.run.preflight import no_network
+    from harness.runner.preflight import no_network
 
     arguments = [
         *("engine=transformers", "protocol=greedy", "protocol.chat=false", "offline=true"),

@@ -19,8 +19,8 @@ from harness.records import (
     Sampling,
     Verdict,
 )
-from harness.run.error_watch import FEWEST
-from harness.run.pipeline import (
+from harness.runner.error_watch import FEWEST
+from harness.runner.pipeline import (
     Question,
     Scoring,
     build_requests,

@@ -10,8 +10,8 @@ from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, collect
 from harness.models import missing_hub_files
-from harness.run.plan import plan
-from harness.run.preflight import (
+from harness.runner.plan import plan
+from harness.runner.preflight import (
     FreeMemory,
     check_disk,
     check_memory,
@@ -27,8 +27,8 @@ from harness.run.preflight import (
     refuse_missing,
     written_bytes,
 )
-from harness.run.preflight.missing import OFFLINE_VARIABLES
-from harness.run.preflight.sizes import sizes_of
+from harness.runner.preflight.missing import OFFLINE_VARIABLES
+from harness.runner.preflight.sizes import sizes_of
 from tests.conf.test_compose import compose
 from tests.facts import mentions
 

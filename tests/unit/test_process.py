@@ -79,13 +79,13 @@ reaper.STOP_LIMIT_S = server_process.STOP_LIMIT_S = float(sys.argv[4])
 reaper.LEFTOVER_LIMIT_S = 0.5
 
 def job():
-    from harness.run.sweep.jobs import Jobs
+    from harness.runner.sweep.jobs import Jobs
     report = Jobs(place, is_dry_run=False, is_elsewhere=False)._report(config)
     return report.status, report.error
 
 def shards():
-    from harness.run.prepared import PreparedShards
-    from harness.run.workers import run_shards
+    from harness.runner.prepared import PreparedShards
+    from harness.runner.workers import run_shards
     try:
         run_shards(PreparedShards(config.model_copy(update={"shards": 2})))
     except ShardsError as error:

@@ -15,8 +15,8 @@ from harness.errors import ConfigError, TaskError
 from harness.io.paths import TASKS_DIR
 from harness.models.chat_tokenizer import Codec, PromptOptions, ServersCodec, Times
 from harness.records import Example, GenerationRequest, MathReference, Problem, Prompt, Sampling
-from harness.run.pipeline import build_requests
-from harness.run.sweep.words import words
+from harness.runner.pipeline import build_requests
+from harness.runner.sweep.words import words
 from harness.store.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.tasks import (
     Shots,

@@ -11,8 +11,8 @@ from harness.machine.energy import Energy
 from harness.metrics.cost import cost_per_solved
 from harness.metrics.figures import from_interval
 from harness.records import Estimate
-from harness.run.forecast import PlannedTask, forecast_notes, forecast_table
-from harness.run.summary import budget_table, missing_end, print_summary
+from harness.runner.forecast import PlannedTask, forecast_notes, forecast_table
+from harness.runner.summary import budget_table, missing_end, print_summary
 from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime
 from harness.store.result import RunResult
 from tests.facts import mentions

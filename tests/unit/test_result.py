@@ -9,7 +9,7 @@ import yaml
 from harness.config.pricing import Pricing
 from harness.io.paths import CONF_DIR
 from harness.machine.energy import Energy
-from harness.run.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
+from harness.runner.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
 from harness.store.run_files import Run
 from tests.engines import made_up_engine
 from tests.facts import mentions

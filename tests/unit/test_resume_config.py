@@ -11,10 +11,10 @@ from harness.cli.main import main
 from harness.config.changes import config_changes, deciding
 from harness.engines.identity import unlike
 from harness.errors import ConfigError, StoreError
-from harness.run.decisions import find_unfinished
-from harness.run.prepare_resume import prepare_resume
-from harness.run.result import build_result
-from harness.run.sweep import use_recorded_config, with_models
+from harness.runner.decisions import find_unfinished
+from harness.runner.prepare_resume import prepare_resume
+from harness.runner.result import build_result
+from harness.runner.sweep import use_recorded_config, with_models
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose

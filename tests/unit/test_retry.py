@@ -12,11 +12,11 @@ from harness.config.settings import RunConfig
 from harness.errors import ConfigError, StoreError
 from harness.metrics import machine_use
 from harness.records import Completion, Verdict
-from harness.run.decisions import find_unfinished
-from harness.run.merge import merge_runs
-from harness.run.result import recomputed
-from harness.run.run import run as start
-from harness.run.sweep import use_recorded_config
+from harness.runner.decisions import find_unfinished
+from harness.runner.merge import merge_runs
+from harness.runner.result import recomputed
+from harness.runner.run import run as start
+from harness.runner.sweep import use_recorded_config
 from harness.store.result import load, sample_of
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.run.result import build_result
+from harness.runner.result import build_result
 from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import Run
 

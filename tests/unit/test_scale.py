@@ -8,8 +8,8 @@ import pytest
 
 from harness.errors import StoreError
 from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
-from harness.run import pipeline
-from harness.run.pipeline import (
+from harness.runner import pipeline
+from harness.runner.pipeline import (
     MAX_EXTRACTED,
     Question,
     Scoring,

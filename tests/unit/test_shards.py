@@ -17,11 +17,11 @@ from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.records import Record
-from harness.run.decisions import find_unfinished
-from harness.run.merge import SCRATCH, merge_runs
-from harness.run.result import build_result
-from harness.run.shards import asked_ids, count_own, of_shard, read_shards
-from harness.run.workers import share_out
+from harness.runner.decisions import find_unfinished
+from harness.runner.merge import SCRATCH, merge_runs
+from harness.runner.result import build_result
+from harness.runner.shards import asked_ids, count_own, of_shard, read_shards
+from harness.runner.workers import share_out
 from harness.store.fingerprint import fingerprint
 from harness.store.manifest import LostLoad
 from harness.store.result import RunResult, load
@@ -199,7 +199,7 @@ def test_a_merge_that_is_stopped_leaves_no_run(parts, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.run.merge.write_result", stop)
+    monkeypatch.setattr("harness.runner.merge.write_result", stop)
     with pytest.raises(KeyboardInterrupt):
         merge_runs(runs, parts.results)
     assert {each.name for each in (parts.results / "runs").iterdir()} == {r.run_id for r in runs}
@@ -348,7 +348,7 @@ def test_merging_needs_no_more_memory_for_longer_answers(parts):
     del long
     shards = read_shards(pair)
     tracemalloc.start()
-    from harness.run.shards import copy_into
+    from harness.runner.shards import copy_into
 
     with create_run(parts.results, "m", "e") as run:
         copy_into(run, shards)

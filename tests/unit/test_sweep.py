@@ -7,8 +7,8 @@ import pytest
 
 from harness.errors import UnavailableError
 from harness.process.report import FinishedReport
-from harness.run.sweep import launcher_of, launchers, sweep_folder, with_launcher
-from harness.run.sweep.outcome import SweptJob, conclude
+from harness.runner.sweep import launcher_of, launchers, sweep_folder, with_launcher
+from harness.runner.sweep.outcome import SweptJob, conclude
 from tests.facts import mentions
 
 

@@ -13,7 +13,7 @@ from harness.models import ResolvedModel, WheelModel, wheel_folder
 from harness.models.chat_tokenizer import Codec, Times
 from harness.models.tokenizer_files import load_tokenizer
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
-from harness.run.smoke_test.smoke_test import Canary
+from harness.runner.smoke_test.smoke_test import Canary
 from harness.tasks import load_spec
 from tests.unit.test_canary import compose
 

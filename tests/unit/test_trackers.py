@@ -13,8 +13,8 @@ import pytest
 from harness.cli.main import main
 from harness.config.settings import NoTracker, RunConfig, WandbTracker, differing_keys
 from harness.errors import UnavailableError
-from harness.run.trackers import check_tracker
-from harness.run.trackers.entry import entry_of
+from harness.runner.trackers import check_tracker
+from harness.runner.trackers.entry import entry_of
 from harness.store.result import RunResult
 from tests.facts import mentions
 from tests.unit.leaderboard_results import BASELINES
@@ -79,7 +79,7 @@ TO_MLFLOW = """
 import json, sys, threading
 from pathlib import Path
 from harness.config.settings import MlflowTracker
-from harness.run.trackers import track
+from harness.runner.trackers import track
 from harness.store.result import load
 folder = Path(sys.argv[1])
 track(MlflowTracker(kind="mlflow"), load(folder), folder)
@@ -116,7 +116,7 @@ TO_WANDB = """
 import sys
 from pathlib import Path
 from harness.config.settings import WandbTracker
-from harness.run.trackers import track
+from harness.runner.trackers import track
 from harness.store.result import load
 folder = Path(sys.argv[1])
 track(WandbTracker(kind="wandb"), load(folder), folder)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.records import Estimate
 from harness.report.page.runs import ReportRun
-from harness.run.summary import missing_end, percent, percents
+from harness.runner.summary import missing_end, percent, percents
 from harness.stats.intervals import fraction_interval
 from harness.store.manifest import Outcome
 

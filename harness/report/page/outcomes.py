@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.records import ERROR_STATUSES
 from harness.report.page.runs import ReportRun
-from harness.run.summary import OUTCOMES
+from harness.runner.summary import OUTCOMES
 from harness.stats.intervals import Interval, fraction_interval
 from harness.store.manifest import Outcome
 

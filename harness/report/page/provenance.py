@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from harness.engines.identity import known_facts
 from harness.models import origin
 from harness.report.page.runs import ReportRun
-from harness.run.summary import attempts_words
+from harness.runner.summary import attempts_words
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""From command-line overrides to the one run, or to the jobs of a sweep, that they describe."""
+
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+
+from harness.config.overrides import readable
+from harness.config.settings import RunConfig, load_run_config, refuse_secret
+from harness.errors import ConfigError, HarnessError, Interrupted
+from harness.io.paths import CONF_DIR
+from harness.io.redaction import redact
+from harness.io.yamlfile import yaml_mistake
+from harness.runner.plan import Plans
+from harness.runner.run import run
+from harness.runner.sweep import (
+    Jobs,
+    launcher_of,
+    plain,
+    sweep_folder,
+    use_recorded_config,
+    with_launcher,
+    with_models,
+    words,
+)
+
+log = logging.getLogger(__name__)
+
+DRY_RUN = "--dry-run"
+_FOR_HYDRA = ("-", "hydra.mode=MULTIRUN")
+"""How an argument begins that only Hydra can carry out: an option, or a sweep."""
+
+
+def compose_and_run(arguments: list[str]) -> int:
+    """Composes the configuration and runs it, or each job of a sweep.
+
+    A job that fails does not end the sweep; then the highest exit status is returned.
+
+    Raises:
+        ConfigError: Hydra cannot compose this, or an override holds a secret.
+        UnavailableError: The launcher that was asked for is not installed.
+    """
+    _refuse_secrets(arguments)
+    is_dry_run = DRY_RUN in arguments
+    is_sweep = bool({"-m", "--multirun"} & set(arguments))
+    given = [readable(each, is_sweep=is_sweep) for each in arguments if each != DRY_RUN]
+    with sweep_folder(given, is_dry_run=is_dry_run) as folder:
+        composable = with_models(given, folder / "conf")
+        arguments = with_launcher(composable, folder, is_dry_run=is_dry_run)
+        if not any(each.startswith(_FOR_HYDRA) for each in given):
+            config = use_recorded_config(composable, folder / "conf") or _single_run(arguments)
+            if config is not None:
+                return _plan(config) if is_dry_run else run(config).status
+        is_elsewhere = launcher_of(arguments) is not None
+        jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
+        if is_elsewhere:
+            lost = _launch(jobs, arguments, folder)
+            return max(lost, jobs.close())
+        _sweep(jobs, arguments)
+        return jobs.close()
+
+
+def _plan(config: RunConfig) -> int:
+    Plans().show(config)
+    return 0
+
+
+def _single_run(arguments: list[str]) -> RunConfig | None:
+    """The configuration of one run; None if its experiment sweeps over several.
+
+    Raises:
+        ConfigError: Hydra cannot compose this, or a value is wrong.
+    """
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import flag_override
+
+    with _our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None, "it was initialized here"
+        if hydra.get_mode("config", arguments) == RunMode.MULTIRUN:
+            return None
+        composed = hydra.compose_config("config", arguments, RunMode.RUN)
+        HydraConfig.instance().set_config(composed)
+        with flag_override(composed, ["readonly", "struct"], False):
+            del composed["hydra"]
+        return load_run_config(plain(composed))
+
+
+def _refuse_secrets(arguments: list[str]) -> None:
+    """Before anybody prints or stores an override: Hydra and its launchers do both.
+
+    Raises:
+        ConfigError: One holds a secret.
+    """
+    for argument in arguments:
+        key, _, values = argument.lstrip("+~").partition("=")
+        for value in values.split(",") if values else ():
+            if value.strip().lower() != "null":  # Hydra's None, however it is capitalised
+                refuse_secret(key, value.strip("\"' "))
+
+
+def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
+    """Has the jobs run by a launcher; returns 1 if it lost one, else 0."""
+    try:
+        _sweep(jobs, arguments)
+    except HarnessError:
+        raise
+    except Interrupted:
+        log.warning("what was launched may go on; what becomes of it will stand in %s", folder)
+        raise
+    except Exception as error:  # noqa: BLE001 - the other jobs have their say
+        text = redact(" ".join(str(error).split()))[:500]
+        log.error("the launcher lost a job: %s: %s", type(error).__name__, text)
+        return HarnessError.exit_status
+    return 0
+
+
+def _sweep(jobs: Jobs, arguments: list[str]) -> None:
+    """Lets Hydra make the jobs of a sweep, or show the configuration (``--cfg``)."""
+    import hydra
+
+    main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
+    shown = io.StringIO()  # by --cfg: what files of the user's hold, too
+    aside = redirect_stdout(shown) if "--cfg" in arguments else nullcontext()
+    with _arguments(arguments), _our_words(), aside:
+        main(jobs.run)()
+    print(redact(shown.getvalue()), end="")  # noqa: T201
+
+
+@contextmanager
+def _our_words() -> Iterator[None]:
+    """Words what Hydra and the files that it reads have to complain of.
+
+    Raises:
+        ConfigError: In place of theirs.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    with warnings.catch_warnings():
+        # Ours has the name of the plugin's, and the keys that it asks for.
+        warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
+        try:
+            yield
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(words(error)) from error
+        except YAMLError as error:  # it names the file
+            raise ConfigError(f"no YAML: {yaml_mistake(error)}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{_not_utf8()}: no YAML: {error}") from error
+
+
+def _not_utf8() -> str:
+    """The first file of ``conf/`` that is not UTF-8."""
+    for file in sorted(CONF_DIR.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return str(file)
+    return str(CONF_DIR)
+
+
+@contextmanager
+def _arguments(arguments: list[str]) -> Iterator[None]:
+    before = sys.argv
+    # Makes Hydra raise what went wrong instead of printing it and exiting with 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["harness run", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before

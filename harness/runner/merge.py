@@ -1,0 +1,76 @@
+"""The shards of a run become that run, if none is missing."""
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from harness.errors import StoreError
+from harness.io.jsonl import unwritable
+from harness.runner.finished import Finished
+from harness.runner.result import write_result
+from harness.runner.shards import Shard, copy_into, read_shards
+from harness.runner.summary import show_result
+from harness.runner.trackers import track
+from harness.store.run_files import Run, create_run, runs_dir
+
+log = logging.getLogger(__name__)
+
+SCRATCH = ".merging"
+"""Under ``results_dir``: no command takes what lies there for a run."""
+
+
+def merge_and_track(runs: Sequence[Run], results_dir: Path) -> Finished:
+    """Joins shards, and sends the result to the tracker that their configuration names."""
+    whole = merge_runs(runs, results_dir)
+    if whole.result is not None:
+        track(whole.result.manifest.config.tracker, whole.result, whole.folder)
+    return whole
+
+
+def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
+    """Joins shards to the whole run.
+
+    The new run is made elsewhere and put among the runs when it is whole: a merge that is stopped
+    leaves none. The shards stay as they are.
+    """
+    with ExitStack() as stack:
+        shards = read_shards(runs)
+        for shard in shards:
+            stack.enter_context(shard.run)  # nobody grades it anew meanwhile
+        names = ", ".join(shard.run.run_id for shard in shards)
+        log.info("merging %d shards: %s", len(shards), names)
+        scratch = stack.enter_context(_scratch(results_dir, shards[0]))
+        folder = runs_dir(results_dir) / scratch.run_id
+        with scratch:  # until it has left, or another merge would take it for one that was killed
+            result = write_result(scratch, copy_into(scratch, shards))
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                scratch.folder.rename(folder)
+            except OSError as error:
+                raise unwritable(folder, error) from error
+    return Finished(folder, result, show_result(result, folder))
+
+
+@contextmanager
+def _scratch(results_dir: Path, shard: Shard) -> Iterator[Run]:
+    """A run's folder that is not among the runs; goes if it is still there at the end."""
+    config = shard.manifest.config
+    place = results_dir / SCRATCH
+    for left in runs_dir(place).glob("*"):
+        _remove_left(Run(left))
+    run = create_run(place, config.model.name, config.engine.kind)
+    try:
+        yield run
+    finally:
+        shutil.rmtree(run.folder, ignore_errors=True)
+
+
+def _remove_left(run: Run) -> None:
+    """Removes what a merge that was killed left, unless another merge is at work in it."""
+    try:
+        with run:
+            shutil.rmtree(run.folder, ignore_errors=True)
+    except StoreError:
+        return

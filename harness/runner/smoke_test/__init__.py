@@ -1,0 +1,29 @@
+"""Known problems through the whole pipe before a long run: a fault shows in a minute.
+
+A fault is something that spoils every answer: a template that loses the question, a stop token
+that stops nothing, a thought that never ends, a scorer that calls the right answer wrong. That a
+small model solves none of the problems is no fault; it is said, and the run goes on.
+
+Each scorer has its own questions with right and wrong answers; ``faults`` reads what came back,
+``flight`` sends them.
+"""
+
+from harness.runner.smoke_test.faults import CanaryAnswer, Findings, find_faults
+from harness.runner.smoke_test.smoke_test import (
+    Canary,
+    check_scorers,
+    chosen,
+    is_wanted,
+    refuse_faults,
+)
+
+__all__ = [
+    "Canary",
+    "CanaryAnswer",
+    "Findings",
+    "check_scorers",
+    "chosen",
+    "find_faults",
+    "is_wanted",
+    "refuse_faults",
+]

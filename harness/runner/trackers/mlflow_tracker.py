@@ -1,0 +1,57 @@
+"""MLflow, through its client: nothing global is set and nothing of it is printed.
+
+``mlflow-skinny`` is enough for a folder or a server; ``sqlite:///`` needs SQLAlchemy and alembic,
+which the whole ``mlflow`` brings.
+"""
+
+import os
+from itertools import islice
+
+from harness.config.settings import MlflowTracker
+from harness.runner.trackers.entry import Entry
+
+# What the server takes at once, by MLflow's REST API.
+_METRICS_AT_ONCE = 1000
+_PARAMS_AT_ONCE = 100
+_PARAM_LENGTH = 6000
+
+
+def send_to_mlflow(config: MlflowTracker, entry: Entry) -> str:
+    """Writes one run; says where.
+
+    Raises:
+        Exception: Anything of MLflow's.
+    """
+    # Read when mlflow is imported.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # MLflow 3 calls its file store finished and refuses it without this.
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    # A server that is away costs half a minute, not a quarter of an hour.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    results_dir = entry.result.parent.parent.parent
+    uri = config.uri or os.environ.get("MLFLOW_TRACKING_URI") or (results_dir / "mlruns").as_uri()
+    client = MlflowClient(uri)
+    found = client.get_experiment_by_name(config.experiment)
+    experiment = found.experiment_id if found else client.create_experiment(config.experiment)
+    tags = {**entry.tags, "mlflow.source.name": "gegenprobe"}
+    if commit := entry.tags.get("harness.commit"):
+        tags["mlflow.source.git.commit"] = commit
+    run = client.create_run(experiment, entry.began_ms, tags, entry.name).info.run_id
+    status = "FAILED"
+    try:
+        params = iter([Param(name, text[:_PARAM_LENGTH]) for name, text in entry.params.items()])
+        while batch := list(islice(params, _PARAMS_AT_ONCE)):
+            client.log_batch(run, params=batch)
+        metrics = iter([Metric(name, v, entry.ended_ms, 0) for name, v in entry.metrics.items()])
+        while measured := list(islice(metrics, _METRICS_AT_ONCE)):
+            client.log_batch(run, metrics=measured)
+        client.log_artifact(run, str(entry.result))
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run, status, entry.ended_ms)
+    return f"run {run} of experiment {config.experiment} in {uri}"

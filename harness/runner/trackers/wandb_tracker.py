@@ -1,0 +1,53 @@
+"""Weights & Biases: offline unless asked otherwise, and told of the run alone.
+
+Its library starts a process of its own, which ends with the run. It collects neither the
+machine's load, nor code, nor the terminal's text here.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from harness.config.settings import WandbTracker
+from harness.runner.trackers.entry import Entry
+
+_TAG_LENGTH = 64
+
+
+def send_to_wandb(config: WandbTracker, entry: Entry) -> str:
+    """Writes one run; says where.
+
+    Raises:
+        Exception: Anything of W&B's.
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
+    import wandb
+
+    folder = entry.result.parent
+    settings = wandb.Settings(
+        console="off",
+        silent=True,
+        init_timeout=30,
+        disable_code=True,
+        disable_git=True,
+        save_code=False,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_disable_machine_info=True,
+        x_save_requirements=False,
+    )
+    with wandb.init(
+        project=config.project,
+        entity=config.entity,
+        dir=os.environ.get("WANDB_DIR") or str(folder),
+        mode=config.mode,
+        name=entry.name,
+        config={**entry.params, "tags": entry.tags},
+        tags=[f"{name}:{value}"[:_TAG_LENGTH] for name, value in entry.tags.items()],
+        settings=settings,
+    ) as run:
+        run.summary.update(entry.metrics)
+        # What lies in its folder is sent as it is.
+        shutil.copyfile(entry.result, Path(run.dir) / entry.result.name)
+        where = Path(run.dir).parent
+    return f"files in {where}" if config.mode == "offline" else f"sent, files in {where}"
