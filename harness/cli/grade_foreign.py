@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from harness.cli.in_order import in_order
 from harness.errors import UserError
 from harness.interop.readers import ForeignLog, ForeignProblem
+from harness.io.in_order import in_order
 from harness.records import CodeReference, Grade, Problem
 from harness.scorers.answers.code import defines, extract_code
 from harness.scorers.answers.thinking import split_thinking

@@ -64,6 +64,22 @@ def compose_and_run(arguments: list[str]) -> int:
         return jobs.close()
 
 
+def compose_one(overrides: list[str]) -> RunConfig:
+    """The configuration of one run.
+
+    Raises:
+        ConfigError: Hydra cannot compose this, an override holds a secret, or it is a sweep.
+    """
+    _refuse_secrets(overrides)
+    given = [readable(each, is_sweep=False) for each in overrides]
+    with sweep_folder(given, is_dry_run=False) as folder:
+        composable = with_models(given, folder / "conf")
+        config = use_recorded_config(composable, folder / "conf") or _single_run(composable)
+    if config is None:
+        raise ConfigError("this is a sweep over several runs; start one run at a time")
+    return config
+
+
 def _plan(config: RunConfig) -> int:
     Plans().show(config)
     return 0

@@ -19,7 +19,7 @@ from harness.machine.provenance import GpuInfo, Provenance, collect
 from harness.quantities.published import machines
 from harness.runner.duration import ERROR_FACTORS, devices, expect
 from harness.runner.duration.devices import devices_of, measure_cpu
-from harness.runner.duration.expect import _batch, _load
+from harness.runner.duration.expected_time import _batch, _load
 from harness.runner.duration.roofline import (
     PREEMPTION_FRACTION,
     Batch,
@@ -262,7 +262,7 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path,
 
 def test_planning_loads_no_torch():
     program = (
-        "import sys; from harness.runner.duration import expect; "
+        "import sys; from harness.runner.duration import expected_time; "
         "from harness.runner.duration.roofline import lengths; lengths(9, 1, 9, 9); "
         "assert not {'torch', 'vllm', 'transformers'} & set(sys.modules)"
     )

@@ -4,6 +4,6 @@
 looks for a run that was already made, ``expect`` puts it together.
 """
 
-from harness.runner.duration.expect import ERROR_FACTORS, expect
+from harness.runner.duration.expected_time import ERROR_FACTORS, expect
 
 __all__ = ["ERROR_FACTORS", "expect"]

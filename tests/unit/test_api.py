@@ -1,0 +1,131 @@
+"""The commands as functions: what a notebook gets from ``import harness``."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import harness
+from harness.errors import ConfigError, NotComparableError, StoreError, UserError
+from harness.records import Estimate
+from tests.unit.report_runs import GOLDEN
+
+
+def test_importing_loads_nothing():
+    program = (
+        "import sys; before = set(sys.modules); import harness; harness.__version__; dir(harness); "
+        "print(*(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    # `typing` and what it needs may be new to a bare Python
+    assert {each for each in done.stdout.split() if each.startswith("harness")} == {"harness"}
+    assert not {"pydantic", "hydra", "pandas", "torch"} & set(done.stdout.split())
+
+
+def test_every_function_is_there_and_no_other():
+    for name in set(harness.__all__) - {"__version__"}:
+        assert callable(getattr(harness, name)), name
+    with pytest.raises(AttributeError, match="rnu"):
+        harness.rnu  # noqa: B018
+
+
+def test_a_run_is_loaded_by_folder_file_and_id(tmp_path):
+    by_folder = harness.load(GOLDEN)
+    assert harness.load(GOLDEN / "result.json") == by_folder
+    folder = tmp_path / "runs" / GOLDEN.name
+    shutil.copytree(GOLDEN, folder)
+    assert harness.load(GOLDEN.name, tmp_path) == by_folder
+    assert isinstance(by_folder.estimate("accuracy", by_folder.manifest.tasks[0].name), Estimate)
+    assert len(by_folder.frame()) == len(by_folder.outcomes) == sum(1 for _ in by_folder.samples())
+
+
+def test_what_is_not_there_is_not_loaded(tmp_path):
+    with pytest.raises((StoreError, UserError), match="nothing-here"):
+        harness.load("nothing-here", tmp_path)
+
+
+def test_runs_are_compared():
+    comparison = harness.compare(GOLDEN, GOLDEN, margin=2)
+    (candidate,) = comparison.candidates
+    assert candidate.is_same_run
+    assert comparison.exit_status == 0
+
+
+def test_protocols_that_differ_are_not_compared(tmp_path):
+    other = json.loads((GOLDEN / "result.json").read_text())
+    for task in other["manifest"]["tasks"]:
+        task["fingerprint"] = "0" * 64
+    other["manifest"]["config"]["protocol"]["max_new_tokens"] = 7
+    file = tmp_path / "other.json"
+    file.write_text(json.dumps(other))
+    with pytest.raises(NotComparableError):
+        harness.compare(GOLDEN, file)
+
+
+def test_a_folder_of_runs_is_ranked(tmp_path):
+    shutil.copytree(GOLDEN, tmp_path / "runs" / GOLDEN.name)
+    board = harness.leaderboard(tmp_path)
+    result = harness.load(GOLDEN)
+    assert {each.task for each in board.lists} == {each.name for each in result.manifest.tasks}
+    frame = board.frame()
+    assert len(frame) == len(board.lists)
+    assert set(frame["model"]) == {result.manifest.model.name}
+    with pytest.raises(UserError, match="no-such-task"):
+        harness.leaderboard(tmp_path, tasks=["no-such-task"])
+
+
+def test_answers_are_graded_in_their_order():
+    answers = [
+        {"output": r"<think>2</think> It is \boxed{\frac{1}{2}}.", "gold": "0.5"},
+        {"output": r"\boxed{3}", "gold": "4", "note": "left alone"},
+    ]
+    assert [each.status for each in harness.grade("math", answers, workers=1)] == [
+        "correct",
+        "incorrect",
+    ]
+    with pytest.raises(UserError, match=r"answer 2: gold"):
+        harness.grade("math", [*answers[:1], {"output": "1"}], workers=1)
+
+
+def test_programs_are_graded():
+    programs = [{"program": "assert 1 + 1 == 2"}, {"program": "assert 1 + 1 == 3"}]
+    found = [each.status for each in harness.grade("python", programs, workers=1)]
+    assert found == ["correct", "incorrect"]
+
+
+def test_a_run_returns_its_result_and_prints_nothing(tmp_path, capsys):
+    overrides = [
+        "experiment=demo",
+        "engine=replay",
+        f"engine.run={GOLDEN}",
+        f"results_dir={tmp_path}",
+    ]
+    finished = harness.runner(overrides=overrides)
+    assert finished.status == 0
+    assert finished.folder.parent == tmp_path / "runs"
+    recorded = harness.load(GOLDEN)
+    assert finished.result is not None
+    assert [each.status for each in finished.result.outcomes] == [
+        each.status for each in recorded.outcomes
+    ]
+    assert capsys.readouterr().out == ""
+    assert callable(harness.runner), "a room of this name would hide it"
+    again = harness.runner(tasks=["humaneval:1"], overrides=overrides)
+    assert again.folder != finished.folder
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["seed=x"], "seed"),
+        (["no.such=1"], "no"),
+        (["experiment=distill_table"], "sweep"),
+    ],
+)
+def test_a_wrong_override_is_refused_by_name(overrides, key, tmp_path):
+    with pytest.raises(ConfigError, match=key):
+        harness.runner(overrides=[*overrides, f"results_dir={tmp_path}"])
