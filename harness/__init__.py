@@ -4,7 +4,7 @@ The import package is ``harness``, the distribution ``gegenprobe``. From Python:
 
     import harness
 
-    finished = harness.runner("r1_distill_qwen_1_5b", tasks=["math_mini"])
+    finished = harness.run("r1_distill_qwen_1_5b", tasks=["math_mini"])
     print(finished.result.estimate("accuracy", "math_mini"))
 
 ``import harness`` itself loads nothing; each function loads what it needs when it is first used.
