@@ -25,8 +25,9 @@ from harness.store.result import load as load_result
 from harness.store.run_files import find_run
 
 if TYPE_CHECKING:
-    from harness.scorers.base import GradeLine, LineScorer
     from pandas import DataFrame
+
+    from harness.scorers.base import GradeLine, LineScorer
 
 
 def run(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from pydantic import ValidationError
 
 from harness.cli.grade_foreign import grade_foreign
-from harness.io.in_order import in_order
 from harness.errors import UserError
 from harness.interop.readers import harness_of, read_foreign
+from harness.io.in_order import in_order
 from harness.io.mistakes import first_mistake
 from harness.machine.hardware import usable_cores
 from harness.scorers.base import GradeLine
