@@ -41,6 +41,9 @@ from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
+ORPHAN_LIMIT_S = 2.0
+"""From SIGTERM to SIGKILL for processes whose harness was killed: they have nothing to save, and the
+GPU is wanted again."""
 PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
 """What vLLM calls the processes that it starts; the second comes with data parallelism."""
 # Between two looks for processes that vLLM started while it loads.
@@ -119,7 +122,7 @@ class VllmEngine:
         began = self._clock()
         self._others = frozenset(_engine_pids())
         with contextlib.ExitStack() as resources:
-            guardian = resources.enter_context(Guardian(SHUTDOWN_LIMIT_S))
+            guardian = resources.enter_context(Guardian(ORPHAN_LIMIT_S))
             resources.enter_context(_environment(self._config.args))
             log_of_start = resources.enter_context(start_log())
             self._loop = resources.enter_context(event_loop("vllm"))
@@ -271,15 +274,15 @@ class VllmEngine:
         from vllm.inputs import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        # vLLM sends the id to its core as msgpack, which takes no subclass of str.
+        name = str(request.request_id)
         prompt = tokens_input(list(request.prompt_token_ids))
         params = self._sampling_params(request)
         final, tokens, until = None, 0, None
         try:
             # Leaving the loop early aborts the request.
             async with contextlib.aclosing(
-                self._engine.generate(
-                    prompt, params, request.request_id, lora_request=self._lora_request()
-                )
+                self._engine.generate(prompt, params, name, lora_request=self._lora_request())
             ) as outputs:
                 async for final in outputs:
                     ids = final.outputs[0].token_ids

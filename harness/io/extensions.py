@@ -13,6 +13,7 @@ used::
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,13 +77,22 @@ def origin(group: str, name: str) -> str | None:
 
 def task_folders() -> Sequence[Path]:
     """Folders of other packages that hold folders of tasks."""
-    specs = [find_spec(entry.value) for entry in declared(TASKS).values()]
+    specs = [_found(entry) for entry in declared(TASKS).values()]
     return [
         Path(place)
         for spec in specs
         if spec is not None
         for place in spec.submodule_search_locations or ()
     ]
+
+
+def _found(entry: EntryPoint) -> ModuleSpec | None:
+    """Where a package of tasks lies; nothing of it is imported but the packages that it is in."""
+    try:
+        return find_spec(entry.value)
+    except (ImportError, ValueError) as error:
+        where = f"{entry.name} of {_distribution(entry)} ({entry.value})"
+        raise ConfigError(f"{TASKS}: {where} cannot be found: {error}") from error
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -72,12 +72,31 @@ def compose_one(overrides: list[str]) -> RunConfig:
     """
     _refuse_secrets(overrides)
     given = [readable(each, is_sweep=False) for each in overrides]
-    with sweep_folder(given, is_dry_run=False) as folder:
+    with sweep_folder(given, is_dry_run=False) as folder, _without_hydras_state():
         composable = with_models(given, folder / "conf")
         config = use_recorded_config(composable, folder / "conf") or _single_run(composable)
     if config is None:
         raise ConfigError("this is a sweep over several runs; start one run at a time")
+    if config.shards > 1 and config.shard is None:
+        raise ConfigError(
+            f"shards={config.shards}: several workers need processes of their own; use the command "
+            "harness run, or give each its shard"
+        )
     return config
+
+
+@contextmanager
+def _without_hydras_state() -> Iterator[None]:
+    """A program that uses Hydra itself has it afterwards as it was."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.singleton import Singleton
+
+    state = Singleton.get_state()
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        Singleton.set_state(state)
 
 
 def _plan(config: RunConfig) -> int:
@@ -104,6 +123,7 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
             return None
         composed = hydra.compose_config("config", arguments, RunMode.RUN)
         HydraConfig.instance().set_config(composed)
+        os.environ.update({key: str(value) for key, value in composed.hydra.job.env_set.items()})
         with flag_override(composed, ["readonly", "struct"], False):
             del composed["hydra"]
         return load_run_config(plain(composed))

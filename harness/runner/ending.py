@@ -17,7 +17,7 @@ def recorded_end(run: Run) -> Iterator[None]:
     """Puts on record what ends a run before its time, and raises it again."""
     try:
         yield
-    except (Exception, Interrupted) as error:
+    except (Exception, Interrupted, KeyboardInterrupt) as error:
         _record_end(run, error)
         raise
 
@@ -28,7 +28,7 @@ def _record_end(run: Run, error: BaseException) -> None:
     What goes wrong after a run is complete does not undo it, and a try that failed before anything
     was kept leaves no folder.
     """
-    ended = "interrupted" if isinstance(error, Interrupted) else "failed"
+    ended = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
     with suppress(StoreError):
         manifest = run.read_manifest()
         if manifest.status == "complete":
@@ -36,7 +36,11 @@ def _record_end(run: Run, error: BaseException) -> None:
         if not isinstance(error, CanaryError) and run.remove_if_empty():
             log.info("nothing was kept of this run, and its folder is removed")
             return
-        update = {"status": ended, "finished_at": datetime.now(UTC), "error": str(error)}
+        update = {
+            "status": ended,
+            "finished_at": datetime.now(UTC),
+            "error": str(error) or type(error).__name__,
+        }
         if isinstance(error, CanaryError) and not manifest.is_refused:
             update["canary"] = _unsent_canary(manifest, str(error))
         run.write_manifest(manifest.model_copy(update=update))

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.config.settings import load_run_config
-from harness.errors import Interrupted
+from harness.errors import HarnessError, Interrupted
+from harness.io.mistakes import first_mistake
 from harness.process.report import FinishedReport, describe, report_to
 from harness.process.spec import JobSpec
 
@@ -24,11 +25,17 @@ def job() -> int:
     Raises:
         Interrupted: The parent was killed before it had sent everything. If it is killed later,
             its guardian stops this process.
+        HarnessError: The parent is another version of the harness.
     """
     try:
         spec = JobSpec.model_validate_json(sys.stdin.buffer.read())
     except ValidationError as error:
-        raise Interrupted("the process that started this run is gone") from error
+        if error.errors()[0]["type"] == "json_invalid":
+            raise Interrupted("the process that started this run is gone") from error
+        raise HarnessError(
+            "the harness was replaced by another version while this sweep or night was running; "
+            f"start it again: {first_mistake(error)}"
+        ) from error
     os.set_inheritable(spec.answer, False)
     if sys.platform == "linux" and spec.cores:
         os.sched_setaffinity(0, spec.cores)

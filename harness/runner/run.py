@@ -32,8 +32,9 @@ def run(config: RunConfig, *, on_start: Callable[[Path], None] = lambda _: None)
                 finished = execute(prepared)
             case PreparedShards() as shards:
                 finished = run_shards(shards)
+                on_start(finished.folder)
             case Finished() as finished:
-                pass
+                on_start(finished.folder)
     if finished.result is not None:
         track(config.tracker, finished.result, finished.folder)
     return finished

@@ -63,7 +63,7 @@ def graded_by_lines(command: str) -> ScorerDefinition:
     for name in scorer_names():
         if (found := definition_of(name)).command == command:
             return found
-    raise ConfigError(f"harness grade {command}: no scorer grades such lines")
+    raise ConfigError(f"{command}: no scorer grades such answers")
 
 
 def standard_settings(workers: int) -> ScorerSettings:

@@ -148,3 +148,28 @@ def test_a_run_returns_its_result_and_prints_nothing(recorded, tmp_path, capsys)
 def test_a_wrong_override_is_refused_by_name(overrides, key, tmp_path):
     with pytest.raises(ConfigError, match=key):
         harness.run(overrides=[*overrides, f"results_dir={tmp_path}"])
+
+
+def test_workers_of_its_own_are_left_to_the_command(tmp_path):
+    with pytest.raises(ConfigError, match="shards=2"):
+        harness.run(overrides=["experiment=demo", "shards=2", f"results_dir={tmp_path}"])
+
+
+def test_a_program_that_uses_hydra_itself_keeps_its_state(tmp_path):
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with initialize_config_dir(str(tmp_path), version_base="1.3"):
+        own = GlobalHydra.instance().hydra
+        with pytest.raises(ConfigError, match="seed"):
+            harness.run(overrides=["seed=x", f"results_dir={tmp_path}"])
+        assert GlobalHydra.instance().is_initialized()
+        assert type(GlobalHydra.instance().hydra) is type(own)
+
+
+@pytest.mark.parametrize(("given", "status"), [("", 130), ('{"config"', 130), ('{"parent": 1}', 1)])
+def test_a_child_that_is_not_told_its_run_says_why(given, status):
+    command = [sys.executable, "-m", "harness", "run", "--composed"]
+    done = subprocess.run(command, input=given, check=False, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert ("version" in done.stderr) == (status == 1)

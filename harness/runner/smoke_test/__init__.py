@@ -5,7 +5,7 @@ that stops nothing, a thought that never ends, a scorer that calls the right ans
 small model solves none of the problems is no fault; it is said, and the run goes on.
 
 Each scorer has its own questions with right and wrong answers; ``faults`` reads what came back,
-``flight`` sends them.
+``smoke_test`` sends them.
 """
 
 from harness.runner.smoke_test.faults import CanaryAnswer, Findings, find_faults
