@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
 ORPHAN_LIMIT_S = 2.0
-"""From SIGTERM to SIGKILL for processes whose harness was killed: they have nothing to save, and the
-GPU is wanted again."""
+"""From SIGTERM to SIGKILL for processes whose harness was killed: they have nothing to save, and
+the GPU is wanted again."""
 PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
 """What vLLM calls the processes that it starts; the second comes with data parallelism."""
 # Between two looks for processes that vLLM started while it loads.
