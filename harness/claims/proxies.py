@@ -25,8 +25,8 @@ from harness.claims.repetitions import (
 )
 from harness.claims.runs import AnyRun, Wanted, batch_size, counts, figure, fitting, quantization
 from harness.claims.verdict import Decision, Evidence
+from harness.models.memory import BITS_PER_BYTE, kv_bytes, weight_bytes
 from harness.quantities.published import precisions
-from harness.quantities.size import weight_bytes
 from harness.stats.replication import lower_bound
 from harness.store.result import RunResult
 
@@ -253,7 +253,6 @@ def _memory_bytes(block: HomePc, run: RunResult) -> float | None:
         return None
     is_float32 = engine.dtype == "float32" and engine.quantization is None
     bits = 32.0 if is_float32 else precisions()["bf16"].bits_per_weight
-    cache = model.shape.kv_bytes_per_token(int(bits // 8)) * block.context_tokens
+    cache = kv_bytes(model.shape, block.context_tokens, int(bits // BITS_PER_BYTE))
     weights = weight_bytes(model.parameters, bits)
-    assert weights is not None, "their number is known"
     return max(weights + cache, engine.peak_memory_bytes or 0)

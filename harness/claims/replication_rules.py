@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from harness.claims.claim import Date, Line, Unit
-from harness.config.pricing import Grade
+from harness.io.sourced import Grade
 from harness.records import Record
 
 

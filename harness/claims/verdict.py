@@ -19,7 +19,7 @@ from harness.claims.claim import (
     Rule,
     Tag,
 )
-from harness.config.pricing import Grade
+from harness.io.sourced import Grade
 from harness.records import Count, Record
 
 ALPHA = 0.05

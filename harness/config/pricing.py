@@ -9,11 +9,10 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
+from harness.io.sourced import Sourced
 from harness.records import Record
 
 Usd = Annotated[float, Field(ge=0)]
-Grade = Literal["P", "S", "M", "D"]
-"""P read in the primary document, S in a secondary page, M from memory, D derived from those."""
 Basis = Literal["rented", "owned", "api"]
 BASES: tuple[Basis, ...] = ("rented", "owned", "api")
 
@@ -48,22 +47,7 @@ def is_named(gpu_name: str, known: Iterable[str]) -> bool:
     )
 
 
-class Price(Record):
-    """Where a price comes from, without which it cannot be defended."""
-
-    source: Annotated[str, Field(min_length=1)]
-    """Who says so, with vendor and tier: prices of one GPU differ fourfold between vendors."""
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
-    """When it was read, or published, as far as known: ``2026-10-07`` or ``2026-03``."""
-    grade: Grade
-
-    def citation(self) -> str:
-        """Source, date and grade in a few words, for an estimate's method."""
-        doubt = ", unverified" if self.grade == "M" else ""
-        return f"{self.source}, {self.date}, grade {self.grade}{doubt}"
-
-
-class RentedPrice(Price):
+class RentedPrice(Sourced):
     """Rent by the hour."""
 
     usd_per_hour: Usd
@@ -71,7 +55,7 @@ class RentedPrice(Price):
     """What one hour's price buys one of."""
 
 
-class OwnedPrice(Price):
+class OwnedPrice(Sourced):
     """Running one's own machine."""
 
     usd_per_kwh: Usd
@@ -87,7 +71,7 @@ class OwnedPrice(Price):
     """Rack, network and people, for an hour of work."""
 
 
-class ApiPrice(Price):
+class ApiPrice(Sourced):
     """A provider's price list. Thinking is billed as output."""
 
     input_usd_per_million_tokens: Usd

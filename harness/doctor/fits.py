@@ -6,7 +6,16 @@ from typing import NamedTuple
 from harness.engines.vllm_memory import VLLM_GPU_FRACTION
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo
-from harness.models import ModelConfig, ModelShape
+from harness.models import ModelConfig
+from harness.models.memory import (
+    BITS_PER_BYTE,
+    BYTES_PER_VALUE,
+    HALF,
+    kv_bytes_per_token,
+    kv_copies,
+    most_devices,
+    weight_bytes,
+)
 from harness.records import Count, Record
 
 USABLE_FRACTION = VLLM_GPU_FRACTION
@@ -14,7 +23,6 @@ USABLE_FRACTION = VLLM_GPU_FRACTION
 too; a processor's engine needs about as much for itself."""
 LONG_CONTEXT = 32_768
 """Tokens that DeepSeek lets the R1 distills generate."""
-_BFLOAT16, _FLOAT32 = 2, 4
 
 
 class Place(NamedTuple):
@@ -24,7 +32,7 @@ class Place(NamedTuple):
     devices: int
     memory_bytes: int
     """Of all devices together."""
-    bytes_per_value: int = _BFLOAT16
+    bytes_per_value: int = HALF
 
 
 class Fit(Record):
@@ -54,7 +62,7 @@ def places(gpus: Sequence[GpuInfo], memory_bytes: int) -> list[Place]:
     if len(own) > 1:
         # Weights are spread evenly, so the smallest decides.
         found.append(Place(f"{len(own)} GPUs", len(own), len(own) * min(own)))
-    width = _BFLOAT16 if hardware.cpu_has_bfloat16() else _FLOAT32
+    width = BYTES_PER_VALUE["bfloat16" if hardware.cpu_has_bfloat16() else "float32"]
     return [*found, Place("CPU", 1, memory_bytes, width)]
 
 
@@ -68,11 +76,10 @@ def fit(model: ModelConfig, place: Place) -> Fit | None:
     shape, parameters = model.shape, model.parameters
     if shape is None or parameters is None:
         return None
-    devices = _spread(shape, place.devices)
-    weights = parameters * place.bytes_per_value
+    devices = most_devices(shape.attention, place.devices)
+    weights = int(weight_bytes(parameters, BITS_PER_BYTE * place.bytes_per_value))
     # More devices than key-value heads: each keeps a copy of one.
-    copies = max(1, devices // shape.kv_heads)
-    per_token = shape.kv_bytes_per_token(place.bytes_per_value) * copies
+    per_token = int(kv_bytes_per_token(shape, place.bytes_per_value) * kv_copies(shape, devices))
     memory = int(USABLE_FRACTION * place.memory_bytes * devices / place.devices)
     tokens = (memory - weights) // per_token
     most = tokens if model.context_tokens is None else min(tokens, model.context_tokens)
@@ -85,13 +92,4 @@ def fit(model: ModelConfig, place: Place) -> Fit | None:
         memory_bytes=memory,
         context_tokens=most if tokens > 0 else None,
         long_contexts=max(0, tokens // LONG_CONTEXT),
-    )
-
-
-def _spread(shape: ModelShape, devices: int) -> int:
-    """The most devices that divide the query heads, and the key-value heads or their copies."""
-    return next(
-        n
-        for n in range(devices, 0, -1)
-        if shape.attention_heads % n == 0 and (shape.kv_heads % n == 0 or n % shape.kv_heads == 0)
     )

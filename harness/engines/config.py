@@ -14,11 +14,14 @@ from harness.engines.base import Clock, Engine
 from harness.machine import hardware
 from harness.models import ModelShape, ResolvedModel
 from harness.models.chat_tokenizer import Codec
+from harness.models.memory import (
+    BITS_PER_BYTE,
+    BYTES_PER_VALUE,
+    HALF,
+    kv_bytes_per_token,
+    weight_bytes,
+)
 from harness.records import Record
-
-BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2}
-HALF = 2
-"""Bytes of a value of bfloat16 or float16."""
 
 
 class Draft(NamedTuple):
@@ -273,11 +276,13 @@ class BaseEngineConfig(Record):
 
     def weights_bytes(self, parameters: int, *, on_cpu: bool) -> int | None:
         """Of all weights; None where it cannot be told, or they are not loaded here."""
-        return parameters * self.value_bytes(on_cpu=on_cpu) if self.is_local else None
+        if not self.is_local:
+            return None
+        return int(weight_bytes(parameters, BITS_PER_BYTE * self.value_bytes(on_cpu=on_cpu)))
 
     def cache_bytes_per_token(self, shape: ModelShape, *, on_cpu: bool) -> int:
         """Keys and values of one token."""
-        return shape.kv_bytes_per_token(self.value_bytes(on_cpu=on_cpu))
+        return kv_bytes_per_token(shape, self.value_bytes(on_cpu=on_cpu))
 
     def overhead_bytes(self, shape: ModelShape, gpu_name: str, gpu_bytes: int) -> int:
         """What the engine keeps of the GPUs of one copy beside weights, keys and values.

@@ -9,8 +9,9 @@ from harness.engines.config import BaseEngineConfig, Draft, Speed
 from harness.engines.vllm_args import check_args, is_ray, replica_size, world_size
 from harness.engines.vllm_draft import check_draft, draft_model, speculation
 from harness.engines.vllm_memory import (
+    BITS_PER_WEIGHT,
+    FP8_BYTES,
     GIB,
-    ONE_BYTE,
     Batch,
     cpu_cache_bytes,
     default_batch,
@@ -19,6 +20,7 @@ from harness.engines.vllm_memory import (
 )
 from harness.errors import UnavailableError
 from harness.models import ModelShape
+from harness.models.memory import kv_bytes_per_token, weight_bytes
 
 _SIZES = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 # Step and sequence are set so that nine published speeds of vLLM on an H100 come out within a
@@ -149,16 +151,17 @@ class VllmKnobs(BaseEngineConfig):
 
     def weights_bytes(self, parameters: int, *, on_cpu: bool) -> int | None:
         """Unknown where some of them stay on the CPU, and for most quantisations."""
-        if self.args.get("cpu_offload_gb") or self.quantization not in (None, *ONE_BYTE):
+        if self.args.get("cpu_offload_gb"):
             return None
-        if self.quantization in ONE_BYTE:
-            return parameters
-        return super().weights_bytes(parameters, on_cpu=on_cpu)
+        if self.quantization is None:
+            return super().weights_bytes(parameters, on_cpu=on_cpu)
+        bits = BITS_PER_WEIGHT.get(self.quantization)
+        return None if bits is None else int(weight_bytes(parameters, bits))
 
     def cache_bytes_per_token(self, shape: ModelShape, *, on_cpu: bool) -> int:
         """Half as much where keys and values are FP8."""
         if self.cache_dtype.startswith("fp8"):
-            return shape.kv_bytes_per_token(1)
+            return kv_bytes_per_token(shape, FP8_BYTES)
         return super().cache_bytes_per_token(shape, on_cpu=on_cpu)
 
     def overhead_bytes(self, shape: ModelShape, gpu_name: str, gpu_bytes: int) -> int:

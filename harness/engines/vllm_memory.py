@@ -8,6 +8,7 @@ from harness.engines.vllm_args import replica_size, whole_number
 from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError
 from harness.models import ModelShape
+from harness.models.memory import activation_bytes, sampler_bytes
 
 GIB = 1 << 30
 LARGE_BYTES, LARGEST_BYTES = 70 * GIB, 160 * GIB
@@ -15,12 +16,11 @@ VLLM_GPU_FRACTION = 0.92
 """``gpu_memory_utilization`` of vLLM 0.32, where nobody sets it."""
 GRAPHS_BYTES = GIB
 """CUDA graphs, the context of each library, communication: 0.6 to 1.5 GB in vLLM's own reports."""
-ONE_BYTE = ("fp8", "fp8_per_tensor")
-"""Quantisations whose weights take one byte each."""
+BITS_PER_WEIGHT = {"fp8": 8, "fp8_per_tensor": 8}
+"""By quantisation, as far as it is known."""
+FP8_BYTES = 1
+"""Of a cached value."""
 CPU_CACHE_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
-_BYTES_PER_VALUE = 2
-_SAMPLER_BYTES = 20
-"""Of one logit: itself in float32, sorted in float32 with its place, its probability, a copy."""
 
 
 class Batch(NamedTuple):
@@ -79,15 +79,10 @@ def gpu_fraction(args: Mapping[str, Any]) -> float:
 
 
 def overhead_bytes(args: Mapping[str, Any], batch: Batch, shape: ModelShape) -> int:
-    """An estimate for all GPUs of one copy: activations of a full step, the sampler, graphs.
-
-    The activations of a step are those of its widest layer: gate, up and product of the MLP, and
-    four times the hidden state.
-    """
+    """An estimate for all GPUs of one copy: activations of a full step, the sampler, graphs."""
     gpus = replica_size(args)
-    wide = 3 * shape.ffn + 4 * shape.hidden * gpus
-    activations = batch.tokens * wide * _BYTES_PER_VALUE
-    sampler = min(batch.sequences, batch.tokens) * shape.vocab * _SAMPLER_BYTES * gpus
+    activations = activation_bytes(shape, batch.tokens, gpus)
+    sampler = sampler_bytes(shape, min(batch.sequences, batch.tokens), gpus)
     return activations + sampler + GRAPHS_BYTES * gpus
 
 

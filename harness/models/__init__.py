@@ -4,7 +4,6 @@ from harness.models.description import (
     HubModel,
     LocalModel,
     ModelConfig,
-    ModelShape,
     RemoteModel,
     ResolvedModel,
     WheelModel,
@@ -22,6 +21,7 @@ from harness.models.resolve import (
     pinned,
     resolve,
 )
+from harness.models.shape import ModelShape
 
 __all__ = [
     "TOKENIZER_FILES",

@@ -6,27 +6,11 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, model_validator
 
+from harness.models.shape import ModelShape
 from harness.records import Count, Record
 from harness.scorers.answers.marks import Reasoning
 
 GGUF = ".gguf"
-
-
-class ModelShape(Record):
-    """The sizes that memory is computed from."""
-
-    layers: Count
-    attention_heads: Count
-    kv_heads: Count
-    hidden: Count
-    ffn: Count
-    vocab: Count
-
-    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
-        """Keys and values of all layers for one token, for grouped-query attention."""
-        return (
-            2 * self.layers * self.kv_heads * self.hidden // self.attention_heads * bytes_per_value
-        )
 
 
 class ModelBase(Record):

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from harness.models.description import ModelShape
 from harness.models.digest import WEIGHTS
+from harness.models.shape import ModelShape, shape_of_config
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -30,7 +28,6 @@ _CONTEXT_KEYS = (
     "max_target_positions",
 )
 """What architectures call their context in ``config.json``."""
-FULL_ATTENTION = "full_attention"
 _SCALED_ALREADY = frozenset({"default", "llama3", "longrope", "su", "yarn", "deepseek_yarn"})
 """Kinds of RoPE scaling whose factor ``max_position_embeddings`` contains already."""
 
@@ -218,7 +215,7 @@ def facts_of(folder: Path) -> FolderFacts:
         parameters=None
         if "quantization_config" in text
         else _parameters(tensor_headers(folder).values()),
-        shape=_shape(text),
+        shape=shape_of_config(text),
         context_tokens=_context_tokens(text),
     )
 
@@ -242,31 +239,6 @@ def _text_part(config: dict[str, Any]) -> dict[str, Any]:
 
 def _parameters(headers: Iterable[dict[str, Any]]) -> int:
     return sum(math.prod(header["shape"]) for header in headers)
-
-
-def _shape(config: dict[str, Any]) -> ModelShape | None:
-    """None unless every layer has plain grouped-query attention over the whole context."""
-    heads = config.get("num_attention_heads")
-    try:
-        shape = ModelShape(
-            layers=config["num_hidden_layers"],
-            attention_heads=heads,
-            kv_heads=config.get("num_key_value_heads") or heads,
-            hidden=config["hidden_size"],
-            ffn=config["intermediate_size"],
-            vocab=config["vocab_size"],
-        )
-    except (KeyError, ValidationError):
-        return None
-    head_dim = config.get("head_dim") or shape.hidden / max(1, shape.attention_heads)
-    is_windowed = config.get("sliding_window") and config.get("use_sliding_window", True)
-    is_plain = (
-        head_dim * shape.attention_heads == shape.hidden
-        and set(config.get("layer_types") or [FULL_ATTENTION]) == {FULL_ATTENTION}
-        and not is_windowed
-        and not config.get("kv_lora_rank")
-    )
-    return shape if is_plain else None
 
 
 def _context_tokens(config: dict[str, Any]) -> int | None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.quantities.architecture import Name
-from harness.quantities.sourced import Sourced
+from harness.io.sourced import Sourced
+from harness.models.shape import Name
 
 Tokens = Annotated[float, Field(gt=0)]
 

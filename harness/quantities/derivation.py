@@ -1,17 +1,14 @@
 """All that follows for one model at one context, and how two models compare."""
 
-from harness.config.pricing import Grade, Price
-from harness.quantities.architecture import Architecture, Latent, grouped_query, multi_head
+from harness.io.sourced import Grade, Sourced
+from harness.models.memory import kv_bytes, kv_bytes_per_token, weight_bytes
+from harness.models.parameters import active_parameters, mtp_parameters, total_parameters
+from harness.models.shape import Architecture, Latent
 from harness.quantities.catalogue import quantity
 from harness.quantities.figures import FIGURES
 from harness.quantities.machine import Fit, fit, tokens_per_s_ceiling
+from harness.quantities.other_attention import grouped_query, multi_head
 from harness.quantities.published import machines, precisions, trainings
-from harness.quantities.size import (
-    active_parameters,
-    mtp_parameters,
-    total_parameters,
-    weight_bytes,
-)
 from harness.quantities.sourced import Quantity, citations
 from harness.quantities.training import (
     Training,
@@ -25,8 +22,6 @@ from harness.quantities.training_cost import active_in_training
 from harness.quantities.work import (
     attention_flops_per_token,
     flops_per_token,
-    kv_bytes,
-    kv_bytes_per_token,
     weight_flops_per_token,
 )
 from harness.records import Record
@@ -108,7 +103,7 @@ def derive(architecture: Architecture, context: int) -> Derivation:
     }
     disclosed = [trainings()[name] for name in architecture.training]
     quantities = {name: quantity(name) for name in architecture.quantities}
-    inputs: list[Price | Quantity] = [architecture, *disclosed, *devices, *widths]
+    inputs: list[Sourced | Quantity] = [architecture, *disclosed, *devices, *widths]
     return Derivation(
         model=architecture.name,
         title=architecture.title,

@@ -3,21 +3,19 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from harness.quantities.architecture import Architecture, GroupedQuery, Latent
-from harness.quantities.published import find_architecture, precisions
-from harness.quantities.size import (
+from harness.models.memory import kv_bytes, kv_bytes_per_token, weight_bytes
+from harness.models.parameters import (
     active_matrices,
     active_parameters,
     mtp_parameters,
     total_parameters,
-    weight_bytes,
 )
+from harness.models.shape import Architecture, GroupedQuery, Latent
+from harness.quantities.published import find_architecture, precisions
 from harness.quantities.sourced import Quantity, computed, shown
 from harness.quantities.work import (
     attention_flops_per_token,
     flops_per_token,
-    kv_bytes,
-    kv_bytes_per_token,
     weight_flops_per_token,
 )
 

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from harness.quantities.architecture import Architecture, Name, Size
-from harness.quantities.size import active_parameters, total_parameters, weight_bytes
-from harness.quantities.sourced import Sourced
-from harness.quantities.work import kv_bytes, kv_bytes_per_token, kv_copies
+from harness.io.sourced import Sourced
+from harness.models.memory import kv_bytes, kv_bytes_per_token, kv_copies, weight_bytes
+from harness.models.parameters import active_parameters, total_parameters
+from harness.models.shape import Architecture, Name, Size
 from harness.records import Count, Record
 
 Positive = Annotated[float, Field(gt=0)]

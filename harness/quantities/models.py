@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from harness.quantities.architecture import multi_head
+from harness.models.memory import kv_bytes, weight_bytes
+from harness.models.parameters import active_parameters, total_parameters
 from harness.quantities.figures import FIGURES, figure
 from harness.quantities.machine import tokens_per_s_ceiling
+from harness.quantities.other_attention import multi_head
 from harness.quantities.published import architectures, fact, machines, precisions
-from harness.quantities.size import active_parameters, total_parameters, weight_bytes
 from harness.quantities.sourced import Quantity, computed, ratio, shown
-from harness.quantities.work import kv_bytes, speculative_speedup
+from harness.quantities.work import speculative_speedup
 
 CEILING_CONTEXT = 4_000
 """Tokens in the cache of the ceilings: a problem with a short line of thought."""

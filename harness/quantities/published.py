@@ -1,30 +1,23 @@
 """The published data that everything is derived from, each group read when first asked for.
 
-It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``, ``training``,
-``published``, and
-the price lists of January 2025 among ``pricing``.
+It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``,
+``training``, ``published``, and the price lists of January 2025 among ``pricing``.
 """
 
 import difflib
 import re
 from functools import cache
-from typing import TypeVar
-
-import yaml
-from pydantic import ValidationError
 
 from harness.config.pricing import ApiPrice, Pricing, RentedPrice
 from harness.errors import UserError
-from harness.io.mistakes import first_mistake
-from harness.io.paths import CONF_DIR
+from harness.io.conf_files import read_file, read_group
+from harness.io.sourced import Sourced
+from harness.models.shape import Architecture, Name, architecture_names, read_architecture
 from harness.quantities.answer_length import AnswerLengths
-from harness.quantities.architecture import Architecture, Name
 from harness.quantities.machine import Machine, Precision
-from harness.quantities.sourced import Quantity, Sourced, looked_up
+from harness.quantities.sourced import Quantity, looked_up
 from harness.quantities.training import Training
 from harness.records import Record
-
-Kind = TypeVar("Kind", bound=Record)
 
 
 class Value(Record):
@@ -48,39 +41,39 @@ class Fact(Sourced, Value):
 @cache
 def architectures() -> dict[str, Architecture]:
     """All architectures by name."""
-    return _read_all("architecture", Architecture)
+    return {name: read_architecture(name) for name in architecture_names()}
 
 
 @cache
 def machines() -> dict[str, Machine]:
     """All machines by name."""
-    return _read_all("machine", Machine)
+    return read_group("machine", Machine)
 
 
 @cache
 def precisions() -> dict[str, Precision]:
     """All precisions by name, the widest first."""
-    found = _read_all("precision", Precision)
+    found = read_group("precision", Precision)
     return dict(sorted(found.items(), key=lambda item: -item[1].bits_per_weight))
 
 
 @cache
 def answer_lengths() -> dict[str, AnswerLengths]:
     """How long answers are expected to be, by kind of model."""
-    return _read_all("answer_length", AnswerLengths)
+    return read_group("answer_length", AnswerLengths)
 
 
 @cache
 def trainings() -> dict[str, Training]:
     """All disclosed trainings by name."""
-    return _read_all("training", Training)
+    return read_group("training", Training)
 
 
 @cache
 def facts() -> dict[str, Fact]:
     """All numbers of all documents by id."""
     found: dict[str, Fact] = {}
-    for document in _read_all("published", Document).values():
+    for document in read_group("published", Document).values():
         origin = document.model_dump(include={"source", "date", "grade"})
         for name, fact in document.facts.items():
             if name in found:
@@ -136,25 +129,4 @@ def _plain(name: str) -> str:
 
 
 def _pricing(name: str) -> Pricing:
-    return _read("pricing", name, Pricing)
-
-
-def _read_all(group: str, kind: type[Kind]) -> dict[str, Kind]:
-    files = sorted((CONF_DIR / group).glob("*.yaml"))
-    return {file.stem: _read(group, file.stem, kind) for file in files}
-
-
-def _read(group: str, name: str, kind: type[Kind]) -> Kind:
-    file = CONF_DIR / group / f"{name}.yaml"
-    try:
-        read = kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        text = " ".join(str(error).split())
-        raise UserError(f"conf/{group}/{name}.yaml is no YAML: {text}") from error
-    except ValidationError as error:
-        first = first_mistake(error)
-        value = f"{first.key}={first.given!r}: " if first.keys else ""
-        raise UserError(f"conf/{group}/{name}.yaml: {value}{first.text}") from error
-    if getattr(read, "name", name) != name:
-        raise UserError(f"conf/{group}/{name}.yaml: name={read.name} must be {name}")  # type: ignore[attr-defined]
-    return read
+    return read_file("pricing", name, Pricing)

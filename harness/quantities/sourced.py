@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.config.pricing import Grade, Price
+from harness.io.sourced import Grade, Sourced
 from harness.records import Record
 
 DOUBT: tuple[Grade, ...] = ("P", "D", "S", "M")
@@ -11,10 +11,6 @@ secondary page, from memory."""
 _MANY = 1000
 _WRITTEN_OUT = 1e17
 _SHORT = 7
-
-
-class Sourced(Price):
-    """A published fact, cited as a price is."""
 
 
 class Quantity(Record):
@@ -42,7 +38,7 @@ class Quantity(Record):
         return self.grade == "M"
 
 
-def looked_up(value: float | None, unit: str, source: Price) -> Quantity:
+def looked_up(value: float | None, unit: str, source: Sourced) -> Quantity:
     """A figure that a source prints."""
     return Quantity(
         value=value,
@@ -53,7 +49,7 @@ def looked_up(value: float | None, unit: str, source: Price) -> Quantity:
     )
 
 
-def computed(value: float | None, unit: str, words: str, *inputs: Quantity | Price) -> Quantity:
+def computed(value: float | None, unit: str, words: str, *inputs: Quantity | Sourced) -> Quantity:
     """A figure that follows from others.
 
     Args:
@@ -87,7 +83,7 @@ def worst(grades: Iterable[Grade]) -> Grade:
     return max(grades, key=DOUBT.index)
 
 
-def citations(inputs: Iterable[Quantity | Price]) -> tuple[str, ...]:
+def citations(inputs: Iterable[Quantity | Sourced]) -> tuple[str, ...]:
     """Each source once, in the order of first use."""
     found: list[str] = []
     for each in inputs:

@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from harness.io.sourced import Sourced
 from harness.metrics.cost import SECONDS_PER_HOUR
-from harness.quantities.architecture import Name, Size
-from harness.quantities.sourced import Sourced
+from harness.models.shape import Name, Size
 from harness.records import Record
 
 Positive = Annotated[float, Field(gt=0)]

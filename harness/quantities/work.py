@@ -1,9 +1,8 @@
-"""What one generated token costs: floating-point operations and cached bytes."""
+"""What one generated token costs in floating-point operations."""
 
-from harness.quantities.architecture import Architecture, GroupedQuery, Latent
-from harness.quantities.size import active_matrices
+from harness.models.parameters import active_matrices
+from harness.models.shape import Architecture, GroupedQuery, Latent
 
-BF16_BYTES = 2
 _MULTIPLY_ADD = 2
 """Operations of one weight on one token."""
 
@@ -46,44 +45,6 @@ def flops_per_token(architecture: Architecture, context: int) -> dict[str, int] 
     if weights is None or attention is None:
         return None
     return {variant: weights + flops for variant, flops in attention.items()}
-
-
-def kv_bytes_per_token(
-    architecture: Architecture, bytes_per_value: float = BF16_BYTES
-) -> float | None:
-    """Bytes that one token leaves in the cache: latent attention caches its latent form."""
-    match architecture.attention:
-        case None:
-            return None
-        case GroupedQuery() as attention:
-            width = attention.head_dim + (attention.value_dim or attention.head_dim)
-            values = attention.kv_heads * width
-        case Latent() as attention:
-            values = attention.kv_rank + attention.rope_dim
-    return values * architecture.layers * bytes_per_value
-
-
-def kv_copies(architecture: Architecture, devices: int) -> float:
-    """How often each cached value is stored when every layer is split over devices.
-
-    Tensor parallelism splits heads. Groups of keys and values are split as far as they go round;
-    the latent vector belongs to all heads, so each device keeps the whole of it.
-    """
-    match architecture.attention:
-        case GroupedQuery() as attention:
-            return max(1.0, devices / attention.kv_heads)
-        case Latent():
-            return float(devices)
-        case None:
-            return 1.0
-
-
-def kv_bytes(
-    architecture: Architecture, context: int, bytes_per_value: float = BF16_BYTES
-) -> float | None:
-    """The cache of one sequence of so many tokens."""
-    per_token = kv_bytes_per_token(architecture, bytes_per_value)
-    return None if per_token is None else per_token * context
 
 
 def speculative_speedup(acceptance: float, draft_cost: float = 0.0, draft_tokens: int = 1) -> float:

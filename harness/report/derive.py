@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.table import Table
 
-from harness.config.pricing import Grade
+from harness.io.sourced import Grade
 from harness.quantities.derivation import Derivation, TrainingFigures
 from harness.quantities.machine import Fit
 from harness.quantities.published import machines, precisions

@@ -14,8 +14,11 @@ from statsmodels.stats.proportion import proportions_ztest
 from harness.cli.main import main
 from harness.errors import UserError
 from harness.io.paths import CONF_DIR
+from harness.io.sourced import Sourced
+from harness.models.memory import kv_bytes, kv_bytes_per_token, kv_copies, weight_bytes
+from harness.models.parameters import active_parameters, mtp_parameters, total_parameters
+from harness.models.shape import Architecture, GroupedQuery, Latent
 from harness.quantities import catalogue, figures, quantity
-from harness.quantities.architecture import Architecture, GroupedQuery, Latent
 from harness.quantities.derivation import derive, ratios
 from harness.quantities.figures import DEFAULT_CONTEXT, FIGURES, figure
 from harness.quantities.machine import Machine, fit, tokens_per_s_ceiling
@@ -30,20 +33,11 @@ from harness.quantities.published import (
     precisions,
     trainings,
 )
-from harness.quantities.size import (
-    active_parameters,
-    mtp_parameters,
-    total_parameters,
-    weight_bytes,
-)
-from harness.quantities.sourced import Sourced, computed, shown, worst
+from harness.quantities.sourced import computed, shown, worst
 from harness.quantities.training import achieved_flops_per_gpu, days, rent_usd, training_flops
 from harness.quantities.work import (
     attention_flops_per_token,
     flops_per_token,
-    kv_bytes,
-    kv_bytes_per_token,
-    kv_copies,
     speculative_speedup,
     weight_flops_per_token,
 )

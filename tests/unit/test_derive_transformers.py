@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness.quantities.architecture import Architecture, Experts, GroupedQuery, Latent
+from harness.models.memory import kv_bytes_per_token
+from harness.models.parameters import active_matrices, total_parameters
+from harness.models.shape import Architecture, Experts, GroupedQuery, Latent
 from harness.quantities.published import architectures
-from harness.quantities.size import active_matrices, total_parameters
-from harness.quantities.work import attention_flops_per_token, kv_bytes_per_token
+from harness.quantities.work import attention_flops_per_token
 
 TOKENS = 5
 FLOAT32_BYTES = 4

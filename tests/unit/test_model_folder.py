@@ -20,6 +20,7 @@ from harness.models.folder import (
     facts_of,
     stop_token_ids,
 )
+from harness.models.memory import kv_bytes_per_token
 from tests.unit.tiny_model import save_tiny
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
@@ -234,7 +235,7 @@ def test_facts_come_from_the_folder(folder: Path) -> None:
     facts = facts_of(folder)
     assert (facts.parameters, facts.context_tokens) == (16, 64)
     assert facts.shape is not None
-    assert facts.shape.kv_bytes_per_token() == 2 * 2 * 2 * 2 * 2
+    assert kv_bytes_per_token(facts.shape) == 2 * 2 * 2 * 2 * 2
 
 
 @pytest.mark.parametrize("changed", [{"head_dim": 128}, {"kv_lora_rank": 8}, {"hidden_size": None}])

@@ -20,6 +20,7 @@ from harness.models import (
     weights_sha256,
 )
 from harness.models.digest import file_sha256
+from harness.models.memory import kv_bytes_per_token
 from tests.facts import mentions
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
@@ -176,4 +177,4 @@ def test_keys_and_values_of_a_token_take_what_the_shape_says():
     shape = ModelShape(
         layers=28, attention_heads=12, kv_heads=2, hidden=1536, ffn=8960, vocab=151936
     )
-    assert shape.kv_bytes_per_token() == 28_672
+    assert kv_bytes_per_token(shape) == 28_672

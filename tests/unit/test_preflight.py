@@ -10,6 +10,7 @@ from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, collect
 from harness.models import missing_hub_files
+from harness.models.memory import kv_bytes_per_token
 from harness.runner.plan import plan
 from harness.runner.preflight import (
     FreeMemory,
@@ -522,7 +523,7 @@ def a_folder(folder, config, shapes=((300, 64), (64,))):
 def test_a_folders_sizes_are_read_from_its_files(tmp_path):
     found = sizes_of(a_folder(tmp_path / "m", QWEN))
     assert found.parameters == 300 * 64 + 64
-    assert found.shape.kv_bytes_per_token() == 2 * 2 * 2 * 16 * 2
+    assert kv_bytes_per_token(found.shape) == 2 * 2 * 2 * 16 * 2
 
 
 @pytest.mark.parametrize(

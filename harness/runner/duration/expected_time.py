@@ -12,10 +12,10 @@ from harness.errors import UserError
 from harness.machine import hardware
 from harness.machine.provenance import Provenance
 from harness.models import ModelConfig
+from harness.models.parameters import active_matrices, active_parameters, total_parameters
+from harness.models.shape import Architecture
 from harness.quantities.answer_length import AnswerLengths
-from harness.quantities.architecture import Architecture
 from harness.quantities.published import answer_lengths, find_architecture
-from harness.quantities.size import active_matrices, active_parameters, total_parameters
 from harness.runner.duration.devices import Devices, devices_of
 from harness.runner.duration.earlier import Earlier, find_earlier
 from harness.runner.duration.roofline import Batch, Course, Load, course, lengths

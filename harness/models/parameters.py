@@ -1,15 +1,14 @@
-"""How many parameters a model has, how many of them one token uses, and what they weigh."""
+"""How many parameters a model has, and how many of them one token uses."""
 
 from dataclasses import dataclass
 
-from harness.quantities.architecture import Architecture, Attention, Experts, GroupedQuery, Latent
+from harness.models.shape import Architecture, Attention, Experts, GroupedQuery, Latent
 
 _GATED = 3
 """Matrices of a gated feed-forward network: gate, up and down."""
 _LAYER_NORMS = 2
 _MTP_NORMS = 3
 """Of the embedding, of the hidden state, and before the shared head."""
-_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -76,11 +75,6 @@ def mtp_parameters(architecture: Architecture) -> int | None:
 def embedding_parameters(architecture: Architecture) -> int:
     """One table of vocabulary by width."""
     return architecture.vocab * architecture.hidden
-
-
-def weight_bytes(parameters: int | None, bits_per_weight: float) -> float | None:
-    """What parameters weigh when each has so many bits."""
-    return None if parameters is None else parameters * bits_per_weight / _BITS
 
 
 def _body(architecture: Architecture, *, every_expert: bool) -> Weights | None:

@@ -1,12 +1,21 @@
-"""A transformer's published configuration: all that its sizes and its work follow from."""
+"""The shape of a model: all that its memory and its work follow from, and where it is read.
 
-from typing import Annotated, Literal
+An ``Architecture`` is a file of ``conf/architecture``: published, with its source. A ``ModelShape``
+is what a run records and what a checkpoint's ``config.json`` gives. The formulas of ``memory`` take
+either.
+"""
 
-from pydantic import Field, model_validator
+from functools import cache
+from typing import Annotated, Any, Literal
 
-from harness.quantities.sourced import Sourced
+from pydantic import Field, ValidationError, model_validator
+
+from harness.io.conf_files import names_in, read_file
+from harness.io.sourced import Sourced
 from harness.records import Count, Record
 
+GROUP = "architecture"
+FULL_ATTENTION = "full_attention"
 Size = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
@@ -73,6 +82,31 @@ class Experts(Record):
         return self
 
 
+class ModelShape(Record):
+    """Of a model whose layers all have plain grouped-query attention over the whole context.
+
+    Runs record it in this form.
+    """
+
+    layers: Count
+    attention_heads: Count
+    kv_heads: Count
+    hidden: Count
+    ffn: Count
+    vocab: Count
+
+    @property
+    def attention(self) -> GroupedQuery:
+        """The attention of each layer; heads share the hidden state evenly."""
+        # Without validation, so that a run that was recorded with an odd shape stays readable.
+        return GroupedQuery.model_construct(
+            kind="gqa",
+            heads=self.attention_heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.hidden // max(1, self.attention_heads),
+        )
+
+
 class Architecture(Sourced):
     """One file of ``conf/architecture``."""
 
@@ -111,41 +145,63 @@ class Architecture(Sourced):
             )
         return self
 
+    @property
+    def model_shape(self) -> ModelShape | None:
+        """What a run records of it; None where that form cannot hold it."""
+        attention = self.attention
+        if not isinstance(attention, GroupedQuery) or self.experts is not None:
+            return None
+        shape = ModelShape(
+            layers=self.layers,
+            attention_heads=attention.heads,
+            kv_heads=attention.kv_heads,
+            hidden=self.hidden,
+            ffn=self.ffn,
+            vocab=self.vocab,
+        )
+        is_even = attention.heads * attention.head_dim == self.hidden
+        is_plain = is_even and attention.value_dim in {None, attention.head_dim}
+        return shape if is_plain else None
 
-def multi_head(architecture: Architecture, head_dim: int | None = None) -> Architecture:
-    """The same model if every head of its latent attention kept its own keys and values.
 
-    Args:
-        architecture: With latent attention.
-        head_dim: Of keys and values alike; None keeps the model's own two widths.
+def architecture_names() -> tuple[str, ...]:
+    """The files of ``conf/architecture``."""
+    return names_in(GROUP)
+
+
+@cache
+def read_architecture(name: str) -> Architecture:
+    """One file of ``conf/architecture``.
+
+    Raises:
+        UserError: It is no architecture.
     """
-    latent = _latent(architecture)
-    return _with_attention(
-        architecture,
-        GroupedQuery(
-            kind="mha",
-            heads=latent.heads,
-            kv_heads=latent.heads,
-            head_dim=head_dim or latent.nope_dim + latent.rope_dim,
-            value_dim=head_dim or latent.value_dim,
-        ),
+    return read_file(GROUP, name, Architecture)
+
+
+def shape_of_config(config: dict[str, Any]) -> ModelShape | None:
+    """The shape that the text part of a ``config.json`` gives.
+
+    None unless every layer has plain grouped-query attention over the whole context.
+    """
+    heads = config.get("num_attention_heads")
+    try:
+        shape = ModelShape(
+            layers=config["num_hidden_layers"],
+            attention_heads=heads,
+            kv_heads=config.get("num_key_value_heads") or heads,
+            hidden=config["hidden_size"],
+            ffn=config["intermediate_size"],
+            vocab=config["vocab_size"],
+        )
+    except (KeyError, ValidationError):
+        return None
+    head_dim = config.get("head_dim") or shape.hidden / max(1, shape.attention_heads)
+    is_windowed = config.get("sliding_window") and config.get("use_sliding_window", True)
+    is_plain = (
+        head_dim * shape.attention_heads == shape.hidden
+        and set(config.get("layer_types") or [FULL_ATTENTION]) == {FULL_ATTENTION}
+        and not is_windowed
+        and not config.get("kv_lora_rank")
     )
-
-
-def grouped_query(architecture: Architecture, kv_heads: int) -> Architecture:
-    """The same model if its latent attention were grouped-query attention."""
-    latent = _latent(architecture)
-    return _with_attention(
-        architecture,
-        GroupedQuery(kind="gqa", heads=latent.heads, kv_heads=kv_heads, head_dim=latent.value_dim),
-    )
-
-
-def _latent(architecture: Architecture) -> Latent:
-    if not isinstance(architecture.attention, Latent):
-        raise TypeError(f"{architecture.name} has no latent attention to replace")
-    return architecture.attention
-
-
-def _with_attention(architecture: Architecture, attention: GroupedQuery) -> Architecture:
-    return architecture.model_copy(update={"attention": attention})
+    return shape if is_plain else None
