@@ -12,6 +12,7 @@ from harness.errors import ConfigError, StoreError, TaskError
 from harness.io.paths import CONF_DIR
 from harness.io.yamlfile import read_yaml
 from harness.models import ModelConfig, origin
+from harness.models.memory import unquantised_bytes
 from harness.runner.result import outcome_of
 from harness.runner.shards import asked_ids
 from harness.store.manifest import RunManifest
@@ -58,7 +59,7 @@ def models() -> int:
         table.add_row(
             name,
             "unknown" if size is None else f"{size / 1e9:.3f} B",
-            "unknown" if size is None else f"{2 * size / 1e9:.1f} GB",
+            "unknown" if size is None else f"{unquantised_bytes(size) / 1e9:.1f} GB",
             "unknown" if model.context_tokens is None else f"{model.context_tokens:,}",
             origin(model),
             model.licence or "unknown",

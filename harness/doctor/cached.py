@@ -14,6 +14,7 @@ from harness.models import (
     WheelModel,
     is_here,
 )
+from harness.models.memory import unquantised_bytes
 from harness.tasks import load_spec, planned_origin, task_names
 
 MODELS, TASKS = "models", "tasks"
@@ -30,7 +31,7 @@ def look_at_models(models: Mapping[str, ModelConfig], memory_bytes: int) -> list
     """
     named = {n: m for n, m in models.items() if not isinstance(m, LocalModel | RemoteModel)}
     here = [name for name, model in named.items() if is_here(model)]
-    large = [name for name in here if 2 * (named[name].parameters or 0) > memory_bytes]
+    large = [name for name in here if unquantised_bytes(named[name].parameters or 0) > memory_bytes]
     small = [name for name in here if name not in large]
     found = [
         Finding(

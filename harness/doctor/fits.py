@@ -8,13 +8,12 @@ from harness.machine import hardware
 from harness.machine.provenance import GpuInfo
 from harness.models import ModelConfig
 from harness.models.memory import (
-    BITS_PER_BYTE,
     BYTES_PER_VALUE,
     HALF,
     kv_bytes_per_token,
     kv_copies,
     most_devices,
-    weight_bytes,
+    unquantised_bytes,
 )
 from harness.records import Count, Record
 
@@ -77,7 +76,7 @@ def fit(model: ModelConfig, place: Place) -> Fit | None:
     if shape is None or parameters is None:
         return None
     devices = most_devices(shape.attention, place.devices)
-    weights = int(weight_bytes(parameters, BITS_PER_BYTE * place.bytes_per_value))
+    weights = unquantised_bytes(parameters, place.bytes_per_value)
     # More devices than key-value heads: each keeps a copy of one.
     per_token = int(kv_bytes_per_token(shape, place.bytes_per_value) * kv_copies(shape, devices))
     memory = int(USABLE_FRACTION * place.memory_bytes * devices / place.devices)

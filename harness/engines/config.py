@@ -15,11 +15,10 @@ from harness.machine import hardware
 from harness.models import ModelShape, ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.models.memory import (
-    BITS_PER_BYTE,
     BYTES_PER_VALUE,
     HALF,
     kv_bytes_per_token,
-    weight_bytes,
+    unquantised_bytes,
 )
 from harness.records import Record
 
@@ -278,7 +277,7 @@ class BaseEngineConfig(Record):
         """Of all weights; None where it cannot be told, or they are not loaded here."""
         if not self.is_local:
             return None
-        return int(weight_bytes(parameters, BITS_PER_BYTE * self.value_bytes(on_cpu=on_cpu)))
+        return unquantised_bytes(parameters, self.value_bytes(on_cpu=on_cpu))
 
     def cache_bytes_per_token(self, shape: ModelShape, *, on_cpu: bool) -> int:
         """Keys and values of one token."""

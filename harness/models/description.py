@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, model_validator
 
-from harness.models.shape import ModelShape
+from harness.models.parameters import total_parameters
+from harness.models.shape import ARCHITECTURE, ModelShape, architecture_names, read_architecture
 from harness.records import Count, Record
 from harness.scorers.answers.marks import Reasoning
 
@@ -21,6 +22,7 @@ class ModelBase(Record):
     base: str | None = None
     """The model that it was made from."""
     parameters: Count | None = None
+    """With the two below, those of ``architecture: NAME`` where they are not given."""
     shape: ModelShape | None = None
     context_tokens: Count | None = None
     """Prompt and output together that the model was made for."""
@@ -40,6 +42,19 @@ class ModelBase(Record):
 
     @model_validator(mode="before")
     @classmethod
+    def _has_the_sizes_of_its_architecture(cls, given: Any) -> Any:
+        """Replaces ``architecture: NAME`` by the sizes of that file; a size that is given stays.
+
+        The name itself is not kept: a run records the sizes, whether or not they were looked up.
+        """
+        if not isinstance(given, dict) or ARCHITECTURE not in given:
+            return given
+        own = {key: value for key, value in given.items() if key != ARCHITECTURE}
+        name = given[ARCHITECTURE]
+        return own if name is None else {**_sizes(name), **own}
+
+    @model_validator(mode="before")
+    @classmethod
     def _has_a_name(cls, given: Any) -> Any:
         """A model's own name is its path's, where none is given; an adapter adds its own."""
         if not isinstance(given, dict):
@@ -49,6 +64,19 @@ class ModelBase(Record):
             suffix = f"+{_last_part(adapter)}"
             name = name if name.endswith(suffix) else f"{name}{suffix}"
         return {**given, "name": name} if name else given
+
+
+def _sizes(name: Any) -> dict[str, Any]:
+    """What a model takes over from its architecture."""
+    known = architecture_names()
+    if name not in known:
+        raise ValueError(f"{ARCHITECTURE}={name}: should be one of {', '.join(known)}")
+    architecture = read_architecture(name)
+    return {
+        "parameters": total_parameters(architecture),
+        "shape": architecture.model_shape,
+        "context_tokens": architecture.context_tokens,
+    }
 
 
 def _name_of(given: dict[str, Any]) -> str | None:

@@ -33,6 +33,11 @@ def weight_bytes(parameters: int | None, bits_per_weight: float) -> float | None
     return None if parameters is None else parameters * bits_per_weight / BITS_PER_BYTE
 
 
+def unquantised_bytes(parameters: int, bytes_per_value: int = HALF) -> int:
+    """What parameters weigh as floats."""
+    return parameters * bytes_per_value
+
+
 # --- keys and values -------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from harness.models.gguf import (
     quantization_of,
     wheel_folder,
 )
+from harness.models.memory import unquantised_bytes
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +186,7 @@ def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
     wanted = [pattern for pattern in HUB_FILES if with_weights or pattern != WEIGHTS]
     if not is_here(model, with_weights=with_weights):
         size = model.parameters if with_weights else None
-        about = f", about {2 * size / 1e9:.1f} GB" if size else ""
+        about = f", about {unquantised_bytes(size) / 1e9:.1f} GB" if size else ""
         log.info("fetching %s from the Hugging Face hub%s", model.hub_id, about)
     try:
         return Path(

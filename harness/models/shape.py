@@ -14,7 +14,8 @@ from harness.io.conf_files import names_in, read_file
 from harness.io.sourced import Sourced
 from harness.records import Count, Record
 
-GROUP = "architecture"
+ARCHITECTURE = "architecture"
+"""The group of ``conf/``, and the key of a model that names a file of it."""
 FULL_ATTENTION = "full_attention"
 Size = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
@@ -166,7 +167,7 @@ class Architecture(Sourced):
 
 def architecture_names() -> tuple[str, ...]:
     """The files of ``conf/architecture``."""
-    return names_in(GROUP)
+    return names_in(ARCHITECTURE)
 
 
 @cache
@@ -176,7 +177,7 @@ def read_architecture(name: str) -> Architecture:
     Raises:
         UserError: It is no architecture.
     """
-    return read_file(GROUP, name, Architecture)
+    return read_file(ARCHITECTURE, name, Architecture)
 
 
 def shape_of_config(config: dict[str, Any]) -> ModelShape | None:

@@ -13,6 +13,7 @@ from harness.machine import hardware
 from harness.machine.provenance import Provenance, collect
 from harness.models import LocalModel, RemoteModel, is_here, origin
 from harness.models.chat_tokenizer import Codec
+from harness.models.memory import unquantised_bytes
 from harness.runner.decisions import results_dir_of, with_engine
 from harness.runner.duration import expect
 from harness.runner.forecast import PlannedTask, forecast_notes, forecast_table
@@ -161,7 +162,7 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     to_fetch: dict[str, int | None] = {}
     if engine.recording is None and not _is_on_disk(config, with_weights=with_weights):
         size = config.model.parameters if with_weights else None
-        to_fetch[origin(config.model)] = 2 * size if size else None
+        to_fetch[origin(config.model)] = unquantised_bytes(size) if size else None
     if (draft := draft_to_fetch(engine)) is not None:
         unpinned = ", unpinned" if draft.revision is None else ""
         to_fetch[f"{draft}{unpinned} (Hugging Face hub, by vLLM)"] = None

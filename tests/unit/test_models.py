@@ -6,13 +6,17 @@ import zipfile
 
 import numpy as np
 import pytest
+import yaml
 from huggingface_hub import errors
+from pydantic import TypeAdapter, ValidationError
 from safetensors.numpy import save_file
 
 from harness.errors import ConfigError, UnavailableError
+from harness.io.paths import CONF_DIR
 from harness.models import (
     HubModel,
     LocalModel,
+    ModelConfig,
     ModelShape,
     WheelModel,
     resolve,
@@ -20,7 +24,15 @@ from harness.models import (
     weights_sha256,
 )
 from harness.models.digest import file_sha256
-from harness.models.memory import kv_bytes_per_token
+from harness.models.memory import (
+    activation_bytes,
+    kv_bytes_per_token,
+    kv_copies,
+    sampler_bytes,
+    unquantised_bytes,
+    weight_bytes,
+)
+from harness.models.shape import GroupedQuery, architecture_names, read_architecture
 from tests.facts import mentions
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
@@ -178,3 +190,96 @@ def test_keys_and_values_of_a_token_take_what_the_shape_says():
         layers=28, attention_heads=12, kv_heads=2, hidden=1536, ffn=8960, vocab=151936
     )
     assert kv_bytes_per_token(shape) == 28_672
+
+
+QWEN = {
+    "layers": 28,
+    "attention_heads": 12,
+    "kv_heads": 2,
+    "hidden": 1536,
+    "ffn": 8960,
+    "vocab": 151936,
+}
+
+
+def described(**given):
+    repository = {"kind": "hub", "hub_id": "owner/mine", "revision": "main"}
+    return TypeAdapter(ModelConfig).validate_python({**repository, **given})
+
+
+def test_a_model_has_the_sizes_of_the_architecture_that_it_names():
+    given = {"parameters": 1_777_088_000, "shape": QWEN, "context_tokens": 131_072}
+    named = described(architecture="r1_distill_qwen_1_5b")
+    # A run records the sizes and not the name, as runs did before there were names.
+    assert named == described(**given)
+    assert named.model_dump() == described(**given).model_dump()
+    assert described(**named.model_dump(exclude={"kind", "hub_id", "revision"})) == named
+
+
+def test_a_size_that_is_given_is_not_looked_up():
+    found = described(architecture="r1_distill_qwen_1_5b", context_tokens=32_768, shape=None)
+    assert (found.parameters, found.shape, found.context_tokens) == (1_777_088_000, None, 32_768)
+    assert described(architecture=None) == described()
+
+
+def test_latent_attention_has_no_shape_of_keys_and_values():
+    found = described(architecture="v2_lite")
+    assert (found.parameters, found.shape) == (15_706_484_224, None)
+
+
+@pytest.mark.parametrize("name", ["r1_distill", "../model/hub", 7])
+def test_an_architecture_that_is_unknown_is_refused(name):
+    with pytest.raises(ValidationError, match="r1_distill_qwen_1_5b"):
+        described(architecture=name)
+
+
+def test_every_size_in_conf_is_given_once():
+    for file in (CONF_DIR / "model").glob("*.yaml"):
+        model = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert "architecture" not in model or not {"parameters", "shape"} & model.keys()
+
+
+def grouped(**changes):
+    return read_architecture("r1_distill_qwen_1_5b").model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": None},
+        {"attention": GroupedQuery(kind="gqa", heads=12, kv_heads=2, head_dim=64)},
+        {"attention": GroupedQuery(kind="gqa", heads=12, kv_heads=2, head_dim=128, value_dim=64)},
+        {"experts": read_architecture("v2_lite").experts},
+    ],
+)
+def test_a_run_records_no_shape_that_would_mislead(changes):
+    assert grouped().model_shape == ModelShape(**QWEN)
+    assert grouped(**changes).model_shape is None
+
+
+@pytest.mark.parametrize("name", architecture_names())
+def test_both_forms_of_a_shape_have_the_same_cache(name):
+    architecture = read_architecture(name)
+    shape = architecture.model_shape
+    if shape is None:
+        assert architecture.attention.kind == "mla"
+        return
+    for width in (1, 2, 4):
+        assert kv_bytes_per_token(shape, width) == kv_bytes_per_token(architecture, width)
+    assert [kv_copies(shape, n) for n in range(1, 17)] == [
+        kv_copies(architecture, n) for n in range(1, 17)
+    ]
+
+
+def test_a_shape_that_was_recorded_stays_readable_however_odd():
+    odd = ModelShape(**{**QWEN, "kv_heads": 5})
+    assert kv_bytes_per_token(odd) == 2 * 28 * 5 * 128 * 2
+
+
+def test_a_step_takes_its_widest_layer_and_the_sampler():
+    shape = ModelShape(**QWEN)
+    assert activation_bytes(shape, 10, 2) == 10 * (3 * 8960 + 4 * 1536 * 2) * 2
+    assert sampler_bytes(shape, 3, 2) == 3 * 151_936 * 20 * 2
+    assert weight_bytes(1_777_088_000, 4.5) == 999_612_000
+    assert weight_bytes(None, 16) is None
+    assert unquantised_bytes(1_777_088_000) == weight_bytes(1_777_088_000, 16)
