@@ -1,7 +1,8 @@
 """What follows from published configurations, prices and figures by arithmetic alone.
 
-``architecture``, ``machine``, ``training`` and ``published`` hold what was published, each with
-source and grade; ``size``, ``work`` and the functions beside the records compute from it.
+``machine``, ``training`` and ``published`` hold what was published, each with source and grade;
+architectures are in ``harness.models.shape``, and what they weigh in ``harness.models.memory``.
+``work`` and the functions beside the records compute from it.
 ``figures`` names what follows for one model, ``quantities`` what a claim can refer to. No result
 is typed in anywhere.
 """

@@ -1,4 +1,4 @@
-"""A model's sizes: as its YAML gives them, or as a folder's own files do."""
+"""A model's sizes: as its YAML or its architecture gives them, or as a folder's own files do."""
 
 from pathlib import Path
 from typing import NamedTuple
