@@ -306,7 +306,10 @@ def test_a_run_is_not_resumed_under_another_setting():
     began = Session(
         started_at=datetime.now(UTC), clock_start_s=0, engine=PLAIN, provenance=collect()
     )
-    setup = SimpleNamespace(run=SimpleNamespace(run_id="RUN"))
+    setup = SimpleNamespace(
+        run=SimpleNamespace(run_id="RUN"),
+        manifest=SimpleNamespace(config=SimpleNamespace(engine=SimpleNamespace(is_local=True))),
+    )
     _check_same_machine(setup, [began], OTHER_CACHE)
     with pytest.raises(StoreError, match=r"environment\.VLLM_BATCH_INVARIANT=None, .*1"):
         _check_same_machine(setup, [began], INVARIANT)
