@@ -153,7 +153,7 @@ def test_a_server_that_renders_is_asked_the_same(
     for expected in vllm_server_engine.generate(requests):
         got = chatted[expected.request_id]
         assert got.prompt_tokens == expected.prompt_tokens
-        # Of an answer that is cut off within a character, the server keeps what it cannot spell yet.
+        # Of an answer that ends within a character, the server keeps what it cannot spell yet.
         is_cut_off = expected.text.endswith("\ufffd")
         assert got.text
         assert expected.text.startswith(got.text)
