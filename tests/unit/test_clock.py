@@ -8,9 +8,14 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 STAMPS = {
-    *("cli/nightly.py", "cli/rerun.py", "run/execute.py", "run/sessions.py"),
-    *("analysis/status.py", "engines/request_error.py", "run/prepare_new.py", "store/run_files.py"),
-    *("run/ending.py", "run/sweep/launchers.py"),
+    *("cli/nightly.py", "cli/rerun.py", "runner/execute.py", "runner/sessions.py"),
+    *(
+        "analysis/status.py",
+        "engines/request_error.py",
+        "runner/prepare_new.py",
+        "store/run_files.py",
+    ),
+    *("runner/ending.py", "runner/sweep/launchers.py"),
 }
 """Where the time of day is written down, for people: in manifests, a run's name, a night's date; or
 where the age of a file says whether somebody still writes it, or a server names the date until
