@@ -260,7 +260,8 @@ def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, 
         "96",
         "50; seed: ",
         "0",
-        f"1; harness run resume={folder.name}",
+        "1",
+        f"harness run resume={folder.name}",
     )
     assert (folder / "completions.jsonl").read_bytes() == before
 
