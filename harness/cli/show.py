@@ -13,10 +13,9 @@ from harness.io.paths import CONF_DIR
 from harness.io.yamlfile import read_yaml
 from harness.models import ModelConfig, origin
 from harness.models.memory import unquantised_bytes
-from harness.runner.result import outcome_of
 from harness.runner.shards import asked_ids
 from harness.store.manifest import RunManifest
-from harness.store.result import load, result_schema
+from harness.store.result import load, outcome_of, result_schema
 from harness.store.run_files import Run, find_run
 from harness.tasks import load_spec, misnamed_tasks, planned_origin, task_names
 

@@ -16,7 +16,7 @@ from harness.metrics.cost import SECONDS_PER_HOUR, hourly_rent
 from harness.records import ERROR_STATUSES, Completion, Estimate, Sample, Verdict
 from harness.store.failures import count_failures
 from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest
-from harness.store.result import RunResult, read_samples, sample_of
+from harness.store.result import RunResult, outcome_of, read_samples, sample_of
 from harness.store.run_files import Run
 
 AUTO = "auto"
@@ -164,23 +164,6 @@ def _budget_curve(
         pricing,
         {basis: totals[f"cost.{basis}"] for basis in pricing.bases()},
         manifest.config.protocol.max_new_tokens,
-    )
-
-
-def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
-    """One line of the result."""
-    return Outcome(
-        request_id=completion.request_id,
-        status=verdict.status,
-        extracted=verdict.extracted,
-        finish_reason=completion.finish_reason,
-        prompt_tokens=completion.prompt_tokens,
-        completion_tokens=completion.completion_tokens,
-        reasoning_tokens=completion.reasoning_tokens,
-        queued_s=completion.queued_s,
-        started_s=completion.started_s,
-        first_token_s=completion.first_token_s,
-        finished_s=completion.finished_s,
     )
 
 

@@ -193,6 +193,23 @@ def read_samples(
         yield sample_of(completion, verdicts[completion.request_id], sessions)
 
 
+def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
+    """One line of the result."""
+    return Outcome(
+        request_id=completion.request_id,
+        status=verdict.status,
+        extracted=verdict.extracted,
+        finish_reason=completion.finish_reason,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+        queued_s=completion.queued_s,
+        started_s=completion.started_s,
+        first_token_s=completion.first_token_s,
+        finished_s=completion.finished_s,
+    )
+
+
 def sample_of(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
     """One sample; the session that made it is the last that had begun when it was queued."""
     begun = completion.queued_s or completion.started_s or 0.0
