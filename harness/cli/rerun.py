@@ -31,8 +31,6 @@ from harness.engines.base import Clock, Engine
 from harness.engines.build import (
     BaseEngineConfig,
     build_engine,
-    prepare_process,
-    resolve_auto,
 )
 from harness.errors import ConfigError, StoreError, UnavailableError, UserError
 from harness.io.jsonl import write_atomically
@@ -109,7 +107,7 @@ def rerun(options: argparse.Namespace) -> int:
             raise UserError(f"{name}={value}: should be a whole number from 1")
     started_at = datetime.now(UTC)
     plan = _plan(find_run(options.run, options.results_dir), options.n, options.batch_size)
-    prepare_process(plan.config.engine)
+    plan.config.engine.prepare_process()
     machine = collect()
     check_memory(plan.config, machine)
     recorded = _recorded(plan)
@@ -128,7 +126,7 @@ def _plan(run: Run, n: int, batch_size: int | None) -> Plan:
     if not os.access(run.folder, os.W_OK):
         raise StoreError(f"{run.folder}: cannot be written; the repetition is kept there")
     engine, before, batch_size = rebatched(run, manifest.config.engine, batch_size)
-    resolve_auto(engine)
+    engine.resolved()
     verdicts = run.read_verdicts()
     done = {completion.request_id for completion in run.read_completions()}
     statuses = {key: each.status for key, each in verdicts.items() if key in done}

@@ -1,9 +1,11 @@
 """What every engine offers."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec, Times
 from harness.records import Completion, EngineInfo, GenerationRequest
 
@@ -66,11 +68,30 @@ class Doubting(Protocol):
         ...
 
 
-def needed(codec: Codec | None) -> Codec:
-    """The tokenizer of an engine that cannot do without."""
-    if codec is None:
-        raise ValueError("this engine needs the model's codec")
-    return codec
+class EngineInputs(NamedTuple):
+    """What an engine is made of, besides its settings."""
+
+    model: ResolvedModel
+    """On this disk; of a recording what it says."""
+    known_codec: Codec | None
+    """The model's tokenizer; None for a recording."""
+    clock: Clock
+    """The run's."""
+    max_model_len: int
+    """Tokens of prompt and output together that a request may need."""
+    log_folder: Path | None = None
+    """Keeps the log of an engine that writes one."""
+
+    @property
+    def codec(self) -> Codec:
+        """The tokenizer, for an engine that cannot do without.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.known_codec is None:
+            raise ValueError("this engine needs the model's codec")
+        return self.known_codec
 
 
 def tokens_needed(request: GenerationRequest) -> int:

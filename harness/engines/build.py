@@ -17,7 +17,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from harness.engines.base import Clock, Engine
+from harness.engines.base import Clock, Engine, EngineInputs
 from harness.engines.config import BaseEngineConfig
 from harness.engines.openai_engine import OpenaiConfig
 from harness.engines.replay_engine import ReplayConfig
@@ -34,8 +34,6 @@ __all__ = [
     "BaseEngineConfig",
     "EngineConfig",
     "build_engine",
-    "prepare_process",
-    "resolve_auto",
 ]
 
 
@@ -66,16 +64,9 @@ class AutoConfig(BaseEngineConfig):
         """VLLM for a GPU."""
         return VllmConfig(kind="vllm") if is_gpu else TransformersConfig(kind="transformers")
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> Engine:
+    def build(self, given: EngineInputs) -> Engine:
         """The engine that is meant."""
-        return self.resolved()[0].build(model, codec, clock, max_model_len, log_folder)
+        return self.resolved()[0].build(given)
 
 
 _BuiltIn = (
@@ -115,21 +106,6 @@ else:
     ]
 
 
-def resolve_auto(config: BaseEngineConfig) -> tuple[BaseEngineConfig, str]:
-    """The engine that is meant, and one line that says which and why.
-
-    Raises:
-        ConfigError: vLLM has no such argument.
-        UnavailableError: vLLM was asked for and is not installed.
-    """
-    return config.resolved()
-
-
-def prepare_process(config: BaseEngineConfig) -> None:
-    """Sets what an engine's libraries read as they are loaded; to be called before they are."""
-    config.prepare_process()
-
-
 def build_engine(
     config: BaseEngineConfig,
     model: ResolvedModel,
@@ -148,7 +124,7 @@ def build_engine(
         max_model_len: Tokens of prompt and output together that a request may need.
         log_folder: Keeps the log of an engine that writes one.
     """
-    return config.build(model, codec, clock, max_model_len, log_folder)
+    return config.build(EngineInputs(model, codec, clock, max_model_len, log_folder))
 
 
 def engine_origin(config: BaseEngineConfig) -> str | None:

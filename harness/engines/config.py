@@ -7,13 +7,11 @@ machine and has no settings for them; an engine overrides those that are differe
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
-from harness.engines.base import Clock, Engine
+from harness.engines.base import Engine, EngineInputs
 from harness.machine import hardware
-from harness.models import ModelShape, ResolvedModel
-from harness.models.chat_tokenizer import Codec
+from harness.models import ModelShape
 from harness.models.memory import (
     BYTES_PER_VALUE,
     HALF,
@@ -84,23 +82,8 @@ class BaseEngineConfig(Record):
         """Sets what the engine's libraries read when they are loaded; called before that."""
 
     @abstractmethod
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> Engine:
-        """Makes the engine; entering it loads the model.
-
-        Args:
-            model: On this disk; of a recording what it says.
-            codec: The model's tokenizer; None for a recording.
-            clock: The run's.
-            max_model_len: Tokens of prompt and output together that a request may need.
-            log_folder: Keeps the log of an engine that writes one.
-        """
+    def build(self, given: EngineInputs) -> Engine:
+        """Makes the engine; entering it loads the model."""
 
     # --- what it answers with -------------------------------------------------------------------
 

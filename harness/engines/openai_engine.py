@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from harness.engines.base import Clock, needed, refuse_unfit
+from harness.engines.base import Clock, EngineInputs, refuse_unfit
 from harness.engines.config import BaseEngineConfig
 from harness.engines.endpoint import (
     CONNECT_LIMIT_S,
@@ -155,17 +155,9 @@ class OpenaiConfig(BaseEngineConfig):
             raise ValueError("ca_file is not read with verify=false; leave one of them out")
         return self
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> "OpenaiEngine":
+    def build(self, given: EngineInputs) -> "OpenaiEngine":
         """Attaches to the server, whose log is its operator's."""
-        del log_folder
-        return OpenaiEngine(self, model, needed(codec), clock, max_model_len)
+        return OpenaiEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
     @property
     def renders_prompts(self) -> bool:

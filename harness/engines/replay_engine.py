@@ -8,12 +8,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import ValidationError
 
-from harness.engines.base import Clock
+from harness.engines.base import Clock, EngineInputs
 from harness.engines.config import BaseEngineConfig
 from harness.errors import ConfigError
 from harness.io.mistakes import first_mistake
 from harness.models import ResolvedModel
-from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest
 
 COMPLETIONS = "completions.jsonl"
@@ -29,17 +28,9 @@ class ReplayConfig(BaseEngineConfig):
 
     is_local: ClassVar[bool] = False
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> "ReplayEngine":
+    def build(self, given: EngineInputs) -> "ReplayEngine":
         """What was recorded needs no tokenizer and has no limit."""
-        del codec, max_model_len, log_folder
-        return ReplayEngine(self, model, clock)
+        return ReplayEngine(self, given.model, given.clock)
 
     @property
     def recording(self) -> str:

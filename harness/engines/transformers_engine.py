@@ -10,13 +10,12 @@ import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
-from harness.engines.base import Clock, needed, refuse_unfit, tokens_needed
+from harness.engines.base import Clock, EngineInputs, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.config import BaseEngineConfig
 from harness.engines.kv_cache import ATTENTION, register_attention
@@ -79,17 +78,9 @@ class TransformersConfig(BaseEngineConfig):
         """
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> "TransformersEngine":
+    def build(self, given: EngineInputs) -> "TransformersEngine":
         """The model in this process; it keeps no log."""
-        del log_folder
-        return TransformersEngine(self, model, needed(codec), clock, max_model_len)
+        return TransformersEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
     def check_adapter(self) -> None:
         """It is peft that applies one."""

@@ -14,12 +14,11 @@ import queue
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 from harness.engines import lora
-from harness.engines.base import Clock, needed, refuse_unfit
+from harness.engines.base import Clock, EngineInputs, refuse_unfit
 from harness.engines.event_loop import cancelled, event_loop, wait_for
 from harness.engines.last_words import CONSEQUENCE, WRONG_SETTING
 from harness.engines.recorded_environment import recorded
@@ -59,17 +58,9 @@ class VllmConfig(VllmKnobs):
 
     is_server: ClassVar[bool] = False
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> "VllmEngine":
+    def build(self, given: EngineInputs) -> "VllmEngine":
         """VLLM in processes of its own; it keeps no log."""
-        del log_folder
-        return VllmEngine(self, model, needed(codec), clock, max_model_len)
+        return VllmEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
 
 class Ended(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from pydantic import Field
 
 from harness.engines import lora
-from harness.engines.base import Clock, needed, refuse_unfit
+from harness.engines.base import Clock, EngineInputs, refuse_unfit
 from harness.engines.endpoint import Endpoint, Link, Target, bearer, open_client
 from harness.engines.event_loop import answer_all, event_loop, wait_for
 from harness.engines.open_files import room_for
@@ -56,16 +56,11 @@ class VllmServerConfig(VllmKnobs):
 
     is_server: ClassVar[bool] = True
 
-    def build(
-        self,
-        model: ResolvedModel,
-        codec: Codec | None,
-        clock: Clock,
-        max_model_len: int,
-        log_folder: Path | None = None,
-    ) -> "VllmServerEngine":
+    def build(self, given: EngineInputs) -> "VllmServerEngine":
         """A server, whose log goes to the folder."""
-        return VllmServerEngine(self, model, needed(codec), clock, max_model_len, log_folder)
+        return VllmServerEngine(
+            self, given.model, given.codec, given.clock, given.max_model_len, given.log_folder
+        )
 
     @property
     def sent_at_once(self) -> int | None:

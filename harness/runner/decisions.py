@@ -8,7 +8,6 @@ from pathlib import Path
 
 from harness.config.changes import config_changes, deciding, recorded, worded
 from harness.config.settings import RunConfig, differing_keys
-from harness.engines.build import resolve_auto
 from harness.errors import ConfigError, StoreError
 from harness.io.paths import default_results_dir
 from harness.store.manifest import RunManifest
@@ -30,7 +29,7 @@ def with_engine(config: RunConfig) -> tuple[RunConfig, str]:
         ConfigError: vLLM has no such argument.
         UnavailableError: vLLM was asked for and is not installed.
     """
-    engine, why = resolve_auto(config.engine)
+    engine, why = config.engine.resolved()
     return config.model_copy(update={"engine": engine}), why
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.config.settings import RunConfig
-from harness.engines.build import prepare_process
 from harness.machine.provenance import collect
 from harness.records import RequestId
 from harness.runner.decisions import (
@@ -58,7 +57,7 @@ def prepare(
         log.info("shard %s is done already: run %s", config.shard_name, done.folder)
         return Finished(done.folder, result=None, status=0)
     found = find_unfinished(config, results_dir)
-    prepare_process(config.engine)
+    config.engine.prepare_process()
     if is_offline(config):
         stack.enter_context(no_network())
     if found is None:

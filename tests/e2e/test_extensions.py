@@ -96,8 +96,8 @@ class ToyConfig(BaseEngineConfig):
 
     is_local: ClassVar[bool] = False
 
-    def build(self, model, codec, clock, max_model_len, log_folder=None):
-        return Toy(self, model, clock)
+    def build(self, given):
+        return Toy(self, given.model, given.clock)
 
     @property
     def renders_prompts(self):

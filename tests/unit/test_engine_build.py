@@ -13,8 +13,6 @@ from harness.engines.build import (
     AutoConfig,
     EngineConfig,
     build_engine,
-    prepare_process,
-    resolve_auto,
 )
 from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_engine import VllmConfig
@@ -30,10 +28,10 @@ needs_vllm = pytest.mark.skipif(find_spec("vllm") is None, reason="needs vllm or
 def test_choosing_and_checking_loads_no_torch() -> None:
     program = (
         "import sys\n"
-        "from harness.engines.build import AutoConfig, VllmConfig, resolve_auto\n"
-        "resolve_auto(AutoConfig(kind='auto'))\n"
+        "from harness.engines.build import AutoConfig, VllmConfig\n"
+        "AutoConfig(kind='auto').resolved()\n"
         "try:\n"
-        "    resolve_auto(VllmConfig(kind='vllm', args={'nonsense': 1}))\n"
+        "    VllmConfig(kind='vllm', args={'nonsense': 1}).resolved()\n"
         "except Exception as error:\n"
         "    print(type(error).__name__)\n"
         "print({'torch', 'transformers', 'vllm'} & set(sys.modules))"
@@ -60,13 +58,13 @@ def test_waiting_threads_sleep_for_transformers_alone(
     config = TypeAdapter(EngineConfig).validate_python({"kind": kind})
     environment = {"OMP_WAIT_POLICY": set_by_user} if set_by_user else {}
     monkeypatch.setattr(os, "environ", environment)
-    prepare_process(config)
+    config.prepare_process()
     assert environment.get("OMP_WAIT_POLICY") == policy
 
 
 def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    chosen, why = resolve_auto(AutoConfig(kind="auto"))
+    chosen, why = AutoConfig(kind="auto").resolved()
     assert isinstance(chosen, TransformersConfig)
     assert mentions(why, "engine=auto: transformers", "NVIDIA GPU")
 
@@ -74,14 +72,14 @@ def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(hardware.cuda_devices() == 0, reason="needs an NVIDIA GPU")
 def test_auto_with_a_gpu_is_vllm_where_it_is_installed() -> None:
-    chosen, why = resolve_auto(AutoConfig(kind="auto"))
+    chosen, why = AutoConfig(kind="auto").resolved()
     assert chosen.kind == ("transformers" if find_spec("vllm") is None else "vllm")
     assert "because" in why
 
 
 def test_what_is_asked_for_is_taken() -> None:
     asked = TransformersConfig(kind="transformers", dtype="float32")
-    assert resolve_auto(asked) == (asked, "engine=transformers, as asked")
+    assert asked.resolved() == (asked, "engine=transformers, as asked")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +101,7 @@ def test_what_no_engine_knows_is_refused(wrong) -> None:
 def test_every_mistake_in_vllm_arguments_is_named() -> None:
     args = {"gpu_memory_utilisation": 0.9, "seed": 1, "max_num_seqs": 8}
     with pytest.raises(ConfigError) as caught:
-        resolve_auto(VllmConfig(kind="vllm", args=args))
+        VllmConfig(kind="vllm", args=args).resolved()
     first, second = str(caught.value).split("; ", 1)
     assert first.startswith("engine.args.gpu_memory_utilisation: ")
     assert "gpu_memory_utilization" in str(caught.value)
@@ -122,7 +120,7 @@ def test_argument_names_are_those_of_vllm() -> None:
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vllm is installed")
 def test_without_vllm_it_says_how_to_get_it() -> None:
     with pytest.raises(UnavailableError, match=r"pip install 'gegenprobe\[vllm\]'"):
-        resolve_auto(VllmConfig(kind="vllm"))
+        VllmConfig(kind="vllm").resolved()
 
 
 def test_a_missing_model_is_unavailable(tmp_path) -> None:
