@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import peers
 from tests.made_tokenizers import write_instruct_tokenizer, write_r1_tokenizer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -43,6 +44,28 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the shared data (looked in {folder}; HARNESS_DATA_DIR names it)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def index() -> None:
+    """A package index that answers."""
+    try:
+        peers.require_index()
+    except peers.NoIndexError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], peers.Peer]:
+    """``peer("inspect")`` has the package inspect-ai; a test that asks is marked ``index``."""
+
+    def installed(name: str) -> peers.Peer:
+        try:
+            return peers.install(name)
+        except peers.NoIndexError as error:
+            pytest.skip(str(error))
+
+    return installed
 
 
 @pytest.fixture(scope="session")

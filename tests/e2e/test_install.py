@@ -11,6 +11,7 @@ from importlib import metadata
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.peers import uv
 
 # What each lock is resolved from.
 ASKED = {
@@ -29,23 +30,6 @@ CASES = [(*which, python) for which in PLATFORMS for python in PYTHONS]
 TORCH_OF_VLLM = {"0.32": "2.13.0", "0.33": "2.14.0"}
 
 
-def uv(*arguments, directory=REPOSITORY):
-    return subprocess.run(
-        [sys.executable, "-m", "uv", *arguments],
-        cwd=directory, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    """A package index that answers."""
-    folder = tmp_path_factory.mktemp("index")
-    (folder / "asked.txt").write_text("packaging\n", encoding="utf-8")
-    asked = uv("pip", "compile", "--quiet", "asked.txt", "-o", "found.txt", directory=folder)
-    if asked.returncode != 0:
-        pytest.skip(f"no package index answers: {asked.stderr.strip().splitlines()[-1]}")
-
-
 @pytest.fixture(scope="module")
 def resolutions(index, tmp_path_factory):
     """Every lock resolved for every platform and Python; what it came to, or uv's reason."""
@@ -58,6 +42,7 @@ def resolutions(index, tmp_path_factory):
             "pip", "compile", "--quiet", *ASKED[lock], "--constraint", f"requirements/{lock}.txt",
             "--python-platform", PLATFORMS[lock, architecture], "--python-version", python,
             "--no-annotate", "--no-header", "--output-file", str(file),
+            directory=REPOSITORY,
         )  # fmt: skip
         return (set(file.read_text().split()) if file.is_file() else None), done.stderr
 
@@ -88,6 +73,7 @@ def test_each_vllm_installs_with_its_own_torch(index, tmp_path, version):
         "pip", "install", "--dry-run", "--target", str(tmp_path / "site"), ".[vllm]",
         "--constraint", str(tmp_path / "vllm.txt"),
         "--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.12",
+        directory=REPOSITORY,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     wanted = dict(re.findall(r"^ \+ ([\w-]+)==(\S+)", done.stderr, re.MULTILINE))
@@ -105,6 +91,7 @@ def test_the_package_installs_into_a_clean_environment(index, tmp_path):
     installed = uv(
         "pip", "install", "--quiet", "--python", str(clean / "python"),
         "--constraint", str(tmp_path / "torch.txt"), *links_of_pip(), ".",
+        directory=REPOSITORY,
     )  # fmt: skip
     assert installed.returncode == 0, installed.stderr
     plan = subprocess.run(
