@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,13 +49,13 @@ ALL = [
 
 
 @pytest.mark.parametrize("choice", ALL)
-def test_every_choice_is_valid(choice):
+def test_every_choice_is_valid(choice: str) -> None:
     short = [] if choice.startswith("experiment") else ["protocol.max_new_tokens=512"]
     config = compose(choice, *NEEDED.get(choice, []), *short)
     assert config.tasks
 
 
-def test_the_defaults_are_the_smallest_distill_with_deepseeks_settings():
+def test_the_defaults_are_the_smallest_distill_with_deepseeks_settings() -> None:
     config = compose()
     assert config.model.name == "r1_distill_qwen_1_5b"
     assert config.engine.kind == "auto"
@@ -64,7 +65,7 @@ def test_the_defaults_are_the_smallest_distill_with_deepseeks_settings():
     assert config.tasks == ("humaneval:20", "math_mini:20")
 
 
-def test_the_six_distills_are_pinned_to_commits():
+def test_the_six_distills_are_pinned_to_commits() -> None:
     names = [name for name in choices("model") if name.startswith("r1_distill")]
     assert len(names) == 6
     for name in names:
@@ -116,22 +117,24 @@ def harness(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["experiment=demo", "seed=1,2"], f"seed=1,2: … -m … {as_typed('seed', '1,2')}"),
     ],
 )
-def test_a_mistake_on_the_command_line_is_one_line_and_exit_status_2(arguments, words):
+def test_a_mistake_on_the_command_line_is_one_line_and_exit_status_2(
+    arguments: list[str], words: str
+) -> None:
     done = harness("run", *arguments)
-    assert done.stderr.startswith(f"harness: {words.split(' … ')[0]}")
+    assert done.stderr.startswith(f"harness: {words.split(' … ', maxsplit=1)[0]}")
     assert mentions(done.stderr, words)
     assert done.stderr.count("\n") == 1
     assert done.returncode == 2
     assert done.stdout == ""
 
 
-def test_cfg_job_prints_the_configuration_and_runs_nothing():
+def test_cfg_job_prints_the_configuration_and_runs_nothing() -> None:
     done = harness("run", "experiment=demo", "--cfg", "job")
     assert done.returncode == 0
     assert "name: smollm2_135m" in done.stdout
 
 
-def test_a_sweep_goes_on_after_a_job_that_fails():
+def test_a_sweep_goes_on_after_a_job_that_fails() -> None:
     done = harness("run", "-m", "seed=1,2", "tasks=[nope]")
     assert done.returncode == 2
     first, mistake, second, again, end = done.stderr.splitlines()
@@ -144,7 +147,9 @@ def test_a_sweep_goes_on_after_a_job_that_fails():
     assert mentions(end, "2 jobs", "exit status 2")
 
 
-def test_the_plan_of_a_sweep_says_each_thing_once_and_what_all_comes_to(tmp_path, monkeypatch):
+def test_the_plan_of_a_sweep_says_each_thing_once_and_what_all_comes_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Jobs without a plan are missing from the total, which says so."""
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
@@ -177,7 +182,7 @@ def test_the_plan_of_a_sweep_says_each_thing_once_and_what_all_comes_to(tmp_path
     assert statuses == [f"exit status {status}" for status in (0, 0, 2, 2, 0, 0, 2, 2)]
 
 
-def test_an_override_takes_the_place_of_what_is_swept_over():
+def test_an_override_takes_the_place_of_what_is_swept_over() -> None:
     """Hydra would run the same configuration once for each value that it no longer has."""
     done = harness("run", "-m", "seed=1,2", "seed=3", "tasks=[nope]")
     job, mistake = done.stderr.splitlines()
@@ -185,7 +190,7 @@ def test_an_override_takes_the_place_of_what_is_swept_over():
     assert mentions(mistake, "harness: job 1: tasks: ", "'nope'")
 
 
-def test_a_wrong_configuration_is_a_config_error():
+def test_a_wrong_configuration_is_a_config_error() -> None:
     with pytest.raises(ConfigError):
         compose("protocol.top_p=7")
 

@@ -1,6 +1,7 @@
 """Experiments: each makes the runs that its claims need, no others, and refuses a small machine."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,12 @@ FIGURES = {
 
 
 @pytest.fixture(scope="module")
-def ledger():
+def ledger() -> Ledger:
     return load_ledger()
 
 
 @pytest.fixture(scope="module")
-def jobs():
+def jobs() -> Callable[..., list[RunConfig]]:
     """The configurations of an experiment, as its sweep makes them; each is composed once."""
     known: dict[tuple[str, ...], list[RunConfig]] = {}
 
@@ -113,7 +114,7 @@ def pretend(folder, number: int, config: RunConfig) -> str:
     )
 
 
-def test_every_experiment_is_known_here():
+def test_every_experiment_is_known_here() -> None:
     assert {file.stem for file in (CONF_DIR / "experiment").glob("*.yaml")} == {
         *JOBS,
         "demo",
@@ -123,7 +124,9 @@ def test_every_experiment_is_known_here():
 
 
 @pytest.mark.parametrize("experiment", JOBS)
-def test_the_runs_are_those_that_the_claims_need(ledger, jobs, tmp_path, experiment):
+def test_the_runs_are_those_that_the_claims_need(
+    ledger: Ledger, jobs: Callable[..., list[RunConfig]], tmp_path: Path, experiment: str
+) -> None:
     """Every run counts for something that names the experiment, and nothing of it stays open."""
     configs = jobs(f"experiment={experiment}")
     assert len(configs) == JOBS[experiment]
@@ -148,7 +151,9 @@ def test_the_runs_are_those_that_the_claims_need(ledger, jobs, tmp_path, experim
 
 
 @pytest.mark.parametrize("experiment", ["mtp_fp8_speedup", "moe_mla_proxy"])
-def test_a_batch_is_as_large_as_it_is_called(jobs, experiment):
+def test_a_batch_is_as_large_as_it_is_called(
+    jobs: Callable[..., list[RunConfig]], experiment: str
+) -> None:
     """So many requests run at once as the batch is set to: fewer would leave places empty."""
     for config in jobs(f"experiment={experiment}"):
         assert config.engine.args["max_num_seqs"] <= sum(requests_of(config).values())
@@ -180,7 +185,9 @@ def between(minutes: list[float]) -> str:
 
 
 @pytest.mark.parametrize("experiment", DURATIONS)
-def test_the_durations_on_the_page_are_those_of_the_plan(jobs, experiment, tmp_path):
+def test_the_durations_on_the_page_are_those_of_the_plan(
+    jobs: Callable[..., list[RunConfig]], experiment: str, tmp_path: Path
+) -> None:
     """When this fails on purpose, the row to put into docs/gpu.md is in the message."""
     minutes: dict[str, list[float]] = {}
     total_s = usd = 0.0
@@ -200,7 +207,9 @@ def test_the_durations_on_the_page_are_those_of_the_plan(jobs, experiment, tmp_p
 
 
 @pytest.mark.parametrize("experiment", JOBS)
-def test_an_experiment_says_what_it_needs_and_expects(jobs, experiment):
+def test_an_experiment_says_what_it_needs_and_expects(
+    jobs: Callable[..., list[RunConfig]], experiment: str
+) -> None:
     text = (CONF_DIR / "experiment" / f"{experiment}.yaml").read_text()
     assert "Forecast, written on 2026-11-21:" in text
     for config in jobs(f"experiment={experiment}"):
@@ -208,14 +217,16 @@ def test_an_experiment_says_what_it_needs_and_expects(jobs, experiment):
         assert config.requires.gpu_memory_bytes == 80e9
 
 
-def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(ledger, jobs):
+def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(
+    ledger: Ledger, jobs: Callable[..., list[RunConfig]]
+) -> None:
     (column,) = (c for c in ledger.tables["distill_table"].columns if c.name == "AIME 2024")
     for config in jobs("experiment=distill_table"):
         assert config.purpose is not None
         assert config.purpose["aime24"].published_samples == column.samples_per_problem == 64
 
 
-def test_the_ablation_is_balanced(jobs):
+def test_the_ablation_is_balanced(jobs: Callable[..., list[RunConfig]]) -> None:
     cells = {
         (
             config.engine.args["speculative_config"] is not None,
@@ -230,7 +241,9 @@ def test_the_ablation_is_balanced(jobs):
 
 
 @pytest.mark.parametrize("experiment", ["mtp_fp8_speedup", "ngram_speculation"])
-def test_both_sides_of_an_ablation_schedule_alike(jobs, experiment):
+def test_both_sides_of_an_ablation_schedule_alike(
+    jobs: Callable[..., list[RunConfig]], experiment: str
+) -> None:
     """vLLM chooses by the draft where nobody does."""
     chosen = {
         config.engine.args.get("async_scheduling") for config in jobs(f"experiment={experiment}")
@@ -239,7 +252,9 @@ def test_both_sides_of_an_ablation_schedule_alike(jobs, experiment):
     assert None not in chosen
 
 
-def test_the_draft_head_drafts_as_far_as_an_answer_may_go(jobs, monkeypatch):
+def test_the_draft_head_drafts_as_far_as_an_answer_may_go(
+    jobs: Callable[..., list[RunConfig]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without it vLLM would stop at the head's own 2,048 tokens."""
     monkeypatch.delenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", raising=False)
     for config in jobs("experiment=mtp_fp8_speedup"):
@@ -250,7 +265,7 @@ def test_the_draft_head_drafts_as_far_as_an_answer_may_go(jobs, monkeypatch):
             assert draft["max_model_len"] == config.protocol.context_tokens
 
 
-def test_one_model_of_an_experiment_is_one_job(jobs):
+def test_one_model_of_an_experiment_is_one_job(jobs: Callable[..., list[RunConfig]]) -> None:
     (config,) = jobs(
         "experiment=r1_math500_85",
         "model=r1_distill_llama_70b",
@@ -262,7 +277,9 @@ def test_one_model_of_an_experiment_is_one_job(jobs):
     assert config.engine.args["tensor_parallel_size"] == 2
 
 
-def test_every_command_that_would_decide_composes(ledger, jobs):
+def test_every_command_that_would_decide_composes(
+    ledger: Ledger, jobs: Callable[..., list[RunConfig]]
+) -> None:
     commands = {each.decide for each in judge_claims(ledger) if each.decide}
     assert len(commands) >= 12
     for command in commands:
@@ -295,7 +312,12 @@ FIRST = {
 
 @pytest.mark.skipif(hardware.cuda_devices() > 0, reason="it might run here")
 @pytest.mark.parametrize("experiment", FIRST)
-def test_without_a_gpu_it_refuses_and_its_plan_is_shown(capsys, caplog, tmp_path, experiment):
+def test_without_a_gpu_it_refuses_and_its_plan_is_shown(
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    experiment: str,
+) -> None:
     arguments = ["run", f"experiment={experiment}", *FIRST[experiment], f"results_dir={tmp_path}"]
     assert cli.main(arguments) == 3
     refusal = caplog.messages[-1]  # of the first job

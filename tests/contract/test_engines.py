@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.fixture(scope="module")
-def naive(tiny: ResolvedModel):
+def naive(tiny: ResolvedModel) -> Callable[[tuple[int, ...], int], list[int]]:
     """Greedy decoding as one would write it first: one request, no cache, no batch."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -75,7 +75,12 @@ BESIDE_THE_TEXT = ("sent_s", "retries", "waited_s", "cached_prompt_tokens", "tok
 """What an engine tells of a request besides its answer."""
 
 
-def test_greedy_decoding_is_the_naive_one(serve: Serve, naive, tiny, mixed) -> None:
+def test_greedy_decoding_is_the_naive_one(
+    serve: Serve,
+    naive: Callable[[tuple[int, ...], int], list[int]],
+    tiny: ResolvedModel,
+    mixed: list[GenerationRequest],
+) -> None:
     from harness.models.chat_tokenizer import Codec, Times
 
     codec = Codec.load(tiny)
@@ -133,7 +138,9 @@ def test_sampled_text_does_not_depend_on_the_order(serve: Serve) -> None:
     assert texts == again
 
 
-def test_greedy_text_does_not_depend_on_the_order(serve: Serve, mixed) -> None:
+def test_greedy_text_does_not_depend_on_the_order(
+    serve: Serve, mixed: list[GenerationRequest]
+) -> None:
     texts = {key: value.text for key, value in by_id(serve(mixed)).items()}
     again = {key: value.text for key, value in by_id(serve(mixed[::-1])).items()}
     assert texts == again
@@ -150,14 +157,14 @@ def test_greedy_and_sampled_requests_share_a_batch(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("sampling", [{"top_k": 1}, {"top_p": 1e-6}], ids=str)
-def test_the_narrowest_sampling_is_greedy(serve: Serve, sampling) -> None:
+def test_the_narrowest_sampling_is_greedy(serve: Serve, sampling: dict[str, float]) -> None:
     def texts(**how) -> list[str]:
         return [each.text for each in serve([ask(n, **how) for n in range(3)])]
 
     assert sorted(texts(temperature=1.0, **sampling)) == sorted(texts())
 
 
-def test_times_are_in_order(serve: Serve, mixed) -> None:
+def test_times_are_in_order(serve: Serve, mixed: list[GenerationRequest]) -> None:
     before = monotonic()
     completions = serve(mixed)
     after = monotonic()
@@ -166,7 +173,9 @@ def test_times_are_in_order(serve: Serve, mixed) -> None:
         assert all(one <= other for one, other in pairwise(times)), times
 
 
-def test_what_is_told_of_prompt_and_tokens_fits_the_answer(serve: Serve, mixed) -> None:
+def test_what_is_told_of_prompt_and_tokens_fits_the_answer(
+    serve: Serve, mixed: list[GenerationRequest]
+) -> None:
     for each in serve(mixed):
         cached, gaps = each.cached_prompt_tokens, each.token_gaps
         assert cached is None or 0 <= cached <= each.prompt_tokens
@@ -393,7 +402,7 @@ with open_engine(config, model, TINY_CONTEXT):
 
 @pytest.mark.vllm
 @pytest.mark.parametrize("kind", ["vllm", "vllm_server"])
-def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel, kind) -> None:
+def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel, kind: str) -> None:
     """Otherwise it holds its memory for ever, and the resumed run finds none."""
     import psutil
 
@@ -480,7 +489,7 @@ def smollm2_transformers(smollm2: ResolvedModel) -> Iterator[Engine]:
 
 @pytest.mark.model
 def test_a_real_model_answers_as_generate_does(
-    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests
+    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests: list[GenerationRequest]
 ) -> None:
     import torch
     from transformers import AutoModelForCausalLM
@@ -507,7 +516,7 @@ def test_a_real_model_answers_as_generate_does(
 @pytest.mark.model
 @pytest.mark.vllm
 def test_engines_agree_on_a_real_model(
-    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests
+    smollm2: ResolvedModel, smollm2_transformers: Engine, smollm2_requests: list[GenerationRequest]
 ) -> None:
     with open_engine(vllm_config(), smollm2, 256) as engine:
         _assert_nearly_equal(smollm2_transformers, engine, smollm2_requests, fraction=0.9)

@@ -112,7 +112,9 @@ def answers(
 
 @pytest.mark.parametrize("omit", [(), ("stream",), ("seed", "stream_options")])
 @pytest.mark.parametrize("mode", ["chat", "text"])
-def test_it_answers(url, smollm2, smollm2_codec, mode, omit) -> None:
+def test_it_answers(
+    url: str, smollm2: ResolvedModel, smollm2_codec: Codec, mode: str, omit: tuple[str, ...]
+) -> None:
     requests = asked(smollm2_codec, QUESTIONS[:2])
     got = answers(url, smollm2, smollm2_codec, requests, mode=mode, omit=omit)
     assert [each.error for each in got] == [None, None]
@@ -124,14 +126,18 @@ def test_it_answers(url, smollm2, smollm2_codec, mode, omit) -> None:
         assert each.retries == 0
 
 
-def test_the_budget_cuts_an_answer_and_says_so(url, smollm2, smollm2_codec) -> None:
+def test_the_budget_cuts_an_answer_and_says_so(
+    url: str, smollm2: ResolvedModel, smollm2_codec: Codec
+) -> None:
     requests = asked(smollm2_codec, QUESTIONS[:2], max_new_tokens=3)
     for mode in ("chat", "text"):
         got = answers(url, smollm2, smollm2_codec, requests, mode=mode)
         assert [each.finish_reason for each in got] == ["length", "length"]
 
 
-def test_both_modes_give_the_model_the_same_prompt(url, smollm2, smollm2_codec) -> None:
+def test_both_modes_give_the_model_the_same_prompt(
+    url: str, smollm2: ResolvedModel, smollm2_codec: Codec
+) -> None:
     """The counts of an answer in one piece: the server's template is the model's own."""
     requests = asked(smollm2_codec, QUESTIONS[:1])
     (text,) = answers(url, smollm2, smollm2_codec, requests, mode="text", omit=["stream"])
@@ -139,7 +145,9 @@ def test_both_modes_give_the_model_the_same_prompt(url, smollm2, smollm2_codec) 
     assert text.completion_tokens is not None
 
 
-def test_a_prompt_that_is_too_long_is_its_own_error(url, smollm2, smollm2_codec) -> None:
+def test_a_prompt_that_is_too_long_is_its_own_error(
+    url: str, smollm2: ResolvedModel, smollm2_codec: Codec
+) -> None:
     requests = asked(smollm2_codec, [QUESTIONS[0], "word " * 3 * CONTEXT, QUESTIONS[1]])
     for mode in ("chat", "text"):
         # to the server with it: it is to refuse it, and not the harness
@@ -152,13 +160,15 @@ def test_a_prompt_that_is_too_long_is_its_own_error(url, smollm2, smollm2_codec)
         assert "error" not in {ends[0], ends[2]}
 
 
-def test_token_ids_are_refused_with_the_mode_to_use(url, smollm2, smollm2_codec) -> None:
+def test_token_ids_are_refused_with_the_mode_to_use(
+    url: str, smollm2: ResolvedModel, smollm2_codec: Codec
+) -> None:
     requests = asked(smollm2_codec, QUESTIONS)
     with pytest.raises(UnavailableError, match=r"engine\.mode=text"):
         answers(url, smollm2, smollm2_codec, requests, mode="tokens")
 
 
-def test_a_whole_run(url, tmp_path: Path) -> None:
+def test_a_whole_run(url: str, tmp_path: Path) -> None:
     import json
     import sys
 

@@ -74,7 +74,9 @@ def expected(merged: ResolvedModel) -> dict[str, str]:
     return texts(TRANSFORMERS, merged)
 
 
-def test_applied_is_merged(adapted, expected, tiny) -> None:
+def test_applied_is_merged(
+    adapted: ResolvedModel, expected: dict[str, str], tiny: ResolvedModel
+) -> None:
     assert texts(TRANSFORMERS, adapted) == expected
     assert texts(TRANSFORMERS, tiny) != expected
 
@@ -86,18 +88,22 @@ def test_applied_is_merged(adapted, expected, tiny) -> None:
         pytest.param(vllm_server_config, marks=NEEDS_VLLM, id="vllm_server"),
     ],
 )
-def test_vllm_applies_it_too(config, adapted, expected) -> None:
+def test_vllm_applies_it_too(config, adapted: ResolvedModel, expected: dict[str, str]) -> None:
     assert texts(config(), adapted) == expected
 
 
-def test_name_and_digest_are_not_the_base_models(adapted, tiny) -> None:
+def test_name_and_digest_are_not_the_base_models(
+    adapted: ResolvedModel, tiny: ResolvedModel
+) -> None:
     base = resolve(LocalModel(kind="local", name="tiny", path=tiny.path))
     assert (base.name, adapted.name) == ("tiny", "tiny+my-adapter")
     assert base.sha256 != adapted.sha256
     assert adapted.adapter.rank == 4
 
 
-def test_other_weights_of_an_adapter_are_another_model(adapted, tmp_path) -> None:
+def test_other_weights_of_an_adapter_are_another_model(
+    adapted: ResolvedModel, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "my-adapter"))
     config = json.loads((copy / "adapter_config.json").read_text())
     (copy / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 32}))
@@ -114,7 +120,9 @@ def test_other_weights_of_an_adapter_are_another_model(adapted, tmp_path) -> Non
         (lambda f: (f / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "IA3"),
     ],
 )
-def test_what_is_no_adapter_is_refused(adapted, tmp_path, spoil, named) -> None:
+def test_what_is_no_adapter_is_refused(
+    adapted: ResolvedModel, tmp_path: Path, spoil, named
+) -> None:
     copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "a"))
     spoil(copy)
     model = LocalModel(kind="local", name="tiny", path=adapted.path, adapter=str(copy))
@@ -122,7 +130,9 @@ def test_what_is_no_adapter_is_refused(adapted, tmp_path, spoil, named) -> None:
         resolve(model)
 
 
-def test_an_adapter_of_another_architecture_is_refused(adapted, tmp_path) -> None:
+def test_an_adapter_of_another_architecture_is_refused(
+    adapted: ResolvedModel, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "a"))
     config = json.loads((copy / "adapter_config.json").read_text())
     (copy / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["k_proj"]}))

@@ -1,6 +1,7 @@
 """A prompt that makes the logits NaN ends its own request with an error, and no other."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,12 @@ def poisoned(tiny: ResolvedModel, tmp_path_factory: pytest.TempPathFactory) -> R
     ],
 )
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_it_fails_alone(config, temperature, poisoned, monkeypatch) -> None:
+def test_it_fails_alone(
+    config: TransformersConfig | Callable[..., object],
+    temperature: float,
+    poisoned: ResolvedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("VLLM_COMPUTE_NANS_IN_LOGITS", "1")
     requests = [ask(number, temperature=temperature) for number in range(3)]
     ids = requests[1].prompt_token_ids

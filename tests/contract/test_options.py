@@ -1,5 +1,7 @@
 """Options of a protocol mean the same in every engine."""
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.engines.base import Engine
@@ -28,7 +30,7 @@ def with_options(request: GenerationRequest, **options) -> GenerationRequest:
 
 
 @pytest.fixture(scope="module")
-def penalised(tiny: ResolvedModel):
+def penalised(tiny: ResolvedModel) -> Callable[[GenerationRequest], list[int]]:
     """Greedy decoding with transformers' processor: one request, no cache, no batch."""
     import torch
     from transformers import AutoModelForCausalLM, RepetitionPenaltyLogitsProcessor
@@ -50,7 +52,9 @@ def penalised(tiny: ResolvedModel):
     return decode
 
 
-def test_a_repetition_penalty_counts_prompt_and_answer(serve: Serve, tiny, penalised) -> None:
+def test_a_repetition_penalty_counts_prompt_and_answer(
+    serve: Serve, tiny: ResolvedModel, penalised: Callable[[GenerationRequest], list[int]]
+) -> None:
     plain = [ask(number, max_new_tokens=30, prompt_tokens=20 + number) for number in range(8)]
     requests = [with_options(each, repetition_penalty=PENALTY) for each in plain]
     codec = Codec.load(tiny)
@@ -82,7 +86,7 @@ def test_a_low_min_p_changes_what_is_drawn(serve: Serve) -> None:
     assert {k: v.text for k, v in cut.items()} != {k: v.text for k, v in plain.items()}
 
 
-def test_a_stop_text_ends_an_answer_and_is_no_part_of_it(serve: Serve, tiny) -> None:
+def test_a_stop_text_ends_an_answer_and_is_no_part_of_it(serve: Serve, tiny: ResolvedModel) -> None:
     """Taken from the middle of what the engine says without it, across tokens' boundaries."""
     codec = Codec.load(tiny)
     plain = [ask(number, max_new_tokens=40) for number in range(8)]

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -18,12 +19,18 @@ from harness.records import Completion
 from tests.conftest import REPOSITORY
 from tests.e2e.pages import LONGEST_MS
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 LONGEST_S = 120.0
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 
+Harness = Callable[..., subprocess.CompletedProcess[str]]
+Hold = Callable[..., tuple[subprocess.Popen[str], psutil.Process]]
+
 
 @pytest.fixture(scope="session")
-def tiny_model(made_r1_tokenizer, tmp_path_factory) -> Path:
+def tiny_model(made_r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer Qwen2 that generates noise, quickly and greedily the same noise."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -48,7 +55,7 @@ def tiny_model(made_r1_tokenizer, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> "Iterator[Browser]":
     """Headless Chromium. Of a module, for Playwright runs but once at a time in a process."""
     playwright = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -63,7 +70,7 @@ def browser():
 
 
 @pytest.fixture
-def harness(tmp_path):
+def harness(tmp_path: Path) -> Harness:
     """Runs the command as a user does; results go to a folder of the test's own."""
 
     def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -151,11 +158,8 @@ def wait_until(
         time.sleep(0.005)
 
 
-Hold = Callable[..., tuple[subprocess.Popen[str], psutil.Process]]
-
-
 @pytest.fixture
-def hold(tmp_path_factory) -> Iterator[Hold]:
+def hold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hold]:
     """Starts the command; returns when one of its processes has stopped itself, and which.
 
     ``after="completions.jsonl,verdicts.jsonl:3"``: by the third line that a process has written

@@ -9,7 +9,7 @@ import pytest
 
 from harness.models import resolve
 from tests.conf.test_compose import compose
-from tests.e2e.conftest import GOLDEN, last_line, manifest, records
+from tests.e2e.conftest import GOLDEN, Harness, last_line, manifest, records
 from tests.facts import mentions
 
 LOSES_THE_QUESTION = "{{ bos_token }}{% for message in messages %}{{ message.role }}{% endfor %}"
@@ -41,7 +41,7 @@ def only_run(results: Path) -> Path:
     return folder
 
 
-def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
+def test_a_sandbox_that_fails_right_answers_stops_a_run(harness: Harness) -> None:
     done = harness(
         "run",
         "experiment=demo",
@@ -55,7 +55,9 @@ def test_a_sandbox_that_fails_right_answers_stops_a_run(harness):
     assert re.match(words, done.stderr.splitlines()[-1])
 
 
-def test_a_template_that_loses_the_question_stops_a_run(harness, tiny_model, tmp_path):
+def test_a_template_that_loses_the_question_stops_a_run(
+    harness: Harness, tiny_model: Path, tmp_path: Path
+) -> None:
     model = copy_of(tiny_model, tmp_path / "model")
     (model / "chat_template.jinja").write_text(LOSES_THE_QUESTION)
     done = harness(*run_of(model))
@@ -73,7 +75,9 @@ def smollm2() -> Path:
 
 
 @pytest.mark.model
-def test_a_stop_token_that_stops_nothing_stops_a_run(harness, smollm2, tmp_path):
+def test_a_stop_token_that_stops_nothing_stops_a_run(
+    harness: Harness, smollm2: Path, tmp_path: Path
+) -> None:
     model = copy_of(smollm2, tmp_path / "model")
     for name, key, other in (
         ("generation_config", "eos_token_id", None),
@@ -98,7 +102,9 @@ def test_a_stop_token_that_stops_nothing_stops_a_run(harness, smollm2, tmp_path)
 
 
 @pytest.mark.model
-def test_a_weak_model_that_works_runs_and_pays_for_no_canary(harness, smollm2, tmp_path):
+def test_a_weak_model_that_works_runs_and_pays_for_no_canary(
+    harness: Harness, smollm2: Path, tmp_path: Path
+) -> None:
     done = harness(*run_of(smollm2))
     assert done.returncode == 0, done.stderr
     folder = Path(last_line(done)["path"])

@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.e2e.conftest import GOLDEN, command, last_line, records, tiny_run
+from tests.e2e.conftest import GOLDEN, Harness, command, last_line, records, tiny_run
 from tests.facts import mentions
 
 REPLAY = [
@@ -22,7 +23,7 @@ REPLAY = [
 
 
 @pytest.fixture(scope="module")
-def replay(tmp_path_factory):
+def replay(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     """One run that answers from the golden recording."""
     done = subprocess.run(
         command(tmp_path_factory.mktemp("replay"), *REPLAY),
@@ -36,7 +37,9 @@ def replay(tmp_path_factory):
 
 
 @pytest.fixture
-def replayed(replay, tmp_path):
+def replayed(
+    replay: subprocess.CompletedProcess[str], tmp_path: Path
+) -> tuple[subprocess.CompletedProcess[str], Path]:
     """What it said, and a copy of its folder among the test's own results."""
     folder = Path(last_line(replay)["path"])
     copy = tmp_path / "runs" / folder.name
@@ -47,7 +50,9 @@ def replayed(replay, tmp_path):
 # --- run --------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
+def test_a_run_leaves_a_whole_folder_and_says_where(
+    replayed: tuple[subprocess.CompletedProcess[str], Path], harness: Harness
+) -> None:
     done, folder = replayed
     assert sorted(path.name for path in folder.iterdir() if not path.name.startswith(".")) == [
         "completions.jsonl",
@@ -69,7 +74,7 @@ def test_a_run_leaves_a_whole_folder_and_says_where(replayed, harness):
     )
 
 
-def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path, tiny_model):
+def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path: Path, tiny_model: Path) -> None:
     """OpenMP reads it once, and the tokenizer brings torch along."""
     program = (
         "import os, sys\n"
@@ -94,7 +99,9 @@ def test_how_threads_wait_is_set_before_torch_is_loaded(tmp_path, tiny_model):
     assert done.stdout == "PASSIVE\n", done.stderr
 
 
-def test_the_table_says_what_ran_and_what_came_of_it(replayed):
+def test_the_table_says_what_ran_and_what_came_of_it(
+    replayed: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
     done, _ = replayed
     for words in (
         "smollm2_135m on replay",
@@ -111,7 +118,9 @@ def test_the_table_says_what_ran_and_what_came_of_it(replayed):
         assert words in done.stderr
 
 
-def test_progress_is_plain_lines_without_a_terminal(replayed):
+def test_progress_is_plain_lines_without_a_terminal(
+    replayed: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
     done, _ = replayed
     lines = [line for line in done.stderr.splitlines() if line.startswith("40/40 done  solved ")]
     # One; and one more for each quarter of a minute that a slow machine takes to grade.
@@ -119,7 +128,7 @@ def test_progress_is_plain_lines_without_a_terminal(replayed):
     assert "\x1b" not in done.stderr
 
 
-def test_a_dry_run_prints_the_plan_and_makes_nothing(harness, tmp_path):
+def test_a_dry_run_prints_the_plan_and_makes_nothing(harness: Harness, tmp_path: Path) -> None:
     done = harness("run", "experiment=demo", "--dry-run")
     assert done.returncode == 0, done.stderr
     for words in (
@@ -134,7 +143,7 @@ def test_a_dry_run_prints_the_plan_and_makes_nothing(harness, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
+def test_a_dry_run_says_what_it_would_fetch(harness: Harness, tmp_path: Path) -> None:
     done = harness(
         "run", "tasks=[math500:5]", "--dry-run", HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR=""
     )
@@ -146,14 +155,16 @@ def test_a_dry_run_says_what_it_would_fetch(harness, tmp_path):
     )
 
 
-def test_a_dry_run_offline_fetches_nothing_and_says_what_is_missing(harness, tmp_path):
+def test_a_dry_run_offline_fetches_nothing_and_says_what_is_missing(
+    harness: Harness, tmp_path: Path
+) -> None:
     asked = ("run", "tasks=[math500:5]", "offline=true", "--dry-run")
     done = harness(*asked, HF_HOME=str(tmp_path / "hf"), HARNESS_DATA_DIR="")
     assert "3.6 GB" not in done.stdout
     assert mentions(done.stdout, "\ncannot run offline=true: 2 ")
 
 
-def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):
+def test_errors_above_the_limit_are_exit_status_4(harness: Harness, tmp_path: Path) -> None:
     copy = tmp_path / "recording"
     shutil.copytree(GOLDEN, copy)
     lines = records(copy, "completions")
@@ -172,13 +183,13 @@ def test_errors_above_the_limit_are_exit_status_4(harness, tmp_path):
     assert sum(accuracies) == 38  # without the errors
 
 
-def test_truncation_above_the_limit_is_exit_status_4(harness):
+def test_truncation_above_the_limit_is_exit_status_4(harness: Harness) -> None:
     done = harness(*REPLAY, "limits.max_truncated_fraction=0")
     assert done.returncode == 4
     assert mentions(done.stderr, "exit status 4: ", "limits.max_truncated_fraction=0.0")
 
 
-def test_a_replay_of_what_was_never_asked_is_refused(harness):
+def test_a_replay_of_what_was_never_asked_is_refused(harness: Harness) -> None:
     done = harness(*REPLAY, "tasks=[humaneval]")
     assert done.returncode == 2
     assert mentions(
@@ -187,7 +198,7 @@ def test_a_replay_of_what_was_never_asked_is_refused(harness):
     )
 
 
-def test_a_replay_of_a_part_has_scores_and_is_not_billed_for_the_whole(harness):
+def test_a_replay_of_a_part_has_scores_and_is_not_billed_for_the_whole(harness: Harness) -> None:
     done = harness(*REPLAY, "tasks=[math_mini:20]")
     assert done.returncode == 0, done.stderr
     estimates = last_line(done)["estimates"]
@@ -197,28 +208,32 @@ def test_a_replay_of_a_part_has_scores_and_is_not_billed_for_the_whole(harness):
     assert estimates["output_tokens_per_s"]["bound"] == "lower"
 
 
-def test_a_replay_under_another_models_name_is_refused(harness):
+def test_a_replay_under_another_models_name_is_refused(harness: Harness) -> None:
     done = harness(*REPLAY, "protocol.temperature=0.6", "seed=5", "model=r1_distill_qwen_7b")
     assert done.returncode == 2
     line = done.stderr.splitlines()[-1]
     assert mentions(line, f"harness: engine.run={GOLDEN}: ", "model.", "protocol.temperature, seed")
 
 
-def test_answers_of_one_token_are_a_result_too(harness, tiny_model):
+def test_answers_of_one_token_are_a_result_too(harness: Harness, tiny_model: Path) -> None:
     arguments = tiny_run(tiny_model, "tasks=[math_mini:3]", "protocol.max_new_tokens=1")
     done = harness(*arguments)
     assert done.returncode == 0, done.stderr
     assert last_line(done)["estimates"]["completion_tokens.total"]["value"] == 3
 
 
-def test_a_run_is_named_by_its_folder_where_its_id_is_not_enough(replayed, harness, tmp_path):
+def test_a_run_is_named_by_its_folder_where_its_id_is_not_enough(
+    replayed: tuple[subprocess.CompletedProcess[str], Path], harness: Harness, tmp_path: Path
+) -> None:
     _, folder = replayed
     done = harness("score", f"/wrong/place/{folder.name}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"harness: /wrong/place/{folder.name}: ")
 
 
-def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
+def test_an_installed_model_runs_without_a_name(
+    harness: Harness, tiny_model: Path, tmp_path: Path
+) -> None:
     done = harness(*tiny_run(tiny_model, "tasks=[math_mini:2]"))
     assert done.returncode == 0, done.stderr
     verdicts = records(Path(last_line(done)["path"]), "verdicts")
@@ -228,7 +243,7 @@ def test_an_installed_model_runs_without_a_name(harness, tiny_model, tmp_path):
 # --- what is not to be had --------------------------------------------------------------------
 
 
-def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness, tmp_path):
+def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness: Harness, tmp_path: Path) -> None:
     done = harness(
         "run", "engine=transformers", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "empty")
     )
@@ -244,7 +259,7 @@ def test_a_hub_model_offline_is_a_list_and_exit_status_3(harness, tmp_path):
 
 
 @pytest.mark.skipif(psutil.virtual_memory().total > 145e9, reason="this machine is large enough")
-def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
+def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness: Harness) -> None:
     given = ("model=r1_distill_llama_70b", "engine=transformers", "engine.dtype=bfloat16")
     done = harness("run", *given)
     assert done.returncode == 3
@@ -256,7 +271,7 @@ def test_a_model_that_cannot_fit_is_refused_before_it_is_fetched(harness):
     )
 
 
-def test_a_folder_that_is_no_checkpoint_is_named(harness, tmp_path):
+def test_a_folder_that_is_no_checkpoint_is_named(harness: Harness, tmp_path: Path) -> None:
     done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
     assert done.returncode == 2
     assert mentions(
@@ -265,7 +280,7 @@ def test_a_folder_that_is_no_checkpoint_is_named(harness, tmp_path):
     )
 
 
-def test_a_checkpoint_of_pickles_is_refused(harness, tmp_path):
+def test_a_checkpoint_of_pickles_is_refused(harness: Harness, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
     done = harness("run", "model=local", f"model.path={tmp_path}", "protocol=greedy")
@@ -274,7 +289,7 @@ def test_a_checkpoint_of_pickles_is_refused(harness, tmp_path):
     assert "config.json" not in done.stderr
 
 
-def test_a_results_folder_that_cannot_be_written_is_named(harness, tmp_path):
+def test_a_results_folder_that_cannot_be_written_is_named(harness: Harness, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     done = harness(*REPLAY)
     assert done.returncode == 2
@@ -284,7 +299,9 @@ def test_a_results_folder_that_cannot_be_written_is_named(harness, tmp_path):
 # --- score, validate --------------------------------------------------------------------------
 
 
-def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(replayed, harness):
+def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(
+    replayed: tuple[subprocess.CompletedProcess[str], Path], harness: Harness
+) -> None:
     _, folder = replayed
     before = {each["request_id"]: each["status"] for each in records(folder, "verdicts")}
     wrong = records(folder, "verdicts")
@@ -316,7 +333,13 @@ def test_scoring_again_gives_the_same_verdicts_and_mends_a_wrong_one(replayed, h
         ("prompts.jsonl", lambda text: text.split("\n", 1)[1], "prompts.jsonl"),
     ],
 )
-def test_damage_is_found_and_named(replayed, harness, name, damage, facts):
+def test_damage_is_found_and_named(
+    replayed: tuple[subprocess.CompletedProcess[str], Path],
+    harness: Harness,
+    name: str,
+    damage: Callable[..., object],
+    facts: str,
+) -> None:
     _, folder = replayed
     file = folder / name
     file.write_text(damage(file.read_text(encoding="utf-8")), encoding="utf-8")
@@ -326,14 +349,16 @@ def test_damage_is_found_and_named(replayed, harness, name, damage, facts):
     assert mentions(done.stderr, facts)
 
 
-def test_a_folder_that_is_no_run_is_one_line(harness, tmp_path):
+def test_a_folder_that_is_no_run_is_one_line(harness: Harness, tmp_path: Path) -> None:
     for name in ("score", "validate"):
         done = harness(name, "nope")
         assert done.returncode == 2
         assert done.stderr.startswith("harness: nope: ")
 
 
-def test_the_schema_describes_the_results(replayed):
+def test_the_schema_describes_the_results(
+    replayed: tuple[subprocess.CompletedProcess[str], Path],
+) -> None:
     import jsonschema
 
     schema = json.loads(_output("schema"))
@@ -363,7 +388,7 @@ def _output(*arguments: str) -> str:
     ).stdout
 
 
-def test_maths_made_elsewhere_is_graded_in_order():
+def test_maths_made_elsewhere_is_graded_in_order() -> None:
     lines = [
         {"id": i, "gold": str(i), "output": f"<think>\\boxed{{9}}</think>\\boxed{{{i % 4}}}"}
         for i in range(9)
@@ -375,7 +400,7 @@ def test_maths_made_elsewhere_is_graded_in_order():
     assert [each["status"] for each in verdicts] == ["correct"] * 4 + ["incorrect"] * 5
 
 
-def test_programs_made_elsewhere_are_graded():
+def test_programs_made_elsewhere_are_graded() -> None:
     lines = [
         {"id": "right", "program": "assert sorted([2, 1]) == [1, 2]"},
         {"id": "wrong", "program": "assert 1 == 2"},
@@ -399,7 +424,9 @@ def test_programs_made_elsewhere_are_graded():
         ("[]", ("stdin:2: line: ",)),
     ],
 )
-def test_a_bad_line_is_named_after_the_good_ones_are_answered(bad, facts):
+def test_a_bad_line_is_named_after_the_good_ones_are_answered(
+    bad: str, facts: tuple[str, ...]
+) -> None:
     good = json.dumps({"id": 0, "gold": "1", "output": "\\boxed{1}"})
     done = _feed(f"{good}\n{bad}\n", "grade", "math", "-")
     assert done.returncode == 2
@@ -407,7 +434,7 @@ def test_a_bad_line_is_named_after_the_good_ones_are_answered(bad, facts):
     assert json.loads(done.stdout)["status"] == "correct"
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_file_that_is_not_there_is_named() -> None:
     done = _feed("", "grade", "math", "/nope.jsonl")
     assert done.returncode == 2
     assert mentions(done.stderr, "harness: /nope.jsonl: ", "No such file or directory\n")
@@ -416,20 +443,20 @@ def test_a_file_that_is_not_there_is_named():
 # --- the rest ---------------------------------------------------------------------------------
 
 
-def test_tasks_and_models_are_listed():
+def test_tasks_and_models_are_listed() -> None:
     assert all(name in _output("tasks") for name in ("humaneval@1", "math500@1", "gsm8k@1"))
     models = _output("models")
     assert all(name in models for name in ("r1_distill_llama_70b", "smollm2_135m", "70.554 B"))
 
 
-def test_a_mistake_in_the_command_is_one_line():
+def test_a_mistake_in_the_command_is_one_line() -> None:
     done = _feed("", "frobnicate")
     assert done.returncode == 2
     assert done.stderr.startswith("harness: argument COMMAND: invalid choice: 'frobnicate'")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_help_is_instant_because_it_loads_nothing():
+def test_help_is_instant_because_it_loads_nothing() -> None:
     program = (
         "import sys; from harness.cli.main import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
@@ -444,7 +471,7 @@ def test_help_is_instant_because_it_loads_nothing():
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
-def test_importing_any_module_loads_no_torch():
+def test_importing_any_module_loads_no_torch() -> None:
     program = (
         "import importlib, pkgutil, sys, harness\n"
         "for module in pkgutil.walk_packages(harness.__path__, 'harness.'):\n"

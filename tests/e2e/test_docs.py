@@ -10,9 +10,9 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -74,7 +74,7 @@ OTHERS = [each for each in SHOWN if each.words[0] != "harness"]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one run, which answers from the golden recording."""
     folder = tmp_path_factory.mktemp("docs")
     arguments = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
@@ -85,7 +85,7 @@ def results(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run_command():
+def run_command() -> Iterator[Callable[[list[str]], dict[str, Any]]]:
     """Runs one command line of ours; returns status, stdout and stderr."""
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER],
@@ -108,7 +108,7 @@ def run_command():
 
 
 @pytest.fixture
-def arguments_of(results, request):
+def arguments_of(results: Path, request: pytest.FixtureRequest) -> Callable[[Shown], list[str]]:
     """Puts things that are there in the place of what a page calls RUN or /models/mine."""
 
     def arguments(shown: Shown) -> list[str]:
@@ -135,14 +135,18 @@ def arguments_of(results, request):
 
 
 @pytest.mark.parametrize("shown", OURS, ids=str)
-def test_a_command_does_what_the_page_says(shown, run_command, arguments_of):
+def test_a_command_does_what_the_page_says(
+    shown: Shown,
+    run_command: Callable[[list[str]], dict[str, Any]],
+    arguments_of: Callable[[Shown], list[str]],
+) -> None:
     done = run_command(arguments_of(shown))
     assert done["status"] == 0, done["err"]
     assert done["out"] or done["err"]
 
 
 @pytest.mark.parametrize("shown", OTHERS, ids=str)
-def test_what_is_not_ours_names_what_is_there(shown):
+def test_what_is_not_ours_names_what_is_there(shown: Shown) -> None:
     first = shown.words[0]
     if first.startswith(("./", "scripts/")):
         assert os.access(REPOSITORY / first, os.X_OK), "no such script"
@@ -162,14 +166,14 @@ def test_what_is_not_ours_names_what_is_there(shown):
         assert (shown.words[2], revision) in pinned
 
 
-def test_links_lead_somewhere():
+def test_links_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_sizes_of_the_distills_are_the_derived_ones():
+def test_the_sizes_of_the_distills_are_the_derived_ones() -> None:
     from harness.quantities import quantity
 
     context = 34_816

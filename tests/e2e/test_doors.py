@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GOLDEN, command, last_line, records, start, stop, tiny_run
+from tests.e2e.conftest import GOLDEN, Harness, command, last_line, records, start, stop, tiny_run
 from tests.facts import mentions
 
 REPLAY = ["run", "experiment=demo", "engine=replay"]
@@ -38,7 +38,7 @@ def telling(folder: Path) -> Path:
     return copy
 
 
-def test_secrets_of_the_environment_are_nowhere(harness, tmp_path):
+def test_secrets_of_the_environment_are_nowhere(harness: Harness, tmp_path: Path) -> None:
     recording = telling(tmp_path)
     done = harness(*REPLAY, f"engine.run={recording}", **SECRETS)
     assert done.returncode == 0, done.stderr
@@ -60,8 +60,8 @@ def test_secrets_of_the_environment_are_nowhere(harness, tmp_path):
     ],
 )
 def test_a_secret_in_the_configuration_is_refused_and_not_repeated(
-    harness, tmp_path, override, key
-):
+    harness: Harness, tmp_path: Path, override: str, key: str
+) -> None:
     done = harness(
         "run", "model=local", f"model.path={tmp_path}", "engine=transformers", override, **SECRETS
     )
@@ -72,14 +72,14 @@ def test_a_secret_in_the_configuration_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize("debug", [[], ["--debug"]])
-def test_error_lines_and_tracebacks_hide_secrets(harness, debug):
+def test_error_lines_and_tracebacks_hide_secrets(harness: Harness, debug: list[str]) -> None:
     done = harness("score", f"https://me:{CANARY}@host/run", *debug)
     assert done.returncode == 2
     assert "harness: https://***@host/run: " in done.stderr
     assert CANARY not in done.stdout + done.stderr
 
 
-def test_pickled_weights_are_refused(harness, tmp_path):
+def test_pickled_weights_are_refused(harness: Harness, tmp_path: Path) -> None:
     """``torch.load`` of this file would write another."""
     import pickle
 
@@ -98,7 +98,9 @@ def test_pickled_weights_are_refused(harness, tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_pickled_weights_beside_others_are_not_read(tiny_model, harness, tmp_path):
+def test_pickled_weights_beside_others_are_not_read(
+    tiny_model: Path, harness: Harness, tmp_path: Path
+) -> None:
     """The name is right, the content is not what the model needs: no reason to fall back."""
     import pickle
 
@@ -116,7 +118,9 @@ def test_pickled_weights_beside_others_are_not_read(tiny_model, harness, tmp_pat
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_models_own_code_is_not_run_unless_asked_for_by_name(tiny_model, harness, tmp_path):
+def test_a_models_own_code_is_not_run_unless_asked_for_by_name(
+    tiny_model: Path, harness: Harness, tmp_path: Path
+) -> None:
     model = tmp_path / "model"
     shutil.copytree(tiny_model, model)
     (model / "own.py").write_text(f"open({str(tmp_path / 'pwned')!r}, 'w')\n")
@@ -134,7 +138,7 @@ def test_a_models_own_code_is_not_run_unless_asked_for_by_name(tiny_model, harne
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "..", "math_mini/../math_mini"])
-def test_a_task_is_a_name_and_no_path(harness, tmp_path, name):
+def test_a_task_is_a_name_and_no_path(harness: Harness, tmp_path: Path, name: str) -> None:
     done = harness("run", f"tasks=['{name}']", "model=smollm2_135m", "engine=transformers")
     assert done.returncode == 2
     assert "tasks" in done.stderr.splitlines()[-1]
@@ -163,7 +167,9 @@ def read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_read_only_results_folder_is_one_line_and_loses_nothing(tmp_path, harness):
+def test_a_read_only_results_folder_is_one_line_and_loses_nothing(
+    tmp_path: Path, harness: Harness
+) -> None:
     arguments = [*REPLAY, f"engine.run={GOLDEN}"]
     process = start(tmp_path, *arguments)
     while not list(tmp_path.glob("runs/*/completions.jsonl")):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ RUN = ("model=remote", "model.name=toy-model", "engine.kind=toy", "protocol=gree
 
 
 @pytest.fixture
-def call(tmp_path: Path):
+def call(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command with the package on its path, as if it were installed."""
     place = tmp_path / "site"
     for name, text in DISTRIBUTION.items():
@@ -190,8 +191,8 @@ def statuses(run: Path) -> list[str]:
 
 
 def test_an_engine_a_scorer_and_a_task_of_another_package_run_resume_score_and_rerun(
-    call, tmp_path
-):
+    call: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     results = tmp_path / "results"
     begin = ("run", *RUN, "tasks=[toy_sums]", f"results_dir={results}", "canary=true")
     broken = call(*begin, BREAK="1")
@@ -223,7 +224,9 @@ def test_an_engine_a_scorer_and_a_task_of_another_package_run_resume_score_and_r
     assert len(report["pairs"]) == 3
 
 
-def test_a_wrong_setting_of_another_packages_engine_is_named_by_its_key(call, tmp_path):
+def test_a_wrong_setting_of_another_packages_engine_is_named_by_its_key(
+    call: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     dry = ("run", *RUN, "tasks=[toy_sums]", f"results_dir={tmp_path}", "--dry-run")
     wrong = call(*dry, "+engine.at_once=many")
     assert wrong.returncode == 2

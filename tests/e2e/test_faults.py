@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Harness
 from tests.fault_server import FaultServer, chats, refuses, serving, unless
 
 RIGHT = chats({"content": "It is \\boxed{2}."})
@@ -29,7 +31,9 @@ def records(folder, name):
     return [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
 
 
-def test_one_refused_prompt_is_one_error_with_its_reason(server, harness, tmp_path) -> None:
+def test_one_refused_prompt_is_one_error_with_its_reason(
+    server: FaultServer, harness: Harness, tmp_path: Path
+) -> None:
     server.answers = [
         unless(lambda _: len(server.asked) == 3, refuses(403, "moderated"), RIGHT),
     ]
@@ -50,7 +54,7 @@ def test_one_refused_prompt_is_one_error_with_its_reason(server, harness, tmp_pa
 
 
 def test_a_run_of_which_most_requests_fail_stops_and_can_be_resumed(
-    server, harness, tmp_path
+    server: FaultServer, harness: Harness, tmp_path: Path
 ) -> None:
     server.answers = [*[RIGHT] * 5, refuses(400, "no")]
     done = harness(*run_of(server, "tasks=[math_mini]", "limits.max_error_fraction=0"))
@@ -68,7 +72,7 @@ def test_a_run_of_which_most_requests_fail_stops_and_can_be_resumed(
 
 
 def test_a_server_that_tells_no_counts_gives_a_result_without_them(
-    server, harness, tmp_path
+    server: FaultServer, harness: Harness, tmp_path: Path
 ) -> None:
     """Unknown in the result, in the report and in a comparison; never 0."""
     server.answers = [chats({"content": "It is \\boxed{2}."}, usage=None)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import last_line, manifest, records, stop, tiny_run
+from tests.e2e.conftest import Harness, Hold, last_line, manifest, records, stop, tiny_run
 
 ALIVE_S = 3300.0
 """When the last beat is made to have been: a real kill in the run's 55th minute takes too long."""
@@ -31,8 +31,8 @@ def estimates(folder: Path) -> dict[str, dict]:
 
 @pytest.mark.parametrize("place", ["manifest.json:2", "completions.jsonl:1"])
 def test_a_session_that_was_killed_is_paid_for_up_to_its_last_beat(
-    tiny_model, tmp_path, harness, hold, place
-):
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold, place: str
+) -> None:
     """Once it had answered nothing, once one request: what came to nothing was paid for too."""
     folder = kill_at(hold, tmp_path, place, *tiny_run(tiny_model))
     before = len(records(folder, "completions")) if place.startswith("completions") else 0
@@ -60,7 +60,9 @@ def test_a_session_that_was_killed_is_paid_for_up_to_its_last_beat(
     assert harness("validate", folder.name).returncode == 0
 
 
-def test_a_load_that_was_killed_is_in_the_cost_of_loading(tiny_model, tmp_path, harness, hold):
+def test_a_load_that_was_killed_is_in_the_cost_of_loading(
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     folder = kill_at(hold, tmp_path, "heartbeat.json:1", *tiny_run(tiny_model))
     done = harness("run", f"resume={folder.name}")
     assert done.returncode == 0, done.stderr
@@ -75,7 +77,9 @@ def test_a_load_that_was_killed_is_in_the_cost_of_loading(tiny_model, tmp_path, 
     assert found["machine_s"]["value"] < loaded + ALIVE_S
 
 
-def test_all_that_an_undisturbed_run_used_is_known(tiny_model, tmp_path, harness):
+def test_all_that_an_undisturbed_run_used_is_known(
+    tiny_model: Path, tmp_path: Path, harness: Harness
+) -> None:
     done = harness(*tiny_run(tiny_model))
     assert done.returncode == 0, done.stderr
     folder = Path(last_line(done)["path"])

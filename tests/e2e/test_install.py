@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +32,9 @@ TORCH_OF_VLLM = {"0.32": "2.13.0", "0.33": "2.14.0"}
 
 
 @pytest.fixture(scope="module")
-def resolutions(index, tmp_path_factory):
+def resolutions(
+    index: None, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str, str], tuple[set[str] | None, str]]:
     """Every lock resolved for every platform and Python; what it came to, or uv's reason."""
     folder = tmp_path_factory.mktemp("resolved")
 
@@ -58,8 +61,11 @@ def pins(lock):
 @pytest.mark.index
 @pytest.mark.parametrize(("lock", "architecture", "python"), CASES)
 def test_a_lock_installs_where_it_is_for_and_pins_everything(
-    resolutions, lock, architecture, python
-):
+    resolutions: dict[tuple[str, str, str], tuple[set[str] | None, str]],
+    lock: str,
+    architecture: str,
+    python: str,
+) -> None:
     resolved, reason = resolutions[lock, architecture, python]
     assert resolved is not None, reason
     assert resolved <= pins(lock)
@@ -67,7 +73,7 @@ def test_a_lock_installs_where_it_is_for_and_pins_everything(
 
 @pytest.mark.index
 @pytest.mark.parametrize("version", TORCH_OF_VLLM)
-def test_each_vllm_installs_with_its_own_torch(index, tmp_path, version):
+def test_each_vllm_installs_with_its_own_torch(index: None, tmp_path: Path, version: str) -> None:
     (tmp_path / "vllm.txt").write_text(f"vllm=={version}.*\n", encoding="utf-8")
     done = uv(
         "pip", "install", "--dry-run", "--target", str(tmp_path / "site"), ".[vllm]",
@@ -82,7 +88,7 @@ def test_each_vllm_installs_with_its_own_torch(index, tmp_path, version):
 
 
 @pytest.mark.index
-def test_the_package_installs_into_a_clean_environment(index, tmp_path):
+def test_the_package_installs_into_a_clean_environment(index: None, tmp_path: Path) -> None:
     # Without this torch a machine without a GPU could be given gigabytes of CUDA's libraries.
     torch = f"torch=={metadata.version('torch')}\n"
     (tmp_path / "torch.txt").write_text(torch, encoding="utf-8")
@@ -119,7 +125,7 @@ def without_path():
 
 
 @pytest.fixture
-def checkout(tmp_path):
+def checkout(tmp_path: Path) -> Path:
     """Enough of a checkout for setup, whose locks nothing can satisfy."""
     folder = tmp_path / "checkout"
     for part in ("scripts", "requirements"):
@@ -153,7 +159,9 @@ def set_up(checkout, *, has_gpu):
 
 
 @pytest.mark.parametrize(("has_gpu", "lock"), [(True, "gpu"), (False, "cpu")])
-def test_setup_takes_the_lock_of_the_machine_and_shows_pips_reason(checkout, has_gpu, lock):
+def test_setup_takes_the_lock_of_the_machine_and_shows_pips_reason(
+    checkout: Path, has_gpu: bool, lock: str
+) -> None:
     done = set_up(checkout, has_gpu=has_gpu)
     assert done.returncode == 3
     assert f"--constraint requirements/{lock}.txt" in done.stderr

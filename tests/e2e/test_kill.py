@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.e2e.conftest import GOLDEN, Hold, last_line, manifest, records, start, stop
+from tests.e2e.conftest import GOLDEN, Harness, Hold, last_line, manifest, records, start, stop
 
 KILLS = 20
 REQUESTS = 40
@@ -122,7 +122,9 @@ def all_graded_for(run: Killed, delay_s: float) -> Callable[[], bool]:
     return come
 
 
-def test_twenty_kills_in_a_row_leave_no_trace(undisturbed, tmp_path, harness, hold):
+def test_twenty_kills_in_a_row_leave_no_trace(
+    undisturbed: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     """While it starts, generates, grades and closes; the recording makes each start a quick one.
 
     By the clock a kill can fall between any two instructions, by the files' growth it falls where
@@ -184,7 +186,9 @@ def told(folder: Path) -> tuple[Any, Any]:
     return outcomes, figures
 
 
-def test_scorers_killed_in_the_middle_cost_no_verdict(undisturbed, tmp_path, hold):
+def test_scorers_killed_in_the_middle_cost_no_verdict(
+    undisturbed: Path, tmp_path: Path, hold: Hold
+) -> None:
     """Every process that the harness started: wardens, what they run, and maths workers."""
     process, held = hold(tmp_path, "verdicts.jsonl:3", *REPLAY)
     workers = held.children(recursive=True)

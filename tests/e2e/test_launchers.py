@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GOLDEN, answers, manifest
+from tests.e2e.conftest import GOLDEN, Harness, answers, manifest
 
 REPLAY = ["experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
 
@@ -17,7 +17,9 @@ def rows(err: str) -> list[list[str]]:
 
 
 @pytest.mark.skipif(find_spec("submitit") is None, reason="needs gegenprobe[slurm]")
-def test_shards_through_submitit_are_merged_where_the_sweep_began(tmp_path, harness):
+def test_shards_through_submitit_are_merged_where_the_sweep_began(
+    tmp_path: Path, harness: Harness
+) -> None:
     done = harness(
         *("run", "-m", "hydra/launcher=slurm_local", *REPLAY, "shards=2", "shard=range(2)")
     )
@@ -35,7 +37,9 @@ def test_shards_through_submitit_are_merged_where_the_sweep_began(tmp_path, harn
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="needs gegenprobe[ray]")
-def test_a_job_that_ray_runs_and_one_that_fails_are_both_in_the_table(tmp_path, harness):
+def test_a_job_that_ray_runs_and_one_that_fails_are_both_in_the_table(
+    tmp_path: Path, harness: Harness
+) -> None:
     done = harness(
         *("run", "-m", "hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"),
         *(*REPLAY, "tasks=[math_mini:20],[nope]"),

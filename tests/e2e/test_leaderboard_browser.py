@@ -1,10 +1,17 @@
 """The leaderboard's page in a real browser: sorted, filtered, alone, and no name is an order."""
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
 
 from harness.cli.main import main
 from tests.e2e.pages import LONGEST_MS
 from tests.unit.leaderboard_results import write_result
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
@@ -12,7 +19,7 @@ EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='ow
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory):
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("leaderboard")
     results = folder / "results"
     write_result(results, "run_a", 150, model="alpha", begun="2026-01-02T00:00:00Z")
@@ -27,7 +34,7 @@ def page_file(tmp_path_factory):
 
 
 @pytest.fixture(params=[1280, 390], ids=["wide", "narrow"])
-def page(browser, page_file, request):
+def page(browser: "Browser", page_file: Path, request: pytest.FixtureRequest) -> "Iterator[Page]":
     """The page as it was opened; what it complained of or asked the network for fails the test."""
     opened = browser.new_page(viewport={"width": request.param, "height": 900})
     opened.set_default_timeout(LONGEST_MS)
@@ -48,7 +55,7 @@ def runs(page, number=0):
     return rows.all_inner_texts()
 
 
-def test_columns_sort_by_click_and_by_key(page):
+def test_columns_sort_by_click_and_by_key(page: "Page") -> None:
     assert runs(page) == ["run_a", "run_b", "run_c"]
     table = page.locator("table").first
     rank, begun = (table.get_by_role("columnheader", name=name) for name in ("rank", "begun"))
@@ -65,7 +72,7 @@ def test_columns_sort_by_click_and_by_key(page):
     assert runs(page, 1) == ["run_d"]
 
 
-def test_the_filter_takes_all_words_and_hides_empty_lists(page):
+def test_the_filter_takes_all_words_and_hides_empty_lists(page: "Page") -> None:
     box, count = page.get_by_role("searchbox"), page.locator("#count")
     assert count.inner_text() == "4 of 4 rows"
     box.fill("ALPHA vllm")
@@ -80,11 +87,11 @@ def test_the_filter_takes_all_words_and_hides_empty_lists(page):
     assert len(runs(page)) == 3
 
 
-def test_markup_in_a_name_stays_text(page):
+def test_markup_in_a_name_stays_text(page: "Page") -> None:
     assert page.title() == "Leaderboard"
     assert page.locator("td.run strong", has_text="onerror").inner_text() == EVIL
     assert page.locator("main img, main script").count() == 0
 
 
-def test_the_page_itself_never_scrolls_sideways(page):
+def test_the_page_itself_never_scrolls_sideways(page: "Page") -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

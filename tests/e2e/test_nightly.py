@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from signal import Signals
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 import pytest
@@ -30,6 +31,9 @@ from harness.process.run_child import read_report
 from tests.e2e.conftest import GOLDEN, records
 from tests.e2e.pages import opened, plot_named, traces
 from tests.facts import mentions
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 LONGEST_S = 120.0
 MODEL = "smollm2_135m"
@@ -61,7 +65,7 @@ def make_up(folder: Path, *, wrong: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> dict[str, Path]:
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """``good`` solves 18 of 20, ``bad`` 6; ``stuck`` hangs in the midst of its run."""
     folder = tmp_path_factory.mktemp("made_up_recordings")
     found = {
@@ -143,7 +147,7 @@ def is_gone(process: psutil.Process) -> bool:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_scratch(tmp_path_factory) -> Iterator[None]:
+def _own_scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Somebody else on this machine may be having a night, too."""
     folder = str(tmp_path_factory.mktemp("scratch"))
     with pytest.MonkeyPatch.context() as patch:
@@ -160,7 +164,9 @@ def scratch_folders() -> set[Path]:
 
 
 @pytest.fixture(scope="module")
-def week(recordings, tmp_path_factory) -> Iterator[tuple[Path, list[Said]]]:
+def week(
+    recordings: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, list[Said]]]:
     """Three good nights, a crashed one, a regressed one, one of two models, and a good one."""
     results = tmp_path_factory.mktemp("week")
     before = scratch_folders()
@@ -178,7 +184,7 @@ def week(recordings, tmp_path_factory) -> Iterator[tuple[Path, list[Said]]]:
     assert scratch_folders() <= before
 
 
-def test_a_week_ends_each_night_with_the_status_it_deserves(week):
+def test_a_week_ends_each_night_with_the_status_it_deserves(week: tuple[Path, list[Said]]) -> None:
     _, said = week
     assert [each.status for each in said] == [0, 0, 0, 4, 5, 4, 0]
     assert [each.summary["exit_status"] for each in said] == [0, 0, 0, 4, 5, 4, 0]
@@ -194,7 +200,9 @@ def test_a_week_ends_each_night_with_the_status_it_deserves(week):
     assert mentions(last_words[5], "exit status 2: ", "model")
 
 
-def test_a_regressed_night_is_told_from_its_baseline_and_from_the_nights_before(week):
+def test_a_regressed_night_is_told_from_its_baseline_and_from_the_nights_before(
+    week: tuple[Path, list[Said]],
+) -> None:
     results, said = week
     (job,) = said[4].summary["jobs"]
     found = {(each["figure"], each["against"].split()[0]): each for each in job["findings"]}
@@ -210,7 +218,9 @@ def test_a_regressed_night_is_told_from_its_baseline_and_from_the_nights_before(
     assert [night.is_regression for night in nights(results)] == [False] * 4 + [True] + [False] * 3
 
 
-def test_the_history_has_every_night_and_a_crashed_one_has_no_figures(week):
+def test_the_history_has_every_night_and_a_crashed_one_has_no_figures(
+    week: tuple[Path, list[Said]],
+) -> None:
     results, _ = week
     found = nights(results)
     assert [(night.night.day, night.status) for night in found] == [
@@ -225,7 +235,7 @@ def test_the_history_has_every_night_and_a_crashed_one_has_no_figures(week):
     assert found[6].label == LABEL  # it was tried after the one that failed
 
 
-def test_only_old_nights_lose_their_texts(week):
+def test_only_old_nights_lose_their_texts(week: tuple[Path, list[Said]]) -> None:
     results, _ = week
     runs = {
         night.night.day: results / "runs" / night.run_id
@@ -245,7 +255,9 @@ def test_only_old_nights_lose_their_texts(week):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_of_the_week_shows_it(week, browser, width):
+def test_the_page_of_the_week_shows_it(
+    week: tuple[Path, list[Said]], browser: "Browser", width: int
+) -> None:
     results, _ = week
     with opened(browser, results / "nightly" / "index.html", width) as page:
         rows = page.locator("#model-0 tbody tr:not(.more)")
@@ -263,7 +275,9 @@ def test_the_page_of_the_week_shows_it(week, browser, width):
         assert (results / "nightly" / link.get_attribute("href")).is_file()
 
 
-def test_a_night_of_two_workers_has_the_figures_of_the_whole_run(recordings, tmp_path):
+def test_a_night_of_two_workers_has_the_figures_of_the_whole_run(
+    recordings: dict[str, Path], tmp_path: Path
+) -> None:
     said = spend(tmp_path, recordings["good"], 1, "shards=2")
     assert said.status == 0, said.err
     (night,) = nights(tmp_path)
@@ -285,7 +299,9 @@ def begin(results: Path, recording: Path, day: int) -> tuple[subprocess.Popen[st
     return night, wait_for(lambda: running(results, day))
 
 
-def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path):
+def test_one_night_at_a_time_and_a_killed_one_is_on_record(
+    recordings: dict[str, Path], tmp_path: Path
+) -> None:
     before = scratch_folders()
     night, run = begin(tmp_path, recordings["stuck"], 1)
     second = spend(tmp_path, recordings["good"], 2)
@@ -307,7 +323,9 @@ def test_one_night_at_a_time_and_a_killed_one_is_on_record(recordings, tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_night_that_is_stopped_leaves_nothing_behind(recordings, tmp_path, number):
+def test_a_night_that_is_stopped_leaves_nothing_behind(
+    recordings: dict[str, Path], tmp_path: Path, number: Signals
+) -> None:
     before = scratch_folders()
     night, run = begin(tmp_path, recordings["stuck"], 1)
     descendants = [run, *run.children(recursive=True)]
@@ -323,7 +341,7 @@ def test_a_night_that_is_stopped_leaves_nothing_behind(recordings, tmp_path, num
     assert scratch_folders() <= before
 
 
-def test_a_run_that_hangs_is_stopped_in_time(recordings, tmp_path):
+def test_a_run_that_hangs_is_stopped_in_time(recordings: dict[str, Path], tmp_path: Path) -> None:
     said = spend(tmp_path, recordings["stuck"], 1, "--max-hours=0.003")
     assert said.status == 4
     (job,) = said.summary["jobs"]

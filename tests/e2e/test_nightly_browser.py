@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -9,13 +10,16 @@ from harness.report.nightly import write_history_page
 from tests.e2e.pages import opened, plot_named, traces
 from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytestmark = pytest.mark.browser
 
 EVIL = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
 @pytest.fixture(scope="module")
-def page_file(tmp_path_factory) -> Path:
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty nights: slower from the 21st, without the 9th, another engine from the 35th."""
     chance = random.Random(3)
     nights = []
@@ -44,7 +48,7 @@ def signs(plot) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_trends_show_what_changed_and_when(browser, page_file, width):
+def test_trends_show_what_changed_and_when(browser: "Browser", page_file: Path, width: int) -> None:
     with opened(browser, page_file, width) as page:
         plot = plot_named(page, "Output", "#model-0")
         assert sorted(signs(plot)) == sorted(["✕", "◆", "v", "S"])
@@ -64,7 +68,9 @@ def test_trends_show_what_changed_and_when(browser, page_file, width):
         assert body_width <= width, "only tables scroll sideways"
 
 
-def test_a_click_on_a_heading_sorts_and_takes_what_is_said_along(browser, page_file):
+def test_a_click_on_a_heading_sorts_and_takes_what_is_said_along(
+    browser: "Browser", page_file: Path
+) -> None:
     with opened(browser, page_file, 1280) as page:
         table = page.locator("#model-0 table")
         table.get_by_role("button", name="output").click()
@@ -75,7 +81,7 @@ def test_a_click_on_a_heading_sorts_and_takes_what_is_said_along(browser, page_f
         assert "7 nights" in rows.nth(worse[0] + 1).inner_text()
 
 
-def test_a_name_is_no_order_to_the_page(browser, page_file):
+def test_a_name_is_no_order_to_the_page(browser: "Browser", page_file: Path) -> None:
     with opened(browser, page_file, 1280) as page:
         assert page.title() == "Nights"
         assert page.locator("#model-1 h2").inner_text() == EVIL

@@ -1,7 +1,10 @@
 """The report in a real browser: what a reader does with it, and what a hostile answer cannot do."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +14,9 @@ from harness.report.page import write
 from harness.report.page.runs import read_report_runs
 from tests.unit.report_runs import HOSTILE, HOSTILE_NAME, make_run
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 READY = "#browser[data-ready]"
@@ -19,7 +25,7 @@ PATIENCE_MS = 120_000
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> "Iterator[Browser]":
     """Headless Chromium; one for all tests of this file."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
     if CHROMIUM is None:
@@ -39,7 +45,7 @@ def new_page(context):
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
+def pages(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Two runs side by side with hostile answers; and a larger one whose texts lie beside it."""
     folder = tmp_path_factory.mktemp("report")
     made = {
@@ -61,7 +67,7 @@ def pages(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser):
+def visit(browser: "Browser") -> "Iterator[Callable[..., Page]]":
     """Opens a page; in the end nothing has gone wrong in it and it has asked for nothing else."""
     wrongs: list[str] = []
     opened = []
@@ -85,7 +91,7 @@ def visit(browser):
     assert wrongs == []
 
 
-def shown(page, name):
+def shown(page, name) -> None:
     """Waits until a sample is shown."""
     page.wait_for_selector(f'#sample[data-shown="{name}"]')
 
@@ -95,7 +101,9 @@ def listed(page):
     return [row.inner_text().split() for row in page.query_selector_all("#list tr[data-row]")]
 
 
-def test_filters_and_sorting_show_what_they_say(visit, pages):
+def test_filters_and_sorting_show_what_they_say(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two)
     assert page.inner_text("#found") == "12 samples"
     page.select_option("#filter-status", "truncated")
@@ -118,7 +126,9 @@ def test_filters_and_sorting_show_what_they_say(visit, pages):
     assert page.is_hidden("#list th.beside")
 
 
-def test_two_runs_stand_side_by_side_with_the_other_samples(visit, pages):
+def test_two_runs_stand_side_by_side_with_the_other_samples(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two)
     shown(page, "A:math_mini/mini/000#0")
     assert [each.inner_text() for each in page.query_selector_all("#sample .side .badge")] == [
@@ -136,7 +146,9 @@ def test_two_runs_stand_side_by_side_with_the_other_samples(visit, pages):
     shown(page, "A:math_mini/mini/000#1")  # the address keeps what was chosen by hand
 
 
-def test_keys_move_search_fold_and_help(visit, pages):
+def test_keys_move_search_fold_and_help(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two)
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -168,7 +180,9 @@ def test_keys_move_search_fold_and_help(visit, pages):
     assert page.evaluate("document.activeElement === document.body")
 
 
-def test_a_search_looks_into_the_index_and_on_demand_into_all_texts(visit, pages):
+def test_a_search_looks_into_the_index_and_on_demand_into_all_texts(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two)
     page.fill("#search", "mini/003")
     assert len(listed(page)) == 2
@@ -181,7 +195,9 @@ def test_a_search_looks_into_the_index_and_on_demand_into_all_texts(visit, pages
     assert page.is_visible("#sample mark")  # the fold that holds it is open
 
 
-def test_nothing_that_a_model_wrote_becomes_a_part_of_the_page(visit, pages):
+def test_nothing_that_a_model_wrote_becomes_a_part_of_the_page(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two)
     shown(page, "A:math_mini/mini/000#0")
     page.keyboard.press("r")
@@ -192,7 +208,7 @@ def test_nothing_that_a_model_wrote_becomes_a_part_of_the_page(visit, pages):
     assert page.query_selector_all("img") == []
 
 
-def test_a_script_that_did_get_in_would_not_run(browser, pages):
+def test_a_script_that_did_get_in_would_not_run(browser: "Browser", pages: SimpleNamespace) -> None:
     page = new_page(browser)
     page.goto(pages.two.as_uri())
     refused = page.evaluate(
@@ -209,7 +225,9 @@ def test_a_script_that_did_get_in_would_not_run(browser, pages):
     page.close()
 
 
-def test_colours_follow_the_system_and_the_button(visit, pages):
+def test_colours_follow_the_system_and_the_button(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two, color_scheme="dark")
     page.evaluate("document.getElementById('times').scrollIntoView()")
     page.wait_for_selector("#latency[data-drawn] .xtick text")
@@ -224,7 +242,9 @@ def test_colours_follow_the_system_and_the_button(visit, pages):
     assert (dark, light) == (page.evaluate(background), "rgb(255, 255, 255)")
 
 
-def test_paper_has_no_controls_and_folds_nothing(visit, pages):
+def test_paper_has_no_controls_and_folds_nothing(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two, color_scheme="dark")
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -238,14 +258,16 @@ def test_paper_has_no_controls_and_folds_nothing(visit, pages):
     assert not page.evaluate("document.querySelector('.claims details').open")
 
 
-def test_nothing_runs_over_the_edge_of_a_small_screen(visit, pages):
+def test_nothing_runs_over_the_edge_of_a_small_screen(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.two, viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     page.evaluate("document.getElementById('samples').scrollIntoView()")
     assert page.is_visible("#list tr[data-row] >> nth=0")
 
 
-def test_claims_are_filtered(visit, pages):
+def test_claims_are_filtered(visit: "Callable[..., Page]", pages: SimpleNamespace) -> None:
     page = visit(pages.two)
     page.select_option("#claim-verdict", "challenged")
     rows = [row for row in page.query_selector_all("table.claims tbody tr") if row.is_visible()]
@@ -254,7 +276,9 @@ def test_claims_are_filtered(visit, pages):
     assert page.inner_text("#claims-found").startswith(f"{len(rows)} of ")
 
 
-def test_many_samples_with_their_texts_in_files_beside_the_page(visit, pages):
+def test_many_samples_with_their_texts_in_files_beside_the_page(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
     page = visit(pages.beside)
     assert page.inner_text("#found") == "1,600 samples"
     assert len(listed(page)) < 80  # those in sight, no more
@@ -270,7 +294,9 @@ def test_many_samples_with_their_texts_in_files_beside_the_page(visit, pages):
     assert len(listed(page)) == 1
 
 
-def test_a_missing_file_beside_the_page_is_named(browser, pages, tmp_path):
+def test_a_missing_file_beside_the_page_is_named(
+    browser: "Browser", pages: SimpleNamespace, tmp_path: Path
+) -> None:
     shutil.copy(pages.beside, tmp_path)
     page = new_page(browser)
     page.goto((tmp_path / pages.beside.name).as_uri())

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from harness.analysis.rerun.document import RerunReport
-from tests.e2e.conftest import GOLDEN, manifest, records, start, tiny_run
+from tests.e2e.conftest import GOLDEN, Harness, manifest, records, start, tiny_run
 from tests.facts import mentions
 
 
 @pytest.fixture(scope="module")
-def made(tiny_model, tmp_path_factory) -> Path:
+def made(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, 6 requests two at a time, that tests copy."""
     process = start(
         tmp_path_factory.mktemp("made"),
@@ -32,7 +32,7 @@ def made(tiny_model, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def run(made, tmp_path) -> Path:
+def run(made: Path, tmp_path: Path) -> Path:
     return shutil.copytree(made, tmp_path / "runs" / made.name)
 
 
@@ -57,7 +57,9 @@ def refusal(done) -> str:
 # --- what it does -----------------------------------------------------------------------------
 
 
-def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(run, harness):
+def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(
+    run: Path, harness: Harness
+) -> None:
     before = contents(run)
     done = harness("rerun", str(run), "--n", "4", "--json")
     assert done.returncode == 0, done.stderr
@@ -86,7 +88,7 @@ def test_a_repetition_is_kept_beside_a_run_that_stays_as_it_was(run, harness):
     assert harness("validate", str(run)).returncode == 0
 
 
-def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run, harness):
+def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run: Path, harness: Harness) -> None:
     for name in ("completions", "verdicts"):
         lines = (run / f"{name}.jsonl").read_text().splitlines(keepends=True)
         (run / f"{name}.jsonl").write_text("".join(lines[:4]))
@@ -113,7 +115,9 @@ def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run, harness):
         (["--n", "x"], "--n: … 'x' … harness --help"),
     ],
 )
-def test_a_number_that_cannot_be_is_named(harness, arguments, words):
+def test_a_number_that_cannot_be_is_named(
+    harness: Harness, arguments: list[str], words: str
+) -> None:
     done = harness("rerun", str(GOLDEN), *arguments)
     assert done.returncode == 2
     assert mentions(refusal(done), words)
@@ -132,21 +136,23 @@ def test_a_number_that_cannot_be_is_named(harness, arguments, words):
         ),
     ],
 )
-def test_an_engine_that_cannot_be_asked_at_another_batch_size_is_named(run, harness, engine, words):
+def test_an_engine_that_cannot_be_asked_at_another_batch_size_is_named(
+    run: Path, harness: Harness, engine: dict[str, str], words: str
+) -> None:
     edit_manifest(run, config=manifest(run)["config"] | {"engine": engine})
     done = harness("rerun", str(run))
     assert done.returncode == 2
     assert mentions(refusal(done), f"run {run.name}: ", words)
 
 
-def test_a_run_that_recorded_nothing_is_named(run, harness):
+def test_a_run_that_recorded_nothing_is_named(run: Path, harness: Harness) -> None:
     (run / "verdicts.jsonl").unlink()
     done = harness("rerun", str(run))
     assert done.returncode == 2
     assert mentions(refusal(done), f"run {run.name}: ", "verdict")
 
 
-def test_other_weights_are_refused_before_anything_is_loaded(run, harness):
+def test_other_weights_are_refused_before_anything_is_loaded(run: Path, harness: Harness) -> None:
     model = manifest(run)["model"] | {"sha256": "0" * 64}
     edit_manifest(run, model=model)
     before = contents(run)
@@ -158,7 +164,7 @@ def test_other_weights_are_refused_before_anything_is_loaded(run, harness):
     assert contents(run) == before
 
 
-def test_a_model_that_is_gone_is_exit_status_3(run, tmp_path, harness):
+def test_a_model_that_is_gone_is_exit_status_3(run: Path, tmp_path: Path, harness: Harness) -> None:
     config = manifest(run)["config"]
     config["model"]["path"] = str(tmp_path / "gone")
     edit_manifest(run, config=config)
@@ -169,7 +175,7 @@ def test_a_model_that_is_gone_is_exit_status_3(run, tmp_path, harness):
     )
 
 
-def test_a_signal_leaves_nothing_half_written(run, tmp_path):
+def test_a_signal_leaves_nothing_half_written(run: Path, tmp_path: Path) -> None:
     config = manifest(run)["config"]
     config["protocol"]["max_new_tokens"] = 2000
     edit_manifest(run, config=config)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import Harness
+
 KEY = "Zq7Xw9Kp-3Vt5+Bn8/Cd2="
 PIECE = "Zq7Xw9Kp"
 CHAT = [
@@ -85,7 +87,9 @@ def leaks(folder: Path, *texts: str) -> list[str]:
     return found + [text for text in texts if PIECE in text]
 
 
-def test_a_key_with_an_odd_ending_reaches_the_server_and_nothing_else(quoting, harness, tmp_path):
+def test_a_key_with_an_odd_ending_reaches_the_server_and_nothing_else(
+    quoting: Quoting, harness: Harness, tmp_path: Path
+) -> None:
     done = harness(
         *CHAT, f"engine.base_url={quoting.url}", "engine.api_key_env=QUOTED", QUOTED=f" {KEY}\r\n"
     )
@@ -110,8 +114,8 @@ def test_a_key_with_an_odd_ending_reaches_the_server_and_nothing_else(quoting, h
     ],
 )
 def test_a_secret_in_an_override_is_refused_before_anything_is_shown_or_kept(
-    key, value, how, harness, tmp_path
-):
+    key: str, value: str, how: list[str], harness: Harness, tmp_path: Path
+) -> None:
     done = harness(*CHAT, f"{key}={value}", *how, TMPDIR=str(tmp_path))
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"harness: {key.lstrip('+')}: ")

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import psutil
 
-from tests.e2e.conftest import GOLDEN, LONGEST_S, answers, last_line, manifest, records, stop
+from tests.e2e.conftest import (
+    GOLDEN,
+    LONGEST_S,
+    Harness,
+    Hold,
+    answers,
+    last_line,
+    manifest,
+    records,
+    stop,
+)
 from tests.facts import mentions
 
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}"]
@@ -25,8 +35,8 @@ def said(folder: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def test_a_killed_shard_is_resumed_and_the_merged_run_is_the_one_that_was_never_cut(
-    tmp_path, harness, hold
-):
+    tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     """Shard 1 alone, killed at its first answer; then both at once with ``resume=auto``."""
     process, _ = hold(tmp_path, "completions.jsonl:1", *REPLAY, "shards=2", "shard=1")
     code, err = stop(process, signal.SIGKILL)
@@ -63,7 +73,9 @@ def whole_lines(file: Path) -> list[dict]:
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
-def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(tmp_path, hold):
+def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(
+    tmp_path: Path, hold: Hold
+) -> None:
     process, victim = hold(tmp_path, "completions.jsonl:1", *REPLAY, "shards=2")
     assert victim.pid != process.pid
     victim.kill()
@@ -85,7 +97,7 @@ def shard(folder: Path) -> int | None:
 SWEEP = ["run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]"]
 
 
-def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path, hold):
+def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path: Path, hold: Hold) -> None:
     process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
     job.kill()
     out, err = process.communicate()
@@ -106,7 +118,9 @@ def test_a_job_of_a_sweep_that_is_killed_does_not_stop_the_next(tmp_path, hold):
     ]
 
 
-def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(tmp_path, hold):
+def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(
+    tmp_path: Path, hold: Hold
+) -> None:
     process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
     process.send_signal(signal.SIGTERM)
     job.resume()  # it has its own SIGTERM by now, or goes on until it comes
@@ -117,7 +131,7 @@ def test_a_sweep_that_is_stopped_leaves_nothing_alive_and_begins_no_other_job(tm
     assert not job.is_running()
 
 
-def test_a_job_ends_when_the_sweep_is_killed(tmp_path, hold):
+def test_a_job_ends_when_the_sweep_is_killed(tmp_path: Path, hold: Hold) -> None:
     """It gets SIGTERM from the guardian, and stops as at Ctrl-C."""
     process, job = hold(tmp_path, "completions.jsonl:1", *SWEEP)
     os.kill(process.pid, signal.SIGKILL)
@@ -143,7 +157,7 @@ def wait_until_pending(process: psutil.Process, number: int) -> None:
     raise AssertionError(f"never sent signal {number}")
 
 
-def test_merge_names_what_is_missing(tmp_path, harness):
+def test_merge_names_what_is_missing(tmp_path: Path, harness: Harness) -> None:
     done = harness(*REPLAY, "shards=20", "shard=1", "tasks=[math_mini:20]")
     assert done.returncode == 0, done.stderr
     facts = last_line(done)
@@ -157,7 +171,7 @@ def test_merge_names_what_is_missing(tmp_path, harness):
     assert mentions(alone.stderr, ", 19 of 20 ")
 
 
-def test_more_shards_than_requests_is_one_line(harness):
+def test_more_shards_than_requests_is_one_line(harness: Harness) -> None:
     done = harness(*REPLAY, "shards=41", "shard=40")
     assert done.returncode == 2
     assert mentions(done.stderr.splitlines()[-1], "harness: shards=41: ", "40 requests")

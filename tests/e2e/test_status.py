@@ -4,7 +4,7 @@ import json
 import signal
 from pathlib import Path
 
-from tests.e2e.conftest import GOLDEN, last_line, stop, tiny_run
+from tests.e2e.conftest import GOLDEN, Harness, Hold, last_line, stop, tiny_run
 
 
 def looked(done) -> dict | list:
@@ -13,8 +13,8 @@ def looked(done) -> dict | list:
 
 
 def test_a_run_is_seen_alive_then_dead_then_complete_and_is_not_disturbed(
-    tiny_model, tmp_path: Path, harness, hold
-):
+    tiny_model: Path, tmp_path: Path, harness: Harness, hold: Hold
+) -> None:
     command = tiny_run(tiny_model)
     process, _ = hold(tmp_path, "completions.jsonl:3", *command)
     (state,) = looked(harness("status", "--json"))
@@ -35,7 +35,7 @@ def test_a_run_is_seen_alive_then_dead_then_complete_and_is_not_disturbed(
     assert Path(figures["path"]).name == state["run_id"]
 
 
-def test_what_is_no_run_or_no_number_is_one_line(harness, tmp_path: Path):
+def test_what_is_no_run_or_no_number_is_one_line(harness: Harness, tmp_path: Path) -> None:
     for arguments in (("nothing",), ("--top", "0"), ("--every", "0")):
         done = harness("status", *arguments)
         assert done.returncode == 2
@@ -43,7 +43,9 @@ def test_what_is_no_run_or_no_number_is_one_line(harness, tmp_path: Path):
     assert harness("status").returncode == 0
 
 
-def test_a_folder_of_runs_is_a_table_and_a_damaged_one_is_named(harness, tmp_path: Path):
+def test_a_folder_of_runs_is_a_table_and_a_damaged_one_is_named(
+    harness: Harness, tmp_path: Path
+) -> None:
     broken = tmp_path / "runs" / "broken"
     broken.mkdir(parents=True)
     (broken / "manifest.json").write_text("{", encoding="utf-8")

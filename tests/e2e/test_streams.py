@@ -4,16 +4,17 @@ import json
 import os
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import GOLDEN, command, manifest
+from tests.e2e.conftest import GOLDEN, Harness, command, manifest
 from tests.e2e.test_secrets import CHAT
 
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}", "canary=false"]
 
 
-def shell(words, redirected, tmp_path, **environment):
+def shell(words, redirected, tmp_path: Path, **environment):
     """Runs the command with its streams as a shell redirects them."""
     line = f"{shlex.join(command(tmp_path, *words))} {redirected}"
     return subprocess.run(
@@ -36,7 +37,9 @@ def shell(words, redirected, tmp_path, **environment):
         (">/dev/full", 1),
     ],
 )
-def test_a_finished_run_is_complete_whatever_becomes_of_its_output(redirected, status, tmp_path):
+def test_a_finished_run_is_complete_whatever_becomes_of_its_output(
+    redirected: str, status: int, tmp_path: Path
+) -> None:
     if "/dev/full" in redirected and not os.access("/dev/full", os.W_OK):
         pytest.skip("needs /dev/full")
     done = shell(REPLAY, redirected, tmp_path)
@@ -54,13 +57,15 @@ def test_a_finished_run_is_complete_whatever_becomes_of_its_output(redirected, s
 
 
 @pytest.mark.parametrize("redirected", ["| true", ">&-", "2>/dev/full"])
-def test_so_with_other_commands(redirected, tmp_path):
+def test_so_with_other_commands(redirected: str, tmp_path: Path) -> None:
     done = shell(["leaderboard", "--results-dir", str(tmp_path)], redirected, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Exception" not in done.stderr
 
 
-def test_a_try_that_failed_before_anything_was_kept_leaves_no_folder(harness, tmp_path):
+def test_a_try_that_failed_before_anything_was_kept_leaves_no_folder(
+    harness: Harness, tmp_path: Path
+) -> None:
     """A server that is not there, and a key that is not set: going on would help nobody."""
     for more in ([], ["engine.api_key_env=NOT_SET_API_KEY"]):
         done = harness(*CHAT, "engine.base_url=http://127.0.0.1:9/v1", *more)

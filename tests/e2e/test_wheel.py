@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel's content in a folder of its own, first on the path."""
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
@@ -37,7 +38,7 @@ def call(installed, directory, *arguments):
     )  # fmt: skip
 
 
-def test_the_wheel_is_what_runs(installed, tmp_path):
+def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
     program = "import harness; print(harness.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True,
@@ -46,7 +47,7 @@ def test_the_wheel_is_what_runs(installed, tmp_path):
     assert done.stdout.startswith(str(installed))
 
 
-def test_conf_and_tasks_are_in_it(installed, tmp_path):
+def test_conf_and_tasks_are_in_it(installed: Path, tmp_path: Path) -> None:
     listed = call(installed, tmp_path, "tasks")
     assert "math_mini@1" in listed.stdout, listed.stderr
     plan = call(installed, tmp_path, "run", "experiment=demo", "--dry-run")
@@ -54,7 +55,7 @@ def test_conf_and_tasks_are_in_it(installed, tmp_path):
     assert "math_mini:20: 20 of 70 problems" in plan.stdout
 
 
-def test_results_lie_in_the_working_directory(installed, tmp_path):
+def test_results_lie_in_the_working_directory(installed: Path, tmp_path: Path) -> None:
     done = call(installed, tmp_path, "validate", "nope")
     assert f"in {tmp_path / 'results'}" in done.stderr
 
@@ -65,7 +66,7 @@ def pip(*arguments):
     )
 
 
-def test_the_recipe_for_machines_without_network(tmp_path):
+def test_the_recipe_for_machines_without_network(tmp_path: Path) -> None:
     """As docs/air-gapped.md has it, with the two packages that ``pip download`` does not do.
 
     All others are published as wheels, and would be gigabytes.

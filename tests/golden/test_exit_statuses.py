@@ -296,14 +296,16 @@ def status_of(arguments: list[str]) -> int:
         for name, situation in situations.items()
     ],
 )
-def test_the_exit_status_is_the_documented_one(status, situation, place):
+def test_the_exit_status_is_the_documented_one(
+    status: int, situation: Callable[..., object], place: Place
+) -> None:
     if situation is stdout_is_full and not os.access("/dev/full", os.W_OK):
         pytest.skip("needs /dev/full")
     assert status_of(situation(place)) == status
 
 
 @pytest.mark.parametrize("page", ["troubleshooting.md", "results.md"])
-def test_every_exit_status_is_on_the_page(page):
+def test_every_exit_status_is_on_the_page(page: str) -> None:
     text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
     shown = {int(number) for number in re.findall(r"^\| (\d+) \|", text, re.M)}
     classes = [each for each in vars(errors).values() if isinstance(each, type)]

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 
 from harness.cli.main import main
 from harness.runner.pipeline import Question, judge
+from harness.scorers.base import Scorer
 from harness.scorers.build import build_scorer
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.store.result import result_schema
 from harness.store.run_files import Run
+from tests.conftest import Golden
 from tests.golden.make_r1_style import FOLDER, make
 
 HERE = Path(__file__).resolve().parent
@@ -22,7 +25,7 @@ RUNS = sorted(path for path in (HERE / "runs").iterdir() if path.is_dir())
 
 
 @pytest.fixture(scope="module")
-def scorers():
+def scorers() -> Iterator[dict[str, Scorer]]:
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(
@@ -33,7 +36,9 @@ def scorers():
 
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
-def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
+def test_recorded_completions_get_their_recorded_verdicts(
+    folder: Path, scorers: dict[str, Scorer]
+) -> None:
     """A difference here moves published numbers: it belongs in the changelog under that heading."""
     run = Run(folder)
     problems, prompts, recorded = run.read_problems(), run.read_prompts(), run.read_verdicts()
@@ -46,7 +51,7 @@ def test_recorded_completions_get_their_recorded_verdicts(folder, scorers):
         assert (found.status, found.extracted) == (was.status, was.extracted), was.request_id
 
 
-def test_prompts_and_answers_are_made_as_they_were_recorded(tmp_path):
+def test_prompts_and_answers_are_made_as_they_were_recorded(tmp_path: Path) -> None:
     """Chat templates, tokens, and how an answer's tokens are counted."""
     make(tmp_path / "today")
     today, recorded = Run(tmp_path / "today"), Run(FOLDER)
@@ -56,7 +61,9 @@ def test_prompts_and_answers_are_made_as_they_were_recorded(tmp_path):
 
 
 @pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
-def test_every_figure_of_a_recording_is_the_committed_one(folder, golden, tmp_path):
+def test_every_figure_of_a_recording_is_the_committed_one(
+    folder: Path, golden: Golden, tmp_path: Path
+) -> None:
     """A difference here moves published numbers, as above. The words of a method may change."""
     run = tmp_path / folder.name
     shutil.copytree(folder, run)
@@ -114,7 +121,7 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
     }
 
 
-def test_the_schema_of_results_is_the_published_one(golden):
+def test_the_schema_of_results_is_the_published_one(golden: Golden) -> None:
     """Raise SCHEMA_VERSION if old files no longer validate, then write it with --update-golden."""
     schema = json.dumps(result_schema(), indent=1) + "\n"
     assert golden(HERE / "result.schema.json", schema) == schema

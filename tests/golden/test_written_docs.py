@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 SCRIPT = REPOSITORY / "scripts" / "write_docs"
 
 
-def test_no_page_is_stale():
+def test_no_page_is_stale() -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"],
         capture_output=True,
@@ -20,7 +20,7 @@ def test_no_page_is_stale():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_claims_page_has_every_claim_and_names_no_place():
+def test_the_claims_page_has_every_claim_and_names_no_place() -> None:
     text = (REPOSITORY / "docs" / "claims.md").read_text()
     for file in (REPOSITORY / "conf" / "claim").glob("*.yaml"):
         assert f"### `{file.stem}`\n" in text
@@ -28,6 +28,6 @@ def test_the_claims_page_has_every_claim_and_names_no_place():
     assert str(REPOSITORY) not in text
 
 
-def test_the_readme_counts_the_claims():
+def test_the_readme_counts_the_claims() -> None:
     claims = len(list((REPOSITORY / "conf" / "claim").glob("*.yaml")))
     assert f" {claims} claims that " in (REPOSITORY / "README.md").read_text()

@@ -10,7 +10,7 @@ class NvmlError(Exception):
 class Device(SimpleNamespace):
     """One GPU or part; what is None raises "Not Supported", as NVML does."""
 
-    def __init__(self, name, uuid, **told):
+    def __init__(self, name, uuid, **told) -> None:
         told = {"total": None, "free": None, "capability": None, "energy": None} | told
         super().__init__(name=name, uuid=uuid, parts=None, processes=(), **told)
 
@@ -20,7 +20,7 @@ class Nvml(ModuleType):
 
     NVMLError = NvmlError
 
-    def __init__(self, *devices, failure=None):
+    def __init__(self, *devices, failure=None) -> None:
         super().__init__("pynvml")
         self.devices = devices
         self.failure = failure
@@ -32,18 +32,18 @@ class Nvml(ModuleType):
             raise AttributeError(name)
         return self._refuse
 
-    def _refuse(self, *_):
+    def _refuse(self, *_) -> None:
         raise NvmlError("Not Supported")
 
     def _known(self, value):
         return self._refuse() if value is None else value
 
-    def nvmlInit(self):  # noqa: N802 - NVML's names
+    def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
         if self.failure:
             raise NvmlError(self.failure)
         self.opened += 1
 
-    def nvmlShutdown(self):  # noqa: N802
+    def nvmlShutdown(self) -> None:  # noqa: N802
         self.opened -= 1
 
     def nvmlSystemGetDriverVersion(self):  # noqa: N802

@@ -11,6 +11,7 @@ import shlex
 import tomllib
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
 import pytest
@@ -96,7 +97,9 @@ def filled(word: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "words"), commands())
-def test_a_command_that_a_message_names_is_taken(name, words, tmp_path):
+def test_a_command_that_a_message_names_is_taken(
+    name: str, words: list[str], tmp_path: Path
+) -> None:
     given = shlex.split(" ".join(map(filled, words)))
     if name == "run":
         overrides = [each for each in given if not each.startswith("-") and "=" in each]
@@ -119,7 +122,7 @@ def composes(overrides: list[str]) -> None:
         compose("config", [each for each in overrides if each != "x"])
 
 
-def test_enough_commands_are_found():
+def test_enough_commands_are_found() -> None:
     assert len(commands()) >= 15
 
 
@@ -160,7 +163,7 @@ def settings() -> list[Any]:
 
 
 @pytest.mark.parametrize(("key", "value"), settings())
-def test_a_setting_that_a_message_names_is_one(key, value, tmp_path):
+def test_a_setting_that_a_message_names_is_one(key: str, value: str, tmp_path: Path) -> None:
     if key in GROUPS:  # engine=vllm
         choices = {file.stem for file in (CONF_DIR / key).glob("*.yaml")}
         is_described = with_models([f"{key}={value}"], tmp_path) != [f"{key}={value}"]
@@ -182,14 +185,14 @@ def takes(field: Any, value: Any) -> bool:
     return True
 
 
-def test_enough_settings_are_found():
+def test_enough_settings_are_found() -> None:
     assert len(settings()) >= 20
 
 
 # --- packages and files -----------------------------------------------------------------------
 
 
-def test_what_pip_is_told_to_install_can_be_named():
+def test_what_pip_is_told_to_install_can_be_named() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = set(project["optional-dependencies"])
     told = [
@@ -204,7 +207,7 @@ def test_what_pip_is_told_to_install_can_be_named():
             assert requirement.extras <= extras, place
 
 
-def test_files_that_messages_name_are_there():
+def test_files_that_messages_name_are_there() -> None:
     named = {
         (place, path)
         for place, text in TEXTS

@@ -19,7 +19,7 @@ from tests.unit.report_runs import GOLDEN
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with one finished run."""
     folder = tmp_path_factory.mktemp("results")
     run = folder / "runs" / GOLDEN.name
@@ -29,11 +29,11 @@ def results(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recorded(results) -> Path:
+def recorded(results: Path) -> Path:
     return results / "runs" / GOLDEN.name
 
 
-def test_importing_loads_nothing():
+def test_importing_loads_nothing() -> None:
     program = (
         "import sys; before = set(sys.modules); import harness; harness.__version__; dir(harness); "
         "print(*(set(sys.modules) - before))"
@@ -46,14 +46,14 @@ def test_importing_loads_nothing():
     assert not {"pydantic", "hydra", "pandas", "torch"} & set(done.stdout.split())
 
 
-def test_every_function_is_there_and_no_other():
+def test_every_function_is_there_and_no_other() -> None:
     for name in set(harness.__all__) - {"__version__"}:
         assert callable(getattr(harness, name)), name
     with pytest.raises(AttributeError, match="rnu"):
         harness.rnu  # noqa: B018
 
 
-def test_a_run_is_loaded_by_folder_file_and_id(results, recorded):
+def test_a_run_is_loaded_by_folder_file_and_id(results: Path, recorded: Path) -> None:
     by_folder = harness.load(recorded)
     assert harness.load(recorded / "result.json") == by_folder
     assert harness.load(recorded.name, results) == by_folder
@@ -61,19 +61,19 @@ def test_a_run_is_loaded_by_folder_file_and_id(results, recorded):
     assert len(by_folder.frame()) == len(by_folder.outcomes) == sum(1 for _ in by_folder.samples())
 
 
-def test_what_is_not_there_is_not_loaded(tmp_path):
+def test_what_is_not_there_is_not_loaded(tmp_path: Path) -> None:
     with pytest.raises((StoreError, UserError), match="nothing-here"):
         harness.load("nothing-here", tmp_path)
 
 
-def test_runs_are_compared(recorded):
+def test_runs_are_compared(recorded: Path) -> None:
     comparison = harness.compare(recorded, recorded, margin=2)
     (candidate,) = comparison.candidates
     assert candidate.is_same_run
     assert comparison.exit_status == 0
 
 
-def test_protocols_that_differ_are_not_compared(recorded, tmp_path):
+def test_protocols_that_differ_are_not_compared(recorded: Path, tmp_path: Path) -> None:
     other = json.loads((recorded / "result.json").read_text())
     other["manifest"]["config"]["protocol"]["max_new_tokens"] = 7
     for fields in other["manifest"]["protocol_fields"].values():
@@ -84,7 +84,7 @@ def test_protocols_that_differ_are_not_compared(recorded, tmp_path):
         harness.compare(recorded, file)
 
 
-def test_a_folder_of_runs_is_ranked(results, recorded):
+def test_a_folder_of_runs_is_ranked(results: Path, recorded: Path) -> None:
     board = harness.leaderboard(results)
     result = harness.load(recorded)
     assert {each.task for each in board.lists} == {each.name for each in result.manifest.tasks}
@@ -95,7 +95,7 @@ def test_a_folder_of_runs_is_ranked(results, recorded):
         harness.leaderboard(results, tasks=["no-such-task"])
 
 
-def test_answers_are_graded_in_their_order():
+def test_answers_are_graded_in_their_order() -> None:
     answers = [
         {"output": r"<think>2</think> It is \boxed{\frac{1}{2}}.", "gold": "0.5"},
         {"output": r"\boxed{3}", "gold": "4", "note": "left alone"},
@@ -108,13 +108,15 @@ def test_answers_are_graded_in_their_order():
         harness.grade("math", [*answers[:1], {"output": "1"}], workers=1)
 
 
-def test_programs_are_graded():
+def test_programs_are_graded() -> None:
     programs = [{"program": "assert 1 + 1 == 2"}, {"program": "assert 1 + 1 == 3"}]
     found = [each.status for each in harness.grade("python", programs, workers=1)]
     assert found == ["correct", "incorrect"]
 
 
-def test_a_run_returns_its_result_and_prints_nothing(recorded, tmp_path, capsys):
+def test_a_run_returns_its_result_and_prints_nothing(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     overrides = [
         "experiment=demo",
         "engine=replay",
@@ -145,17 +147,19 @@ def test_a_run_returns_its_result_and_prints_nothing(recorded, tmp_path, capsys)
         (["experiment=distill_table"], "sweep"),
     ],
 )
-def test_a_wrong_override_is_refused_by_name(overrides, key, tmp_path):
+def test_a_wrong_override_is_refused_by_name(
+    overrides: list[str], key: str, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match=key):
         harness.run(overrides=[*overrides, f"results_dir={tmp_path}"])
 
 
-def test_workers_of_its_own_are_left_to_the_command(tmp_path):
+def test_workers_of_its_own_are_left_to_the_command(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="shards=2"):
         harness.run(overrides=["experiment=demo", "shards=2", f"results_dir={tmp_path}"])
 
 
-def test_a_program_that_uses_hydra_itself_keeps_its_state(tmp_path):
+def test_a_program_that_uses_hydra_itself_keeps_its_state(tmp_path: Path) -> None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -168,7 +172,7 @@ def test_a_program_that_uses_hydra_itself_keeps_its_state(tmp_path):
 
 
 @pytest.mark.parametrize(("given", "status"), [("", 130), ('{"config"', 130), ('{"parent": 1}', 1)])
-def test_a_child_that_is_not_told_its_run_says_why(given, status):
+def test_a_child_that_is_not_told_its_run_says_why(given: str, status: int) -> None:
     command = [sys.executable, "-m", "harness", "run", "--composed"]
     done = subprocess.run(command, input=given, check=False, capture_output=True, text=True)
     assert done.returncode == status, done.stderr

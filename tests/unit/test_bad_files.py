@@ -41,7 +41,9 @@ def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("text", BAD_YAML.values(), ids=BAD_YAML)
-def test_a_bad_file_of_conf_is_named_on_one_line(text, own_conf, capsys):
+def test_a_bad_file_of_conf_is_named_on_one_line(
+    text: bytes, own_conf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (own_conf / "model" / "mine.yaml").write_bytes(text)
     for command in (["run", "model=mine", "--dry-run"], ["models"]):
         assert main(command) == 2
@@ -51,7 +53,7 @@ def test_a_bad_file_of_conf_is_named_on_one_line(text, own_conf, capsys):
 
 
 @pytest.mark.parametrize("text", BAD_YAML.values(), ids=BAD_YAML)
-def test_a_bad_definition_is_named_on_one_line(text, own_tasks):
+def test_a_bad_definition_is_named_on_one_line(text: bytes, own_tasks: Path) -> None:
     (own_tasks / "mine").mkdir()
     (own_tasks / "mine" / "task.yaml").write_bytes(text)
     with pytest.raises(TaskError, match=r"^tasks/mine/task\.yaml: no YAML: .*") as error:
@@ -59,7 +61,9 @@ def test_a_bad_definition_is_named_on_one_line(text, own_tasks):
     assert "\n" not in str(error.value)
 
 
-def test_only_names_that_run_takes_are_listed(own_tasks, capsys):
+def test_only_names_that_run_takes_are_listed(
+    own_tasks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(own_tasks / "math_mini", own_tasks / "My-Task")
     assert task_names() == ["math_mini"]
     assert main(["tasks"]) == 2
@@ -68,7 +72,7 @@ def test_only_names_that_run_takes_are_listed(own_tasks, capsys):
     assert "tasks/My-Task: " in err
 
 
-def test_another_schema_is_said_with_the_one_that_is_read(tmp_path):
+def test_another_schema_is_said_with_the_one_that_is_read(tmp_path: Path) -> None:
     golden = REPOSITORY / "tests" / "golden" / "runs" / "smollm2_demo" / "manifest.json"
     text = golden.read_text(encoding="utf-8").replace('"schema_version":1', '"schema_version": 1')
     file = tmp_path / "manifest.json"
@@ -77,7 +81,7 @@ def test_another_schema_is_said_with_the_one_that_is_read(tmp_path):
         read_json(file, RunManifest)
 
 
-def test_a_library_that_asks_for_its_own_argument_is_answered_with_our_key():
+def test_a_library_that_asks_for_its_own_argument_is_answered_with_our_key() -> None:
     error = ValueError("Please pass the argument `trust_remote_code=True` to allow custom code")
     assert "model.trust_remote_code=true" in named_key("x", error)
     assert named_key("no file", OSError("no file")) == "no file"

@@ -2,8 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -22,9 +24,12 @@ from harness.runner.smoke_test import (
 from harness.scorers.build import build_scorer
 from harness.store.manifest import CanaryReport
 from harness.store.run_files import Run, create_run
-from harness.tasks import load_spec, load_task, parse_selection
+from harness.tasks import Task, load_spec, load_task, parse_selection
 from tests.conf.test_compose import compose
 from tests.facts import mentions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 RIGHT = r"It is \boxed{5}."
@@ -81,7 +86,7 @@ LOOP = "The answer is the answer. " * 60
         ),
     ],
 )
-def test_what_spoils_every_answer_is_a_fault(answers, fault):
+def test_what_spoils_every_answer_is_a_fault(answers: list[CanaryAnswer], fault: str) -> None:
     found = find_faults(answers, ["<eot_here>"])
     assert len(found.faults) == 1
     assert mentions(found.faults[0], fault)
@@ -119,7 +124,9 @@ def test_what_spoils_every_answer_is_a_fault(answers, fault):
         ),
     ],
 )
-def test_weakness_is_said_and_stops_nothing(answers, warnings):
+def test_weakness_is_said_and_stops_nothing(
+    answers: list[CanaryAnswer], warnings: list[str]
+) -> None:
     found = find_faults(answers)
     assert found.faults == ()
     assert len(found.warnings) == len(warnings)
@@ -136,11 +143,11 @@ def test_weakness_is_said_and_stops_nothing(answers, warnings):
         ("canary=false", 9999, False),
     ],
 )
-def test_a_long_run_begins_with_known_problems(override, requests, wanted):
+def test_a_long_run_begins_with_known_problems(override: str, requests: int, wanted: bool) -> None:
     assert is_wanted(compose(override), requests) is wanted
 
 
-def test_another_value_is_refused():
+def test_another_value_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^canary=maybe: .*'auto', True or False$"):
         compose("canary=maybe")
 
@@ -149,7 +156,7 @@ def test_another_value_is_refused():
 
 
 @pytest.fixture(scope="module")
-def tasks():
+def tasks() -> list[Task]:
     return [load_task(parse_selection(name)) for name in ("humaneval:2", "math_mini:2")]
 
 
@@ -163,12 +170,12 @@ def started(config, stack):
     }
 
 
-def test_scorers_that_work_here_pass(tasks):
+def test_scorers_that_work_here_pass(tasks: list[Task]) -> None:
     with ExitStack() as stack:
         check_scorers(tasks, started(compose(), stack))
 
 
-def test_a_sandbox_that_fails_right_answers_is_found(tasks):
+def test_a_sandbox_that_fails_right_answers_is_found(tasks: list[Task]) -> None:
     with ExitStack() as stack:
         # in a ten-thousandth of a second some get through
         scorers = started(compose("sandbox.time_limit_s=1e-9"), stack)
@@ -182,7 +189,7 @@ def test_a_sandbox_that_fails_right_answers_is_found(tasks):
     assert "canary=false" in str(caught.value)
 
 
-def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
+def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks: list[Task]) -> None:
     broken = Problem(
         problem_id="math_mini/x", question="?", reference=MathReference(answer="\\frac{1}{")
     )
@@ -195,14 +202,14 @@ def test_an_answer_key_that_its_own_scorer_cannot_read_is_found(tasks):
 
 
 @pytest.fixture(scope="module")
-def loaded(r1_tokenizer):
+def loaded(r1_tokenizer: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(r1_tokenizer))
 
 
 @pytest.fixture
-def tokenizer(loaded):
+def tokenizer(loaded: "PreTrainedTokenizerBase") -> "Iterator[PreTrainedTokenizerBase]":
     """With its own template, whatever the test before gave it."""
     own = loaded.chat_template
     yield loaded
@@ -212,13 +219,17 @@ def tokenizer(loaded):
 SPECS = [load_spec("math_mini"), load_spec("humaneval")]
 
 
-def test_a_template_that_loses_the_question_is_found_before_anything_is_loaded(tokenizer):
+def test_a_template_that_loses_the_question_is_found_before_anything_is_loaded(
+    tokenizer: "PreTrainedTokenizerBase",
+) -> None:
     tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['role'] }}<\uff5cAssistant\uff5c>"
     with pytest.raises(CanaryError, match=r"chat template .*canary/sum"):
         Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
 
 
-def test_a_template_that_cannot_be_rendered_is_one_line(tokenizer):
+def test_a_template_that_cannot_be_rendered_is_one_line(
+    tokenizer: "PreTrainedTokenizerBase",
+) -> None:
     tokenizer.chat_template = "{% for message in messages %}"
     with pytest.raises(ConfigError, match=r"^model: .*chat template .*: Template"):
         Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
@@ -227,12 +238,12 @@ def test_a_template_that_cannot_be_rendered_is_one_line(tokenizer):
 class OneAnswer:
     """An engine that says the same to everybody and remembers what it was sent."""
 
-    def __init__(self, text):
+    def __init__(self, text) -> None:
         self.text = text
         self.requests = []
         self.restarts = 0
 
-    def restart_counters(self):
+    def restart_counters(self) -> None:
         self.restarts += 1
 
     def generate(self, requests):
@@ -254,14 +265,14 @@ HARMONY = (
 )
 
 
-def test_the_marks_of_a_thought_are_no_stray_markup():
+def test_the_marks_of_a_thought_are_no_stray_markup() -> None:
     tokens = ["<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
     assert find_faults([answer(HARMONY)] * 3, tokens, "harmony").faults == ()
     assert find_faults([answer(HARMONY)] * 3, tokens, "think").faults
     assert find_faults([answer(f"{HARMONY}<|end|>")] * 3, tokens, "harmony").faults
 
 
-def test_a_thought_that_never_ends_is_a_fault_in_any_style():
+def test_a_thought_that_never_ends_is_a_fault_in_any_style() -> None:
     open_ended = [answer("Hm", thinks=True, status="no_answer")] * 2
     (fault,) = find_faults(open_ended, (), "mistral").faults
     assert "opens [THINK]" in fault
@@ -270,7 +281,9 @@ def test_a_thought_that_never_ends_is_a_fault_in_any_style():
     assert find_faults(ends, (), "mistral").faults == ()
 
 
-def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(tokenizer, tmp_path):
+def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(
+    tokenizer: "PreTrainedTokenizerBase", tmp_path: Path
+) -> None:
     config = compose("protocol=deepseek_r1")
     engine = OneAnswer("2 and 3 make 5.\n</think>\n\n" + RIGHT)
     with ExitStack() as stack:
@@ -306,7 +319,9 @@ class OwnTemplate(OneAnswer):
 
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])
-def test_a_server_that_renders_its_own_prompts_may_count_more(tokenizer, tmp_path, mode):
+def test_a_server_that_renders_its_own_prompts_may_count_more(
+    tokenizer: "PreTrainedTokenizerBase", tmp_path: Path, mode: str
+) -> None:
     server = ("engine=openai", "engine.base_url=http://127.0.0.1:1/v1", f"engine.mode={mode}")
     scorers = {"math_mini": Lenient(), "humaneval": Lenient()}
     config = compose(*server, "protocol.force_think=false")
@@ -316,7 +331,7 @@ def test_a_server_that_renders_its_own_prompts_may_count_more(tokenizer, tmp_pat
     assert all("second BOS" in fault for fault in report.faults)
 
 
-def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
+def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path: Path) -> None:
     """Its prompts are those of the faulty template, even when that was mended since."""
     run = create_run(tmp_path, "m", "e")
     whole = Run(GOLDEN).read_manifest()
@@ -333,7 +348,9 @@ def test_a_run_that_its_canary_stopped_is_not_gone_on_with(tmp_path):
         find_unfinished(named, tmp_path)
 
 
-def test_markup_that_the_tokenizer_does_not_know_is_said(tokenizer, tmp_path):
+def test_markup_that_the_tokenizer_does_not_know_is_said(
+    tokenizer: "PreTrainedTokenizerBase", tmp_path: Path
+) -> None:
     tokenizer.chat_template = "<|start_header|>{{ messages[0]['content'] }}<|im_end|>"
     config = compose("protocol=greedy")
     with ExitStack() as stack:
@@ -353,7 +370,7 @@ def flown(solved):
     )
 
 
-def test_an_fp8_cache_on_a_descendant_of_qwen_math_must_pass_the_smoke_test():
+def test_an_fp8_cache_on_a_descendant_of_qwen_math_must_pass_the_smoke_test() -> None:
     config = compose(*RISKY)
     assert is_wanted(config, 1)
     refuse_faults(flown(1), config)
@@ -371,7 +388,7 @@ def test_an_fp8_cache_on_a_descendant_of_qwen_math_must_pass_the_smoke_test():
         ("engine=transformers", "model=r1_distill_qwen_7b"),
     ],
 )
-def test_other_models_and_caches_need_not(overrides):
+def test_other_models_and_caches_need_not(overrides: tuple[str, ...]) -> None:
     config = compose(*overrides)
     assert not is_wanted(config, 1)
     refuse_faults(flown(0), config)

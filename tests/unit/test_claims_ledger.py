@@ -4,7 +4,9 @@ import datetime
 import json
 import re
 import shutil
+from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,7 +14,7 @@ import yaml
 from harness.claims.claim import Figure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge_claims
-from harness.claims.ledger import METRICS, load_ledger
+from harness.claims.ledger import METRICS, Ledger, load_ledger
 from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR
 from harness.quantities import quantity
@@ -65,25 +67,25 @@ IDS = {
 
 
 @pytest.fixture(scope="module")
-def ledger():
+def ledger() -> Ledger:
     return load_ledger()
 
 
 @pytest.fixture
-def conf(tmp_path):
+def conf(tmp_path: Path) -> Path:
     """A copy of the configuration, to be spoilt."""
     shutil.copytree(CONF_DIR, tmp_path / "conf")
     return tmp_path / "conf"
 
 
-def test_every_claim_is_there_under_its_article(ledger):
+def test_every_claim_is_there_under_its_article(ledger: Ledger) -> None:
     found = {short: set() for short in IDS}
     for claim in ledger.claims.values():
         found[claim.article].add(claim.id)
     assert found == {short: set(ids.split()) for short, ids in IDS.items()}
 
 
-def test_what_is_known_from_memory_only_is_marked(ledger):
+def test_what_is_known_from_memory_only_is_marked(ledger: Ledger) -> None:
     unverified = {claim.id for claim in ledger.claims.values() if claim.unverified}
     assert {"r1-undercuts-openai-95", "amazon-meta-slight-gain"} <= unverified
     for claim in ledger.claims.values():
@@ -94,7 +96,7 @@ def test_what_is_known_from_memory_only_is_marked(ledger):
             assert verdict in {"inconclusive", "not_testable"}, claim.id
 
 
-def test_every_article_has_a_name(ledger):
+def test_every_article_has_a_name(ledger: Ledger) -> None:
     assert set(ledger.articles) == set(IDS)
     for article in ledger.articles.values():
         assert article.headline in article.title
@@ -105,7 +107,7 @@ def test_every_article_has_a_name(ledger):
     assert len({article.file for article in ledger.articles.values()}) == len(IDS)
 
 
-def test_no_file_of_the_ledger_but_the_articles_own_names_an_articles_file(ledger):
+def test_no_file_of_the_ledger_but_the_articles_own_names_an_articles_file(ledger: Ledger) -> None:
     files = [article.file.removesuffix(".txt") for article in ledger.articles.values()]
     for group in ("claim", "published", "score"):
         for path in (CONF_DIR / group).glob("*.yaml"):
@@ -113,7 +115,7 @@ def test_no_file_of_the_ledger_but_the_articles_own_names_an_articles_file(ledge
             assert not [file for file in files if file in text], path.name
 
 
-def test_line_references_are_well_formed(ledger):
+def test_line_references_are_well_formed(ledger: Ledger) -> None:
     for claim in ledger.claims.values():
         assert list(claim.lines) == sorted(set(claim.lines)), claim.id
         for each in claim.references:
@@ -123,7 +125,7 @@ def test_line_references_are_well_formed(ledger):
                 assert "the article itself" not in each.source, claim.id
 
 
-def test_no_claim_counts_a_source_row_twice(ledger):
+def test_no_claim_counts_a_source_row_twice(ledger: Ledger) -> None:
     for claim in ledger.claims.values():
         rows = [(each.text, each.source) for each in claim.references]
         assert len(rows) == len(set(rows)), claim.id
@@ -134,7 +136,7 @@ def test_no_claim_counts_a_source_row_twice(ledger):
             assert len(names) == len(set(names)), claim.id
 
 
-def test_market_claims_are_judged_by_one_rule(ledger):
+def test_market_claims_are_judged_by_one_rule(ledger: Ledger) -> None:
     """Moves of prices are by rule R7; what is left to R6 has no figure, or is a quotation."""
     by_people = {
         claim.id: claim
@@ -164,7 +166,7 @@ def derived_verdict(claim):
     return {(True,): "reproduced", (False,): "challenged"}.get(tuple(held), "inconclusive")
 
 
-def test_derived_claims_follow_from_arithmetic_and_documents(ledger):
+def test_derived_claims_follow_from_arithmetic_and_documents(ledger: Ledger) -> None:
     """A figure may be right and the claim wrong: the less favourable of the two counts."""
     order = ["reproduced", "inconclusive", "challenged"]
     judged = {each.id: each.verdict for each in judge_claims(ledger)}
@@ -174,7 +176,7 @@ def test_derived_claims_follow_from_arithmetic_and_documents(ledger):
             assert judged[claim.id] == max(verdicts, key=order.index), claim.id
 
 
-def test_the_two_measured_scores_are_planned_as_the_rules_ask(ledger):
+def test_the_two_measured_scores_are_planned_as_the_rules_ask(ledger: Ledger) -> None:
     maths, code = ledger.claims["r1-math500-85"], ledger.claims["r1-humaneval-92"]
     assert maths.figure.upper_edge == 85.5
     assert code.figure.upper_edge == 92.5
@@ -182,7 +184,7 @@ def test_the_two_measured_scores_are_planned_as_the_rules_ask(ledger):
     assert len(maths.measured.models) == len(code.measured.models) == 6
 
 
-def test_a_figure_rounds_at_its_last_printed_digit():
+def test_a_figure_rounds_at_its_last_printed_digit() -> None:
     millions = Figure(what="cost", value=5_600_000, unit="usd", last_digit=100_000)
     assert millions.rounds(5_576_000)
     assert not millions.rounds(5_500_000)
@@ -198,7 +200,7 @@ def test_a_figure_rounds_at_its_last_printed_digit():
         day.upper_edge  # noqa: B018
 
 
-def test_metrics_that_a_claim_may_name_are_in_real_results():
+def test_metrics_that_a_claim_may_name_are_in_real_results() -> None:
     files = sorted((REPOSITORY / "results" / "baselines").glob("*.json"))
     results = [json.loads(file.read_text()) for file in files]
     found = {each["metric"] for each in chain.from_iterable(r["estimates"] for r in results)}
@@ -206,7 +208,7 @@ def test_metrics_that_a_claim_may_name_are_in_real_results():
     assert found >= METRICS
 
 
-def test_published_scores_of_the_distills(ledger):
+def test_published_scores_of_the_distills(ledger: Ledger) -> None:
     scores = {each.id: each for table in ledger.tables.values() for each in table.scores()}
     assert len(scores) == sum(len(table.scores()) for table in ledger.tables.values())
     maths = scores["distill_table/r1_distill_qwen_7b/math500/accuracy"]
@@ -220,7 +222,7 @@ def test_published_scores_of_the_distills(ledger):
     assert not scores["qwen2_5_math/Qwen/Qwen2.5-Math-7B/MATH/percent"].is_verified
 
 
-def test_replications_differ_by_less_than_the_margin(ledger):
+def test_replications_differ_by_less_than_the_margin(ledger: Ledger) -> None:
     """The margin of 3 points is set by these fourteen differences."""
     vendor = {row.subject: row.values["MATH-500"] for row in ledger.tables["distill_table"].rows}
     differences = [
@@ -240,7 +242,7 @@ def drop(key):
 
 
 def put(*path, to):
-    def change(raw):
+    def change(raw) -> None:
         for part in path[:-1]:
             raw = raw[part]
         raw[path[-1]] = to
@@ -249,7 +251,7 @@ def put(*path, to):
 
 
 def take(*path):
-    def change(raw):
+    def change(raw) -> None:
         for part in path[:-1]:
             raw = raw[part]
         del raw[path[-1]]
@@ -258,7 +260,7 @@ def take(*path):
 
 
 def append(*path, what):
-    def change(raw):
+    def change(raw) -> None:
         for part in path:
             raw = raw[part]
         raw.append(what)
@@ -337,7 +339,9 @@ COST = "r1-training-cost-5-6m"
         (COST, put("id", to=MATHS), f"claim/{COST}.yaml: id={MATHS}"),
     ],
 )
-def test_what_is_wrong_with_a_claim_is_said_in_a_line(conf, name, spoil, facts):
+def test_what_is_wrong_with_a_claim_is_said_in_a_line(
+    conf: Path, name: str, spoil: Callable[..., object], facts: str
+) -> None:
     file = conf / "claim" / f"{name}.yaml"
     raw = yaml.safe_load(file.read_text())
     spoil(raw)
@@ -362,7 +366,9 @@ def test_what_is_wrong_with_a_claim_is_said_in_a_line(conf, name, spoil, facts):
         (take("source"), "source: "),
     ],
 )
-def test_what_is_wrong_with_a_table_is_said_in_a_line(conf, spoil, facts):
+def test_what_is_wrong_with_a_table_is_said_in_a_line(
+    conf: Path, spoil: Callable[..., object], facts: str
+) -> None:
     file = conf / "score" / "distill_table.yaml"
     raw = yaml.safe_load(file.read_text())
     spoil(raw)
@@ -373,7 +379,7 @@ def test_what_is_wrong_with_a_table_is_said_in_a_line(conf, spoil, facts):
     assert mentions(str(caught.value), facts)
 
 
-def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf):
+def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf: Path) -> None:
     (conf / "claim" / f"{MATHS}.yaml").write_text("id: [")
     file = conf / "claim" / f"{COST}.yaml"
     file.write_text(file.read_text().replace("unit: usd", "unit: euro"))
@@ -384,7 +390,7 @@ def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf):
     assert f"claim/{COST}.yaml: figure.unit=euro: " in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_a_line_too(conf):
+def test_a_file_that_cannot_be_read_is_a_line_too(conf: Path) -> None:
     (conf / "claim" / "a-folder.yaml").mkdir()
     (conf / "claim" / "no-text.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.market import market_verdict
 from harness.claims.published import LEAST_P, challenge_p
 from harness.claims.runs import read_runs
-from harness.claims.verdict import DECISIONS, Opinion, overall
+from harness.claims.verdict import DECISIONS, Judgement, Opinion, overall
 from harness.cli import main as cli
 from harness.errors import StoreError, UserError
 from harness.io.paths import CONF_DIR
@@ -26,12 +27,12 @@ PUBLISHED_7B = "published/distill_table/r1_distill_qwen_7b/math500/accuracy"
 
 
 @pytest.fixture(scope="session")
-def ledger():
+def ledger() -> Ledger:
     return load_ledger()
 
 
 @pytest.fixture
-def verdict(ledger, tmp_path):
+def verdict(ledger: Ledger, tmp_path: Path) -> Callable[..., Judgement]:
     """The judgement of one claim from some result files."""
 
     def of(name, *files):
@@ -46,7 +47,9 @@ def verdict(ledger, tmp_path):
 # --- R2: a distill as a lower bound -----------------------------------------------------------
 
 
-def test_a_distill_above_the_figure_challenges_it(verdict, tmp_path):
+def test_a_distill_above_the_figure_challenges_it(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     """92.8 % of 500 problems with four answers: R1 is understated."""
     found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, 1856)))
     assert (found.verdict, found.tag, found.stands_on) == ("challenged", "value", "measured")
@@ -60,14 +63,18 @@ def test_a_distill_above_the_figure_challenges_it(verdict, tmp_path):
     assert not any("planned" in caveat for caveat in found.caveats)
 
 
-def test_a_distill_near_the_figure_decides_nothing(verdict, tmp_path):
+def test_a_distill_near_the_figure_decides_nothing(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, 1720)))
     assert found.verdict == "inconclusive"
     assert found.documentary.verdict == "challenged"  # in its own column
 
 
 @pytest.mark.parametrize("solved", [0, 1000, 1640])
-def test_a_distill_never_reproduces_nor_shows_r1_too_high(verdict, tmp_path, solved):
+def test_a_distill_never_reproduces_nor_shows_r1_too_high(
+    verdict: Callable[..., Judgement], tmp_path: Path, solved: int
+) -> None:
     found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=spread(500, 4, solved)))
     assert found.verdict == "inconclusive"
 
@@ -81,7 +88,14 @@ def test_a_distill_never_reproduces_nor_shows_r1_too_high(verdict, tmp_path, sol
         ("r1-humaneval-92", "humaneval", 157, "inconclusive"),
     ],
 )
-def test_the_thresholds_that_were_written_down(verdict, tmp_path, claim, task, solved, expected):
+def test_the_thresholds_that_were_written_down(
+    verdict: Callable[..., Judgement],
+    tmp_path: Path,
+    claim: str,
+    task: str,
+    solved: int,
+    expected: str,
+) -> None:
     """Wilson's bound with one answer a problem: 441 of 500, 158 of 164."""
     file = make_run(tmp_path, "a", task=task, samples=1, solved=spread(SIZES[task], 1, solved))
     found = verdict(claim, file)
@@ -89,7 +103,9 @@ def test_the_thresholds_that_were_written_down(verdict, tmp_path, claim, task, s
     assert any(mentions(caveat, "1 samples ") for caveat in found.caveats)
 
 
-def test_two_weak_challenges_do_not_survive_holm(verdict, tmp_path):
+def test_two_weak_challenges_do_not_survive_holm(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     files = [
         make_run(tmp_path, model, model=model, samples=1, solved=spread(500, 1, 441))
         for model in ("r1_distill_qwen_7b", "r1_distill_llama_8b")
@@ -100,7 +116,9 @@ def test_two_weak_challenges_do_not_survive_holm(verdict, tmp_path):
     assert any("significant" in caveat for caveat in found.caveats)
 
 
-def test_the_best_of_several_distills_decides_and_all_are_listed(verdict, tmp_path):
+def test_the_best_of_several_distills_decides_and_all_are_listed(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     weak = make_run(tmp_path, "w", model="r1_distill_qwen_1_5b", solved=spread(500, 4, 1678))
     found = verdict("r1-math500-85", weak, make_run(tmp_path, "s", solved=spread(500, 4, 1856)))
     assert found.verdict == "challenged"
@@ -109,7 +127,9 @@ def test_the_best_of_several_distills_decides_and_all_are_listed(verdict, tmp_pa
     assert "1_5b" not in found.reason
 
 
-def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
+def test_truncation_and_errors_leave_no_challenge(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     solved = spread(500, 4, 1856)
     found = verdict("r1-math500-85", make_run(tmp_path, "a", solved=solved, truncated=60))
     assert found.verdict == "inconclusive"
@@ -151,7 +171,9 @@ def test_truncation_and_errors_leave_no_challenge(verdict, tmp_path):
         ),
     ],
 )
-def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path, changes, why):
+def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(
+    verdict: Callable[..., Judgement], tmp_path: Path, changes: dict[str, object], why: str
+) -> None:
     found = verdict("r1-math500-85", make_run(tmp_path, "a", **changes))
     assert found.verdict == "untested"
     assert found.decide == "harness run experiment=r1_math500_85"
@@ -170,7 +192,13 @@ def test_a_run_that_does_not_fit_says_why_and_gives_no_verdict(verdict, tmp_path
         ("engine", {"dtype": "bfloat16, awq weights"}, "quantised weights: awq"),
     ],
 )
-def test_a_name_is_no_proof_of_the_weights(verdict, tmp_path, place, changes, why):
+def test_a_name_is_no_proof_of_the_weights(
+    verdict: Callable[..., Judgement],
+    tmp_path: Path,
+    place: str,
+    changes: dict[str, object],
+    why: str,
+) -> None:
     file = make_run(tmp_path, "a", solved=spread(500, 4, 1856))
     assert verdict("r1-math500-85", file).verdict == "challenged"
     result = json.loads((tmp_path / "a.json").read_text())
@@ -186,7 +214,9 @@ def test_a_name_is_no_proof_of_the_weights(verdict, tmp_path, place, changes, wh
         assert why in found.measured.evidence[0].text
 
 
-def test_a_local_folder_of_that_name_is_not_the_model(verdict, tmp_path):
+def test_a_local_folder_of_that_name_is_not_the_model(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a", solved=spread(500, 4, 1856))
     result = json.loads((tmp_path / "a.json").read_text())
     local = {"kind": "local", "name": "r1_distill_qwen_7b", "path": "/models/mine"}
@@ -197,7 +227,9 @@ def test_a_local_folder_of_that_name_is_not_the_model(verdict, tmp_path):
     assert "only named r1_distill_qwen_7b: /models/mine" in found.measured.evidence[0].text
 
 
-def test_a_run_that_allows_itself_all_errors_is_allowed_no_more(verdict, tmp_path):
+def test_a_run_that_allows_itself_all_errors_is_allowed_no_more(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a", solved=spread(500, 4, 1856), errors=100)
     result = json.loads((tmp_path / "a.json").read_text())
     result["manifest"]["config"]["limits"]["max_error_fraction"] = 1.0
@@ -205,7 +237,9 @@ def test_a_run_that_allows_itself_all_errors_is_allowed_no_more(verdict, tmp_pat
     assert verdict("r1-math500-85", file).verdict == "inconclusive"
 
 
-def test_a_control_is_run_by_the_command_that_is_given(verdict, tmp_path):
+def test_a_control_is_run_by_the_command_that_is_given(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     name = "published/qwen2_5_instruct/qwen2_5_7b_instruct/humaneval/accuracy"
     file = make_run(
         tmp_path,
@@ -221,7 +255,9 @@ def test_a_control_is_run_by_the_command_that_is_given(verdict, tmp_path):
     assert "84.8" in verdict(name, file).reason
 
 
-def test_another_prompt_or_revision_does_not_fit(verdict, tmp_path):
+def test_another_prompt_or_revision_does_not_fit(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a")
     result = json.loads((tmp_path / "a.json").read_text())
     result["manifest"]["protocol_fields"]["math500"]["prompt_sha256"] = "0" * 64
@@ -232,7 +268,9 @@ def test_another_prompt_or_revision_does_not_fit(verdict, tmp_path):
     assert mentions(text, "prompt", "math500")
 
 
-def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
+def test_an_unfinished_run_without_a_result_is_named_too(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     result = json.loads(BASELINE.read_text())
     folder = tmp_path / "runs" / "half"
     folder.mkdir(parents=True)
@@ -242,7 +280,7 @@ def test_an_unfinished_run_without_a_result_is_named_too(verdict, tmp_path):
     assert mentions(evidence.text, "unfinished: ", "interrupted")
 
 
-def test_the_committed_runs_fit_no_claim(ledger, tmp_path):
+def test_the_committed_runs_fit_no_claim(ledger: Ledger, tmp_path: Path) -> None:
     found = judge_claims(ledger, read_runs([str(BASELINE)], tmp_path))
     assert all(
         each.verdict == "not comparable"
@@ -264,7 +302,9 @@ def test_the_committed_runs_fit_no_claim(ledger, tmp_path):
         (1720, "challenged"),  # 86.0: 6.8 points
     ],
 )
-def test_a_published_score_is_tested_for_equivalence(verdict, tmp_path, solved, expected):
+def test_a_published_score_is_tested_for_equivalence(
+    verdict: Callable[..., Judgement], tmp_path: Path, solved: int, expected: str
+) -> None:
     found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", solved=spread(500, 4, solved)))
     assert (found.verdict, found.article) == (expected, None)
     (evidence,) = found.measured.evidence
@@ -275,7 +315,9 @@ def test_a_published_score_is_tested_for_equivalence(verdict, tmp_path, solved, 
     assert evidence.numbers["published_standard_error"] > 0
 
 
-def test_aime_can_be_decided_with_64_samples(verdict, tmp_path):
+def test_aime_can_be_decided_with_64_samples(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     name = "published/distill_table/r1_distill_qwen_7b/aime24/accuracy"
     published = make_run(tmp_path, "a", task="aime24", samples=64, solved=spread(30, 64, 1066))
     assert verdict(name, published).verdict == "reproduced"
@@ -283,19 +325,25 @@ def test_aime_can_be_decided_with_64_samples(verdict, tmp_path):
     assert verdict(name, lower).verdict == "challenged"
 
 
-def test_one_sample_a_problem_is_judged_by_the_wider_interval(verdict, tmp_path):
+def test_one_sample_a_problem_is_judged_by_the_wider_interval(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     found = verdict(PUBLISHED_7B, make_run(tmp_path, "a", samples=1, solved=spread(500, 1, 464)))
     assert found.verdict == "reproduced"
     assert any("interval" in caveat for caveat in found.caveats)
     assert found.measured.evidence[0].intervals[0].low is None
 
 
-def test_truncation_leaves_a_published_score_open(verdict, tmp_path):
+def test_truncation_leaves_a_published_score_open(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a", solved=spread(500, 4, 1856), truncated=60)
     assert verdict(PUBLISHED_7B, file).verdict == "inconclusive"
 
 
-def test_of_several_runs_the_one_with_the_most_answers_decides(verdict, tmp_path):
+def test_of_several_runs_the_one_with_the_most_answers_decides(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     small = make_run(tmp_path, "small", samples=1, solved=spread(500, 1, 430))
     large = make_run(tmp_path, "large", solved=spread(500, 4, 1856))
     found = verdict(PUBLISHED_7B, small, large)
@@ -306,7 +354,9 @@ def test_of_several_runs_the_one_with_the_most_answers_decides(verdict, tmp_path
     assert (found.verdict, found.tag) == ("inconclusive", "scope")
 
 
-def test_a_score_mentions_runs_of_its_own_model_only(verdict, tmp_path):
+def test_a_score_mentions_runs_of_its_own_model_only(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a", model="r1_distill_llama_8b")
     assert verdict(PUBLISHED_7B, file).measured.evidence == ()
 
@@ -353,7 +403,7 @@ def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a d
     return files
 
 
-def test_a_speed_up_is_taken_apart(verdict, tmp_path):
+def test_a_speed_up_is_taken_apart(verdict: Callable[..., Judgement], tmp_path: Path) -> None:
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2))
     assert found.measured.verdict == "reproduced"
     numbers = found.measured.evidence[0].numbers
@@ -366,12 +416,16 @@ def test_a_speed_up_is_taken_apart(verdict, tmp_path):
     assert (found.verdict, found.tag) == ("challenged", "attribution")
 
 
-def test_a_factor_that_adds_nothing_is_named_wrongly(verdict, tmp_path):
+def test_a_factor_that_adds_nothing_is_named_wrongly(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.8, 1.0))
     assert (found.measured.verdict, found.measured.tag) == ("challenged", "attribution")
 
 
-def test_a_ratio_outside_the_band_is_challenged_and_a_noisy_one_is_not(verdict, tmp_path):
+def test_a_ratio_outside_the_band_is_challenged_and_a_noisy_one_is_not(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.2, 1.1))
     assert (found.measured.verdict, found.measured.tag) == ("challenged", "value")
     wild = (0.0, 0.6, -0.5, 0.3, -0.3)
@@ -379,21 +433,25 @@ def test_a_ratio_outside_the_band_is_challenged_and_a_noisy_one_is_not(verdict, 
     assert found.measured.verdict == "inconclusive"
 
 
-def test_settings_that_disagree_leave_it_open(verdict, tmp_path):
+def test_settings_that_disagree_leave_it_open(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     files = two_by_two(tmp_path, 1.5, 1.2) + two_by_two(tmp_path, 1.1, 1.0, batch=20)
     found = verdict("mtp-fp8-1-8x", *files)
     assert [each.verdict for each in found.measured.evidence] == ["reproduced", "challenged"]
     assert (found.verdict, found.measured.tag) == ("inconclusive", "scope")
 
 
-def test_worse_answers_trip_the_guard(verdict, tmp_path):
+def test_worse_answers_trip_the_guard(verdict: Callable[..., Judgement], tmp_path: Path) -> None:
     worse = {"both": [1] * 8 + [0] * 12}
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, solved=worse))
     assert found.measured.verdict == "inconclusive"
     assert any("guard" in caveat for caveat in found.caveats)
 
 
-def test_truncation_is_that_of_all_repetitions(verdict, tmp_path):
+def test_truncation_is_that_of_all_repetitions(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     """One of a run's 20 answers is 5 %, one of a cell's 100 is 1 %."""
     claim, factors = "mtp-fp8-1-8x", (1.5, 1.2)
     found = verdict(claim, *two_by_two(tmp_path, *factors, cut=[("both", 0), ("fp8", 3)]))
@@ -403,7 +461,9 @@ def test_truncation_is_that_of_all_repetitions(verdict, tmp_path):
     assert any(mentions(caveat, "3.0 %", "truncated") for caveat in found.caveats)
 
 
-def test_a_design_that_is_not_whole_gives_no_verdict(verdict, tmp_path):
+def test_a_design_that_is_not_whole_gives_no_verdict(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     found = verdict("mtp-fp8-1-8x", *two_by_two(tmp_path, 1.5, 1.2, cells=3))
     assert found.verdict == "untested"
     assert "speculative_decoding on, fp8 on" in found.measured.evidence[0].text
@@ -444,7 +504,9 @@ def proxies(folder, ratio, seeds=5, batch=32, dense=None):
 @pytest.mark.parametrize(
     ("ratio", "expected"), [(2.0, "reproduced"), (1.0, "inconclusive"), (0.7, "challenged")]
 )
-def test_a_proxy_against_its_dense_counterpart(verdict, tmp_path, ratio, expected):
+def test_a_proxy_against_its_dense_counterpart(
+    verdict: Callable[..., Judgement], tmp_path: Path, ratio: float, expected: str
+) -> None:
     found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, ratio))
     assert found.measured.verdict == expected
     assert found.verdict == found.derived.verdict  # the arithmetic decides this claim
@@ -454,7 +516,9 @@ def test_a_proxy_against_its_dense_counterpart(verdict, tmp_path, ratio, expecte
 @pytest.mark.parametrize(
     "other", [{"batch": 8}, {"dense": {"enforce_eager": True}}, {"dense": {"quantization": "fp8"}}]
 )
-def test_a_proxy_in_another_setting_is_not_compared(verdict, tmp_path, other):
+def test_a_proxy_in_another_setting_is_not_compared(
+    verdict: Callable[..., Judgement], tmp_path: Path, other: dict[str, object]
+) -> None:
     found = verdict("moe-same-quality-less-compute", *proxies(tmp_path, 2.0, seeds=1, **other))
     assert found.measured.verdict == "untested"
     assert "seed 0" in found.measured.evidence[0].text
@@ -479,7 +543,9 @@ def home(folder, name, speed, model="r1_distill_qwen_1_5b", memory=4_000_000_000
     return file
 
 
-def test_a_home_pc_takes_score_speed_and_memory(verdict, tmp_path):
+def test_a_home_pc_takes_score_speed_and_memory(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     model = "r1_distill_qwen_1_5b"
     good = make_run(tmp_path, "good", model=model, samples=1, solved=spread(500, 1, 420))
     below = make_run(tmp_path, "below", model=model, samples=1, solved=spread(500, 1, 350))
@@ -501,7 +567,7 @@ def test_a_home_pc_takes_score_speed_and_memory(verdict, tmp_path):
     assert verdict(claim, good, large).verdict == "inconclusive"  # 4 bits might fit
 
 
-def test_cost_depends_on_the_load(verdict, tmp_path):
+def test_cost_depends_on_the_load(verdict: Callable[..., Judgement], tmp_path: Path) -> None:
     metric = "usd_per_million_output_tokens.rented"
     cheap = make_run(tmp_path, "a", figures={metric: 0.3, "mean_concurrency": 200.0})
     dear = make_run(tmp_path, "b", figures={metric: 80.0, "mean_concurrency": 1.0}, seed=1)
@@ -516,7 +582,9 @@ def test_cost_depends_on_the_load(verdict, tmp_path):
     assert metric in verdict(claim, free).measured.evidence[0].text
 
 
-def test_a_lower_bound_below_a_price_shows_nothing(verdict, tmp_path):
+def test_a_lower_bound_below_a_price_shows_nothing(
+    verdict: Callable[..., Judgement], tmp_path: Path
+) -> None:
     """Of an older run, whose cost leaves out what killed sessions used."""
     metric = "usd_per_million_output_tokens.rented"
     for usd, expected in ((0.3, "inconclusive"), (80.0, "challenged")):
@@ -592,11 +660,11 @@ def expected():
 
 
 @pytest.fixture(scope="module")
-def without_runs(ledger):
+def without_runs(ledger: Ledger) -> list[Judgement]:
     return judge_claims(ledger)
 
 
-def test_the_ledger_without_runs(without_runs):
+def test_the_ledger_without_runs(without_runs: list[Judgement]) -> None:
     found = {each.id: (each.verdict, each.tag) for each in without_runs if each.article}
     assert found == dict(expected())
 
@@ -611,7 +679,7 @@ FORECAST_OTHERWISE = """
 """
 
 
-def test_forecasts_stay_as_they_were_written(without_runs):
+def test_forecasts_stay_as_they_were_written(without_runs: list[Judgement]) -> None:
     """They were made before the sources were read; where these say otherwise, both are shown."""
     otherwise = {
         each.id
@@ -624,7 +692,9 @@ def test_forecasts_stay_as_they_were_written(without_runs):
 # --- R5 and R7 --------------------------------------------------------------------------------
 
 
-def test_every_benchmark_of_known_size_is_tested_in_both_directions(without_runs):
+def test_every_benchmark_of_known_size_is_tested_in_both_directions(
+    without_runs: list[Judgement],
+) -> None:
     found = next(each for each in without_runs if each.id == "r1-beats-o1-several")
     rows = {each.text.partition(":")[0]: each for each in found.derived.evidence}
     assert len(rows) == 10
@@ -640,7 +710,9 @@ def test_every_benchmark_of_known_size_is_tested_in_both_directions(without_runs
         assert name in found.derived.reason
 
 
-def test_a_p_of_nothing_is_not_taken_for_no_test(monkeypatch, ledger):
+def test_a_p_of_nothing_is_not_taken_for_no_test(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger
+) -> None:
     """A tail so far out that it is 0 as a number is as significant as can be."""
     claim = ledger.claims["r1-beats-o1-several"]
     nothing = quantity("r1_against_o1_simpleqa_p_value").model_copy(update={"value": 0.0})
@@ -667,7 +739,9 @@ def test_a_p_of_nothing_is_not_taken_for_no_test(monkeypatch, ledger):
         ("no_moment", 30, {"close": 16.97, "before_opening": 10.2}, ("challenged", "value")),
     ],
 )
-def test_a_move_is_judged_by_its_moment(ledger, says, value, moves, expected):
+def test_a_move_is_judged_by_its_moment(
+    ledger: Ledger, says: str, value: int, moves: dict[str, float], expected: tuple[str, str | None]
+) -> None:
     claim = ledger.claims["oracle-minus-14"]
     figure = claim.figure.model_copy(update={"value": value})
     (reference,) = claim.references
@@ -684,7 +758,7 @@ def test_a_move_is_judged_by_its_moment(ledger, says, value, moves, expected):
     assert market_verdict(changed)[:2] == expected
 
 
-def test_a_move_known_from_memory_decides_nothing(ledger):
+def test_a_move_known_from_memory_decides_nothing(ledger: Ledger) -> None:
     claim = ledger.claims["oracle-minus-14"]
     (reference,) = claim.references
     doubtful = claim.model_copy(
@@ -693,7 +767,7 @@ def test_a_move_known_from_memory_decides_nothing(ledger):
     assert market_verdict(doubtful)[:2] == ("inconclusive", "source")
 
 
-def test_the_headline_has_all_three_kinds_and_their_figures(without_runs):
+def test_the_headline_has_all_three_kinds_and_their_figures(without_runs: list[Judgement]) -> None:
     for each in without_runs:
         kinds = [part.partition(":")[0] for part in each.headline.split(" | ")]
         assert kinds == ["measured", "derived", "documentary"], each.id
@@ -704,21 +778,23 @@ def test_the_headline_has_all_three_kinds_and_their_figures(without_runs):
     assert found["mtp-fp8-1-8x"].derived.figure in found["mtp-fp8-1-8x"].headline
 
 
-def test_untested_does_not_hide_what_is_known(without_runs):
+def test_untested_does_not_hide_what_is_known(without_runs: list[Judgement]) -> None:
     found = next(each for each in without_runs if each.id == "r1-math500-85")
     assert "documents say: challenged (value), DeepSeek itself reports 97.3" in found.reason
     found = next(each for each in without_runs if each.id == "mtp-fp8-1-8x")
     assert "arithmetic says" in found.reason
 
 
-def test_untested_names_the_command_and_no_other_does(without_runs):
+def test_untested_names_the_command_and_no_other_does(without_runs: list[Judgement]) -> None:
     for each in without_runs:
         assert (each.decide is not None) == (
             each.measured is not None and "conf/model yet" not in each.reason
         ), each.id
 
 
-def test_arithmetic_that_holds_for_another_subject_is_a_challenge(without_runs):
+def test_arithmetic_that_holds_for_another_subject_is_a_challenge(
+    without_runs: list[Judgement],
+) -> None:
     found = next(each for each in without_runs if each.id == "r1-training-cost-5-6m")
     assert (found.derived.verdict, found.documentary.verdict) == ("reproduced", "challenged")
     evidence = found.derived.evidence[0]
@@ -727,7 +803,7 @@ def test_arithmetic_that_holds_for_another_subject_is_a_challenge(without_runs):
     assert evidence.sources
 
 
-def test_what_is_from_memory_is_marked(without_runs):
+def test_what_is_from_memory_is_marked(without_runs: list[Judgement]) -> None:
     marked = {each.id for each in without_runs if each.unverified}
     assert {"amazon-meta-slight-gain", "r1-undercuts-openai-95"} <= marked
     for each in without_runs:
@@ -750,7 +826,9 @@ def test_what_is_from_memory_is_marked(without_runs):
         ("documentary", "reproduced", ("inconclusive", None), "inconclusive"),
     ],
 )
-def test_how_columns_make_a_verdict(method, mine, documents, verdict):
+def test_how_columns_make_a_verdict(
+    method: str, mine: str, documents: tuple[str, str | None], verdict: str
+) -> None:
     own = Opinion(verdict=mine, reason="mine")
     theirs = Opinion(verdict=documents[0], tag=documents[1], reason="theirs")
     measured = own if method in ("measured", "ablation") else None
@@ -759,11 +837,11 @@ def test_how_columns_make_a_verdict(method, mine, documents, verdict):
 
 
 @pytest.mark.parametrize("threshold", [0.05, 0.001, 0.3])
-def test_p_is_the_level_at_which_an_interval_begins_to_exclude(threshold):
+def test_p_is_the_level_at_which_an_interval_begins_to_exclude(threshold: float) -> None:
     assert challenge_p(lambda confidence: confidence < 1 - threshold) == pytest.approx(threshold)
 
 
-def test_p_has_ends():
+def test_p_has_ends() -> None:
     assert challenge_p(lambda _: True) == LEAST_P
     assert challenge_p(lambda _: False) == 1.0
 
@@ -771,13 +849,13 @@ def test_p_has_ends():
 # --- the command ------------------------------------------------------------------------------
 
 
-def harness(capsys, *arguments):
+def harness(capsys: pytest.CaptureFixture[str], *arguments):
     status = cli.main(["claims", *arguments])
     out, err = capsys.readouterr()
     return status, out, err
 
 
-def test_json_is_a_list_of_objects(capsys):
+def test_json_is_a_list_of_objects(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = harness(capsys, "--json", str(BASELINE))
     assert (status, err) == (0, "")
     found = json.loads(out)
@@ -807,7 +885,7 @@ def test_json_is_a_list_of_objects(capsys):
         (["--id", "mla-is-novel", "--id", "nvidia-minus-17"], ["mla-is-novel", "nvidia-minus-17"]),
     ],
 )
-def test_filters(capsys, arguments, ids):
+def test_filters(capsys: pytest.CaptureFixture[str], arguments: list[str], ids: list[str]) -> None:
     _, out, _ = harness(capsys, "--json", *arguments)
     assert [each["id"] for each in json.loads(out)] == ids
 
@@ -828,14 +906,18 @@ def test_filters(capsys, arguments, ids):
         ),
     ],
 )
-def test_bad_input_is_one_line_and_exit_status_2(capsys, arguments, facts):
+def test_bad_input_is_one_line_and_exit_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], facts: str
+) -> None:
     status, out, err = harness(capsys, *arguments)
     assert (status, out) == (2, "")
     assert mentions(err, facts)
     assert err.count("\n") == 1
 
 
-def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(capsys, monkeypatch, tmp_path):
+def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Through the whole command, with a ledger of its own."""
     copy = tmp_path / "conf"
     shutil.copytree(CONF_DIR, copy)
@@ -848,21 +930,23 @@ def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(capsys, mon
     assert err.count("\n") == 1
 
 
-def test_another_harness_s_file_is_refused(tmp_path):
+def test_another_harness_s_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "samples.jsonl"
     file.write_text('{"doc_id": 0, "target": "x"}\n')
     with pytest.raises(UserError, match=r"samples\.jsonl: .*lm-evaluation-harness"):
         read_runs([str(file)], tmp_path)
 
 
-def test_a_damaged_result_is_refused(tmp_path):
+def test_a_damaged_result_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text('{"schema_version": 1}')
     with pytest.raises(StoreError, match=r"result\.json: .*RunResult"):
         read_runs([str(file)], tmp_path)
 
 
-def test_the_table_has_a_column_for_each_kind_of_evidence(capsys):
+def test_the_table_has_a_column_for_each_kind_of_evidence(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     _, out, _ = harness(capsys, "--article", "A1")
     header = next(line for line in out.splitlines() if line.startswith("claim"))
     assert header.split() == ["claim", "measured", "derived", "documentary", "verdict"]
@@ -871,7 +955,9 @@ def test_the_table_has_a_column_for_each_kind_of_evidence(capsys):
     assert max(len(line) for line in out.splitlines()) <= 100
 
 
-def test_published_scores_have_a_table_of_their_own(capsys, tmp_path):
+def test_published_scores_have_a_table_of_their_own(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     file = make_run(tmp_path, "a\x1b[31m", solved=spread(500, 4, 1856))
     _, out, _ = harness(capsys, file)
     row = next(line for line in out.splitlines() if PUBLISHED_7B.partition("/")[2] in line)
@@ -883,13 +969,13 @@ def test_published_scores_have_a_table_of_their_own(capsys, tmp_path):
     assert "a\\x1b[31m" in out
 
 
-def test_one_claim_is_shown_with_its_evidence(capsys):
+def test_one_claim_is_shown_with_its_evidence(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = harness(capsys, "--id", "r1-undercuts-openai-95")
     for words in ("96.35", "unverified", "derived", "forecast", "grade", "line 22 of"):
         assert words in out
 
 
-def test_markdown_escapes_and_shows_all_columns(capsys):
+def test_markdown_escapes_and_shows_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = harness(capsys, "--markdown", "--article", "A4")
     assert out.startswith("## A4 “Der Aufstieg von Deepseek")
     assert "Michael Stöckler" in out.splitlines()[0]

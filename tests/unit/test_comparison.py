@@ -20,7 +20,7 @@ LOG = Path(__file__).parent / "cases" / "samples_humaneval_2026-11-22T00-48-24.6
 
 
 @pytest.fixture
-def write(tmp_path) -> Callable[..., str]:
+def write(tmp_path: Path) -> Callable[..., str]:
     """Writes a result: HumanEval's 164 problems, of which the first so many are solved."""
 
     def make(name: str, solved: int | Callable[[int, int], str] = 80, samples: int = 1, **fields):
@@ -58,12 +58,12 @@ def status(solved: int | Callable[[int, int], str], number: int, sample: int) ->
     return "correct" if number < solved else "incorrect"
 
 
-def compared(capsys, *arguments: str, expect: int = 0) -> dict:
+def compared(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> dict:
     assert main(["compare", "--json", *arguments]) == expect
     return json.loads(capsys.readouterr().out)
 
 
-def said(capsys, *arguments: str, expect: int = 0) -> str:
+def said(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> str:
     """What a person reads, its columns joined by single spaces."""
     assert main(["compare", *arguments]) == expect
     printed = capsys.readouterr()
@@ -73,7 +73,9 @@ def said(capsys, *arguments: str, expect: int = 0) -> str:
 # --- scores -----------------------------------------------------------------------------------
 
 
-def test_a_run_against_itself_is_called_that_and_differs_by_nothing(write, capsys):
+def test_a_run_against_itself_is_called_that_and_differs_by_nothing(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write("one")
     found = compared(capsys, file, file)["candidates"][0]
     assert found["is_same_run"]
@@ -83,7 +85,9 @@ def test_a_run_against_itself_is_called_that_and_differs_by_nothing(write, capsy
     assert compared(capsys, file, file)["comparisons"] == 0
 
 
-def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(write, capsys):
+def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base, other = write("base", 100), write("other", 94)
     alone = compared(capsys, base, other, expect=5)
     found = compared(capsys, base, base, other, expect=5)
@@ -93,14 +97,18 @@ def test_a_run_against_itself_counts_for_nothing_and_a_candidate_counts_once(wri
     assert "other: " in capsys.readouterr().err
 
 
-def test_a_run_that_was_graded_again_is_not_the_same_run(write, capsys):
+def test_a_run_that_was_graded_again_is_not_the_same_run(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     first = Path(write("one", 90))
     before = first.rename(first.with_name("before.json"))
     found = compared(capsys, str(before), write("one", 80), expect=5)
     assert not found["candidates"][0]["is_same_run"]
 
 
-def test_a_clear_loss_is_a_regression_and_a_gain_is_none(write, capsys):
+def test_a_clear_loss_is_a_regression_and_a_gain_is_none(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = write("good", 100), write("bad", 80)
     found = compared(capsys, good, bad, expect=5)
     task = found["candidates"][0]["tasks"][0]
@@ -112,7 +120,9 @@ def test_a_clear_loss_is_a_regression_and_a_gain_is_none(write, capsys):
     assert compared(capsys, bad, good)["exit_status"] == 0
 
 
-def test_a_margin_forgives_a_loss_that_is_not_surely_larger(write, capsys):
+def test_a_margin_forgives_a_loss_that_is_not_surely_larger(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = write("good", 100), write("bad", 88)  # 7.3 points
     assert compared(capsys, good, bad, "--margin", "0", expect=5)
     assert compared(capsys, good, bad, "--margin", "6")["exit_status"] == 0
@@ -120,7 +130,9 @@ def test_a_margin_forgives_a_loss_that_is_not_surely_larger(write, capsys):
     assert mentions(text, "exit status 5", "0 points")
 
 
-def test_holm_counts_every_comparison_that_was_made(write, capsys):
+def test_holm_counts_every_comparison_that_was_made(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base = write("base", 100)
     others = [write(f"other{n}", 95) for n in range(3)]  # each p_worse = 1 / 32
     assert compared(capsys, base, others[0], expect=5)["comparisons"] == 1
@@ -130,7 +142,9 @@ def test_holm_counts_every_comparison_that_was_made(write, capsys):
     assert found["exit_status"] == 0
 
 
-def test_errors_are_in_no_denominator_and_are_shown(write, capsys):
+def test_errors_are_in_no_denominator_and_are_shown(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     def broken(number: int, _: int) -> str:
         return "scorer_error" if number < 4 else "correct"
 
@@ -143,7 +157,9 @@ def test_errors_are_in_no_denominator_and_are_shown(write, capsys):
     assert mentions(text, "160; 4", "0", "baseline", "4", "candidate")
 
 
-def test_discordant_problems_come_with_both_answers(write, capsys):
+def test_discordant_problems_come_with_both_answers(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base, other = write("base", 12), write("other", 0)
     task = compared(capsys, base, other, expect=5)["candidates"][0]["tasks"][0]
     assert len(task["discordant"]) == 12
@@ -158,7 +174,9 @@ def test_discordant_problems_come_with_both_answers(write, capsys):
     assert mentions(text, "…", "2", "--json")
 
 
-def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
+def test_several_samples_give_the_error_of_these_problems_too(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     def noisy(number: int, sample: int) -> str:
         return "correct" if (number + sample) % 4 else "incorrect"
 
@@ -173,7 +191,9 @@ def test_several_samples_give_the_error_of_these_problems_too(write, capsys):
     assert task["difference_fixed_benchmark"]["low"] is None
 
 
-def test_equivalence_is_shown_or_not(write, capsys):
+def test_equivalence_is_shown_or_not(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     same, near, far = write("same", 100), write("near", 100), write("far", 96)
     assert mentions(said(capsys, same, near, "--equivalence", "3"), "3 points", "equivalent")
     task = compared(capsys, same, far, "--equivalence", "3")["candidates"][0]["tasks"][0]
@@ -181,7 +201,9 @@ def test_equivalence_is_shown_or_not(write, capsys):
     assert task["equivalence"]["fixed_benchmark"] is None
 
 
-def test_neither_order_nor_names_of_problems_and_samples_change_a_number(write, capsys):
+def test_neither_order_nor_names_of_problems_and_samples_change_a_number(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     def noisy(number: int, sample: int) -> str:
         return "correct" if (7 * number + 3 * sample) % 5 else "incorrect"
 
@@ -207,7 +229,9 @@ def test_neither_order_nor_names_of_problems_and_samples_change_a_number(write, 
 # --- other figures ----------------------------------------------------------------------------
 
 
-def test_tokens_time_and_cost_are_set_side_by_side(write, capsys):
+def test_tokens_time_and_cost_are_set_side_by_side(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     found = compared(capsys, write("base", 82), write("other", 164))["candidates"][0]
     figures = {f["metric"]: f for f in found["tasks"][0]["figures"]}
     tokens = figures["completion_tokens.mean"]
@@ -230,7 +254,9 @@ def test_tokens_time_and_cost_are_set_side_by_side(write, capsys):
     )
 
 
-def test_a_cost_that_leaves_out_killed_sessions_is_marked(write, capsys):
+def test_a_cost_that_leaves_out_killed_sessions_is_marked(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """An older result has no machine time; the other one's sessions all ended in order."""
     older, whole = Path(write("older", 82)), Path(write("whole", 82))
     for file, change in ((older, None), (whole, {"bound": None})):
@@ -247,7 +273,9 @@ def test_a_cost_that_leaves_out_killed_sessions_is_marked(write, capsys):
     assert "at least" in said(capsys, str(older), str(whole))
 
 
-def test_a_rate_that_leaves_out_answers_that_were_lost_is_marked(write, capsys):
+def test_a_rate_that_leaves_out_answers_that_were_lost_is_marked(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     cut, whole = Path(write("cut", 82)), Path(write("whole", 82))
     result = json.loads(cut.read_text())
     for each in result["estimates"]:
@@ -259,7 +287,9 @@ def test_a_rate_that_leaves_out_answers_that_were_lost_is_marked(write, capsys):
     assert speed["bounds"] == ["lower", None]
 
 
-def test_costs_at_different_prices_are_marked(write, capsys):
+def test_costs_at_different_prices_are_marked(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base, other = write("base"), Path(write("other"))
     assert "usd_per_hour" not in said(capsys, base, str(other))
     result = json.loads(other.read_text())
@@ -268,21 +298,25 @@ def test_costs_at_different_prices_are_marked(write, capsys):
     assert "usd_per_hour 0.044625, unit vcpu" in said(capsys, base, str(other))
 
 
-def test_tokens_a_second_of_runs_with_other_tasks_have_no_ratio(write, capsys):
+def test_tokens_a_second_of_runs_with_other_tasks_have_no_ratio(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     both = str(REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json")
     speed, *_ = compared(capsys, both, write("one"))["candidates"][0]["figures"]
     assert speed["ratio"]["value"] is None
     assert speed["ratio"]["method"].startswith("undefined: ")
 
 
-def test_cost_per_solved_of_a_run_that_solved_nothing_is_unknown(write, capsys):
+def test_cost_per_solved_of_a_run_that_solved_nothing_is_unknown(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     figures = compared(capsys, write("base", 0), write("other", 2))["candidates"][0]["tasks"][0]
     cost = next(f for f in figures["figures"] if f["metric"].startswith("cost"))
     assert cost["baseline"] is None
     assert cost["ratio"]["value"] is None
 
 
-def test_every_difference_of_the_subject_is_shown(capsys):
+def test_every_difference_of_the_subject_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     folder = REPOSITORY / "results/baselines"
     files = [
         str(folder / f"smollm2_135m_standard_{name}.json") for name in ("transformers", "vllm")
@@ -297,7 +331,9 @@ def test_every_difference_of_the_subject_is_shown(capsys):
     assert [task["task"] for task in found["tasks"]] == ["humaneval", "math500"]
 
 
-def test_an_adapter_is_a_difference_of_the_subject_and_not_of_the_protocol(write, capsys):
+def test_an_adapter_is_a_difference_of_the_subject_and_not_of_the_protocol(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     plain, adapted = write("plain"), write("adapted")
     result = json.loads(Path(adapted).read_text())
     result["manifest"]["model"] |= {
@@ -314,7 +350,9 @@ def test_an_adapter_is_a_difference_of_the_subject_and_not_of_the_protocol(write
 # --- protocol ---------------------------------------------------------------------------------
 
 
-def test_another_protocol_is_refused_by_field_and_both_values(write, capsys):
+def test_another_protocol_is_refused_by_field_and_both_values(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base, other = write("base"), write("other", temperature=0.6, max_new_tokens=512)
     assert main(["compare", base, other]) == 6
     printed = capsys.readouterr()
@@ -330,7 +368,9 @@ def test_another_protocol_is_refused_by_field_and_both_values(write, capsys):
     assert "temperature" not in capsys.readouterr().err
 
 
-def test_what_is_let_through_is_marked(write, capsys):
+def test_what_is_let_through_is_marked(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     files = write("base"), write("other", temperature=0.6)
     allow = ["--allow-protocol-mismatch", "temperature"]
     (mark,) = compared(capsys, *files, *allow)["candidates"][0]["protocol_mismatch"]
@@ -340,19 +380,25 @@ def test_what_is_let_through_is_marked(write, capsys):
     )
 
 
-def test_a_field_stands_for_what_lies_below_it(write, capsys):
+def test_a_field_stands_for_what_lies_below_it(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     files = write("base"), write("other", **{"scorer.sandbox.level": "landlock"})
     assert main(["compare", *files]) == 6
     assert compared(capsys, *files, "--allow-protocol-mismatch", "scorer.sandbox")
 
 
-def test_an_unknown_field_is_named_with_the_nearest(write, capsys):
+def test_an_unknown_field_is_named_with_the_nearest(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write("base")
     assert main(["compare", file, file, "--allow-protocol-mismatch", "temprature"]) == 2
     assert mentions(capsys.readouterr().err, "temprature: ", "temperature?")
 
 
-def test_samples_and_subset_let_through_pair_what_is_in_common(write, capsys, tmp_path):
+def test_samples_and_subset_let_through_pair_what_is_in_common(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     base, other = (
         write("base", 80, 2),
         write("other", 80, 1, subset="humaneval:20", subset_sha256="x"),
@@ -367,7 +413,9 @@ def test_samples_and_subset_let_through_pair_what_is_in_common(write, capsys, tm
     assert (task["problems"], task["only_in_baseline"], task["only_in_candidate"]) == (20, 144, 0)
 
 
-def test_tasks_of_one_side_are_named_and_no_common_task_is_refused(write, capsys, tmp_path):
+def test_tasks_of_one_side_are_named_and_no_common_task_is_refused(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     both = str(REPOSITORY / "results/baselines/smollm2_135m_standard_vllm.json")
     file = write("one")
     found = compared(capsys, both, file, expect=0)["candidates"][0]
@@ -388,7 +436,9 @@ FOREIGN = [
 ]
 
 
-def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protocol(write, capsys):
+def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protocol(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base = write("base", 164)
     assert main(["compare", base, str(LOG)]) == 6
     assert "max_new_tokens 400 against 1024" in capsys.readouterr().err
@@ -419,19 +469,21 @@ def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protoc
         (["--margin", "much"], "invalid float value: 'much'"),
     ],
 )
-def test_bad_numbers_are_refused(write, capsys, arguments, words):
+def test_bad_numbers_are_refused(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
     file = write("base")
     assert main(["compare", file, file, *arguments]) == 2
     assert words in capsys.readouterr().err
 
 
-def test_a_run_without_a_result_says_what_makes_one(capsys):
+def test_a_run_without_a_result_says_what_makes_one(capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(REPOSITORY / "tests/golden/runs/smollm2_demo")
     assert main(["compare", folder, folder]) == 2
     assert mentions(capsys.readouterr().err, "result.json", f"harness score {folder}")
 
 
-def test_what_is_no_result_is_said(capsys, tmp_path):
+def test_what_is_no_result_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["compare", "no-such-run", "other", "--results-dir", str(tmp_path)]) == 2
     assert "harness: no-such-run: " in capsys.readouterr().err
     stray = tmp_path / "stray.jsonl"
@@ -440,7 +492,9 @@ def test_what_is_no_result_is_said(capsys, tmp_path):
     assert "stray.jsonl: " in capsys.readouterr().err
 
 
-def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
+def test_runs_are_found_by_id_and_by_folder(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
     Path(write("mine")).rename(folder / "result.json")
@@ -449,7 +503,9 @@ def test_runs_are_found_by_id_and_by_folder(write, capsys, tmp_path):
         assert found["baseline"]["label"] == "mine"
 
 
-def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_good(write, capsys):
+def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_good(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     files = write("base"), write("broken", lambda *_: "generation_error")
     found = compared(capsys, *files, "--equivalence", "3", expect=6)
     assert found["exit_status"] == 6
@@ -473,7 +529,12 @@ def test_a_candidate_of_nothing_but_errors_has_no_numbers_and_is_not_called_as_g
         ("humaneval/HumanEval/1#0", ("humaneval/HumanEval/1#0",)),
     ],
 )
-def test_outcomes_that_would_count_wrongly_are_refused(write, capsys, request_id, facts):
+def test_outcomes_that_would_count_wrongly_are_refused(
+    write: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    request_id: str,
+    facts: tuple[str, ...],
+) -> None:
     base, odd = write("base"), Path(write("odd"))
     result = json.loads(odd.read_text())
     result["outcomes"][0]["request_id"] = request_id
@@ -482,7 +543,9 @@ def test_outcomes_that_would_count_wrongly_are_refused(write, capsys, request_id
     assert mentions(capsys.readouterr().err, *facts)
 
 
-def test_what_a_file_says_is_no_order_to_the_terminal(write, capsys):
+def test_what_a_file_says_is_no_order_to_the_terminal(
+    write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     base, odd = write("base"), Path(write("odd", 0))
     hostile = "\x1b[2J\x9b31m\u202e[red]x[/nope]"
     result = json.loads(odd.read_text())
@@ -502,7 +565,7 @@ def test_what_a_file_says_is_no_order_to_the_terminal(write, capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_json_holds_no_nan(write, capsys):
+def test_json_holds_no_nan(write: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(name: str) -> float:
         raise AssertionError(name)
 

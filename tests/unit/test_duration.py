@@ -90,7 +90,9 @@ SIZES = {
 
 
 @pytest.mark.parametrize(("model", "context", "sequences", "measured"), ANCHORS)
-def test_published_speeds_are_met_within_a_tenth(model, context, sequences, measured):
+def test_published_speeds_are_met_within_a_tenth(
+    model: str, context: int, sequences: int, measured: int
+) -> None:
     weights, cache = SIZES[model]
     load = Load(2 * weights, 2 * weights, 2 * weights, cache)
     roof = devices_of(made_config(engine="vllm"), machine(H100)).roof
@@ -112,7 +114,9 @@ REQUESTS = {"math500": 4 * 500, "humaneval": 8 * 164, "aime24": 64 * 30}
 
 @pytest.mark.parametrize("task", REQUESTS)
 @pytest.mark.parametrize("model", BY_HAND)
-def test_the_table_by_hand_is_met_within_the_stated_error(model, task, tmp_path):
+def test_the_table_by_hand_is_met_within_the_stated_error(
+    model: str, task: str, tmp_path: Path
+) -> None:
     config = made_config(model=model, engine="vllm", tasks=[task])
     found = expect(config, {task: REQUESTS[task]}, machine(H200), tmp_path)
     by_hand_s = 60 * BY_HAND[model][task]
@@ -129,14 +133,14 @@ LOAD = Load(1e10, 1e10, 1e10, 1e5)
 EVERYTHING = Batch(1000, float("inf"))
 
 
-def test_one_answer_takes_its_steps():
+def test_one_answer_takes_its_steps() -> None:
     seconds, tokens = course([100], 0, LOAD, ROOF, EVERYTHING)
     # Each step reads the weights, and 50 tokens of cache on average.
     assert seconds == pytest.approx(100 * (1e10 / 1e12 + 50 * 1e5 / 1e12 + 1e-3 + 1e-5))
     assert tokens == 100
 
 
-def test_more_places_are_faster_until_all_have_one():
+def test_more_places_are_faster_until_all_have_one() -> None:
     answers = lengths(500, 0.8, 4000, 64)
     times = [
         course(answers, 50, LOAD, ROOF, Batch(places, float("inf"))).seconds
@@ -145,7 +149,7 @@ def test_more_places_are_faster_until_all_have_one():
     assert times[0] > times[1] > times[2] == times[3]
 
 
-def test_a_small_cache_costs_time_and_serves_all():
+def test_a_small_cache_costs_time_and_serves_all() -> None:
     answers = lengths(500, 0.8, 4000, 64)
     wide = course(answers, 50, LOAD, ROOF, EVERYTHING)
     narrow = course(answers, 50, LOAD, ROOF, Batch(1000, 5000))
@@ -153,7 +157,7 @@ def test_a_small_cache_costs_time_and_serves_all():
     assert narrow.seconds > wide.seconds * (1 + PREEMPTION_FRACTION)
 
 
-def test_lengths_are_cut_off_by_the_budget_and_keep_their_mean():
+def test_lengths_are_cut_off_by_the_budget_and_keep_their_mean() -> None:
     found = lengths(1000, 0.5, 100_000, 4001)
     assert found.mean() == pytest.approx(1000, rel=0.02)
     assert lengths(1000, 0.5, 800, 4001).max() == 800
@@ -163,7 +167,7 @@ def test_lengths_are_cut_off_by_the_budget_and_keep_their_mean():
 # --- the devices ------------------------------------------------------------------------------
 
 
-def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with():
+def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with() -> None:
     for each in machines().values():
         if each.match:
             found = devices_of(made_config(engine="vllm"), machine(each.match[0]))
@@ -183,11 +187,13 @@ def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with():
         ({"engine": "vllm", "requires": {"gpus": 1}}, [], "1 x H200 141 GB"),
     ],
 )
-def test_which_devices_are_reckoned_with(changed, gpus, title):
+def test_which_devices_are_reckoned_with(
+    changed: dict[str, object], gpus: list[str], title: str
+) -> None:
     assert devices_of(made_config(**changed), machine(*gpus)).title == title
 
 
-def test_two_copies_are_faster_than_one_spread_over_two(tmp_path):
+def test_two_copies_are_faster_than_one_spread_over_two(tmp_path: Path) -> None:
     def seconds(**args: int) -> float:
         config = made_config(model="r1_distill_qwen_7b", engine="vllm", args=args)
         return expect(config, {"math500": 2000}, machine(H200, H200), tmp_path).generation_s
@@ -202,7 +208,7 @@ def test_two_copies_are_faster_than_one_spread_over_two(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["Graphics 9000", *OTHERS])
-def test_an_unknown_gpu_is_no_guess(name, tmp_path):
+def test_an_unknown_gpu_is_no_guess(name: str, tmp_path: Path) -> None:
     config = made_config(engine="vllm")
     assert isinstance(expect(config, {"math500": 9}, machine(name), tmp_path), str)
 
@@ -218,13 +224,15 @@ def test_an_unknown_gpu_is_no_guess(name, tmp_path):
         ({"engine": "transformers"}, H200, 3),
     ],
 )
-def test_as_many_run_at_once_as_the_engine_lets(changed, gpu, places):
+def test_as_many_run_at_once_as_the_engine_lets(
+    changed: dict[str, object], gpu: str, places: int
+) -> None:
     config = made_config("r1_distill_qwen_7b", **changed)
     found = _batch(config, devices_of(config, machine(gpu)), _load(config))
     assert found.sequences == places
 
 
-def test_the_forecast_has_the_cache_of_the_memory_plan():
+def test_the_forecast_has_the_cache_of_the_memory_plan() -> None:
     config = made_config("r1_distill_qwen_7b", args={"gpu_memory_utilization": 0.8})
     sheet = machines()["h200"].memory_bytes
     here = machine(H200)
@@ -237,7 +245,7 @@ def test_the_forecast_has_the_cache_of_the_memory_plan():
     assert room == pytest.approx(planned.cache_bytes)
 
 
-def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
+def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path: Path) -> None:
     def seconds(engine: str, *gpus: str, **changed: Any) -> float:
         config = made_config(model="smollm2_135m", engine=engine, **changed)
         return expect(config, {"math500": 100}, machine(*gpus), tmp_path).generation_s
@@ -247,7 +255,9 @@ def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path):
     assert seconds("auto", requires={"gpus": 1}) == seconds("vllm", H200)
 
 
-def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path, monkeypatch):
+def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A box with GPUs and without vLLM runs transformers."""
 
     def seconds(engine: str, **changed: Any) -> float:
@@ -260,7 +270,7 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(tmp_path,
     assert seconds("auto", plan_for="h200") == seconds("vllm")
 
 
-def test_planning_loads_no_torch():
+def test_planning_loads_no_torch() -> None:
     program = (
         "import sys; from harness.runner.duration import expected_time; "
         "from harness.runner.duration.roofline import lengths; lengths(9, 1, 9, 9); "
@@ -269,7 +279,7 @@ def test_planning_loads_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
-def test_a_machine_that_is_not_there_is_named():
+def test_a_machine_that_is_not_there_is_named() -> None:
     with pytest.raises(ConfigError, match=r"plan_for=h300: .*h200"):
         devices_of(made_config(engine="vllm", plan_for="h300"), machine())
 
@@ -278,17 +288,17 @@ def test_a_machine_that_is_not_there_is_named():
     ("changed", "task"),
     [({"model": "local"}, "math500"), ({"engine": "vllm"}, "a_task_of_ones_own")],
 )
-def test_what_is_not_known_is_said(changed, task, tmp_path):
+def test_what_is_not_known_is_said(changed: dict[str, str], task: str, tmp_path: Path) -> None:
     config = made_config(**{"engine": "vllm", **changed})
     assert isinstance(expect(config, {task: 9}, machine(H200), tmp_path), str)
 
 
-def test_weights_that_do_not_fit_have_no_duration(tmp_path):
+def test_weights_that_do_not_fit_have_no_duration(tmp_path: Path) -> None:
     config = made_config(model="r1_distill_llama_70b", engine="vllm")
     assert isinstance(expect(config, {"math500": 9}, machine(H100), tmp_path), str)
 
 
-def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path):
+def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path: Path) -> None:
     def seconds(**args: object) -> float:
         config = made_config(
             model="r1_distill_llama_8b", engine="vllm", args={"max_num_seqs": 1, **args}
@@ -300,7 +310,7 @@ def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path):
     assert seconds(speculative_config=draft) < seconds()
 
 
-def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not():
+def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not() -> None:
     draft = {"method": "ngram", "num_speculative_tokens": 4}
     args = {"speculative_config": draft}
     load = _load(made_config(model="r1_distill_llama_8b", args=args))
@@ -311,7 +321,7 @@ def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not():
     assert longer == pytest.approx(5 * load.flops_per_token / 1e12 + slow.sequence_s)
 
 
-def test_a_folder_whose_yaml_names_no_sizes_computes_with_its_own(tmp_path):
+def test_a_folder_whose_yaml_names_no_sizes_computes_with_its_own(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     save_file({"w": np.zeros((30, 10), np.float32)}, tmp_path / "model.safetensors")
     config = made_config("local")
@@ -321,13 +331,13 @@ def test_a_folder_whose_yaml_names_no_sizes_computes_with_its_own(tmp_path):
     assert _load(config).flops_per_token == 2 * 300
 
 
-def test_experts_are_read_when_somebody_uses_them():
+def test_experts_are_read_when_somebody_uses_them() -> None:
     load = _load(made_config(model="deepseek_v2_lite_chat", engine="vllm"))
     assert load.token_bytes < load.weight_bytes / 4
     assert load.flops_per_token < load.weight_bytes / 4
 
 
-def test_a_cpu_is_measured_and_far_off(tmp_path):
+def test_a_cpu_is_measured_and_far_off(tmp_path: Path) -> None:
     bandwidth, flops = measure_cpu()
     assert bandwidth > 1e8
     assert flops > 1e8
@@ -338,7 +348,9 @@ def test_a_cpu_is_measured_and_far_off(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(engine, tmp_path, monkeypatch):
+def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """numpy measures 100 GFLOP/s and 13 GB/s on such a machine, when it is idle."""
     monkeypatch.setattr(devices, "measure_cpu", lambda: (13e9, 100e9))
     result = load(BASELINE.with_name(f"smollm2_135m_standard_{engine}.json"))
@@ -352,7 +364,7 @@ def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(engine, tmp_p
 # --- an earlier run ---------------------------------------------------------------------------
 
 
-def test_rent_is_for_loading_too(tmp_path):
+def test_rent_is_for_loading_too(tmp_path: Path) -> None:
     config = made_config(model="r1_distill_qwen_7b", pricing=conf("pricing", "auto"))
     found = expect(config, {"math500": 100}, machine(H200), tmp_path)
     hourly = 3600 * found.usd / (found.load_s + found.generation_s)
@@ -377,7 +389,7 @@ def recorded(results_dir: Path, *gpus: str, config: RunConfig | None = None) -> 
     return result
 
 
-def test_an_earlier_run_is_expected_again(tmp_path):
+def test_an_earlier_run_is_expected_again(tmp_path: Path) -> None:
     result = recorded(tmp_path)
     config = result.manifest.config
     asked = {task.name: task.problems for task in result.manifest.tasks}
@@ -391,7 +403,7 @@ def test_an_earlier_run_is_expected_again(tmp_path):
     assert measured / 4 < half.generation_s < measured
 
 
-def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path):
+def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path: Path) -> None:
     result = recorded(tmp_path)
     (session,) = result.manifest.sessions
     file = runs_dir(tmp_path) / result.manifest.run_id / "result.json"
@@ -408,7 +420,7 @@ def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path):
     assert found.load_s == session.engine.load_s
 
 
-def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path):
+def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path: Path) -> None:
     def config(**changed: int) -> RunConfig:
         return made_config("smollm2_135m", args={"max_num_seqs": 4}, **changed)
 
@@ -424,7 +436,9 @@ def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path):
     [({"plan_for": "home_pc"}, []), ({"engine": "vllm"}, []), ({}, [H200])],
     ids=["another machine", "another engine", "other devices"],
 )
-def test_an_earlier_run_of_something_else_is_none(changed, gpus, tmp_path):
+def test_an_earlier_run_of_something_else_is_none(
+    changed: dict[str, str], gpus: list[str], tmp_path: Path
+) -> None:
     recorded(tmp_path)
     config = made_config(**{"model": "smollm2_135m", "engine": "transformers", **changed})
     found = expect(config, {"math500": 3}, machine(*gpus), tmp_path)

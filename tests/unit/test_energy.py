@@ -167,6 +167,6 @@ def test_without_nvml_the_source_says_so(tmp_path: Path, monkeypatch: pytest.Mon
     ("energy", "text"),
     [(Energy(3.0, "NVML, 1 GPU"), "NVML, 1 GPU"), (Energy(None, "no RAPL"), "none: no RAPL")],
 )
-def test_energy_is_the_same_after_it_was_written_and_read(energy, text):
+def test_energy_is_the_same_after_it_was_written_and_read(energy: Energy, text: str) -> None:
     assert energy.described == text
     assert Energy.recorded(energy.joules, text) == energy

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -53,7 +54,7 @@ def test_choosing_and_checking_loads_no_torch() -> None:
     ],
 )
 def test_waiting_threads_sleep_for_transformers_alone(
-    monkeypatch, kind, set_by_user, policy
+    monkeypatch: pytest.MonkeyPatch, kind: str, set_by_user: str | None, policy: str | None
 ) -> None:
     config = TypeAdapter(EngineConfig).validate_python({"kind": kind})
     environment = {"OMP_WAIT_POLICY": set_by_user} if set_by_user else {}
@@ -62,7 +63,7 @@ def test_waiting_threads_sleep_for_transformers_alone(
     assert environment.get("OMP_WAIT_POLICY") == policy
 
 
-def test_auto_without_a_gpu_is_transformers(monkeypatch) -> None:
+def test_auto_without_a_gpu_is_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     chosen, why = AutoConfig(kind="auto").resolved()
     assert isinstance(chosen, TransformersConfig)
@@ -92,7 +93,7 @@ def test_what_is_asked_for_is_taken() -> None:
         {"kind": "replay"},
     ],
 )
-def test_what_no_engine_knows_is_refused(wrong) -> None:
+def test_what_no_engine_knows_is_refused(wrong: dict[str, str | float]) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(EngineConfig).validate_python(wrong)
 
@@ -123,7 +124,7 @@ def test_without_vllm_it_says_how_to_get_it() -> None:
         VllmConfig(kind="vllm").resolved()
 
 
-def test_a_missing_model_is_unavailable(tmp_path) -> None:
+def test_a_missing_model_is_unavailable(tmp_path: Path) -> None:
     import time
 
     model = ResolvedModel(name="nothing", path=str(tmp_path), revision=None, sha256=None)
@@ -135,7 +136,9 @@ def test_a_missing_model_is_unavailable(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("visible", "most"), [("", 0), ("-1", 0), ("0", 1), ("0,1", 2), (None, 10**6)]
 )
-def test_visible_gpus_are_counted(visible, most, monkeypatch) -> None:
+def test_visible_gpus_are_counted(
+    visible: str | None, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
@@ -157,7 +160,7 @@ def test_peak_memory_only_rises_and_is_unknown_for_no_process() -> None:
 
 
 @pytest.mark.parametrize(("new", "fits"), [(10, True), (11, False)])
-def test_a_request_that_needs_more_than_the_context_is_refused(new, fits) -> None:
+def test_a_request_that_needs_more_than_the_context_is_refused(new: int, fits: bool) -> None:
     request = GenerationRequest(
         request_id="t/a#0",
         problem_id="a",

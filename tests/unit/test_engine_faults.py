@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -98,7 +98,9 @@ class Attached:
 
 
 @pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 529])
-def test_what_a_server_refuses_for_now_is_tried_again_after_rising_waits(server, status) -> None:
+def test_what_a_server_refuses_for_now_is_tried_again_after_rising_waits(
+    server: FaultServer, status: int
+) -> None:
     server.answers = [*[refuses(status)] * 7, WELL]
     attached = Attached(server.url)
     (got,) = attached.answers()
@@ -110,7 +112,7 @@ def test_what_a_server_refuses_for_now_is_tried_again_after_rising_waits(server,
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 413, 422, 501])
-def test_a_refusal_of_one_request_is_not_tried_again(server, status) -> None:
+def test_a_refusal_of_one_request_is_not_tried_again(server: FaultServer, status: int) -> None:
     server.answers = [WELL, refuses(status), WELL]
     attached = Attached(server.url)
     got = attached.answers(3)
@@ -123,7 +125,7 @@ def test_a_refusal_of_one_request_is_not_tried_again(server, status) -> None:
     assert attached.time.slept == []
 
 
-def test_a_request_is_not_tried_for_ever(server) -> None:
+def test_a_request_is_not_tried_for_ever(server: FaultServer) -> None:
     server.answers = [refuses(503, "busy")]
     attached = Attached(server.url, max_retries=2)
     (got,) = attached.answers()
@@ -137,7 +139,7 @@ def test_no_wait_is_longer_than_the_longest() -> None:
     assert max(waits) <= LONGEST_BACK_OFF_S * (1 + JITTER)
 
 
-def test_the_wait_that_a_server_asks_for_is_kept(server) -> None:
+def test_the_wait_that_a_server_asks_for_is_kept(server: FaultServer) -> None:
     server.answers = [
         refuses(429, Retry_After="300"),
         refuses(429, retry_after_ms="1500"),
@@ -152,7 +154,9 @@ def test_the_wait_that_a_server_asks_for_is_kept(server) -> None:
 
 
 @pytest.mark.parametrize("asked", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
-def test_a_server_that_asks_for_no_wait_is_not_asked_again_at_once(server, asked) -> None:
+def test_a_server_that_asks_for_no_wait_is_not_asked_again_at_once(
+    server: FaultServer, asked: str
+) -> None:
     server.answers = [*[refuses(503, Retry_After=asked)] * 7, WELL]
     attached = Attached(server.url)
     (got,) = attached.answers()
@@ -169,7 +173,7 @@ def test_a_wait_can_be_a_date() -> None:
         assert retry_after_s({"retry-after": odd}) is None
 
 
-def test_a_wait_that_is_too_long_ends_the_request_and_names_the_key(server) -> None:
+def test_a_wait_that_is_too_long_ends_the_request_and_names_the_key(server: FaultServer) -> None:
     server.answers = [refuses(429, Retry_After="86400"), WELL]
     attached = Attached(server.url)
     got = attached.answers(2)
@@ -178,7 +182,7 @@ def test_a_wait_that_is_too_long_ends_the_request_and_names_the_key(server) -> N
     assert attached.time.slept == []
 
 
-def test_an_answer_lost_on_its_way_is_asked_for_again_after_a_wait(server) -> None:
+def test_an_answer_lost_on_its_way_is_asked_for_again_after_a_wait(server: FaultServer) -> None:
     server.answers = [loses, loses, WELL]
     attached = Attached(server.url)
     (got,) = attached.answers()
@@ -187,7 +191,7 @@ def test_an_answer_lost_on_its_way_is_asked_for_again_after_a_wait(server) -> No
     assert min(attached.time.slept) >= FIRST_WAIT_S
 
 
-def test_a_server_that_hangs_is_given_up_once(server) -> None:
+def test_a_server_that_hangs_is_given_up_once(server: FaultServer) -> None:
     released = threading.Event()
     server.answers = [hangs(released), WELL]
     got = Attached(server.url, silence_limit_s=0.3).answers(2)
@@ -202,7 +206,7 @@ def test_a_hung_server_cannot_take_hours_for_one_request_by_default() -> None:
     assert config.silence_limit_s + waits < 3600
 
 
-def test_waits_are_in_no_time_of_the_request(server) -> None:
+def test_waits_are_in_no_time_of_the_request(server: FaultServer) -> None:
     server.answers = [refuses(429, Retry_After="300"), WELL]
     (got,) = Attached(server.url).answers()
     assert (got.queued_s, got.sent_s, got.waited_s) == (0, 300, 300)
@@ -216,7 +220,7 @@ def test_a_pause_of_all_requests_is_not_in_the_rate() -> None:
     assert [on_clock(at) for at in (0, 20, 100, 310, 320)] == [0, 20, 20, 20, 30]
 
 
-def test_attempts_keep_to_the_rate_limit(server) -> None:
+def test_attempts_keep_to_the_rate_limit(server: FaultServer) -> None:
     server.answers = [refuses(503, Retry_After="0"), WELL]
     attached = Attached(server.url, requests_per_minute=12)
     got = attached.answers(5)
@@ -232,7 +236,9 @@ def test_attempts_keep_to_the_rate_limit(server) -> None:
 @pytest.mark.parametrize(
     "refusal", [refuses(401), refuses(402), refuses(429, "x", "insufficient_quota")]
 )
-def test_a_refused_account_ends_the_run_at_once(server, refusal) -> None:
+def test_a_refused_account_ends_the_run_at_once(
+    server: FaultServer, refusal: Callable[..., object]
+) -> None:
     server.answers = [refusal]
     with pytest.raises(UnavailableError):
         Attached(server.url).answers(9)
@@ -240,7 +246,9 @@ def test_a_refused_account_ends_the_run_at_once(server, refusal) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 402])
-def test_an_account_that_runs_out_ends_the_run_and_keeps_what_was_answered(server, status) -> None:
+def test_an_account_that_runs_out_ends_the_run_and_keeps_what_was_answered(
+    server: FaultServer, status: int
+) -> None:
     server.answers = [WELL, WELL, refuses(status)]
     attached, got = Attached(server.url), []
     with attached.engine, pytest.raises(UnavailableError):
@@ -248,7 +256,7 @@ def test_an_account_that_runs_out_ends_the_run_and_keeps_what_was_answered(serve
     assert len(server.asked) == 2 + ALL_REFUSED
 
 
-def test_what_is_under_way_is_answered_before_the_run_ends(server) -> None:
+def test_what_is_under_way_is_answered_before_the_run_ends(server: FaultServer) -> None:
     both, refused = threading.Barrier(2), threading.Event()
 
     def slow(handler: Any) -> None:
@@ -273,7 +281,7 @@ def test_what_is_under_way_is_answered_before_the_run_ends(server) -> None:
     assert len(server.asked) == 2
 
 
-def test_a_server_that_refuses_everything_ends_the_run(server) -> None:
+def test_a_server_that_refuses_everything_ends_the_run(server: FaultServer) -> None:
     server.answers = [refuses(403, "not for you")]
     with pytest.raises(UnavailableError, match="not for you"):
         Attached(server.url).answers(70)
@@ -290,7 +298,9 @@ BROKEN_WITHIN = sends({"error": {"message": "broke"}})
 
 
 @pytest.mark.parametrize("odd", [FILTERED, UNREADABLE, BROKEN_WITHIN])
-def test_a_server_that_said_what_is_wrong_is_not_asked_whether_it_is_there(server, odd) -> None:
+def test_a_server_that_said_what_is_wrong_is_not_asked_whether_it_is_there(
+    server: FaultServer, odd: Callable[..., object]
+) -> None:
     server.answers = [WELL, odd, WELL]
     attached, lookups = Attached(server.url), []
     with attached.engine as engine:
@@ -301,7 +311,7 @@ def test_a_server_that_said_what_is_wrong_is_not_asked_whether_it_is_there(serve
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 501])
-def test_a_server_that_refuses_its_list_is_there(server, status) -> None:
+def test_a_server_that_refuses_its_list_is_there(server: FaultServer, status: int) -> None:
     server.answers = [WELL, refuses(500, "broke"), WELL]
     attached, lookups = Attached(server.url, max_retries=0), []
     with attached.engine as engine:
@@ -312,7 +322,9 @@ def test_a_server_that_refuses_its_list_is_there(server, status) -> None:
 
 
 @pytest.mark.parametrize("end", [refuses(502), loses, hangs_up])
-def test_a_server_that_breaks_everywhere_is_gone(server, end) -> None:
+def test_a_server_that_breaks_everywhere_is_gone(
+    server: FaultServer, end: Callable[..., object]
+) -> None:
     server.answers = [WELL, end]
     attached = Attached(server.url, max_retries=0)
     with attached.engine as engine:
@@ -321,7 +333,9 @@ def test_a_server_that_breaks_everywhere_is_gone(server, end) -> None:
             list(engine.generate([ask(number) for number in range(3)]))
 
 
-def test_all_that_are_sent_before_the_first_reply_are_the_first_requests(server) -> None:
+def test_all_that_are_sent_before_the_first_reply_are_the_first_requests(
+    server: FaultServer,
+) -> None:
     """Refusals come at once, answers take their time: five quick ones say nothing of the others."""
     later = threading.Event()
 
@@ -340,7 +354,7 @@ def test_all_that_are_sent_before_the_first_reply_are_the_first_requests(server)
     assert sum(each.finish_reason == "error" for each in got) == 20
 
 
-def test_a_server_that_refuses_all_that_are_under_way_ends_the_run(server) -> None:
+def test_a_server_that_refuses_all_that_are_under_way_ends_the_run(server: FaultServer) -> None:
     eight = threading.Barrier(8)
 
     def refusing(handler: Any) -> None:
@@ -355,7 +369,7 @@ def test_a_server_that_refuses_all_that_are_under_way_ends_the_run(server) -> No
     assert len(server.asked) < 70
 
 
-def test_one_refused_prompt_of_seventy_is_one_error(server) -> None:
+def test_one_refused_prompt_of_seventy_is_one_error(server: FaultServer) -> None:
     is_it = lambda asked: asked["messages"][0]["content"] == "question 3"  # noqa: E731
     for refusal in (refuses(403, "moderated"), refuses(404, "no such route")):
         server.answers = [unless(is_it, refusal, WELL)]
@@ -363,7 +377,7 @@ def test_one_refused_prompt_of_seventy_is_one_error(server) -> None:
         assert sum(each.finish_reason == "error" for each in got) == 1
 
 
-def test_nothing_is_sent_after_a_stop(server) -> None:
+def test_nothing_is_sent_after_a_stop(server: FaultServer) -> None:
     attached = Attached(server.url)
     got = []
     with attached.engine as engine:
@@ -374,7 +388,7 @@ def test_nothing_is_sent_after_a_stop(server) -> None:
         assert len(list(engine.generate([ask(9)]))) == 1, "another call begins anew"
 
 
-def test_a_stop_ends_the_waits(server) -> None:
+def test_a_stop_ends_the_waits(server: FaultServer) -> None:
     """With a real clock: the wait would be of ten minutes."""
     server.answers = [refuses(429, Retry_After="600")]
     engine = OpenaiEngine(
@@ -389,7 +403,7 @@ def test_a_stop_ends_the_waits(server) -> None:
     assert got.finish_reason == "error"
 
 
-def test_what_waits_for_its_turn_is_not_sent_after_a_stop(server) -> None:
+def test_what_waits_for_its_turn_is_not_sent_after_a_stop(server: FaultServer) -> None:
     """With a real clock: the second turn of a minute comes after 60 s."""
     attached_to = OpenaiConfig(
         kind="openai", base_url=server.url, mode="chat", concurrency=8, requests_per_minute=1
@@ -403,7 +417,7 @@ def test_what_waits_for_its_turn_is_not_sent_after_a_stop(server) -> None:
     assert len(server.asked) == 1
 
 
-def test_a_retry_that_waits_for_its_turn_is_given_up_at_a_stop(server) -> None:
+def test_a_retry_that_waits_for_its_turn_is_given_up_at_a_stop(server: FaultServer) -> None:
     server.answers = [refuses(503, "busy")]
     attached_to = OpenaiConfig(
         kind="openai", base_url=server.url, mode="chat", requests_per_minute=1, max_retries=1
@@ -439,13 +453,13 @@ def test_turns_that_a_stop_left_unused_hold_nothing_up_afterwards() -> None:
 # --- modes ---------------------------------------------------------------------------------------
 
 
-def test_a_server_without_completions_is_told_from_one_with(server) -> None:
+def test_a_server_without_completions_is_told_from_one_with(server: FaultServer) -> None:
     server.answers = [only("/v1/chat/completions", WELL)]
     with pytest.raises(UnavailableError, match=r"engine\.mode=chat"):
         Attached(server.url, mode="tokens").answers(70)
 
 
-def test_a_server_without_token_ids_is_told(server) -> None:
+def test_a_server_without_token_ids_is_told(server: FaultServer) -> None:
     for status in (400, 422, 500):
         server.answers = [
             unless(lambda asked: not isinstance(asked["prompt"], str), refuses(status), WELL)
@@ -457,7 +471,7 @@ def test_a_server_without_token_ids_is_told(server) -> None:
 # --- what is left out, and what a server leaves out ---------------------------------------------
 
 
-def test_omitted_fields_are_not_sent(server) -> None:
+def test_omitted_fields_are_not_sent(server: FaultServer) -> None:
     given = ["seed", "temperature", "top_p", "presence_penalty", "frequency_penalty",
              "stream_options"]  # fmt: skip
     server.answers = [strict(*given, role=WELL)]
@@ -479,14 +493,14 @@ def test_only_known_fields_are_omitted_and_only_sampling_is_of_the_protocol() ->
     assert config.sampling_omitted == ("seed", "top_p")
 
 
-def test_without_stream_nothing_of_a_stream_is_asked_for(server) -> None:
+def test_without_stream_nothing_of_a_stream_is_asked_for(server: FaultServer) -> None:
     server.answers = [chats_whole({"content": "2"})]
     (got,) = Attached(server.url, omit=["stream"]).answers()
     assert got.text == "2"
     assert not {"stream", "stream_options"} & server.asked[0].keys()
 
 
-def test_an_answer_in_one_piece_has_no_first_token(server) -> None:
+def test_an_answer_in_one_piece_has_no_first_token(server: FaultServer) -> None:
     server.answers = [chats_whole({"content": "2", "reasoning_content": "Hm"})]
     (got,) = Attached(server.url).answers()
     assert (got.finish_reason, got.completion_tokens) == ("stop", 5)
@@ -501,7 +515,9 @@ NO_USAGE: list[Any] = [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "t
 
 @pytest.mark.parametrize("usage", NO_USAGE)
 @pytest.mark.parametrize("answer", [chats, chats_whole])
-def test_counts_that_are_not_told_are_unknown(server, usage, answer) -> None:
+def test_counts_that_are_not_told_are_unknown(
+    server: FaultServer, usage: dict[str, int] | None, answer: Callable[..., object]
+) -> None:
     server.answers = [answer({"content": "2"}, usage=usage)]
     (got,) = Attached(server.url).answers()
     assert (got.finish_reason, got.text) == ("stop", "2")
@@ -514,14 +530,16 @@ def test_counts_that_are_not_told_are_unknown(server, usage, answer) -> None:
     [("stop", "stop"), ("eos", "stop"), ("EOS_TOKEN", "stop"), ("end_turn", "stop"),
      ("max_tokens", "length"), ("length", "length"), ("tool_calls", "error"), ("odd", "error")],
 )  # fmt: skip
-def test_other_words_for_the_end_are_read(server, word, meant) -> None:
+def test_other_words_for_the_end_are_read(server: FaultServer, word: str, meant: str) -> None:
     server.answers = [chats({"content": "2"}, finish=word)]
     (got,) = Attached(server.url).answers()
     assert got.finish_reason == meant
 
 
 @pytest.mark.parametrize("finish", [None, ""])
-def test_without_a_word_for_the_end_the_count_tells(server, finish) -> None:
+def test_without_a_word_for_the_end_the_count_tells(
+    server: FaultServer, finish: str | None
+) -> None:
     for tokens, meant in [(98, "stop"), (99, "length")]:
         usage = {"prompt_tokens": 7, "completion_tokens": tokens}
         server.answers = [chats({"content": "2"}, finish=finish, usage=usage)]
@@ -543,7 +561,7 @@ def test_without_a_word_for_the_end_the_count_tells(server, finish) -> None:
      sends({"choices": [{"message": {"reasoning": 7}, "finish_reason": "stop"}]}),
      sends({"choices": [{"text": 7, "finish_reason": "stop"}]})],
 )  # fmt: skip
-def test_an_odd_answer_is_its_requests_own_error(server, odd: Role) -> None:
+def test_an_odd_answer_is_its_requests_own_error(server: FaultServer, odd: Role) -> None:
     server.answers = [WELL, odd, WELL]
     got = Attached(server.url).answers(3)
     assert [each.finish_reason for each in got] == ["stop", "error", "stop"]
@@ -553,7 +571,7 @@ def test_an_odd_answer_is_its_requests_own_error(server, odd: Role) -> None:
 @pytest.mark.parametrize("tokens", [0, 5, 99, None])
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_a_reply_without_any_answer_is_no_empty_answer_of_the_model(
-    server, tokens, is_streamed
+    server: FaultServer, tokens: int | None, is_streamed: bool
 ) -> None:
     nothing = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens}}
     server.answers = [(lambda handler: handler.stream(nothing)) if is_streamed else sends(nothing)]
@@ -563,7 +581,9 @@ def test_a_reply_without_any_answer_is_no_empty_answer_of_the_model(
 
 
 @pytest.mark.parametrize("answer", [chats, chats_whole])
-def test_content_in_parts_is_put_together_and_its_thoughts_are_thoughts(server, answer) -> None:
+def test_content_in_parts_is_put_together_and_its_thoughts_are_thoughts(
+    server: FaultServer, answer: Callable[..., object]
+) -> None:
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}
     text = [{"type": "text", "text": "It is "}, {"type": "text", "text": "2"}]
     server.answers = [answer({"content": [thought, *text]})]
@@ -571,7 +591,7 @@ def test_content_in_parts_is_put_together_and_its_thoughts_are_thoughts(server, 
     assert (got.finish_reason, got.text) == ("stop", "<think>\nHm\n</think>\n\nIt is 2")
 
 
-def test_separators_within_the_text_do_not_break_a_stream(server) -> None:
+def test_separators_within_the_text_do_not_break_a_stream(server: FaultServer) -> None:
     text = "a\u2028b\u0085c\x0bd"
     server.answers = [chats({"content": text})]
     (got,) = Attached(server.url).answers()
@@ -596,7 +616,7 @@ NO_LISTS = [
 
 
 @pytest.mark.parametrize("role", NO_LISTS)
-def test_a_server_that_lists_nothing_needs_the_name(server, role: Role) -> None:
+def test_a_server_that_lists_nothing_needs_the_name(server: FaultServer, role: Role) -> None:
     server.lists = role
     with pytest.raises(UnavailableError):
         Attached(server.url).answers()
@@ -607,14 +627,18 @@ def test_a_server_that_lists_nothing_needs_the_name(server, role: Role) -> None:
 @pytest.mark.parametrize(
     "listed", [[{"id": "m"}], {"models": [{"id": "m"}]}, {"data": [{"id": "m"}]}]
 )
-def test_lists_of_other_shapes_are_read(server, listed) -> None:
+def test_lists_of_other_shapes_are_read(
+    server: FaultServer, listed: list[dict[str, str]] | dict[str, list[dict[str, str]]]
+) -> None:
     server.lists = sends(listed)
     Attached(server.url).answers()
     assert server.asked[0]["model"] == "m"
 
 
 @pytest.mark.parametrize("role", [refuses(401), refuses(500), refuses(503)])
-def test_a_refused_key_or_a_broken_server_ends_the_run_before_it_begins(server, role) -> None:
+def test_a_refused_key_or_a_broken_server_ends_the_run_before_it_begins(
+    server: FaultServer, role: Callable[..., object]
+) -> None:
     server.lists = role
     with pytest.raises(UnavailableError):
         Attached(server.url, served_model="mine").answers()
@@ -624,7 +648,9 @@ def test_a_refused_key_or_a_broken_server_ends_the_run_before_it_begins(server, 
 # --- headers --------------------------------------------------------------------------------------
 
 
-def test_headers_are_sent_with_every_request(server, monkeypatch) -> None:
+def test_headers_are_sent_with_every_request(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_SECRET_HEADER", "s3cret-value")
     attached = Attached(
         server.url, headers={"X-Team": "research"}, headers_env={"X-Api-Key": "MY_SECRET_HEADER"}
@@ -637,13 +663,15 @@ def test_headers_are_sent_with_every_request(server, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "Cookie", "x-auth-token"])
-def test_a_header_that_holds_a_secret_is_not_written_out(name) -> None:
+def test_a_header_that_holds_a_secret_is_not_written_out(name: str) -> None:
     with pytest.raises(ValidationError) as caught:
         OpenaiConfig(kind="openai", base_url="http://localhost/v1", headers={name: "v4lue"})
     assert f"engine.headers_env.{name}" in str(caught.value)
 
 
-def test_a_secret_header_is_struck_out_of_what_a_server_says(server, monkeypatch) -> None:
+def test_a_secret_header_is_struck_out_of_what_a_server_says(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_VALUE", "s3cret-value")
     server.answers = [WELL, refuses(400, "who is s3cret-value?")]
     got = Attached(server.url, headers_env={"X-Api-Key": "MY_VALUE"}).answers(2)
@@ -670,7 +698,9 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @NEEDS_OPENSSL
-def test_a_certificate_that_is_not_trusted_is_told_and_can_be(server, certificate: Path) -> None:
+def test_a_certificate_that_is_not_trusted_is_told_and_can_be(
+    server: FaultServer, certificate: Path
+) -> None:
     server.encrypt(certificate)
     with pytest.raises(UnavailableError, match=r"engine\.ca_file=FILE .* engine\.verify=false"):
         Attached(server.url).answers()
@@ -691,7 +721,9 @@ def test_a_file_of_certificates_that_is_none_is_told(tmp_path: Path) -> None:
 # --- prompts as text ------------------------------------------------------------------------------
 
 
-def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, r1_tokenizer: Path) -> None:
+def test_prompts_as_text_have_one_bos_wherever_it_is_added(
+    server: FaultServer, r1_tokenizer: Path
+) -> None:
     """R1's template writes a BOS, and its tokenizer adds one: a server would make two of them."""
     model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)
@@ -719,7 +751,7 @@ def test_prompts_as_text_have_one_bos_wherever_it_is_added(server, r1_tokenizer:
 # --- prompts that are too long ----------------------------------------------------------------
 
 
-def test_a_prompt_that_is_too_long_is_its_own_error(server) -> None:
+def test_a_prompt_that_is_too_long_is_its_own_error(server: FaultServer) -> None:
     """Above the protocol's context, whatever the server would take."""
     server.models = [{"id": "hosted", "owned_by": "somebody", "max_model_len": 32_000}]
     server.answers = [completes("2")]
@@ -731,7 +763,9 @@ def test_a_prompt_that_is_too_long_is_its_own_error(server) -> None:
     assert len(server.asked) == 1
 
 
-def test_only_a_task_of_nothing_but_long_prompts_is_refused(caplog) -> None:
+def test_only_a_task_of_nothing_but_long_prompts_is_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     prompts = {
         name: Prompt(problem_id=name, text="", token_ids=tuple(range(size)), opened_think=False)
         for name, size in [("t/short", 8), ("t/long", 9), ("t/longest", 10)]
@@ -746,7 +780,7 @@ def test_only_a_task_of_nothing_but_long_prompts_is_refused(caplog) -> None:
 
 
 def test_a_key_does_not_follow_a_server_that_sends_its_clients_elsewhere(
-    server, monkeypatch
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_VALUE", "s3cret-value")
     knobs = {"headers_env": {"X-Api-Key": "MY_VALUE"}, "served_model": "hosted"}
@@ -765,7 +799,7 @@ def test_a_key_does_not_follow_a_server_that_sends_its_clients_elsewhere(
 # --- a stream as vLLM writes it -------------------------------------------------------------------
 
 
-def test_token_ids_of_a_stream_are_the_answer(server, r1_tokenizer: Path) -> None:
+def test_token_ids_of_a_stream_are_the_answer(server: FaultServer, r1_tokenizer: Path) -> None:
     """Chunks of several tokens, fields left out where unset, measures in the last one."""
     model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def test_all_sampling_is_said_and_nothing_that_only_vllm_knows(played: FaultServ
 
 @pytest.mark.parametrize("owner", ["vllm", "somebody"])
 def test_a_field_that_contradicts_the_protocol_is_refused_before_anything_is_asked(
-    played: FaultServer, owner
+    played: FaultServer, owner: str
 ) -> None:
     played.models[0]["owned_by"] = owner
     with pytest.raises(ConfigError, match=r"^engine\.extra_body\.min_p=0\.2: .*protocol\.min_p"):
@@ -109,7 +109,7 @@ def test_a_field_that_contradicts_the_protocol_is_refused_before_anything_is_ask
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(name) -> None:
+def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(name: str) -> None:
     whole = TextAnswer("2", "Hm", False, 7, 5, None)
     cut = TextAnswer("", "Hm", True, 7, 5, None)
     for answer, left in [(whole, "2"), (cut, None)]:
@@ -121,7 +121,7 @@ def test_a_thought_that_came_apart_is_put_together_with_the_marks_of_the_model(n
 
 @pytest.mark.parametrize("field", ["reasoning", "reasoning_content"])
 def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(
-    played: FaultServer, field
+    played: FaultServer, field: str
 ) -> None:
     usage = {**USAGE, "completion_tokens_details": {"reasoning_tokens": 3}}
     played.answers = [chats({field: "One "}, {field: "and one."}, {"content": "2"}, usage=usage)]
@@ -142,7 +142,7 @@ def test_reasoning_in_a_field_of_its_own_is_put_before_the_answer(
     ],
 )
 def test_gaps_are_known_where_each_token_comes_alone(
-    played: FaultServer, chunks, finish, gaps
+    played: FaultServer, chunks: int, finish: str, gaps: int | None
 ) -> None:
     played.answers = [chats(*[{"content": "a"}] * chunks, finish=finish)]
     (got,) = answers(played.url)
@@ -154,7 +154,7 @@ def test_gaps_are_known_where_each_token_comes_alone(
     ("told", "kept"), [({"cached_tokens": 3}, 3), ({"cached_tokens": 8}, None), (None, None)]
 )
 def test_cached_prompt_tokens_are_those_that_the_server_tells(
-    played: FaultServer, told, kept
+    played: FaultServer, told: dict[str, int] | None, kept: int | None
 ) -> None:
     """More than the prompt has cannot be."""
     played.answers = [chats({"content": "2"}, usage={**USAGE, "prompt_tokens_details": told})]
@@ -175,7 +175,12 @@ def test_cached_prompt_tokens_are_those_that_the_server_tells(
     ],
 )
 def test_a_thought_is_marked_however_the_server_tells_it(
-    played: FaultServer, deltas, finish, reasoning_tokens, text, counted
+    played: FaultServer,
+    deltas: list[dict[str, str]],
+    finish: str,
+    reasoning_tokens: int | None,
+    text: str,
+    counted: int | None,
 ) -> None:
     details = {"completion_tokens_details": {"reasoning_tokens": reasoning_tokens}}
     played.answers = [chats(*deltas, finish=finish, usage=USAGE | details)]
@@ -192,7 +197,9 @@ def test_a_thought_is_marked_however_the_server_tells_it(
         (lambda handler: handler.stream({"error": {"message": "broke"}}), "broke"),
     ],
 )
-def test_an_answer_that_is_not_whole_is_an_error(played: FaultServer, answer, words) -> None:
+def test_an_answer_that_is_not_whole_is_an_error(
+    played: FaultServer, answer: Callable[..., object], words: str
+) -> None:
     played.answers = [answer]
     (got,) = answers(played.url)
     assert (got.finish_reason, got.text, got.completion_tokens) == ("error", "", 0)
@@ -263,7 +270,9 @@ def test_a_wrong_path_is_said(played: FaultServer) -> None:
         answers(played.url.removesuffix("/v1"))
 
 
-def test_a_refused_key_is_said_and_not_shown(played: FaultServer, monkeypatch) -> None:
+def test_a_refused_key_is_said_and_not_shown(
+    played: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PLAYED_KEY", "sk-wrong")
     with pytest.raises(UnavailableError) as caught:
         answers(played.url)
@@ -320,7 +329,7 @@ def test_what_a_stranger_runs_on_is_unknown(played: FaultServer) -> None:
         {"base_url": "http://127.0.0.1/v1", "api_key": KEY},
     ],
 )
-def test_what_must_not_be_configured_is_refused(knobs) -> None:
+def test_what_must_not_be_configured_is_refused(knobs: dict[str, str | object]) -> None:
     with pytest.raises(ValidationError):
         OpenaiConfig(kind="openai", **knobs)
 

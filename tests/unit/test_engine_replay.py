@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,7 @@ def completion(number: int) -> Completion:
 
 
 @pytest.fixture
-def recording(tmp_path):
+def recording(tmp_path: Path) -> Path:
     lines = [completion(number).model_dump_json() for number in range(4)]
     (tmp_path / "completions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return tmp_path
@@ -52,23 +53,23 @@ def engine(path) -> ReplayEngine:
 
 
 @pytest.mark.parametrize("name", ["", "completions.jsonl"], ids=["folder", "file"])
-def test_completions_come_back_unchanged(recording, name) -> None:
+def test_completions_come_back_unchanged(recording: Path, name: str) -> None:
     with engine(recording / name) as replay:
         assert list(replay.generate([request(2), request(0)])) == [completion(2), completion(0)]
 
 
-def test_what_was_not_recorded_is_counted_and_named(recording) -> None:
+def test_what_was_not_recorded_is_counted_and_named(recording: Path) -> None:
     wanted = [request(0), request(8), request(9)]
     with engine(recording) as replay, pytest.raises(ConfigError, match=r"2 of 3 .*t/p8#0"):
         next(replay.generate(wanted))
 
 
-def test_a_missing_recording_is_said_at_once(tmp_path) -> None:
+def test_a_missing_recording_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"engine\.run=.*/x"), engine(tmp_path / "x"):
         pass
 
 
-def test_a_line_that_is_no_completion_is_named(recording) -> None:
+def test_a_line_that_is_no_completion_is_named(recording: Path) -> None:
     file = recording / "completions.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines()
     lines[1] = json.dumps({"request_id": "t/p1#0"})
@@ -77,7 +78,7 @@ def test_a_line_that_is_no_completion_is_named(recording) -> None:
         pass
 
 
-def test_the_engine_of_the_recording_is_told(recording) -> None:
+def test_the_engine_of_the_recording_is_told(recording: Path) -> None:
     recorded = made_up_engine(weights_sha256="def", load_s=30.0)
     manifest = {"sessions": [{"engine": recorded.model_dump(mode="json")}]}
     (recording / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -88,7 +89,7 @@ def test_the_engine_of_the_recording_is_told(recording) -> None:
     assert info.load_s < 30
 
 
-def test_an_unknown_recording_claims_nothing(recording) -> None:
+def test_an_unknown_recording_claims_nothing(recording: Path) -> None:
     with engine(recording) as replay:
         info = replay.info()
     assert (info.name, info.device_name, info.peak_memory_bytes) == ("replay", "unknown", None)

@@ -52,7 +52,9 @@ def expected(logits: list[float], how: Sampling) -> dict[int, float]:
     ids=lambda how: f"t{how.temperature}-p{how.top_p}-k{how.top_k}-m{how.min_p}",
 )
 @pytest.mark.parametrize("candidates", [4, 256], ids=["few candidates", "many"])
-def test_shares_are_the_probabilities(how, candidates, monkeypatch) -> None:
+def test_shares_are_the_probabilities(
+    how: Sampling, candidates: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
     monkeypatch.setattr(module, "CANDIDATES", candidates)
@@ -83,7 +85,7 @@ def test_rows_with_different_sampling_do_not_touch_each_other() -> None:
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2**-53])
 @pytest.mark.parametrize("how", [sampling(1.0), sampling(1.0, top_p=0.9)], ids=["all", "nucleus"])
-def test_the_ends_of_the_interval_draw_tokens(how, uniform) -> None:
+def test_the_ends_of_the_interval_draw_tokens(how: Sampling, uniform: float) -> None:
     import torch
 
     logits = torch.zeros(1, 1000)

@@ -75,7 +75,9 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("how", ["serves", "stubborn"])
-def test_the_whole_group_ends_with_the_context(stand_in, tmp_path, how, monkeypatch) -> None:
+def test_the_whole_group_ends_with_the_context(
+    stand_in: dict[str, str], tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server_process, "STOP_LIMIT_S", 1.0)
     with serving([how], stand_in, tmp_path / "log", 60) as server:
         assert server.get("/health") == server.api_key
@@ -87,7 +89,7 @@ def test_the_whole_group_ends_with_the_context(stand_in, tmp_path, how, monkeypa
     assert alive(started) == []
 
 
-def test_a_server_that_dies_says_why(stand_in, tmp_path) -> None:
+def test_a_server_that_dies_says_why(stand_in: dict[str, str], tmp_path: Path) -> None:
     with serving(["serves"], stand_in, tmp_path / "log", 60) as server:
         os.kill(server.pids()[0], signal.SIGKILL)
         assert mentions(server.why_gone() or "", "status -9: version", f"(log: {tmp_path / 'log'})")
@@ -100,7 +102,9 @@ def test_a_server_that_dies_says_why(stand_in, tmp_path) -> None:
         ("breaks", UnavailableError, "ModuleNotFoundError: No module numba"),
     ],
 )
-def test_a_server_that_does_not_start_says_why(stand_in, tmp_path, how, error, words) -> None:
+def test_a_server_that_does_not_start_says_why(
+    stand_in: dict[str, str], tmp_path: Path, how: str, error: type[Exception], words: str
+) -> None:
     with (
         pytest.raises(error, match=r"^engine=vllm_server: ") as caught,
         serving([how], stand_in, tmp_path / "log", 60),
@@ -110,7 +114,7 @@ def test_a_server_that_does_not_start_says_why(stand_in, tmp_path, how, error, w
     assert str(tmp_path / "log") in str(caught.value)
 
 
-def test_a_server_that_takes_too_long_is_given_up(stand_in, tmp_path) -> None:
+def test_a_server_that_takes_too_long_is_given_up(stand_in: dict[str, str], tmp_path: Path) -> None:
     with (
         pytest.raises(UnavailableError, match=r"^engine\.start_limit_s=0\.5: "),
         serving(["sleeps"], stand_in, tmp_path / "log", 0.5),
@@ -120,7 +124,9 @@ def test_a_server_that_takes_too_long_is_given_up(stand_in, tmp_path) -> None:
     assert [each for each in ours if "sleeps" in each.cmdline()] == []
 
 
-def test_a_port_that_was_taken_is_no_reason_to_give_up(stand_in, tmp_path) -> None:
+def test_a_port_that_was_taken_is_no_reason_to_give_up(
+    stand_in: dict[str, str], tmp_path: Path
+) -> None:
     with serving(["taken_once"], stand_in, tmp_path / "log", 60) as server:
         assert server.why_gone() is None
     assert (tmp_path / "log").read_text().count("Address already in use") == 1
@@ -162,7 +168,7 @@ def test_arguments_are_spelled_as_on_the_command_line() -> None:
         ("", "", "nothing"),
     ],
 )
-def test_the_reason_is_found_in_a_log(log, kind, words) -> None:
+def test_the_reason_is_found_in_a_log(log: str, kind: str, words: str) -> None:
     found_kind, found = last_words(log)
     assert found_kind == kind
     assert found.startswith(words)
@@ -229,7 +235,7 @@ def test_who_tells_nothing_has_no_stats() -> None:
     assert Meter(lambda: "process_cpu_seconds_total 1.0\n").stats() is None
 
 
-def test_what_rises_and_falls_is_looked_at_while_it_runs(monkeypatch) -> None:
+def test_what_rises_and_falls_is_looked_at_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.engines.serving_metrics.LOOK_S", 0.01)
     seen = []
     text = METRICS.format(**BEFORE) + 'vllm:kv_cache_usage_perc{engine="0"} 0.5\n'

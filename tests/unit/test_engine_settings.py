@@ -89,13 +89,15 @@ def begun(speculative: str = "None", quantization: str = "None") -> str:
         ),
     ],
 )
-def test_a_servers_words(log, metrics, args, told):
+def test_a_servers_words(
+    log: str, metrics: str | None, args: dict[str, int], told: dict[str, object]
+) -> None:
     found = of_server(log, metrics, args)
     assert tuple(found) == VLLM_SETTINGS
     assert {name: found[name] for name in told} == told
 
 
-def test_a_version_of_vllm_without_a_field_leaves_it_unknown():
+def test_a_version_of_vllm_without_a_field_leaves_it_unknown() -> None:
     config = SimpleNamespace(
         cache_config=SimpleNamespace(cache_dtype="auto", num_gpu_blocks=7),
         model_config=SimpleNamespace(quantization=None),
@@ -106,7 +108,7 @@ def test_a_version_of_vllm_without_a_field_leaves_it_unknown():
     assert found["max_num_seqs"] is None
 
 
-def test_what_the_workers_say_holds_and_all_of_it():
+def test_what_the_workers_say_holds_and_all_of_it() -> None:
     config = SimpleNamespace(compilation_config=SimpleNamespace(cudagraph_mode="FULL"))
     workers = [
         {"cudagraph_mode": "PIECEWISE", "attention_backend": "FLASH_ATTN", "block_size": None},
@@ -121,7 +123,7 @@ def test_what_the_workers_say_holds_and_all_of_it():
 # --- the environment --------------------------------------------------------------------------
 
 
-def test_only_allowed_variables_are_recorded(monkeypatch):
+def test_only_allowed_variables_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "VLLM_BATCH_INVARIANT": "1",
         "VLLM_TUNED_CONFIG_FOLDER": "/home/someone/tuned",
@@ -136,7 +138,7 @@ def test_only_allowed_variables_are_recorded(monkeypatch):
     }
 
 
-def test_a_secret_in_an_allowed_variable_is_struck_out(monkeypatch):
+def test_a_secret_in_an_allowed_variable_is_struck_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secretsecret")
     assert recorded({"OMP_PLACES": "hf_secretsecret"}) == {"OMP_PLACES": "***"}
 
@@ -155,7 +157,7 @@ _MOVES_NOTHING = re.compile(
 
 
 @pytest.mark.skipif(find_spec("vllm") is None, reason="needs vllm")
-def test_every_variable_of_vllm_is_either_recorded_or_of_no_matter():
+def test_every_variable_of_vllm_is_either_recorded_or_of_no_matter() -> None:
     """When this fails with a new vLLM: put what moves a number on the list, the rest in here."""
     source = Path(find_spec("vllm").origin).with_name("envs.py").read_text("utf-8")
     names = set(re.findall(r'^ {4}"?(VLLM_[A-Z0-9_]+)"?:', source, re.MULTILINE))
@@ -166,7 +168,7 @@ def test_every_variable_of_vllm_is_either_recorded_or_of_no_matter():
     assert {n for n in RECORDED if n.startswith("VLLM_")} - names == set()
 
 
-def test_no_allowed_name_can_hold_a_secret_or_an_address():
+def test_no_allowed_name_can_hold_a_secret_or_an_address() -> None:
     doubtful = re.compile(r"KEY|SECRET|PASSWORD|URL|HOST|_IPS?$|PATH|FOLDER|_DIR$")
     assert {name for name in RECORDED if doubtful.search(name)} <= SET_ONLY
 
@@ -198,11 +200,11 @@ def engine(settings: dict | None = None, **environment: str) -> EngineInfo:
         (engine(CUDA_VISIBLE_DEVICES="0"), engine(CUDA_VISIBLE_DEVICES="3"), []),
     ],
 )
-def test_alike_or_not(one, other, names):
+def test_alike_or_not(one: EngineInfo, other: EngineInfo, names: list[str]) -> None:
     assert [each.name for each in unlike(one, other)] == names
 
 
-def test_what_varies_by_itself_is_shown_all_the_same():
+def test_what_varies_by_itself_is_shown_all_the_same() -> None:
     facts = known_facts(engine({"kv_cache_tokens": 1000}, CUDA_VISIBLE_DEVICES="0"))
     assert facts["settings.kv_cache_tokens"] == 1000
     assert facts["environment.CUDA_VISIBLE_DEVICES"] == "0"
@@ -247,7 +249,7 @@ SILENT = PLAIN.model_copy(update={"settings": {}})
     ],
     ids=["the same", "other cache", "batch invariant", "not recorded"],
 )
-def test_compare_names_what_differs(tmp_path, other, fields):
+def test_compare_names_what_differs(tmp_path: Path, other: EngineInfo, fields: set[str]) -> None:
     sides = [
         read_side(str(run_with(tmp_path, name, info)[1]), tmp_path)
         for name, info in (("one", PLAIN), ("other", other))
@@ -256,7 +258,9 @@ def test_compare_names_what_differs(tmp_path, other, fields):
     assert {each.field for each in candidate.subject_differences} == fields
 
 
-def test_another_setting_begins_a_new_series_of_nights_and_another_cache_does_not(tmp_path):
+def test_another_setting_begins_a_new_series_of_nights_and_another_cache_does_not(
+    tmp_path: Path,
+) -> None:
     plain, cache, invariant = (
         setting_of(run_with(tmp_path, "night", info)[0]) for info in (PLAIN, OTHER_CACHE, INVARIANT)
     )
@@ -265,7 +269,7 @@ def test_another_setting_begins_a_new_series_of_nights_and_another_cache_does_no
     assert invariant["engine.environment.VLLM_BATCH_INVARIANT"] == "1"
 
 
-def test_what_an_engine_does_not_tell_for_a_night_begins_no_new_series(tmp_path):
+def test_what_an_engine_does_not_tell_for_a_night_begins_no_new_series(tmp_path: Path) -> None:
     untold = engine({"kv_cache_tokens": 1000, "attention_backend": None})
     plain, gap, silent, invariant = (
         setting_of(run_with(tmp_path, "night", info)[0])
@@ -279,7 +283,9 @@ def test_what_an_engine_does_not_tell_for_a_night_begins_no_new_series(tmp_path)
     }
 
 
-def test_what_an_engine_resolved_is_its_setting_and_not_the_auto_that_was_asked(tmp_path):
+def test_what_an_engine_resolved_is_its_setting_and_not_the_auto_that_was_asked(
+    tmp_path: Path,
+) -> None:
     result, _ = run_with(tmp_path, "night", PLAIN)
     auto = compose("experiment=demo", "engine=transformers").engine
     assert (auto.device, auto.dtype) == ("auto", "auto")
@@ -291,7 +297,7 @@ def test_what_an_engine_resolved_is_its_setting_and_not_the_auto_that_was_asked(
     assert setting["engine.max_batch_size"] == str(auto.max_batch_size)
 
 
-def test_the_page_shows_all_of_it(tmp_path):
+def test_the_page_shows_all_of_it(tmp_path: Path) -> None:
     runs = [
         ReportRun(letter, *run_with(tmp_path, letter, info), folder=None)
         for letter, info in (("A", PLAIN), ("B", INVARIANT))
@@ -302,7 +308,7 @@ def test_the_page_shows_all_of_it(tmp_path):
     assert facts["engine: kv cache tokens"].differs is False
 
 
-def test_a_run_is_not_resumed_under_another_setting():
+def test_a_run_is_not_resumed_under_another_setting() -> None:
     began = Session(
         started_at=datetime.now(UTC), clock_start_s=0, engine=PLAIN, provenance=collect()
     )
@@ -315,7 +321,7 @@ def test_a_run_is_not_resumed_under_another_setting():
         _check_same_machine(setup, [began], INVARIANT)
 
 
-def test_shards_with_other_settings_are_not_joined(tmp_path):
+def test_shards_with_other_settings_are_not_joined(tmp_path: Path) -> None:
     def shard(name: str, info: EngineInfo) -> Shard:
         folder = tmp_path / name
         folder.mkdir()

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,7 +17,7 @@ from harness.engines.vllm_environment import missing_settings
 from harness.errors import ConfigError, UnavailableError
 
 
-def test_no_compiler_is_needed_to_start(monkeypatch):
+def test_no_compiler_is_needed_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLLM_USE_FLASHINFER_SAMPLER", raising=False)
     assert missing_settings({})["VLLM_USE_FLASHINFER_SAMPLER"] == "0"
     monkeypatch.setenv("VLLM_USE_FLASHINFER_SAMPLER", "1")
@@ -27,14 +28,14 @@ def test_no_compiler_is_needed_to_start(monkeypatch):
 
 
 @pytest.fixture
-def limits():
+def limits() -> Iterator[tuple[int, int]]:
     """Puts limits on this process; only the soft one can be taken back."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     yield before
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_room_is_made_for_every_connection(limits):
+def test_room_is_made_for_every_connection(limits: tuple[int, int]) -> None:
     _, hard = limits
     if hard != resource.RLIM_INFINITY and hard < 4096 + RESERVED:
         pytest.skip(f"needs a hard limit above 4352 open files, here it is {hard}")
@@ -45,7 +46,7 @@ def test_room_is_made_for_every_connection(limits):
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 4096 + RESERVED
 
 
-def test_fewer_requests_go_out_where_the_system_gives_no_more_room():
+def test_fewer_requests_go_out_where_the_system_gives_no_more_room() -> None:
     program = (
         "import resource\n"
         "from harness.engines.open_files import room_for\n"
@@ -63,7 +64,7 @@ def test_fewer_requests_go_out_where_the_system_gives_no_more_room():
 
 
 @pytest.mark.parametrize("name", ["EngineCore", "EngineCore_DP1", "VLLM_DP_Coordinator"])
-def test_every_process_that_vllm_starts_is_watched(name):
+def test_every_process_that_vllm_starts_is_watched(name: str) -> None:
     process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,), name=name)
     process.start()
     try:
@@ -95,7 +96,7 @@ except Exception:
         ("RuntimeError('CUDA error: out of memory')", UnavailableError),
     ],
 )
-def test_a_failed_start_is_told_in_vllms_own_words(error, kind):
+def test_a_failed_start_is_told_in_vllms_own_words(error: str, kind: type[Exception]) -> None:
     with start_log() as log:
         subprocess.run(
             [sys.executable, "-c", CHILD.format(error=error)], check=True, capture_output=True
@@ -107,13 +108,13 @@ def test_a_failed_start_is_told_in_vllms_own_words(error, kind):
     assert "VLLM_LOGGING_CONFIG_PATH" not in os.environ
 
 
-def test_what_vllm_raises_is_kept_where_it_says_more_or_nothing_was_logged():
+def test_what_vllm_raises_is_kept_where_it_says_more_or_nothing_was_logged() -> None:
     with start_log() as log:
         assert "own words" in str(_failure(ValueError("own words"), log))
         assert "root cause" in str(_failure(RAISED, log))
 
 
-def test_the_users_own_logging_is_left_alone(monkeypatch):
+def test_the_users_own_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_LOGGING_CONFIG_PATH", "/mine.json")
     with start_log() as log:
         assert os.environ["VLLM_LOGGING_CONFIG_PATH"] == "/mine.json"

@@ -68,7 +68,9 @@ def texts(completions: list[Completion]) -> dict[str, tuple[str, str, int]]:
     [{"max_batch_size": 4}, {"batch_tokens": 130}, {"attn_implementation": "sdpa"}],
     ids=str,
 )
-def test_no_batching_changes_a_text(model, knobs, temperature) -> None:
+def test_no_batching_changes_a_text(
+    model: ResolvedModel, knobs: dict[str, int | str], temperature: float
+) -> None:
     requests = [request(n, 3 + 11 * (n % 5), 5 + 13 * (n % 4), temperature) for n in range(14)]
     with engine(model, max_batch_size=1) as alone, engine(model, **knobs) as together:
         expected = texts(list(alone.generate(requests)))
@@ -77,7 +79,9 @@ def test_no_batching_changes_a_text(model, knobs, temperature) -> None:
 
 
 @pytest.mark.parametrize(("tokens", "places"), [(4 * 4096, 4), (4 * 4096 - 1, None)])
-def test_how_many_run_at_once_is_unknown_where_their_lengths_decide(model, tokens, places) -> None:
+def test_how_many_run_at_once_is_unknown_where_their_lengths_decide(
+    model: ResolvedModel, tokens: int, places: int | None
+) -> None:
     with engine(model, max_batch_size=4, batch_tokens=tokens) as limited:
         assert limited.info().max_concurrency == places
 
@@ -85,7 +89,7 @@ def test_how_many_run_at_once_is_unknown_where_their_lengths_decide(model, token
 @pytest.mark.parametrize("limit", [1, 3, 8])
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
-    model, monkeypatch, temperature, limit
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch, temperature: float, limit: int
 ) -> None:
     prompts = [request(n, 20 - 6 * (n // 2), 4 + 9 * n, temperature) for n in range(4)]
     samples = [
@@ -115,7 +119,7 @@ def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
     assert len(different) == (1 if temperature == 0 else 5)
 
 
-def test_a_place_is_taken_as_soon_as_it_is_free(model) -> None:
+def test_a_place_is_taken_as_soon_as_it_is_free(model: ResolvedModel) -> None:
     requests = [request(n, 10, new) for n, new in enumerate([40, 4, 4, 4, 4, 4])]
     with engine(model, max_batch_size=2) as two:
         found = {each.request_id: each for each in two.generate(requests)}
@@ -154,7 +158,7 @@ def starved(model: ResolvedModel, lengths: list[int], mib: int) -> list[Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
-def test_a_batch_that_does_not_fit_is_halved(model) -> None:
+def test_a_batch_that_does_not_fit_is_halved(model: ResolvedModel) -> None:
     lengths = [500] * 16
     found, errors, limit = starved(model, lengths, 200)
     with engine(model, max_batch_size=1) as alone:
@@ -170,7 +174,7 @@ def test_a_batch_that_does_not_fit_is_halved(model) -> None:
     ids=["python", "torch"],
 )
 def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
-    model, monkeypatch, error
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch, error: MemoryError | RuntimeError
 ) -> None:
     requests = [request(n, 5 + 3 * n, 2 + 4 * n) for n in range(6)]
     with engine(model, max_batch_size=1) as alone:
@@ -191,7 +195,9 @@ def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
-def test_a_prompt_whose_reading_ran_out_of_memory_was_not_read(monkeypatch) -> None:
+def test_a_prompt_whose_reading_ran_out_of_memory_was_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def runs_out(*_: Any) -> None:
         raise MemoryError
 
@@ -202,7 +208,7 @@ def test_a_prompt_whose_reading_ran_out_of_memory_was_not_read(monkeypatch) -> N
     assert [row.cached_prompt_tokens for row in rows] == [None, None]
 
 
-def test_one_that_never_fits_fails_alone(model) -> None:
+def test_one_that_never_fits_fails_alone(model: ResolvedModel) -> None:
     found, errors, _ = starved(model, [12, 4080, 20], 40)
     reasons = {key: value[1] for key, value in found.items()}
     assert reasons["t/p1#0"] == "error"
@@ -211,7 +217,7 @@ def test_one_that_never_fits_fails_alone(model) -> None:
     assert {reasons["t/p0#0"], reasons["t/p2#0"]} <= {"length", "stop"}
 
 
-def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:
+def test_a_model_without_safetensors_is_unavailable(model: ResolvedModel, tmp_path: Path) -> None:
     for file in Path(model.path).iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -225,7 +231,7 @@ def test_a_model_without_safetensors_is_unavailable(model, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_a_row_without_finite_logits_fails_alone(model, temperature) -> None:
+def test_a_row_without_finite_logits_fails_alone(model: ResolvedModel, temperature: float) -> None:
     import torch
 
     requests = [request(n, 5 + n, 6, temperature) for n in range(4)]
@@ -244,7 +250,9 @@ def test_a_row_without_finite_logits_fails_alone(model, temperature) -> None:
     assert texts(list(found.values())) == expected
 
 
-def test_a_model_without_any_finite_logits_loads_and_fails_each_request(model, tmp_path) -> None:
+def test_a_model_without_any_finite_logits_loads_and_fails_each_request(
+    model: ResolvedModel, tmp_path: Path
+) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -261,7 +269,7 @@ def test_a_model_without_any_finite_logits_loads_and_fails_each_request(model, t
 
 @pytest.mark.parametrize("penalty", [None, 1.2])
 def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
-    model, monkeypatch, penalty
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch, penalty: float | None
 ) -> None:
     put_together = Row.known_ids.fget
     read: list[Row] = []
@@ -279,7 +287,9 @@ def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
     assert len(read) == admitted + (got.completion_tokens if penalty else 0)
 
 
-def test_more_positions_than_the_model_has_learned_are_refused(model, tmp_path) -> None:
+def test_more_positions_than_the_model_has_learned_are_refused(
+    model: ResolvedModel, tmp_path: Path
+) -> None:
     from transformers import AutoModelForCausalLM, GPT2Config
 
     config = GPT2Config(vocab_size=100, n_positions=32, n_embd=16, n_layer=1, n_head=2)

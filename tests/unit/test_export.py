@@ -1,6 +1,7 @@
 """Exports: the other project's own classes read them back, and nothing is invented."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"
 
 
 @pytest.fixture(scope="module")
-def result():
+def result() -> RunResult:
     return RunResult.model_validate_json(BASELINE.read_bytes())
 
 
@@ -42,7 +43,7 @@ LM_EVAL_KEYS = {
 }
 
 
-def test_lm_eval_has_the_shape_and_names_of_its_own_files(result):
+def test_lm_eval_has_the_shape_and_names_of_its_own_files(result: RunResult) -> None:
     file = to_lm_eval(result)
     assert set(file) - LM_EVAL_KEYS == {"gegenprobe"}
     assert "lm_eval_version" not in file  # it made none of this
@@ -62,7 +63,7 @@ def test_lm_eval_has_the_shape_and_names_of_its_own_files(result):
     }
 
 
-def test_lm_evals_standard_error_is_the_one_it_would_compute(result):
+def test_lm_evals_standard_error_is_the_one_it_would_compute(result: RunResult) -> None:
     outcomes = [o for o in result.outcomes if o.request_id.startswith("humaneval/")]
     solved = [float(outcome.status == "correct") for outcome in outcomes]
     mean = sum(solved) / len(solved)
@@ -73,7 +74,7 @@ def test_lm_evals_standard_error_is_the_one_it_would_compute(result):
     assert scores["pass@1_stderr,create_test"] == pytest.approx((variance / len(solved)) ** 0.5)
 
 
-def test_lm_eval_gets_no_number_for_what_is_unknown(result):
+def test_lm_eval_gets_no_number_for_what_is_unknown(result: RunResult) -> None:
     without_error = to_lm_eval(changed(result, **{"accuracy_se.new_problems": None}))
     assert without_error["results"]["humaneval"]["pass@1_stderr,create_test"] == "N/A"
     ungraded = to_lm_eval(changed(result, accuracy=None))
@@ -83,7 +84,7 @@ def test_lm_eval_gets_no_number_for_what_is_unknown(result):
 # --- a model card -----------------------------------------------------------------------------
 
 
-def test_the_hub_reads_the_model_index_back(result):
+def test_the_hub_reads_the_model_index_back(result: RunResult) -> None:
     from huggingface_hub import ModelCard
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
@@ -101,7 +102,7 @@ def test_the_hub_reads_the_model_index_back(result):
     assert again == yaml.safe_load(text.strip("-\n"))["model-index"]
 
 
-def test_a_card_is_of_one_model_with_some_score(result):
+def test_a_card_is_of_one_model_with_some_score(result: RunResult) -> None:
     model = result.manifest.model.model_copy(update={"name": "another"})
     manifest = result.manifest.model_copy(update={"model": model})
     other = result.model_copy(update={"manifest": manifest})
@@ -114,7 +115,9 @@ def test_a_card_is_of_one_model_with_some_score(result):
 # --- the command ------------------------------------------------------------------------------
 
 
-def test_the_command_writes_a_file_or_stdout(tmp_path, capsys):
+def test_the_command_writes_a_file_or_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "out" / "results.json"
     assert main(["export", "lm-eval", str(BASELINE), "-o", str(file)]) == 0
     assert main(["export", "lm-eval", str(BASELINE)]) == 0
@@ -123,7 +126,9 @@ def test_the_command_writes_a_file_or_stdout(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("---\nmodel-index:\n- name: smollm2_135m\n")
 
 
-def test_the_commands_mistakes_are_one_line(tmp_path, capsys):
+def test_the_commands_mistakes_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     none = ["--results-dir", str(tmp_path)]
     for arguments, words in (
         (["lm-eval", str(BASELINE), str(BASELINE)], "lm-eval … one run … 2"),

@@ -1,5 +1,6 @@
 """GGUF files: what is none is refused, and a real one gives the answers of its conversion."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def write(file: Path, architecture: str = "llama", parts: int = 1) -> LocalModel
     return LocalModel(kind="local", name="m", path=str(file))
 
 
-def test_the_quantisation_is_named(tmp_path) -> None:
+def test_the_quantisation_is_named(tmp_path: Path) -> None:
     assert quantization_of(write(tmp_path / "m.gguf")) == "GGUF Q4_1"
 
 
@@ -60,7 +61,9 @@ def test_it_is_read_from_records_in_which_both_are_one_text() -> None:
     ],
     ids=["missing", "pointer", "empty", "half", "half a header", "magic alone", "parts"],
 )
-def test_what_is_no_whole_file_is_refused(tmp_path, monkeypatch, spoil, named) -> None:
+def test_what_is_no_whole_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., object], named: str
+) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     model = write(tmp_path / "m.gguf")
     spoil(tmp_path / "m.gguf")
@@ -73,7 +76,9 @@ def test_what_is_no_whole_file_is_refused(tmp_path, monkeypatch, spoil, named) -
     assert not (tmp_path / "cache").exists()
 
 
-def test_an_architecture_that_cannot_be_converted_is_one_line(tmp_path, monkeypatch) -> None:
+def test_an_architecture_that_cannot_be_converted_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     model = write(tmp_path / "m.gguf", "nonsense")
     assert not is_here(model)
@@ -85,7 +90,9 @@ def test_an_architecture_that_cannot_be_converted_is_one_line(tmp_path, monkeypa
 
 @pytest.mark.model
 @pytest.mark.filterwarnings("ignore")
-def test_a_real_file_gives_the_answers_of_its_wheel(tmp_path, monkeypatch) -> None:
+def test_a_real_file_gives_the_answers_of_its_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import yaml
     from pydantic import TypeAdapter
 

@@ -1,6 +1,8 @@
 """Which GPUs a run uses, and that names, memory and energy are theirs, on made-up machines."""
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,7 @@ BOXES = {
 
 
 @pytest.fixture
-def box(monkeypatch):
+def box(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Nvml]:
     """Puts a machine under the process."""
 
     def put(name, **environment):
@@ -64,13 +66,17 @@ ONE, TWO, SMALL = "GPU-00000001-aaaa", "GPU-00000002-aaaa", "GPU-t400-bbbb"
         ("none", {}, []),
     ],
 )
-def test_the_gpus_of_a_process_in_cudas_order(box, name, environment, wanted):
+def test_the_gpus_of_a_process_in_cudas_order(
+    box: Callable[..., Nvml], name: str, environment: dict[str, str], wanted: list[str]
+) -> None:
     library = box(name, **environment)
     assert [gpu.uuid for gpu in gpus.visible()] == wanted
     assert library.opened == 0
 
 
-def test_name_memory_and_price_are_those_of_the_gpu_that_cuda_gives(box):
+def test_name_memory_and_price_are_those_of_the_gpu_that_cuda_gives(
+    box: Callable[..., Nvml],
+) -> None:
     box("mixed")
     first = collect().gpus[0]
     assert (first.name, first.memory_bytes, first.driver) == ("NVIDIA H200", 150 * GB, "580.65.06")
@@ -83,7 +89,9 @@ def test_name_memory_and_price_are_those_of_the_gpu_that_cuda_gives(box):
     ("devices", "joules", "source"),
     [(1, 10.0, "NVML, 1 GPU"), (2, 20.0, "NVML, 2 GPUs"), (None, 80.0, "NVML, 8 GPUs")],
 )
-def test_idle_gpus_beside_the_run_use_no_energy_of_it(box, tmp_path, devices, joules, source):
+def test_idle_gpus_beside_the_run_use_no_energy_of_it(
+    box: Callable[..., Nvml], tmp_path: Path, devices: int | None, joules: float, source: str
+) -> None:
     library = box("eight")
     with EnergyMeter("cuda", tmp_path, devices=devices) as meter:
         for device in library.devices:
@@ -101,7 +109,9 @@ def test_idle_gpus_beside_the_run_use_no_energy_of_it(box, tmp_path, devices, jo
         ("mixed", {"CUDA_VISIBLE_DEVICES": ""}),
     ],
 )
-def test_what_the_driver_does_not_tell_is_unknown_and_no_crash(box, tmp_path, name, environment):
+def test_what_the_driver_does_not_tell_is_unknown_and_no_crash(
+    box: Callable[..., Nvml], tmp_path: Path, name: str, environment: dict[str, str]
+) -> None:
     library = box(name, **environment)
     with EnergyMeter("cuda", tmp_path) as meter:
         pass
@@ -113,7 +123,9 @@ def test_what_the_driver_does_not_tell_is_unknown_and_no_crash(box, tmp_path, na
 
 
 @pytest.mark.parametrize("failure", ["Driver/library version mismatch", None])
-def test_a_driver_that_fails_is_unknown_and_no_crash(monkeypatch, tmp_path, failure):
+def test_a_driver_that_fails_is_unknown_and_no_crash(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failure: str | None
+) -> None:
     """It failed to start, or is not installed."""
     library = Nvml(failure=failure) if failure else None
     monkeypatch.setitem(sys.modules, "pynvml", library)
@@ -126,7 +138,7 @@ def test_a_driver_that_fails_is_unknown_and_no_crash(monkeypatch, tmp_path, fail
     assert mentions(meter.energy.source, "NVML", failure or "pynvml")
 
 
-def test_memory_of_a_runs_own_processes_and_of_its_gpus_alone(box):
+def test_memory_of_a_runs_own_processes_and_of_its_gpus_alone(box: Callable[..., Nvml]) -> None:
     library = box("eight")
     for device in library.devices:
         device.free -= 5 * GB  # somebody's
@@ -140,7 +152,9 @@ def test_memory_of_a_runs_own_processes_and_of_its_gpus_alone(box):
     assert mentions(source, "NVML", "GPUs")
 
 
-def test_nvidia_smi_is_asked_where_nvml_has_no_python(monkeypatch, tmp_path):
+def test_nvidia_smi_is_asked_where_nvml_has_no_python(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "nvidia-smi").write_text(
         "#!/bin/sh\n"
         "echo 'NVIDIA H200, GPU-1, 580.65.06, 143771, 143000'\n"

@@ -9,6 +9,7 @@ import re
 import resource
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,16 +22,16 @@ from tests.unit.leaderboard_results import BASELINES, write_result
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def board(results, capsys, *arguments):
+def board(results, capsys: pytest.CaptureFixture[str], *arguments):
     """What the command leaves on stdout, as JSON."""
     assert main(["leaderboard", "--json", "--results-dir", str(results), *arguments]) == 0
     return json.loads(capsys.readouterr().out)
@@ -44,7 +45,7 @@ def standings(results):
 # --- rows -------------------------------------------------------------------------------------
 
 
-def test_a_row_says_what_the_result_says(results, capsys):
+def test_a_row_says_what_the_result_says(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (results / "baselines").mkdir(parents=True)
     shutil.copy(BASELINES / "smollm2_135m_standard_transformers.json", results / "baselines")
     code, maths = board(results, capsys)["lists"]
@@ -74,7 +75,7 @@ def test_a_row_says_what_the_result_says(results, capsys):
     assert row["energy_joules"] is row["usd_per_solved_owned"] is None
 
 
-def test_settings_are_those_that_are_not_the_defaults(results):
+def test_settings_are_those_that_are_not_the_defaults(results: Path) -> None:
     write_result(results, "usual")
     write_result(results, "other", args={"quantization": "fp8", "max_num_seqs": 8})
     settings = {row.run_id: row.settings for row in read_rows(results).rows}
@@ -84,20 +85,20 @@ def test_settings_are_those_that_are_not_the_defaults(results):
 # --- ranks ------------------------------------------------------------------------------------
 
 
-def test_runs_that_cannot_be_told_apart_share_their_ranks(results):
+def test_runs_that_cannot_be_told_apart_share_their_ranks(results: Path) -> None:
     for name, solved in (("best", 150), ("good", 100), ("same", 98), ("bad", 20)):
         write_result(results, name, solved)
     assert standings(results) == {"best": "1", "good": "2-3", "same": "2-3", "bad": "4"}
 
 
-def test_overlap_is_no_equality_so_ranges_may_chain(results):
+def test_overlap_is_no_equality_so_ranges_may_chain(results: Path) -> None:
     # a overlaps b and b overlaps c, but a lies wholly above c.
     for name, solved in (("a", 110), ("b", 95), ("c", 80)):
         write_result(results, name, solved)
     assert standings(results) == {"a": "1-2", "b": "1-3", "c": "2-3"}
 
 
-def test_protocols_are_never_in_one_list(results, capsys):
+def test_protocols_are_never_in_one_list(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(results, "short", 100, limit_tokens=400)
     write_result(results, "long", 150, limit_tokens=32_768)
     lists = board(results, capsys)["lists"]
@@ -106,7 +107,7 @@ def test_protocols_are_never_in_one_list(results, capsys):
     assert "at most 32,768 tokens" in lists[1]["protocol"]
 
 
-def test_an_unknown_accuracy_has_no_rank_and_comes_last(results):
+def test_an_unknown_accuracy_has_no_rank_and_comes_last(results: Path) -> None:
     write_result(results, "known", 1)
     file = write_result(results, "unknown")
     text = json.loads(file.read_text("utf-8"))
@@ -117,7 +118,9 @@ def test_an_unknown_accuracy_has_no_rank_and_comes_last(results):
     assert list(standings(results)) == ["known", "unknown"]
 
 
-def test_a_protocol_that_says_less_than_ours_ends_nothing(results, capsys):
+def test_a_protocol_that_says_less_than_ours_ends_nothing(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = write_result(results, "a")
     text = json.loads(file.read_text("utf-8"))
     text["manifest"]["protocol_fields"]["humaneval"] = {"temperature": None, "top_p": "much"}
@@ -129,7 +132,7 @@ def test_a_protocol_that_says_less_than_ours_ends_nothing(results, capsys):
     )
 
 
-def test_what_errors_left_out_is_loud(results, capsys):
+def test_what_errors_left_out_is_loud(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_result(results, "a")
     text = json.loads(file.read_text("utf-8"))
     for estimate in text["estimates"]:
@@ -147,7 +150,7 @@ def test_what_errors_left_out_is_loud(results, capsys):
 # --- the index --------------------------------------------------------------------------------
 
 
-def test_only_what_changed_is_read_again(results):
+def test_only_what_changed_is_read_again(results: Path) -> None:
     write_result(results, "a", 10)
     changed = write_result(results, "b", 10)
     gone = write_result(results, "c", 10)
@@ -161,14 +164,16 @@ def test_only_what_changed_is_read_again(results):
     assert {row.run_id: round(row.accuracy * 164) for row in again.rows} == {"a": 10, "b": 150}
 
 
-def test_the_index_holds_for_a_folder_however_it_is_named(results, monkeypatch):
+def test_the_index_holds_for_a_folder_however_it_is_named(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_result(results, "a")
     read_rows(results)
     monkeypatch.chdir(results.parent)
     assert read_rows(results.relative_to(results.parent)).read == 0
 
 
-def test_a_damaged_index_is_made_anew(results):
+def test_a_damaged_index_is_made_anew(results: Path) -> None:
     write_result(results, "a")
     read_rows(results)
     index_file(results).write_bytes(b"PAR1 no more")
@@ -176,14 +181,16 @@ def test_a_damaged_index_is_made_anew(results):
     assert read_rows(results).read == 0
 
 
-def test_without_a_place_for_the_index_all_is_read_each_time(results, tmp_path, monkeypatch):
+def test_without_a_place_for_the_index_all_is_read_each_time(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_result(results, "a")
     (tmp_path / "file").touch()
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "file" / "cache"))
     assert [read_rows(results).read for _ in range(2)] == [1, 1]
 
 
-def test_many_at_once_all_see_all(results):
+def test_many_at_once_all_see_all(results: Path) -> None:
     for number in range(30):
         write_result(results, f"run_{number:02}")
     seen = []
@@ -204,7 +211,9 @@ def test_many_at_once_all_see_all(results):
 # --- what is left out -------------------------------------------------------------------------
 
 
-def test_what_is_left_out_is_named_and_ends_nothing(results, capsys, caplog):
+def test_what_is_left_out_is_named_and_ends_nothing(
+    results: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     good = write_result(results, "good")
     write_result(results, "failed", status="failed")
     write_result(results, "newer", schema_version=2)
@@ -235,7 +244,9 @@ def test_what_is_left_out_is_named_and_ends_nothing(results, capsys, caplog):
             assert f"left out 1: {file}: " in caplog.text
 
 
-def test_a_folder_without_results_says_so(results, capsys):
+def test_a_folder_without_results_says_so(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(StoreError, match=rf"--results-dir {results}: "):
         read_rows(results)
     results.mkdir()
@@ -249,7 +260,7 @@ def test_a_folder_without_results_says_so(results, capsys):
 
 
 @pytest.fixture
-def three(results):
+def three(results: Path) -> Path:
     write_result(results, "one", model="small", begun="2026-01-31T23:59:59Z")
     write_result(results, "two", model="large", begun="2026-02-01T00:00:00Z", limit_tokens=500)
     write_result(results, "three", model="large", begun="2026-02-02T12:00:00+13:00")
@@ -270,7 +281,9 @@ def three(results):
         (["--task", "humaneval", "--until", "2026-02-01", "--model", "large"], {"two", "three"}),
     ],
 )
-def test_filters(three, capsys, arguments, expected):
+def test_filters(
+    three: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: set[str]
+) -> None:
     lists = board(three, capsys, *arguments)["lists"]
     assert {row["run_id"] for each in lists for row in each["rows"]} == expected
 
@@ -290,14 +303,18 @@ def test_filters(three, capsys, arguments, expected):
         (["--json", "--csv", "-"], "--csv -: … stdout … --json"),
     ],
 )
-def test_mistakes_are_one_line(three, capsys, arguments, words):
+def test_mistakes_are_one_line(
+    three: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
     assert main(["leaderboard", "--results-dir", str(three), *arguments]) == UserError.exit_status
     out, err = capsys.readouterr()
     assert mentions(err, words)
     assert (err.count("\n"), out) == (1, "")
 
 
-def test_csv_and_parquet_hold_the_same_rows(three, tmp_path, capsys):
+def test_csv_and_parquet_hold_the_same_rows(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     import duckdb
 
     parquet = tmp_path / "rows.parquet"
@@ -317,21 +334,25 @@ def test_csv_and_parquet_hold_the_same_rows(three, tmp_path, capsys):
             assert f"{named['started_at'].isoformat()}Z" == line["started_at"]
 
 
-def test_the_page_about_it_names_every_column_in_order(three, capsys):
+def test_the_page_about_it_names_every_column_in_order(
+    three: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["leaderboard", "--results-dir", str(three), "--csv", "-"]) == 0
     page = (BASELINES.parents[1] / "docs" / "leaderboard.md").read_text(encoding="utf-8")
     told = page.partition("## Columns")[2].partition(". In CSV")[0]
     assert re.findall(r"`(\w+)`", told) == capsys.readouterr().out.splitlines()[0].split(",")
 
 
-def test_a_spreadsheet_computes_no_name(results, capsys):
+def test_a_spreadsheet_computes_no_name(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(results, "a", model="=HYPERLINK(1)")
     assert main(["leaderboard", "--results-dir", str(results), "--csv", "-"]) == 0
     (line,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (line["model"], line["run_id"]) == ("'=HYPERLINK(1)", "a")
 
 
-def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
+def test_a_file_that_cannot_be_written_is_one_line(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for option in ("--html", "--csv", "--parquet"):
         (tmp_path / "folder").mkdir(exist_ok=True)
         command = ["leaderboard", "--results-dir", str(three), option, str(tmp_path / "folder")]
@@ -342,7 +363,9 @@ def test_a_file_that_cannot_be_written_is_one_line(three, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", ["--html", "--csv", "--parquet"])
-def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(three, tmp_path, option, capsys):
+def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(
+    three: Path, tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "folder" / "good"
     command = ["leaderboard", "--results-dir", str(three), option, str(file)]
     assert main(command) == 0
@@ -357,7 +380,9 @@ def test_a_disk_that_fills_up_leaves_the_old_file_and_nothing_else(three, tmp_pa
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_a_page_can_go_to_stdout_alone(three, tmp_path, capsys, monkeypatch):
+def test_a_page_can_go_to_stdout_alone(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["leaderboard", "--results-dir", str(three)]
     assert main([*command, "--html", "-"]) == 0
@@ -369,7 +394,9 @@ def test_a_page_can_go_to_stdout_alone(three, tmp_path, capsys, monkeypatch):
     assert [each.name for each in tmp_path.iterdir() if each.is_file()] == ["a.csv"]
 
 
-def test_a_cost_has_its_interval_below_it(results, capsys):
+def test_a_cost_has_its_interval_below_it(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_result(results, "a")
     assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
     value, low, high = capsys.readouterr().out.splitlines()[4:7]
@@ -385,8 +412,8 @@ def test_a_cost_has_its_interval_below_it(results, capsys):
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_a_narrow_terminal_shows_every_figure_and_which_run_it_is(
-    results, capsys, monkeypatch, width
-):
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
     monkeypatch.setattr("harness.report.leaderboard.WIDTH_WITHOUT_TERMINAL", width)
     write_result(results, "a", model="the-model")
     write_result(results, "b", model="another")
@@ -400,7 +427,7 @@ def test_a_narrow_terminal_shows_every_figure_and_which_run_it_is(
     assert max(map(len, table.splitlines()[3:6])) <= width
 
 
-def test_the_terminal_obeys_no_name(results, capsys):
+def test_the_terminal_obeys_no_name(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_result(results, "a", model="\x1b[31m[bold]red")
     write_result(results, "b", 150)
     assert main(["leaderboard", "--results-dir", str(results), "--top", "1"]) == 0

@@ -62,7 +62,9 @@ def answer(number: int, of_session: int, start_s: float, finish_s: float) -> Sam
     )
 
 
-def test_one_answer_at_600_s_a_kill_at_3300_s_and_an_hour_more(whole, tmp_path):
+def test_one_answer_at_600_s_a_kill_at_3300_s_and_an_hour_more(
+    whole: RunManifest, tmp_path: Path
+) -> None:
     killed = session(whole, 0, 0.0, clock_start_s=0.0)
     manifest = whole.model_copy(update={"sessions": (killed,)})
     beat = Heartbeat(started_at=killed.started_at, opened_s=0.0, alive_s=3300.0)
@@ -76,7 +78,7 @@ def test_one_answer_at_600_s_a_kill_at_3300_s_and_an_hour_more(whole, tmp_path):
     assert (used.seconds, used.is_lower_bound) == (6900.0, True)
 
 
-def test_a_session_in_which_nothing_finished_costs_what_its_beats_show(whole):
+def test_a_session_in_which_nothing_finished_costs_what_its_beats_show(whole: RunManifest) -> None:
     sessions = (
         session(whole, 0, 0.0, clock_end_s=500.0),
         session(whole, 1, 500.0, clock_end_s=600.0, is_end_known=True),
@@ -87,13 +89,17 @@ def test_a_session_in_which_nothing_finished_costs_what_its_beats_show(whole):
     assert used.loading.seconds == 20.0
 
 
-def test_an_older_session_counts_to_its_last_answer_and_is_a_lower_bound(whole):
+def test_an_older_session_counts_to_its_last_answer_and_is_a_lower_bound(
+    whole: RunManifest,
+) -> None:
     manifest = whole.model_copy(update={"sessions": (session(whole, 0, 0.0),)})
     used = machine_use(manifest, [answer(0, 0, 12.0, 70.0)]).generating
     assert (used.seconds, used.is_lower_bound) == (60.0, True)
 
 
-def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(whole):
+def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(
+    whole: RunManifest,
+) -> None:
     sessions = tuple(
         session(whole, n, 100.0 * n, clock_end_s=100.0 * (n + 1), is_end_known=True)
         for n in range(5)
@@ -104,14 +110,14 @@ def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(who
     assert used.generating.seconds + used.loading.seconds <= last_moment_s(manifest)
 
 
-def test_of_a_resumed_run_the_last_session_alone_lost_no_answer(whole):
+def test_of_a_resumed_run_the_last_session_alone_lost_no_answer(whole: RunManifest) -> None:
     sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
     manifest = whole.model_copy(update={"sessions": sessions})
     samples = [answer(n, n, 100.0 * n, 100.0 * n + 50) for n in range(3)]
     assert machine_use(manifest, samples).whole_sessions == {2}
 
 
-def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
+def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole: RunManifest) -> None:
     """The first worker was resumed once, the second one never: sessions 1 and 2 are whole."""
     first, second = dealt([f"math/{n}#0" for n in range(9)], 2)
     numbers = {each: int(each.removeprefix("math/").removesuffix("#0")) for each in first | second}
@@ -128,7 +134,7 @@ def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole):
     assert machine_use(replayed, samples).whole_sessions == {2}, "they share its sessions"
 
 
-def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole):
+def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole: RunManifest) -> None:
     ended = session(whole, 0, 0.0, clock_end_s=3600.0, is_end_known=True, energy_joules=9e5)
     manifest = whole.model_copy(update={"sessions": (ended,), "is_part_of_recording": True})
     used = machine_use(manifest, [answer(0, 0, 12.0, 3600.0)])
@@ -138,7 +144,9 @@ def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole):
     assert used.loading.seconds == 10.0, "a part needs the engine as loaded as the whole"
 
 
-def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path):
+def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(
+    whole: RunManifest, tmp_path: Path
+) -> None:
     beat = Heartbeat(started_at=BEGAN, opened_s=5.0, alive_s=65.0)
     (tmp_path / FILE).write_text(beat.model_dump_json())
     manifest = settled(tmp_path, whole.model_copy(update={"sessions": ()}))
@@ -149,7 +157,9 @@ def test_a_beat_without_a_session_is_a_load_that_came_to_nothing(whole, tmp_path
     assert (loading.seconds, loading.is_lower_bound) == (60.0, True)
 
 
-def test_what_is_on_record_is_not_changed_by_a_beat_that_was_left(whole, tmp_path):
+def test_what_is_on_record_is_not_changed_by_a_beat_that_was_left(
+    whole: RunManifest, tmp_path: Path
+) -> None:
     ended = session(whole, 0, 0.0, clock_end_s=90.0, is_end_known=True)
     manifest = whole.model_copy(update={"sessions": (ended,)})
     beat = Heartbeat(started_at=ended.started_at, opened_s=0.0, alive_s=80.0)
@@ -158,14 +168,18 @@ def test_what_is_on_record_is_not_changed_by_a_beat_that_was_left(whole, tmp_pat
     assert settled(GOLDEN, whole) is whole
 
 
-def test_a_beat_that_cannot_be_read_is_none(tmp_path, caplog):
+def test_a_beat_that_cannot_be_read_is_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / FILE).write_text("{")
     with caplog.at_level(logging.WARNING):
         assert last_beat(tmp_path) is None
     assert FILE in caplog.text
 
 
-def test_it_beats_again_and_again_while_it_lives(tmp_path, monkeypatch):
+def test_it_beats_again_and_again_while_it_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heartbeat, "BEAT_S", 0.001)
     ticks = iter(range(1_000_000))
     late = threading.Event()

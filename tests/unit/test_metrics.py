@@ -428,7 +428,9 @@ def test_steady_state_is_from_all_places_taken_to_the_first_that_stays_empty() -
 
 
 @pytest.mark.parametrize("places", [2, None])
-def test_a_request_that_is_tried_again_puts_no_drain_into_the_steady_state(places) -> None:
+def test_a_request_that_is_tried_again_puts_no_drain_into_the_steady_state(
+    places: int | None,
+) -> None:
     """It is handed over at second 16, when the batch of the others has drained."""
     again = {"queued_s": 16.0, "started_s": 16.0, "first_token_s": 17.0, "finished_s": 30.0}
     samples = [*FULL, _sample("math/again", 0, **again)]
@@ -464,7 +466,9 @@ def test_a_session_that_lost_answers_is_in_no_steady_state() -> None:
 @pytest.mark.parametrize(
     ("whole", "bound"), [(None, None), (frozenset({0, 1}), None), (frozenset({1}), "lower")]
 )
-def test_rates_of_a_run_that_lost_answers_are_lower_bounds(whole, bound) -> None:
+def test_rates_of_a_run_that_lost_answers_are_lower_bounds(
+    whole: frozenset[int] | None, bound: str | None
+) -> None:
     estimates = _resumed(whole)
     assert _one(estimates, "output_tokens_per_s").bound == bound
     assert _one(estimates, "mean_concurrency").bound == bound
@@ -495,7 +499,9 @@ def test_one_long_answer_beside_31_short_ones() -> None:
         ([_sample("math/a", 0, started_s=None)], 1),
     ],
 )
-def test_an_engine_that_was_never_full_has_no_steady_state_and_says_why(samples, places) -> None:
+def test_an_engine_that_was_never_full_has_no_steady_state_and_says_why(
+    samples: list[Sample], places: int
+) -> None:
     for metric in ("output_tokens_per_s.steady_state", "mean_concurrency.steady_state"):
         found = _steady(samples, places, metric)
         assert (found.value, found.n) == (None, 0)

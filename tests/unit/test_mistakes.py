@@ -37,24 +37,24 @@ def raised(document: object) -> ValidationError:
     return caught.value
 
 
-def test_the_branch_of_a_union_is_no_key():
+def test_the_branch_of_a_union_is_no_key() -> None:
     error = raised({"pet": {"kind": "cat", "lives": "many"}})
     assert [each.key for each in mistakes(error, branch_at={"pet": 1})] == ["pet.lives"]
     assert first_mistake(error).keys == ("pet", "cat", "lives")
 
 
-def test_an_unknown_branch_is_a_mistake_of_its_block():
+def test_an_unknown_branch_is_a_mistake_of_its_block() -> None:
     (only,) = mistakes(raised({"pet": {"kind": "cow"}}), branch_at={"pet": 1})
     assert (only.keys, only.details["type"]) == (("pet",), "union_tag_invalid")
 
 
-def test_all_mistakes_are_told_with_what_was_given():
+def test_all_mistakes_are_told_with_what_was_given() -> None:
     found = mistakes(raised({"pet": {"kind": "dog"}, "name": "too long", "rooms": []}))
     assert {each.key: each.given for each in found} == {"name": "too long", "rooms": []}
     assert str(next(each for each in found if each.key == "name")) == "name: should be short"
 
 
-def test_a_mistake_of_the_whole_has_no_key():
+def test_a_mistake_of_the_whole_has_no_key() -> None:
     with pytest.raises(ValidationError) as caught:
         Home.model_validate_json("{")
     found = first_mistake(caught.value)

@@ -29,7 +29,9 @@ def written(folder: Path) -> dict[str, dict]:
         ("some/model-1.5@abc", {"kind": "hub", "hub_id": "some/model-1.5", "revision": "abc"}),
     ],
 )
-def test_a_path_or_an_id_becomes_a_choice(tmp_path, given, described) -> None:
+def test_a_path_or_an_id_becomes_a_choice(
+    tmp_path: Path, given: str, described: dict[str, str]
+) -> None:
     first, search = with_models([f"model={given}"], tmp_path)
     ((name, content),) = written(tmp_path).items()
     assert first == f"model={name}"
@@ -47,11 +49,11 @@ def test_a_path_or_an_id_becomes_a_choice(tmp_path, given, described) -> None:
         ["~model.path"],
     ],
 )
-def test_everything_else_stays_as_it_is(tmp_path, arguments) -> None:
+def test_everything_else_stays_as_it_is(tmp_path: Path, arguments: list[str]) -> None:
     assert with_models(arguments, tmp_path) == arguments
 
 
-def test_several_of_one_name_are_told_apart(tmp_path) -> None:
+def test_several_of_one_name_are_told_apart(tmp_path: Path) -> None:
     given = "model=/a/run,smollm2_135m,/b/run,someone/smollm2_135m,/a/run"
     choices = with_models([given], tmp_path)[0].removeprefix("model=").split(",")
     assert choices[1] == "smollm2_135m"
@@ -61,7 +63,7 @@ def test_several_of_one_name_are_told_apart(tmp_path) -> None:
     assert paths == {"/a/run", "/b/run", None}
 
 
-def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
+def test_a_path_with_a_comma_is_one_path(tmp_path: Path) -> None:
     folder = tmp_path / "a,b"
     folder.mkdir()
     with_models([f"model={folder}"], tmp_path / "conf")
@@ -69,12 +71,14 @@ def test_a_path_with_a_comma_is_one_path(tmp_path) -> None:
     assert content["path"] == str(folder)
 
 
-def test_quoted_paths_of_a_sweep_are_several(tmp_path) -> None:
+def test_quoted_paths_of_a_sweep_are_several(tmp_path: Path) -> None:
     with_models(['model="/a/it\'s","/b/two"'], tmp_path)
     assert {each["path"] for each in written(tmp_path).values()} == {"/a/it's", "/b/two"}
 
 
-def test_a_folder_that_exists_is_no_model_of_the_hub(tmp_path, monkeypatch) -> None:
+def test_a_folder_that_exists_is_no_model_of_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     adapter = tmp_path / "out" / "mine"
     adapter.mkdir(parents=True)
@@ -84,12 +88,12 @@ def test_a_folder_that_exists_is_no_model_of_the_hub(tmp_path, monkeypatch) -> N
     assert content.items() >= {"kind": "local", "path": str(adapter)}.items()
 
 
-def test_many_choices_are_longer_than_a_file_name_may_be(tmp_path) -> None:
+def test_many_choices_are_longer_than_a_file_name_may_be(tmp_path: Path) -> None:
     arguments = ["model=" + ",".join(["smollm2_135m"] * 30)]
     assert with_models(arguments, tmp_path) == arguments
 
 
-def test_fields_that_the_models_file_does_not_list_can_be_set(tmp_path) -> None:
+def test_fields_that_the_models_file_does_not_list_can_be_set(tmp_path: Path) -> None:
     assert with_models(["model.adapter=/x", "model.nonsense=1"], tmp_path) == [
         "++model.adapter=/x",
         "model.nonsense=1",
@@ -103,14 +107,16 @@ def composed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_the_whole_command_finds_a_path_with_an_apostrophe(capsys, tmp_path) -> None:
+def test_the_whole_command_finds_a_path_with_an_apostrophe(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     folder = tmp_path / "it's"
     folder.mkdir()
     job = yaml.safe_load(composed(capsys, f"model={folder}"))
     assert job["model"]["path"] == str(folder)
 
 
-def test_a_file_in_the_hubs_cache_has_its_links_name(tmp_path) -> None:
+def test_a_file_in_the_hubs_cache_has_its_links_name(tmp_path: Path) -> None:
     repository = tmp_path / "models--some--model-GGUF"
     blob = repository / "blobs" / "0123456789abcdef"
     file = repository / "snapshots" / "abc" / "mine.Q4_K_M.gguf"
@@ -123,7 +129,9 @@ def test_a_file_in_the_hubs_cache_has_its_links_name(tmp_path) -> None:
     assert folder.name == "model-GGUF"
 
 
-def test_the_whole_command_composes_them(capsys, tmp_path) -> None:
+def test_the_whole_command_composes_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     job = yaml.safe_load(composed(capsys, "model=/models/ü=(1)", "model.adapter=/out/lora"))
     assert job["model"]["path"] == "/models/ü=(1)"
     assert job["model"]["adapter"] == "/out/lora"
@@ -131,7 +139,7 @@ def test_the_whole_command_composes_them(capsys, tmp_path) -> None:
     assert (job["model"]["hub_id"], job["model"]["revision"]) == ("some/model", "abc")
 
 
-def test_a_sweep_plans_each_of_them(caplog, tmp_path) -> None:
+def test_a_sweep_plans_each_of_them(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     from harness.cli.main import main
 
     folders = [tmp_path / name for name in ("one", "two")]
@@ -151,7 +159,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def cached(tmp_path, monkeypatch) -> Path:
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository as the hub's library keeps it."""
     from huggingface_hub import constants
 
@@ -168,7 +176,9 @@ def cached(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_model_of_the_hub_by_its_id(capsys, cached, tmp_path) -> None:
+def test_a_model_of_the_hub_by_its_id(
+    capsys: pytest.CaptureFixture[str], cached: Path, tmp_path: Path
+) -> None:
     from harness.cli.main import main
     from harness.models import HubModel, resolve
     from harness.runner.preflight import no_network

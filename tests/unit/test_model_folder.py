@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -143,7 +144,9 @@ def test_the_tokenizer_alone_needs_no_weights(folder: Path) -> None:
         check_folder(folder)
 
 
-def test_a_damaged_cache_is_not_the_users_mistake(monkeypatch, folder: Path) -> None:
+def test_a_damaged_cache_is_not_the_users_mistake(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
     import huggingface_hub
 
     cut(folder / "model.safetensors", 0.5)
@@ -166,7 +169,12 @@ def test_a_damaged_cache_is_not_the_users_mistake(monkeypatch, folder: Path) -> 
         (None, {}, set()),
     ],
 )
-def test_generation_config_goes_before_config(tmp_path, generation, config, expected) -> None:
+def test_generation_config_goes_before_config(
+    tmp_path: Path,
+    generation: dict[str, list[int]] | None,
+    config: dict[str, object],
+    expected: set[int],
+) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     if generation is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
@@ -226,7 +234,9 @@ def test_generation_config_goes_before_config(tmp_path, generation, config, expe
         ),
     ],
 )
-def test_the_context_counts_scaled_positions(tmp_path, config, expected) -> None:
+def test_the_context_counts_scaled_positions(
+    tmp_path: Path, config: dict[str, object], expected: int | None
+) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert context_tokens(tmp_path) == expected
 
@@ -239,7 +249,9 @@ def test_facts_come_from_the_folder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"head_dim": 128}, {"kv_lora_rank": 8}, {"hidden_size": None}])
-def test_a_cache_of_another_kind_has_no_known_shape(folder: Path, changed) -> None:
+def test_a_cache_of_another_kind_has_no_known_shape(
+    folder: Path, changed: dict[str, int | None]
+) -> None:
     (folder / "config.json").write_text(json.dumps(LLAMA | changed))
     assert facts_of(folder).shape is None
 
@@ -304,7 +316,7 @@ def refused(capsys: pytest.CaptureFixture[str], folder: Path, *more: str) -> str
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def test_tied_weights_are_whole(capsys, copy: Path) -> None:
+def test_tied_weights_are_whole(capsys: pytest.CaptureFixture[str], copy: Path) -> None:
     assert dry_run(copy) == 0
 
 
@@ -318,12 +330,14 @@ def test_tied_weights_are_whole(capsys, copy: Path) -> None:
     ],
     ids=["missing", "prefix", "unused", "shape"],
 )
-def test_other_tensors_than_the_architectures_are_named(capsys, copy: Path, change, named) -> None:
+def test_other_tensors_than_the_architectures_are_named(
+    capsys: pytest.CaptureFixture[str], copy: Path, change: Callable[..., object], named: str
+) -> None:
     edit_weights(copy, change)
     assert named in refused(capsys, copy)
 
 
-def test_unused_tensors_can_be_allowed(capsys, copy: Path) -> None:
+def test_unused_tensors_can_be_allowed(capsys: pytest.CaptureFixture[str], copy: Path) -> None:
     edit_weights(copy, lambda w: w | {"value_head.weight": np.zeros(2, "f")})
     assert "model.allow_unused_tensors=true" in refused(capsys, copy)
     assert dry_run(copy, "++model.allow_unused_tensors=true") == 0
@@ -331,7 +345,9 @@ def test_unused_tensors_can_be_allowed(capsys, copy: Path) -> None:
     assert "norm" in refused(capsys, copy, "++model.allow_unused_tensors=true")
 
 
-def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows(capsys, copy: Path) -> None:
+def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows(
+    capsys: pytest.CaptureFixture[str], copy: Path
+) -> None:
     edit_weights(copy, lambda w: w | {"model.embed_tokens.weight": np.zeros((90, 16), "f")})
     edit(copy / "config.json", vocab_size=90)
     line = refused(capsys, copy)
@@ -339,7 +355,9 @@ def test_a_tokenizer_with_more_ids_than_the_embedding_has_rows(capsys, copy: Pat
     assert "90" in line
 
 
-def test_an_added_token_without_a_row_is_refused_only_in_a_prompt(capsys, copy: Path) -> None:
+def test_an_added_token_without_a_row_is_refused_only_in_a_prompt(
+    capsys: pytest.CaptureFixture[str], copy: Path
+) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(copy)
@@ -355,7 +373,9 @@ def test_an_added_token_without_a_row_is_refused_only_in_a_prompt(capsys, copy: 
     assert "100" in line
 
 
-def test_more_than_the_context_is_refused_with_the_way_out(capsys, copy: Path) -> None:
+def test_more_than_the_context_is_refused_with_the_way_out(
+    capsys: pytest.CaptureFixture[str], copy: Path
+) -> None:
     line = refused(capsys, copy, "protocol.max_new_tokens=3000")
     assert "2048" in line
     assert "4000" in line
@@ -363,14 +383,18 @@ def test_more_than_the_context_is_refused_with_the_way_out(capsys, copy: Path) -
     assert dry_run(copy, *long) == 0
 
 
-def test_vllm_takes_more_than_the_context_only_with_its_variable(capsys, copy: Path) -> None:
+def test_vllm_takes_more_than_the_context_only_with_its_variable(
+    capsys: pytest.CaptureFixture[str], copy: Path
+) -> None:
     more = ("protocol.max_new_tokens=3000",)
     assert "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1" in refused(capsys, copy, *more, "engine=vllm")
     assert "VLLM" not in refused(capsys, copy, *more, "engine=transformers")
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_a_single_file_beside_an_index_of_others_is_refused(capsys, copy: Path, engine) -> None:
+def test_a_single_file_beside_an_index_of_others_is_refused(
+    capsys: pytest.CaptureFixture[str], copy: Path, engine: str
+) -> None:
     shutil.copy(copy / "model.safetensors", copy / "model-1.safetensors")
     file = copy / "model.safetensors.index.json"
     file.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors"}}))
@@ -382,7 +406,7 @@ def test_a_single_file_beside_an_index_of_others_is_refused(capsys, copy: Path, 
 
 
 def test_other_weights_without_an_index_are_refused_where_vllm_loads_them(
-    capsys, copy: Path
+    capsys: pytest.CaptureFixture[str], copy: Path
 ) -> None:
     shutil.copy(copy / "model.safetensors", copy / "old.safetensors")
     assert dry_run(copy) == 0
@@ -391,7 +415,9 @@ def test_other_weights_without_an_index_are_refused_where_vllm_loads_them(
     assert "old.safetensors" in refused(capsys, copy, "engine=vllm")
 
 
-def test_a_tokenizer_without_an_end_takes_the_configurations(capsys, copy: Path) -> None:
+def test_a_tokenizer_without_an_end_takes_the_configurations(
+    capsys: pytest.CaptureFixture[str], copy: Path
+) -> None:
     config = copy / "tokenizer_config.json"
     config.write_text(
         json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "eos_token"})
@@ -425,7 +451,9 @@ TEMPLATES = {"default": "w1 {{ messages[0].content }}", "tools": "w3 {{ messages
 
 
 @pytest.mark.parametrize("write", [several, apart])
-def test_a_template_is_chosen_by_name(capsys, copy: Path, write) -> None:
+def test_a_template_is_chosen_by_name(
+    capsys: pytest.CaptureFixture[str], copy: Path, write: Callable[..., object]
+) -> None:
     write(copy, TEMPLATES)
     digests = set()
     for choice, begins in (((), "w1 "), (("++model.chat_template=tools",), "w3 ")):
@@ -439,14 +467,16 @@ def test_a_template_is_chosen_by_name(capsys, copy: Path, write) -> None:
 
 
 @pytest.mark.parametrize("write", [several, apart])
-def test_several_templates_without_a_default_are_named(capsys, copy: Path, write) -> None:
+def test_several_templates_without_a_default_are_named(
+    capsys: pytest.CaptureFixture[str], copy: Path, write: Callable[..., object]
+) -> None:
     write(copy, {"rag": "w1", "tools": "w2"})
     line = refused(capsys, copy)
     assert "model.chat_template" in line
     assert "rag, tools" in line
 
 
-def test_a_template_that_there_is_not(capsys, copy: Path) -> None:
+def test_a_template_that_there_is_not(capsys: pytest.CaptureFixture[str], copy: Path) -> None:
     assert "model.chat_template=nope" in refused(capsys, copy, "++model.chat_template=nope")
     several(copy, TEMPLATES)
     assert "default, tools" in refused(capsys, copy, "++model.chat_template=nope")
@@ -473,7 +503,7 @@ def test_a_template_that_there_is_not(capsys, copy: Path) -> None:
         ),
     ],
 )
-def test_a_model_has_a_name_of_its_own(given, name) -> None:
+def test_a_model_has_a_name_of_its_own(given: dict[str, str | None], name: str) -> None:
     model = TypeAdapter(ModelConfig).validate_python(given)
     assert model.name == name
     again = TypeAdapter(ModelConfig).validate_python(model.model_dump(mode="json"))

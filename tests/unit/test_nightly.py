@@ -37,7 +37,7 @@ GOLDEN = REPOSITORY / "tests" / "golden" / "runs" / "smollm2_demo"
 # --- the history ------------------------------------------------------------------------------
 
 
-def test_a_line_that_a_power_cut_tore_is_no_night_and_swallows_none(tmp_path):
+def test_a_line_that_a_power_cut_tore_is_no_night_and_swallows_none(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
     assert history.read() == []
     nights = [made_up_night(0), crashed_night(1), made_up_night(2)]
@@ -50,7 +50,7 @@ def test_a_line_that_a_power_cut_tore_is_no_night_and_swallows_none(tmp_path):
     assert history.read() == nights
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     history = History(tmp_path / "history.jsonl")
     history.append(made_up_night(0))
     with history.file.open("a") as stream:
@@ -59,7 +59,7 @@ def test_a_damaged_line_is_named(tmp_path):
         history.read()
 
 
-def test_only_nights_of_one_setting_are_compared():
+def test_only_nights_of_one_setting_are_compared() -> None:
     other = {**SETTING, "engine.version": "0.31.0"}
     before = [made_up_night(n, setting=other if n == 3 else SETTING) for n in range(9)]
     before += [crashed_night(9), made_up_night(10, label="another")]
@@ -69,7 +69,7 @@ def test_only_nights_of_one_setting_are_compared():
     assert series(before, made_up_night(1), 4) == [before[0], before[1]], "later nights count"
 
 
-def test_a_setting_that_one_night_does_not_tell_neither_ends_a_series_nor_is_a_change():
+def test_a_setting_that_one_night_does_not_tell_neither_ends_a_series_nor_is_a_change() -> None:
     told = {**SETTING, "engine.settings.block_size": "16"}
     nights = [made_up_night(n, setting=SETTING if n == 1 else told) for n in range(3)]
     assert series(nights, made_up_night(3, setting=told), 4) == nights
@@ -78,7 +78,7 @@ def test_a_setting_that_one_night_does_not_tell_neither_ends_a_series_nor_is_a_c
     assert series(nights, made_up_night(3, setting=other), 4) == [nights[1]]
 
 
-def test_what_changed_is_told_against_the_last_night_with_a_result():
+def test_what_changed_is_told_against_the_last_night_with_a_result() -> None:
     newer = {**VERSIONS, "driver": "575.51"}
     nights = [
         made_up_night(0),
@@ -93,7 +93,7 @@ def test_what_changed_is_told_against_the_last_night_with_a_result():
 # --- worse or not -----------------------------------------------------------------------------
 
 
-def worse(tonight, before, tmp_path, **rules) -> dict[str, bool]:
+def worse(tonight, before, tmp_path: Path, **rules) -> dict[str, bool]:
     found = compare_nights(tonight, tmp_path / "none", before, Rules(**rules), tmp_path)
     return {finding.figure: finding.is_regression for finding in found}
 
@@ -113,7 +113,9 @@ def worse(tonight, before, tmp_path, **rules) -> dict[str, bool]:
         ("math500/share.errors", {"errors": 0.03}, True),
     ],
 )
-def test_beyond_tolerance_and_chance_is_worse(tmp_path, figure, change, is_worse):
+def test_beyond_tolerance_and_chance_is_worse(
+    tmp_path: Path, figure: str, change: dict[str, float], is_worse: bool
+) -> None:
     before = [made_up_night(n) for n in range(7)]
     found = worse(made_up_night(7, **change), before, tmp_path)
     assert found.pop(figure) is is_worse
@@ -122,7 +124,9 @@ def test_beyond_tolerance_and_chance_is_worse(tmp_path, figure, change, is_worse
 
 @pytest.mark.parametrize("p", [0.002, 0.02, 0.1, 0.4])
 @pytest.mark.parametrize(("n", "nights"), [(20, 3), (20, 7), (50, 7), (328, 7)])
-def test_shares_raise_a_false_alarm_on_one_night_in_a_hundred_at_most(n, nights, p):
+def test_shares_raise_a_false_alarm_on_one_night_in_a_hundred_at_most(
+    n: int, nights: int, p: float
+) -> None:
     rng = np.random.default_rng([n, nights])
     before, tonight = rng.binomial(n, p, (20_000, nights)), rng.binomial(n, p, 20_000)
     limits = {}
@@ -138,21 +142,23 @@ def share_of(count: int, n: int) -> NightFigure:
     return NightFigure(metric="share.errors", task="math500", unit="fraction", value=count / n, n=n)
 
 
-def test_where_nights_differ_much_more_must_happen(tmp_path):
+def test_where_nights_differ_much_more_must_happen(tmp_path: Path) -> None:
     speeds = [3000.0, 2500.0, 3500.0, 2700.0, 3300.0, 3000.0, 3100.0]
     before = [made_up_night(n, speed=speed) for n, speed in enumerate(speeds)]
     assert not worse(made_up_night(7, speed=2000.0), before, tmp_path)["output_tokens_per_s"]
     assert worse(made_up_night(7, speed=1000.0), before, tmp_path)["output_tokens_per_s"]
 
 
-def test_two_nights_are_no_median_and_an_unknown_figure_is_not_compared(tmp_path):
+def test_two_nights_are_no_median_and_an_unknown_figure_is_not_compared(tmp_path: Path) -> None:
     before = [made_up_night(n) for n in range(7)]
     assert worse(made_up_night(7, speed=1.0), before[:2], tmp_path) == {}
     assert "cost_per_solved.rented" not in worse(made_up_night(7, cost=None), before, tmp_path)
 
 
 @pytest.mark.parametrize("is_whole", [False, None])
-def test_a_cost_that_leaves_out_killed_sessions_is_in_no_median(tmp_path, is_whole):
+def test_a_cost_that_leaves_out_killed_sessions_is_in_no_median(
+    tmp_path: Path, is_whole: bool | None
+) -> None:
     """None: a line of an older version, which never counted them."""
     before = [made_up_night(n) for n in range(7)]
     older = [
@@ -172,7 +178,9 @@ def test_a_cost_that_leaves_out_killed_sessions_is_in_no_median(tmp_path, is_who
     assert "output_tokens_per_s" in worse(tonight, older, tmp_path)
 
 
-def test_a_night_whose_result_is_damaged_stops_no_other_comparison(tmp_path, caplog):
+def test_a_night_whose_result_is_damaged_stops_no_other_comparison(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = [made_up_night(n) for n in range(7)]
     for night in before:
         folder = tmp_path / "runs" / str(night.run_id)
@@ -184,7 +192,7 @@ def test_a_night_whose_result_is_damaged_stops_no_other_comparison(tmp_path, cap
     assert len(set(caplog.messages)) == 7
 
 
-def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path):
+def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path: Path) -> None:
     """Speed with a standard deviation of 3 %: docs/nightly.md says 0.1 % of nights."""
     chance = random.Random(11)
     speeds = [3000 * chance.gauss(1, 0.03) for _ in range(1500)]
@@ -195,7 +203,7 @@ def test_nights_that_differ_by_chance_alone_are_left_in_peace(tmp_path):
     assert alarms <= 5
 
 
-def test_a_regression_outranks_errors():
+def test_a_regression_outranks_errors() -> None:
     found = (regression("output_tokens_per_s", 2000.0, 3000.0),)
     assert made_up_night(0).night_exit_status == 0
     assert made_up_night(0, exit_status=4, error="12 of 40 truncated").night_exit_status == 4
@@ -220,7 +228,9 @@ def test_a_regression_outranks_errors():
         (["model=r1_distill_qwen_7b,r1_distill_qwen_7b"], "r1_distill_qwen_7b … two"),
     ],
 )
-def test_a_mistake_is_told_before_anything_runs(tmp_path, capsys, arguments, words):
+def test_a_mistake_is_told_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
     assert cli.main(["nightly", "--results-dir", str(tmp_path), *arguments]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert mentions(line, words)
@@ -231,18 +241,18 @@ def test_a_mistake_is_told_before_anything_runs(tmp_path, capsys, arguments, wor
 
 
 @pytest.mark.parametrize("place", [6, 15, 24])
-def test_a_level_that_changed_is_found_where_it_changed(place):
+def test_a_level_that_changed_is_found_where_it_changed(place: int) -> None:
     chance = random.Random(place)
     values = [chance.gauss(3000 if n < place else 2500, 60) for n in range(30)]
     assert change_points(values) == [place]
 
 
-def test_two_changes_are_two():
+def test_two_changes_are_two() -> None:
     values = [10.0, 11.0] * 5 + [20.0, 21.0] * 5 + [10.0, 11.0] * 5
     assert change_points(values) == [10, 20]
 
 
-def test_an_odd_night_two_of_them_or_a_week_are_no_new_level():
+def test_an_odd_night_two_of_them_or_a_week_are_no_new_level() -> None:
     assert change_points([5.0, 5.1] * 8 + [0.1] + [5.0, 5.1] * 8) == []
     assert change_points([5.0, 5.1] * 8 + [0.1, 0.2] + [5.0, 5.1] * 8) == []
     assert change_points([5.0, 5.1, 5.0, 4.9, 1.0, 1.1, 1.0]) == []
@@ -250,7 +260,7 @@ def test_an_odd_night_two_of_them_or_a_week_are_no_new_level():
     assert change_points([]) == []
 
 
-def test_without_a_change_hardly_any_series_is_split():
+def test_without_a_change_hardly_any_series_is_split() -> None:
     chance = random.Random(5)
     split = sum(bool(change_points([chance.gauss(0, 1) for _ in range(20)])) for _ in range(200))
     assert split <= 6  # 1 % of 200 are 2; more than 6 happens once in 200 times
@@ -259,7 +269,7 @@ def test_without_a_change_hardly_any_series_is_split():
 # --- what a night runs ------------------------------------------------------------------------
 
 
-def test_the_experiment_says_which_models_and_the_command_line_which_of_them():
+def test_the_experiment_says_which_models_and_the_command_line_which_of_them() -> None:
     both = jobs_of([])
     assert [job.label for job in both] == ["r1_distill_qwen_1_5b", "r1_distill_qwen_7b"]
     (one,) = jobs_of(["model=r1_distill_qwen_7b", "seed=3"])
@@ -290,7 +300,7 @@ def make_folder(results: Path, run_id: str, *, is_finished: bool = True) -> Path
     return folder
 
 
-def test_old_nights_keep_their_result_and_nobody_elses_run_is_touched(tmp_path):
+def test_old_nights_keep_their_result_and_nobody_elses_run_is_touched(tmp_path: Path) -> None:
     (tmp_path / "nightly" / "logs").mkdir(parents=True)
     old, crashed, spared, new = (
         made_up_night(0, run_id="old", log="old.log"),
@@ -322,7 +332,7 @@ def test_old_nights_keep_their_result_and_nobody_elses_run_is_touched(tmp_path):
     assert prune(nights, 1, tmp_path, {"spared"}) == []
 
 
-def test_a_merged_run_goes_with_the_texts_of_its_shards(tmp_path):
+def test_a_merged_run_goes_with_the_texts_of_its_shards(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, "merged")
     make_folder(tmp_path, "shard", is_finished=False)
     file = folder / "manifest.json"
@@ -332,7 +342,9 @@ def test_a_merged_run_goes_with_the_texts_of_its_shards(tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["merged"]
 
 
-def test_what_cannot_be_removed_changes_no_verdict(tmp_path, caplog):
+def test_what_cannot_be_removed_changes_no_verdict(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "nightly" / "logs" / "old.log").mkdir(parents=True)
     old, new = made_up_night(0, log="old.log"), made_up_night(1)
     tonight = _Tonight(
@@ -345,7 +357,7 @@ def test_what_cannot_be_removed_changes_no_verdict(tmp_path, caplog):
 # --- the examples -----------------------------------------------------------------------------
 
 
-def test_the_crontab_has_lines_that_cron_takes():
+def test_the_crontab_has_lines_that_cron_takes() -> None:
     lines = (EXAMPLES / "crontab").read_text().splitlines()
     jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line[:12]]
     assert len(jobs) == 1
@@ -356,7 +368,7 @@ def test_the_crontab_has_lines_that_cron_takes():
         assert not re.search(r"(?<!\\)%", line)
 
 
-def test_systemd_takes_the_units(tmp_path):
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
     units = [EXAMPLES / f"gegenprobe-nightly.{kind}" for kind in ("service", "timer")]
     for unit in units:
         parsed = configparser.ConfigParser(strict=False, interpolation=None)
@@ -374,7 +386,7 @@ def test_systemd_takes_the_units(tmp_path):
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_bash_takes_the_scripts():
+def test_bash_takes_the_scripts() -> None:
     for script in (EXAMPLES / "nightly.sbatch", REPOSITORY / "scripts" / "nightly"):
         subprocess.run(["bash", "-n", str(script)], check=True)
     text = (EXAMPLES / "nightly.sbatch").read_text()
@@ -382,7 +394,7 @@ def test_bash_takes_the_scripts():
     assert text.rindex("#SBATCH") < first_command, "sbatch reads no options behind a command"
 
 
-def test_the_workflow_runs_on_a_runner_with_a_gpu_and_never_twice_at_once():
+def test_the_workflow_runs_on_a_runner_with_a_gpu_and_never_twice_at_once() -> None:
     workflow = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
     assert workflow[True]["schedule"] == [{"cron": "0 2 * * *"}]  # YAML 1.1 reads `on` as true
     (job,) = workflow["jobs"].values()

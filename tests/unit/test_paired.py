@@ -32,7 +32,9 @@ def singles(both: int, worse: int, better: int, neither: int):
 
 
 @pytest.mark.parametrize(("worse", "better"), [(12, 3), (3, 12), (1, 0), (7, 7), (40, 22), (0, 0)])
-def test_single_samples_are_tested_as_statsmodels_mcnemar_tests_them(worse, better):
+def test_single_samples_are_tested_as_statsmodels_mcnemar_tests_them(
+    worse: int, better: int
+) -> None:
     found = compare_paired(singles(60, worse, better, 30))
     expected = mcnemar([[60, worse], [better, 30]], exact=True).pvalue
     assert found.p == pytest.approx(expected)
@@ -41,7 +43,7 @@ def test_single_samples_are_tested_as_statsmodels_mcnemar_tests_them(worse, bett
     assert "McNemar" in found.method
 
 
-def test_few_differing_problems_are_tested_over_all_flips_as_scipy_does():
+def test_few_differing_problems_are_tested_over_all_flips_as_scipy_does() -> None:
     pairs = pair_up([4, 3, 4, 2, 1, 0, 4], [4] * 7, [2, 3, 1, 3, 0, 0, 3], [4] * 7)
     reference = stats.permutation_test(
         (pairs.differences,), np.mean, permutation_type="samples", n_resamples=np.inf
@@ -58,7 +60,7 @@ def test_few_differing_problems_are_tested_over_all_flips_as_scipy_does():
     assert found.p_worse == pytest.approx(lesser.pvalue)
 
 
-def test_drawn_flips_give_nearly_what_the_exact_test_gives():
+def test_drawn_flips_give_nearly_what_the_exact_test_gives() -> None:
     # With one sample the sign-flip test is McNemar's, which is known exactly; a problem with two
     # equal samples makes the same differences go the other way.
     before, after = [1] * 25 + [0] * 60, [0] * 14 + [1] * 11 + [1] * 20 + [0] * 40
@@ -70,21 +72,21 @@ def test_drawn_flips_give_nearly_what_the_exact_test_gives():
     "p_values",
     [[0.01, 0.04, 0.03], [0.2, 0.2, 0.01, 0.01], [0.9, 0.6], [1e-9, 1.0, 0.0, 0.5], [0.04]],
 )
-def test_holm_is_statsmodels_and_leaves_the_unknown_alone(p_values):
+def test_holm_is_statsmodels_and_leaves_the_unknown_alone(p_values: list[float]) -> None:
     first, *others = multipletests(p_values, method="holm")[1]
     found = holm([p_values[0], None, *p_values[1:]])
     assert found == [pytest.approx(first), None, *map(pytest.approx, others)]
     assert holm([None]) == [None]
 
 
-def test_without_any_difference_the_interval_is_tangos_closed_form():
+def test_without_any_difference_the_interval_is_tangos_closed_form() -> None:
     z = stats.norm.ppf(0.975)
     found = difference(singles(60, 0, 0, 40))
     assert (found.value, found.high) == (0.0, pytest.approx(z**2 / (100 + z**2)))
     assert found.low == pytest.approx(-found.high)
 
 
-def test_with_many_differences_the_interval_is_the_usual_one():
+def test_with_many_differences_the_interval_is_the_usual_one() -> None:
     pairs = singles(3000, 1000, 1200, 3000)
     usual = stats.norm.interval(0.95, 200 / 8200, pairs.differences.std() / np.sqrt(8200))
     found = difference(pairs)
@@ -94,7 +96,7 @@ def test_with_many_differences_the_interval_is_the_usual_one():
     )
 
 
-def test_interval_ends_are_where_the_test_at_the_margin_turns():
+def test_interval_ends_are_where_the_test_at_the_margin_turns() -> None:
     pairs = singles(100, 20, 4, 40)
     low = difference(pairs, 0.95).low
     assert compare_paired(pairs, -low).p_worse == pytest.approx(0.975)
@@ -102,7 +104,7 @@ def test_interval_ends_are_where_the_test_at_the_margin_turns():
     assert compare_paired(pairs, -high).p_worse == pytest.approx(0.025)
 
 
-def test_everything_lost_and_everything_won_stay_within_bounds():
+def test_everything_lost_and_everything_won_stay_within_bounds() -> None:
     for pairs, value in ((singles(0, 30, 0, 0), -1.0), (singles(0, 0, 30, 0), 1.0)):
         found = difference(pairs)
         assert found.value == value
@@ -112,19 +114,19 @@ def test_everything_lost_and_everything_won_stay_within_bounds():
 # --- decoding noise ---------------------------------------------------------------------------
 
 
-def test_one_sample_says_nothing_of_decoding_noise_and_says_so():
+def test_one_sample_says_nothing_of_decoding_noise_and_says_so() -> None:
     found = difference_on_benchmark(singles(50, 5, 5, 40))
     assert (found.low, found.high) == (None, None)
     assert mentions(found.method, "undefined: ", "one sample")
 
 
-def test_samples_that_all_agree_leave_a_width():
+def test_samples_that_all_agree_leave_a_width() -> None:
     pairs = pair_up([4] * 20, [4] * 20, [4] * 20, [4] * 20)
     found = difference_on_benchmark(pairs)
     assert found.low < 0 < found.high
 
 
-def test_a_subset_is_less_certain_than_the_whole_of_what_the_benchmark_says():
+def test_a_subset_is_less_certain_than_the_whole_of_what_the_benchmark_says() -> None:
     rng = np.random.default_rng(5)
     solved = rng.binomial(8, 0.5, (2, 60))
     pairs = pair_up(solved[0], [8] * 60, solved[1], [8] * 60)
@@ -166,7 +168,9 @@ def coverage(truth, intervals) -> float:
 @pytest.mark.parametrize(
     ("before", "after"), [(0.05, 0.05), (0.5, 0.5), (0.93, 0.93), (0.93, 0.97)]
 )
-def test_intervals_on_new_problems_cover_what_they_promise(before, after, samples):
+def test_intervals_on_new_problems_cover_what_they_promise(
+    before: float, after: float, samples: int
+) -> None:
     truth, drawn = simulated(before, after, samples)
     found = coverage(truth, [difference(pairs) for pairs in drawn])
     # Several samples leave room for problems that were not drawn, which these runs do not have.
@@ -192,8 +196,8 @@ def broken(share, p, problems, samples):
     ],
 )
 def test_broken_problems_that_were_not_drawn_do_not_make_runs_equivalent(
-    share, p, problems, samples, margin
-):
+    share: float, p: float, problems: int, samples: int, margin: float
+) -> None:
     before, after = broken(share, p, problems, samples)
     rows = (1 + (after - before) / samples) / 2
     low, high = (2 * end - 1 for end in score_ends(rows, stats.norm.ppf(0.95)))
@@ -205,7 +209,7 @@ def test_broken_problems_that_were_not_drawn_do_not_make_runs_equivalent(
     assert (one.low, one.high) == pytest.approx((low[0], high[0]))
 
 
-def test_one_sample_that_differs_is_no_proof_of_equality():
+def test_one_sample_that_differs_is_no_proof_of_equality() -> None:
     sizes = np.full(30, 64)
     alike = difference(pair_up(sizes, sizes, sizes, sizes), 0.90)
     one_off = difference(pair_up(sizes, sizes, [63, *sizes[1:]], sizes), 0.90)
@@ -215,7 +219,9 @@ def test_one_sample_that_differs_is_no_proof_of_equality():
 
 @pytest.mark.parametrize("p", [0.5, 0.985])
 @pytest.mark.parametrize(("before", "after"), [(1, 64), (64, 1), (1, 8), (2, 64)])
-def test_unequal_numbers_of_samples_flag_no_more_equal_models(p, before, after):
+def test_unequal_numbers_of_samples_flag_no_more_equal_models(
+    p: float, before: int, after: int
+) -> None:
     rng = np.random.default_rng([before, after])
     sizes = np.full(30, before), np.full(30, after)
     one, other = (rng.binomial(size[0], p, (1000, 30)) for size in sizes)
@@ -228,7 +234,7 @@ def test_unequal_numbers_of_samples_flag_no_more_equal_models(p, before, after):
 
 
 @pytest.mark.parametrize("p", [0.05, 0.5, 0.93])
-def test_intervals_on_the_same_problems_cover_what_they_promise(p):
+def test_intervals_on_the_same_problems_cover_what_they_promise(p: float) -> None:
     truth, drawn = simulated(p, p, 4, fixed=True)
     found = coverage(truth, [difference_on_benchmark(pairs) for pairs in drawn])
     assert 0.93 <= found <= 0.97
@@ -236,7 +242,9 @@ def test_intervals_on_the_same_problems_cover_what_they_promise(p):
 
 @pytest.mark.parametrize("samples", [1, 4])
 @pytest.mark.parametrize("p", [0.05, 0.93])
-def test_equal_models_are_flagged_in_at_most_one_of_twenty_comparisons(p, samples):
+def test_equal_models_are_flagged_in_at_most_one_of_twenty_comparisons(
+    p: float, samples: int
+) -> None:
     _, drawn = simulated(p, p, samples)
     tests = [compare_paired(pairs, draws=999) for pairs in drawn[:1000]]
     # 0.05 and three standard errors of 1,000 draws
@@ -244,7 +252,7 @@ def test_equal_models_are_flagged_in_at_most_one_of_twenty_comparisons(p, sample
     assert np.mean([each.p_worse < 0.05 for each in tests]) <= 0.071
 
 
-def test_a_loss_of_just_the_margin_is_flagged_no_more_often():
+def test_a_loss_of_just_the_margin_is_flagged_no_more_often() -> None:
     _, drawn = simulated(0.93, 0.90, 4)
     flagged = [compare_paired(pairs, 0.03, draws=999).p_worse < 0.05 for pairs in drawn[:1000]]
     assert np.mean(flagged) <= 0.071
@@ -253,7 +261,7 @@ def test_a_loss_of_just_the_margin_is_flagged_no_more_often():
 
 
 @pytest.mark.parametrize(("solved", "samples"), [([1, 0, 1], 1), ([3, 1, 2], 4)])
-def test_no_loss_is_larger_than_a_margin_of_all_points(solved, samples):
+def test_no_loss_is_larger_than_a_margin_of_all_points(solved: list[int], samples: int) -> None:
     pairs = pair_up(solved, [samples] * 3, [0] * 3, [samples] * 3)
     assert compare_paired(pairs, 1.0).p_worse == 1.0
 
@@ -266,7 +274,7 @@ rows = st.lists(st.tuples(counts, counts), min_size=1, max_size=30)
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(rows, st.randoms(use_true_random=False))
-def test_the_order_of_problems_changes_nothing(given_rows, random):
+def test_the_order_of_problems_changes_nothing(given_rows, random) -> None:
     shuffled = list(given_rows)
     random.shuffle(shuffled)
     assert everything(given_rows) == everything(shuffled)
@@ -274,7 +282,7 @@ def test_the_order_of_problems_changes_nothing(given_rows, random):
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(rows)
-def test_swapping_the_sides_turns_everything_round(given_rows):
+def test_swapping_the_sides_turns_everything_round(given_rows) -> None:
     one, other = paired(given_rows), paired([(b, a) for a, b in given_rows])
     there, back = difference(one), difference(other)
     assert there.low == pytest.approx(-back.high)
@@ -308,7 +316,7 @@ def everything(given_rows):
 # --- equivalence ------------------------------------------------------------------------------
 
 
-def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin():
+def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin() -> None:
     ninety = difference(singles(250, 10, 10, 230), 0.90)
     assert is_equivalent(ninety, ninety.high + 1e-9) is True
     assert is_equivalent(ninety, ninety.high) is False
@@ -318,7 +326,7 @@ def test_equivalence_needs_the_whole_90_percent_interval_inside_the_margin():
 # --- ratios of ratios -------------------------------------------------------------------------
 
 
-def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap():
+def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap() -> None:
     rng = np.random.default_rng(3)
     before = rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
     after = 0.5 * rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
@@ -335,7 +343,7 @@ def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap():
     assert found.high == pytest.approx(reference.high, rel=0.02)
 
 
-def test_a_ratio_that_no_draw_changes_has_no_interval():
+def test_a_ratio_that_no_draw_changes_has_no_interval() -> None:
     rng = np.random.default_rng(5)
     usd, solved = rng.gamma(2, 1, 40), rng.binomial(4, 0.6, 40).astype(float)
     for before, after in (
@@ -348,7 +356,7 @@ def test_a_ratio_that_no_draw_changes_has_no_interval():
         assert (found.low, found.high) == (None, None)
 
 
-def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded():
+def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded() -> None:
     ones = np.ones(30)
     assert ratio_of_ratios((ones, 0 * ones), (ones, ones)).value is None
     few = np.array([1.0] + [0.0] * 29)
@@ -362,12 +370,12 @@ def test_a_ratio_without_solved_problems_is_undefined_and_with_few_unbounded():
 @pytest.mark.parametrize(
     "counts_", [([2], [1], [0], [1]), ([0], [0], [0], [1]), ([0], [1], [2], [1])]
 )
-def test_impossible_counts_are_refused(counts_):
+def test_impossible_counts_are_refused(counts_: tuple[list[int], ...]) -> None:
     with pytest.raises(ValueError, match="solved"):
         pair_up(*counts_)
 
 
-def test_no_problems_are_no_difference_but_an_unknown_one():
+def test_no_problems_are_no_difference_but_an_unknown_one() -> None:
     nothing = pair_up([], [], [], [])
     assert difference(nothing).value is None
     assert compare_paired(nothing).p is None

@@ -3,6 +3,8 @@
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +34,8 @@ from harness.runner.pipeline import (
 )
 from harness.scorers.answers.marks import Marks
 from harness.store.failures import KEPT, count_failures, kind_of
-from harness.store.run_files import create_run
-from tests.fault_server import completes, refuses, serving
+from harness.store.run_files import Run, create_run
+from tests.fault_server import FaultServer, completes, refuses, serving
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)
 
@@ -43,14 +45,14 @@ class ExactScorer:
 
     name = "exact@1"
 
-    def __init__(self, is_complete=True):
+    def __init__(self, is_complete=True) -> None:
         self.is_complete = is_complete
         self.graded = []
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info) -> None:
         pass
 
     def context(self):
@@ -67,14 +69,14 @@ class ExactScorer:
 
 
 class Quiet:
-    def __init__(self):
+    def __init__(self) -> None:
         self.completions, self.verdicts = [], []
         self.lock = threading.Lock()
 
-    def on_completion(self, completion):
+    def on_completion(self, completion) -> None:
         self.completions.append(completion.request_id)
 
-    def on_verdict(self, verdict):
+    def on_verdict(self, verdict) -> None:
         with self.lock:
             self.verdicts.append(verdict.request_id)
 
@@ -104,13 +106,13 @@ def completed(request, text="yes", finish="stop", error=None):
 class ScriptedEngine:
     """Answers by a function; a test double for faults that no real engine makes on demand."""
 
-    def __init__(self, answer):
+    def __init__(self, answer) -> None:
         self.answer, self.asked = answer, []
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info) -> None:
         pass
 
     def generate(self, requests):
@@ -120,7 +122,7 @@ class ScriptedEngine:
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Iterator[Run]:
     with create_run(tmp_path, "m", "replay") as made:
         yield made
 
@@ -142,12 +144,12 @@ def go(run, engines, scorer=None, requests=REQUESTS, stop_at=None):
 # --- requests ---------------------------------------------------------------------------------
 
 
-def test_a_request_for_each_problem_and_sample():
+def test_a_request_for_each_problem_and_sample() -> None:
     assert [r.request_id for r in REQUESTS] == [f"t/{i}#{s}" for s in (0, 1) for i in range(4)]
     assert {r.request_id.problem_id for r in REQUESTS} == {f"t/{i}" for i in range(4)}
 
 
-def test_a_seed_depends_on_the_run_and_the_request_alone():
+def test_a_seed_depends_on_the_run_and_the_request_alone() -> None:
     alone = build_requests(PROMPTS[2:3], SAMPLING, 2, run_seed=0)
     assert {r.request_id: r.seed for r in alone}.items() <= {
         r.request_id: r.seed for r in REQUESTS
@@ -156,14 +158,14 @@ def test_a_seed_depends_on_the_run_and_the_request_alone():
     assert request_seed(1, "t/0#0") != request_seed(0, "t/0#0")
 
 
-def test_seeds_are_the_same_for_ever():
+def test_seeds_are_the_same_for_ever() -> None:
     assert request_seed(0, "humaneval/HumanEval/0#0") == FIRST_SEED
 
 
 FIRST_SEED = 5524582093818674705
 
 
-def test_the_clock_goes_on_where_the_last_session_stopped():
+def test_the_clock_goes_on_where_the_last_session_stopped() -> None:
     before_s = time.monotonic()
     clock = run_clock(100.0)
     first, second = clock(), clock()
@@ -188,12 +190,12 @@ def test_the_clock_goes_on_where_the_last_session_stopped():
         ("break", "stop", False, "scorer_error"),
     ],
 )
-def test_what_becomes_of_a_completion(text, finish, opened, status):
+def test_what_becomes_of_a_completion(text: str, finish: str, opened: bool, status: str) -> None:
     question = Question(PROBLEMS["t/0"], opened, ExactScorer())
     assert judge(question, completed(REQUESTS[0], text, finish)).status == status
 
 
-def test_a_completion_is_read_by_the_marks_of_its_model():
+def test_a_completion_is_read_by_the_marks_of_its_model() -> None:
     plan = Marks(open="<plan>", close="</plan>")
     for text, reasoning, status in [
         ("<plan>no</plan>yes", plan, "correct"),
@@ -207,7 +209,7 @@ def test_a_completion_is_read_by_the_marks_of_its_model():
         assert judge(question, completed(REQUESTS[0], text)).status == status, (text, reasoning)
 
 
-def test_reasoning_is_never_shown_to_a_scorer():
+def test_reasoning_is_never_shown_to_a_scorer() -> None:
     scorer = ExactScorer()
     judge(Question(PROBLEMS["t/0"], True, scorer), completed(REQUESTS[0], "yes", "length"))
     judge(Question(PROBLEMS["t/0"], True, scorer), completed(REQUESTS[0], "yes</think>no"))
@@ -218,12 +220,14 @@ def test_reasoning_is_never_shown_to_a_scorer():
     ("text", "finish", "status"),
     [("no", "length", "truncated"), ("yes", "length", "correct"), ("no", "stop", "incorrect")],
 )
-def test_an_answer_cut_off_is_wrong_only_if_it_was_whole(text, finish, status):
+def test_an_answer_cut_off_is_wrong_only_if_it_was_whole(
+    text: str, finish: str, status: str
+) -> None:
     question = Question(PROBLEMS["t/0"], False, ExactScorer(is_complete=False))
     assert judge(question, completed(REQUESTS[0], text, finish)).status == status
 
 
-def test_a_failed_request_is_an_error_and_no_wrong_answer():
+def test_a_failed_request_is_an_error_and_no_wrong_answer() -> None:
     verdict = judge(
         Question(PROBLEMS["t/0"], False, ExactScorer()),
         completed(REQUESTS[0], "", "error", "out of memory"),
@@ -234,7 +238,7 @@ def test_a_failed_request_is_an_error_and_no_wrong_answer():
 # --- a run ------------------------------------------------------------------------------------
 
 
-def test_everything_is_recorded_once_and_graded_once(run):
+def test_everything_is_recorded_once_and_graded_once(run: Run) -> None:
     observer = go(run, [ScriptedEngine(completed)])
     ids = {r.request_id for r in REQUESTS}
     assert {c.request_id for c in run.read_completions()} == ids
@@ -242,7 +246,7 @@ def test_everything_is_recorded_once_and_graded_once(run):
     assert Counter(observer.completions) == Counter(observer.verdicts) == Counter(ids)
 
 
-def test_a_failing_request_is_tried_once_more(run):
+def test_a_failing_request_is_tried_once_more(run: Run) -> None:
     seen = Counter()
 
     def flaky(request):
@@ -255,7 +259,7 @@ def test_a_failing_request_is_tried_once_more(run):
     assert {v.status for v in run.read_verdicts().values()} == {"correct"}
 
 
-def test_a_request_that_always_fails_is_recorded_as_such(run):
+def test_a_request_that_always_fails_is_recorded_as_such(run: Run) -> None:
     def broken(request):
         bad = request.request_id == "t/1#0"
         return completed(request, "", "error", "too long") if bad else completed(request)
@@ -267,7 +271,7 @@ def test_a_request_that_always_fails_is_recorded_as_such(run):
     assert statuses == {"correct": 7, "generation_error": 1}
 
 
-def test_a_request_that_its_engine_tried_again_is_not_tried_once_more(run):
+def test_a_request_that_its_engine_tried_again_is_not_tried_once_more(run: Run) -> None:
     def refused(request):
         bad = request.request_id == "t/1#0"
         done = completed(request, "", "error", "no") if bad else completed(request)
@@ -298,7 +302,7 @@ def failing_from(number):
     return answer
 
 
-def test_too_many_failures_end_a_run_and_are_asked_again(run):
+def test_too_many_failures_end_a_run_and_are_asked_again(run: Run) -> None:
     engine = ScriptedEngine(failing_from(40))
     with pytest.raises(TooManyErrorsError) as caught:
         go(run, [engine], requests=MANY, stop_at=0.5)
@@ -312,23 +316,23 @@ def test_too_many_failures_end_a_run_and_are_asked_again(run):
     assert len(list(run.read_completions())) == 100
 
 
-def test_few_requests_say_nothing_of_a_share(run):
+def test_few_requests_say_nothing_of_a_share(run: Run) -> None:
     go(run, [ScriptedEngine(failing_from(0))], requests=MANY[: FEWEST - 1], stop_at=0.5)
     assert {each.finish_reason for each in run.read_completions()} == {"error"}
 
 
-def test_without_a_limit_a_run_goes_on_to_its_end(run):
+def test_without_a_limit_a_run_goes_on_to_its_end(run: Run) -> None:
     go(run, [ScriptedEngine(failing_from(1))], requests=MANY)
     assert len(list(run.read_completions())) == 100
 
 
-def test_what_was_sent_when_too_many_failed_is_kept(run):
+def test_what_was_sent_when_too_many_failed_is_kept(run: Run) -> None:
     class Sending(ScriptedEngine):
         """Has ten requests under way when it is told to stop."""
 
         stopped = False
 
-        def stop(self):
+        def stop(self) -> None:
             self.stopped = True
 
         def generate(self, requests):
@@ -344,7 +348,7 @@ def test_what_was_sent_when_too_many_failed_is_kept(run):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving() as running:
@@ -359,7 +363,7 @@ def attached(server):
     return OpenaiEngine(config, model, Codec.load(model), time.monotonic, 20)
 
 
-def test_prompts_that_are_too_long_do_not_end_a_run(run, server):
+def test_prompts_that_are_too_long_do_not_end_a_run(run: Run, server: FaultServer) -> None:
     """The longest prompts come first in many a data set."""
     long = {"prompt_token_ids": tuple(range(13))}
     requests = [each.model_copy(update=long) if n < 20 else each for n, each in enumerate(MANY)]
@@ -369,7 +373,9 @@ def test_prompts_that_are_too_long_do_not_end_a_run(run, server):
     assert len(server.asked) == 80
 
 
-def test_failures_are_a_share_of_the_whole_run_however_often_it_is_resumed(run, server):
+def test_failures_are_a_share_of_the_whole_run_however_often_it_is_resumed(
+    run: Run, server: FaultServer
+) -> None:
     long = {"prompt_token_ids": tuple(range(13))}
     requests = [each.model_copy(update=long) if n < 30 else each for n, each in enumerate(MANY)]
     go(run, [attached(server)], requests=requests[30:], stop_at=0.25)
@@ -379,7 +385,9 @@ def test_failures_are_a_share_of_the_whole_run_however_often_it_is_resumed(run, 
     assert len(list(run.read_completions())) == 100
 
 
-def test_prompts_that_are_refused_for_good_do_not_end_a_run_that_is_resumed(run, server):
+def test_prompts_that_are_refused_for_good_do_not_end_a_run_that_is_resumed(
+    run: Run, server: FaultServer
+) -> None:
     go(run, [attached(server)], requests=MANY[:1])
     server.answers = [refuses(400, "no such prompt")]
     go(run, [attached(server)], requests=MANY[1:11])
@@ -387,7 +395,9 @@ def test_prompts_that_are_refused_for_good_do_not_end_a_run_that_is_resumed(run,
     assert ends == {"stop": 1, "error": 10}
 
 
-def test_of_a_run_without_an_answer_the_first_refusals_are_for_all(run, server):
+def test_of_a_run_without_an_answer_the_first_refusals_are_for_all(
+    run: Run, server: FaultServer
+) -> None:
     server.answers = [refuses(400, "no such prompt")]
     for _ in range(2):
         with pytest.raises(UnavailableError, match="the first 5 requests"):
@@ -406,20 +416,20 @@ def dying(after):
     return ScriptedEngine(answer)
 
 
-def test_an_engine_that_dies_is_started_once_more_with_what_is_left(run):
+def test_an_engine_that_dies_is_started_once_more_with_what_is_left(run: Run) -> None:
     second = ScriptedEngine(completed)
     go(run, [dying(3), second])
     assert len(second.asked) == 5
     assert len(run.read_verdicts()) == 8
 
 
-def test_a_second_death_ends_the_run_with_everything_kept(run):
+def test_a_second_death_ends_the_run_with_everything_kept(run: Run) -> None:
     with pytest.raises(GenerationError, match="engine process died"):
         go(run, [dying(3), dying(2)])
     assert len(list(run.read_completions())) == 5
 
 
-def test_an_engine_that_forgets_a_request_is_no_success(run):
+def test_an_engine_that_forgets_a_request_is_no_success(run: Run) -> None:
     class Forgetful(ScriptedEngine):
         def generate(self, requests):
             yield from super().generate(requests[1:])
@@ -428,7 +438,7 @@ def test_an_engine_that_forgets_a_request_is_no_success(run):
         go(run, [Forgetful(completed)])
 
 
-def test_what_was_generated_but_not_graded_is_graded_later(run):
+def test_what_was_generated_but_not_graded_is_graded_later(run: Run) -> None:
     for request in REQUESTS:
         run.completions.append(completed(request))
     with Scoring(run, questions(ExactScorer()), Quiet(), workers=2) as scoring:
@@ -436,10 +446,12 @@ def test_what_was_generated_but_not_graded_is_graded_later(run):
         assert score_missing(run, scoring) == 0
 
 
-def test_a_verdict_that_cannot_be_written_ends_the_run(run, monkeypatch):
+def test_a_verdict_that_cannot_be_written_ends_the_run(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from harness.errors import StoreError
 
-    def full(record):
+    def full(record) -> None:
         raise StoreError("verdicts.jsonl: cannot be written: No space left on device")
 
     monkeypatch.setattr(run.verdicts, "append", full)
@@ -451,7 +463,7 @@ def test_a_verdict_that_cannot_be_written_ends_the_run(run, monkeypatch):
 # --- why requests failed ------------------------------------------------------------------------
 
 
-def test_reasons_are_of_one_kind_whatever_their_numbers():
+def test_reasons_are_of_one_kind_whatever_their_numbers() -> None:
     assert kind_of("HTTP 400: prompt of 17 tokens") == kind_of(
         "HTTP 400: prompt of 4,096 tokens".replace(",", "")
     )
@@ -459,7 +471,7 @@ def test_reasons_are_of_one_kind_whatever_their_numbers():
     assert kind_of("request 0f3a9c2e11 failed") == kind_of("request 77aa01b2c3 failed")
 
 
-def test_failures_are_counted_by_kind_the_most_frequent_first():
+def test_failures_are_counted_by_kind_the_most_frequent_first() -> None:
     def failed(number, detail, status="generation_error"):
         return Verdict(
             request_id=f"t/{number}#0", status=status, detail=detail, scorer="exact@1", wall_s=0

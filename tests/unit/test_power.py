@@ -163,7 +163,7 @@ def test_a_greedy_run_of_the_whole_benchmark_has_no_noise_of_its_own() -> None:
 
 @pytest.mark.parametrize("difference", [-0.05, 0.01, 0.3])
 @pytest.mark.parametrize("critical", [None, 0.01, 0.05])
-def test_the_power_of_a_z_test_is_statsmodels(difference, critical):
+def test_the_power_of_a_z_test_is_statsmodels(difference: float, critical: float | None) -> None:
     null = 0.02 if critical is None else critical
     expected = normal_power_het(difference, 1, 0.05, std_null=null, std_alternative=0.02)
     assert z_power(difference, 0.02, critical) == pytest.approx(expected, rel=1e-9)

@@ -1,6 +1,8 @@
 """What is known to fail before anything is loaded."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,12 +50,12 @@ def machine(memory_gb=24, gpus=()):
 
 
 @pytest.fixture(autouse=True)
-def has_bfloat16(monkeypatch):
+def has_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever processor the tests run on."""
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: True)
 
 
-def test_weights_and_one_context_are_what_a_model_needs():
+def test_weights_and_one_context_are_what_a_model_needs() -> None:
     config = compose("model=r1_distill_qwen_1_5b")
     assert memory_needed_bytes(config.model, config.engine, 34_816) == (
         2 * 1_777_088_000 + 34_816 * 28_672
@@ -80,7 +82,7 @@ def test_weights_and_one_context_are_what_a_model_needs():
         (["model=r1_distill_qwen_14b", "engine=transformers"], [], False),
     ],
 )
-def test_a_model_must_fit(overrides, gpus, fits):
+def test_a_model_must_fit(overrides: list[str], gpus: list[int], fits: bool) -> None:
     config = compose(*overrides)
     if fits:
         check_memory(config, machine(gpus=gpus), free(24))
@@ -89,7 +91,7 @@ def test_a_model_must_fit(overrides, gpus, fits):
         check_memory(config, machine(gpus=gpus), free(24))
 
 
-def test_too_small_a_gpu_is_named_with_what_would_be_right():
+def test_too_small_a_gpu_is_named_with_what_would_be_right() -> None:
     config = compose("model=r1_distill_llama_70b", "engine=vllm")
     with pytest.raises(UnavailableError) as error:
         check_memory(config, machine(gpus=[150]))
@@ -100,7 +102,7 @@ def test_too_small_a_gpu_is_named_with_what_would_be_right():
     )
 
 
-def test_a_disk_without_room_is_named(monkeypatch, tmp_path):
+def test_a_disk_without_room_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 5 << 20))
@@ -113,7 +115,9 @@ def test_a_disk_without_room_is_named(monkeypatch, tmp_path):
     ("gpus", "here"),
     [((), "none"), ((40,), "NVIDIA H200 (40 GB)"), ((141, 40), None), ((141,), None)],
 )
-def test_an_experiment_refuses_a_machine_that_it_is_not_meant_for(gpus, here):
+def test_an_experiment_refuses_a_machine_that_it_is_not_meant_for(
+    gpus: tuple[int, ...], here: str | None
+) -> None:
     config = compose("requires={gpus: 1, gpu_memory_bytes: 80e9}")
     if here is None:
         check_requirements(config, machine(gpus=gpus))
@@ -136,14 +140,14 @@ def free(cpu_gb=24.0, gpus_gb=None):
     return FreeMemory(int(cpu_gb * GB), gpus)
 
 
-def test_more_contexts_take_more_memory():
+def test_more_contexts_take_more_memory() -> None:
     config = compose("model=r1_distill_qwen_1_5b")
     one = memory_needed_bytes(config.model, config.engine, 34_816)
     two = memory_needed_bytes(config.model, config.engine, 34_816, concurrent=2)
     assert two - one == 34_816 * 28_672
 
 
-def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
+def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights() -> None:
     config = compose("model=r1_distill_qwen_7b", "engine=vllm")
     plan = plan_memory(config, machine(gpus=[80]), free(gpus_gb=[79]))
     context = 34_816 * 2 * 28 * 4 * 128 * 2
@@ -173,7 +177,9 @@ def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights():
         ("llama_70b", 85.5, 4, True),
     ],
 )
-def test_a_context_must_fit_beside_weights_activations_and_graphs(model, gpu_gb, gpus, fits):
+def test_a_context_must_fit_beside_weights_activations_and_graphs(
+    model: str, gpu_gb: float, gpus: int, fits: bool
+) -> None:
     config = compose(
         f"model=r1_distill_{model}", "engine=vllm", f"+engine.args.tensor_parallel_size={gpus}"
     )
@@ -197,7 +203,9 @@ def test_a_context_must_fit_beside_weights_activations_and_graphs(model, gpu_gb,
         ("vllm_server", "", None, (2_048, 128)),
     ],
 )
-def test_the_batch_of_a_step_is_vllms_own(engine, name, gpu_gb, batch):
+def test_the_batch_of_a_step_is_vllms_own(
+    engine: str, name: str, gpu_gb: int | None, batch: tuple[int, int]
+) -> None:
     config = compose("model=r1_distill_qwen_7b", f"engine={engine}")
     assert config.engine.default_batch(name, gpu_gb and gpu_gb * GB) == batch
 
@@ -213,7 +221,9 @@ DRAFT = "+engine.args.speculative_config={method: eagle3, model: %s}"
         (["pytorch_model.bin"], ["+engine.args.load_format=auto"], False),
     ],
 )
-def test_a_draft_without_safetensors_is_refused(tmp_path, files, more, is_refused):
+def test_a_draft_without_safetensors_is_refused(
+    tmp_path: Path, files: list[str], more: list[str], is_refused: bool
+) -> None:
     for file in files:
         (tmp_path / file).touch()
     config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % tmp_path, *more)
@@ -226,27 +236,31 @@ def test_a_draft_without_safetensors_is_refused(tmp_path, files, more, is_refuse
 
 @pytest.mark.parametrize("check", [lambda engine: engine.check_draft(), draft_to_fetch])
 @pytest.mark.parametrize("name", ["/models/no-such-head", "./no-such-head", "no--head"])
-def test_a_draft_that_is_neither_a_folder_nor_a_repository_is_one_line(check, name):
+def test_a_draft_that_is_neither_a_folder_nor_a_repository_is_one_line(
+    check: Callable[..., object], name: str
+) -> None:
     config = compose("model=r1_distill_llama_8b", "engine=vllm", DRAFT % name)
     with pytest.raises(ConfigError, match=rf"^engine\.args\.speculative_config\.model={name}: "):
         check(config.engine)
 
 
-def test_ngram_drafts_need_no_model():
+def test_ngram_drafts_need_no_model() -> None:
     given = "+engine.args.speculative_config={model: '[ngram]', num_speculative_tokens: 2}"
     config = compose("model=r1_distill_llama_8b", "engine=vllm", given)
     config.engine.check_draft()
     assert draft_to_fetch(config.engine) is None
 
 
-def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(hub_cache, monkeypatch):
+def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     # The hub's library tries again for half a minute, and then raises its client's own error.
     client_error = HfHubHTTPError.__bases__[0]
 
-    def refuse(*_, **__):
+    def refuse(*_, **__) -> None:
         raise client_error("connection refused")
 
     assert not issubclass(client_error, OSError)
@@ -256,7 +270,7 @@ def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(hub_cache, monke
     config.engine.check_draft()
 
 
-def test_a_draft_is_here_when_its_revision_is(hub_cache):
+def test_a_draft_is_here_when_its_revision_is(hub_cache: Path) -> None:
     pinned = "+engine.args.speculative_config={method: eagle3, model: some/head, revision: %s}"
     here, other = "a" * 40, "b" * 40
     cached(hub_cache, "some/head", here, config__json="{}")
@@ -265,7 +279,7 @@ def test_a_draft_is_here_when_its_revision_is(hub_cache):
     assert draft_to_fetch(compose(*given, pinned % other).engine) == ("some/head", other)
 
 
-def test_each_copy_of_a_model_lies_on_its_own_gpus():
+def test_each_copy_of_a_model_lies_on_its_own_gpus() -> None:
     """Two copies of what one GPU holds: a plan of both together would have one of them too many."""
     given = ("model=r1_distill_qwen_32b", "engine=vllm")
     one = plan_memory(compose(*given), machine(gpus=[80]), free(gpus_gb=[79]))
@@ -288,7 +302,9 @@ def test_each_copy_of_a_model_lies_on_its_own_gpus():
     ],
     ids=str,
 )
-def test_a_cpu_without_bfloat16_computes_in_float32(monkeypatch, overrides, gpus, width):
+def test_a_cpu_without_bfloat16_computes_in_float32(
+    monkeypatch: pytest.MonkeyPatch, overrides: list[str], gpus: list[int], width: int
+) -> None:
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
     config = compose("model=r1_distill_qwen_1_5b", *overrides)
     plan = plan_memory(config, machine(gpus=gpus), free(gpus_gb=gpus))
@@ -297,7 +313,9 @@ def test_a_cpu_without_bfloat16_computes_in_float32(monkeypatch, overrides, gpus
     assert plan.context_bytes == 34_816 * 28_672 * max(width, 2) // 2
 
 
-def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(monkeypatch):
+def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
     given = ("model=r1_distill_qwen_1_5b", "engine=transformers", "engine.device=cpu")
     here, elsewhere = compose(*given), compose(*given, "plan_for=h200")
@@ -307,7 +325,7 @@ def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(monkeypatch):
     assert line.format(needed) in "\n".join(plan(elsewhere, free()).lines)
 
 
-def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu():
+def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu() -> None:
     config = compose("model=r1_distill_qwen_1_5b", "engine=transformers")
     plan = plan_memory(config, machine(gpus=[80]), free(cpu_gb=20, gpus_gb=()))
     assert (plan.device, plan.free_bytes) == ("this machine (Some CPU)", 20 * GB)
@@ -352,12 +370,16 @@ def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu():
     ],
 )
 def test_what_is_not_free_is_refused_with_what_would_be_right(
-    overrides, gpus, now, facts, monkeypatch
-):
+    overrides: list[str],
+    gpus: list[int],
+    now: FreeMemory,
+    facts: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
     with pytest.raises(UnavailableError) as caught:
         check_memory(compose(*overrides), machine(gpus=gpus), now)
-    assert str(caught.value).startswith(facts.split(" … ")[0])
+    assert str(caught.value).startswith(facts.split(" … ", maxsplit=1)[0])
     assert mentions(str(caught.value), facts)
 
 
@@ -375,7 +397,9 @@ def test_what_is_not_free_is_refused_with_what_would_be_right(
         ),
     ],
 )
-def test_what_will_be_slow_is_said(overrides, cpu_gb, requests, note):
+def test_what_will_be_slow_is_said(
+    overrides: list[str], cpu_gb: float, requests: int, note: str | None
+) -> None:
     config = compose("model=r1_distill_qwen_1_5b", *overrides)
     plan = plan_memory(config, machine(), free(cpu_gb=cpu_gb))
     notes = memory_notes(plan, config, requests)
@@ -383,7 +407,7 @@ def test_what_will_be_slow_is_said(overrides, cpu_gb, requests, note):
     assert note is None or mentions(notes[0], note)
 
 
-def test_what_is_free_here_is_read():
+def test_what_is_free_here_is_read() -> None:
     found = free_memory()
     assert 0 < found.cpu_bytes < collect().memory_bytes
 
@@ -391,7 +415,9 @@ def test_what_is_free_here_is_read():
 # --- the disk in the worst case -------------------------------------------------------------------
 
 
-def test_a_long_run_is_weighed_against_the_disk(monkeypatch, tmp_path):
+def test_a_long_run_is_weighed_against_the_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     import shutil
 
     at_most = written_bytes(compose("protocol=deepseek_r1").protocol, 500 * 64)
@@ -411,7 +437,7 @@ def test_a_long_run_is_weighed_against_the_disk(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def hub_cache(monkeypatch, tmp_path):
+def hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache of the hub, and no mirror of any task."""
     from huggingface_hub import constants
 
@@ -420,7 +446,7 @@ def hub_cache(monkeypatch, tmp_path):
     return tmp_path
 
 
-def cached(cache, hub_id, revision, **files):
+def cached(cache, hub_id, revision, **files) -> None:
     """Puts files where ``huggingface_hub`` keeps those of a commit."""
     folder = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots" / revision
     folder.mkdir(parents=True, exist_ok=True)
@@ -428,7 +454,7 @@ def cached(cache, hub_id, revision, **files):
         (folder / name.replace("__", ".")).write_text(text)
 
 
-def test_everything_missing_is_listed_at_once(hub_cache):
+def test_everything_missing_is_listed_at_once(hub_cache: Path) -> None:
     config = compose(
         "offline=true",
         "model=r1_distill_qwen_7b",
@@ -472,14 +498,18 @@ def test_everything_missing_is_listed_at_once(hub_cache):
         ({"config__json": "{}", "tokenizer__json": "{}", "model__safetensors": ""}, []),
     ],
 )
-def test_a_checkpoint_is_here_when_all_of_it_is(hub_cache, files, lacks):
+def test_a_checkpoint_is_here_when_all_of_it_is(
+    hub_cache: Path, files: dict[str, str], lacks: list[str]
+) -> None:
     model = compose("model=r1_distill_qwen_1_5b").model
     cached(hub_cache, model.hub_id, model.revision, **files)
     assert missing_hub_files(model) == lacks
     assert missing_hub_files(model, with_weights=False) == lacks[: 2 if len(lacks) == 3 else 0]
 
 
-def test_offline_asks_no_network_and_leaves_everything_as_it_was(hub_cache, monkeypatch):
+def test_offline_asks_no_network_and_leaves_everything_as_it_was(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
 
     import huggingface_hub
@@ -496,7 +526,7 @@ def test_offline_asks_no_network_and_leaves_everything_as_it_was(hub_cache, monk
     assert "HF_HUB_OFFLINE" not in os.environ
 
 
-def test_the_hubs_own_variable_counts(monkeypatch):
+def test_the_hubs_own_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert is_offline(compose())
 
@@ -520,7 +550,7 @@ def a_folder(folder, config, shapes=((300, 64), (64,))):
     return compose("model=local", f"model.path={folder}", "engine=transformers").model
 
 
-def test_a_folders_sizes_are_read_from_its_files(tmp_path):
+def test_a_folders_sizes_are_read_from_its_files(tmp_path: Path) -> None:
     found = sizes_of(a_folder(tmp_path / "m", QWEN))
     assert found.parameters == 300 * 64 + 64
     assert kv_bytes_per_token(found.shape) == 2 * 2 * 2 * 16 * 2
@@ -537,25 +567,27 @@ def test_a_folders_sizes_are_read_from_its_files(tmp_path):
         {"num_attention_heads": 0},
     ],
 )
-def test_a_shape_that_the_formula_does_not_fit_is_unknown(tmp_path, more):
+def test_a_shape_that_the_formula_does_not_fit_is_unknown(
+    tmp_path: Path, more: dict[str, object]
+) -> None:
     found = sizes_of(a_folder(tmp_path / "m", {**QWEN, **more}))
     assert (found.parameters, found.shape) == (300 * 64 + 64, None)
 
 
-def test_a_window_that_is_not_used_changes_nothing(tmp_path):
+def test_a_window_that_is_not_used_changes_nothing(tmp_path: Path) -> None:
     config = {**QWEN, "sliding_window": 4096, "use_sliding_window": False}
     assert sizes_of(a_folder(tmp_path / "m", config)).shape is not None
 
 
 @pytest.mark.parametrize("broken", [b"", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0[]"])
-def test_a_broken_folder_has_unknown_sizes(tmp_path, broken):
+def test_a_broken_folder_has_unknown_sizes(tmp_path: Path, broken: bytes) -> None:
     model = a_folder(tmp_path / "m", QWEN)
     (tmp_path / "m" / "9.safetensors").write_bytes(broken)
     assert sizes_of(model) == (None, None)
     assert sizes_of(a_folder(tmp_path / "q", {**QWEN, "quantization_config": {}})) == (None, None)
 
 
-def test_a_folder_that_needs_more_than_there_is_is_refused(tmp_path):
+def test_a_folder_that_needs_more_than_there_is_is_refused(tmp_path: Path) -> None:
     a_folder(tmp_path / "m", QWEN)
     config = compose(
         "model=local",

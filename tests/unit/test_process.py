@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import Signals
 from typing import NamedTuple
 
 import psutil
@@ -211,7 +212,9 @@ def still_alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_outlives_the_parent(start, kind, number, is_stubborn) -> None:
+def test_nothing_outlives_the_parent(
+    start: Iterator, kind: str, number: Signals, is_stubborn: bool
+) -> None:
     """Who listens is asked first, so that a run can be resumed; who does not is killed."""
     started = start(kind, is_stubborn=is_stubborn)
     assert all(os.getsid(child.pid) == child.pid for child in started.children)
@@ -224,7 +227,7 @@ def test_nothing_outlives_the_parent(start, kind, number, is_stubborn) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_child_that_is_killed_is_reported_and_leaves_nothing(start, kind) -> None:
+def test_a_child_that_is_killed_is_reported_and_leaves_nothing(start: Iterator, kind: str) -> None:
     started = start(kind)
     for child in started.children:
         child.kill()
@@ -245,7 +248,7 @@ def test_a_child_that_is_killed_is_reported_and_leaves_nothing(start, kind) -> N
         (-40, "ended by signal 40"),
     ],
 )
-def test_how_a_child_ended_is_told(status, words) -> None:
+def test_how_a_child_ended_is_told(status: int, words: str) -> None:
     assert str(Ending(status)) == words
 
 
@@ -267,7 +270,9 @@ print(subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=none, st
 """
 
 
-def test_what_a_run_leaves_behind_is_killed_and_logged(monkeypatch, caplog, tmp_path) -> None:
+def test_what_a_run_leaves_behind_is_killed_and_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
     monkeypatch.setattr(reaper, "LEFTOVER_LIMIT_S", 0.2)
     with subprocess.Popen(["sleep", "600"]) as mine:
         with (tmp_path / "out").open("w+b") as out, RunCleanup() as children:
@@ -282,7 +287,12 @@ def test_what_a_run_leaves_behind_is_killed_and_logged(monkeypatch, caplog, tmp_
 
 
 @pytest.mark.parametrize(("then", "is_said"), [((9_000_000_000,), True), ((9e9, 1e9), False)])
-def test_gpu_memory_that_does_not_come_back_is_logged(monkeypatch, caplog, then, is_said) -> None:
+def test_gpu_memory_that_does_not_come_back_is_logged(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    then: tuple[float, ...],
+    is_said: bool,
+) -> None:
     """Where NVML tells of any; a run's memory may take a moment to come back."""
     monkeypatch.setattr(reaper, "MEMORY_LIMIT_S", 0.5 if is_said else 60)
     told = iter((1_000_000_000, *then))

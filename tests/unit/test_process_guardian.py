@@ -67,7 +67,9 @@ def harness() -> Iterator[tuple["subprocess.Popen[str]", list[int]]]:
             kill_family({pid: start for pid, start in started.items() if start is not None})
 
 
-def test_what_a_killed_harness_had_guarded_is_ended(harness) -> None:
+def test_what_a_killed_harness_had_guarded_is_ended(
+    harness: tuple["subprocess.Popen[str]", list[int]],
+) -> None:
     process, (guarded, forked, other, guardian) = harness
     assert all(map(alive, (guarded, forked, other, guardian)))
     process.send_signal(signal.SIGKILL)
@@ -76,7 +78,9 @@ def test_what_a_killed_harness_had_guarded_is_ended(harness) -> None:
     assert alive(other)
 
 
-def test_leaving_ends_what_is_guarded_and_nothing_else(harness) -> None:
+def test_leaving_ends_what_is_guarded_and_nothing_else(
+    harness: tuple["subprocess.Popen[str]", list[int]],
+) -> None:
     process, (guarded, forked, other, guardian) = harness
     stdout, _ = process.communicate("\n")
     assert (stdout, process.returncode) == ("left\n", 0)
@@ -84,7 +88,7 @@ def test_leaving_ends_what_is_guarded_and_nothing_else(harness) -> None:
     assert alive(other)
 
 
-def test_a_guardian_outlives_ctrl_c(harness) -> None:
+def test_a_guardian_outlives_ctrl_c(harness: tuple["subprocess.Popen[str]", list[int]]) -> None:
     process, (*_, guardian) = harness
     assert os.getsid(guardian) == guardian != os.getsid(process.pid)
 

@@ -1,6 +1,8 @@
 """The rules for reasoning models, on R1's tokenizer with both of its templates, and for others."""
 
 from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,6 +12,9 @@ from harness.models.chat_tokenizer import Codec, PromptOptions, Times
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
 from harness.scorers.answers.marks import Marks
 from harness.scorers.answers.thinking import split_thinking
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 IM_START, IM_END = 151644, 151645
 BOS, EOS, USER, ASSISTANT, THINK, END_THINK = 151646, 151643, 151644, 151645, 151648, 151649
@@ -24,19 +29,21 @@ def load(folder):
 
 
 @pytest.fixture(scope="module")
-def tokenizer(r1_tokenizer):
+def tokenizer(r1_tokenizer: Path) -> "PreTrainedTokenizerBase":
     return load(r1_tokenizer)
 
 
 @pytest.fixture(scope="module", params=["chat_template.jinja", "chat_template.2025-01.jinja"])
-def templated(request, r1_tokenizer):
+def templated(request: pytest.FixtureRequest, r1_tokenizer: Path) -> tuple[Codec, bool]:
     """A codec for each of the two templates, with whether it opens ``<think>`` itself."""
     own = load(r1_tokenizer)
     own.chat_template = (r1_tokenizer / request.param).read_text(encoding="utf-8")
     return Codec(own, frozenset()), request.param == "chat_template.jinja"
 
 
-def test_one_bos_where_plain_tokenization_gives_two(tokenizer, templated):
+def test_one_bos_where_plain_tokenization_gives_two(
+    tokenizer: "PreTrainedTokenizerBase", templated: tuple[Codec, bool]
+) -> None:
     codec, _ = templated
     rendered = tokenizer.apply_chat_template(
         [{"role": "user", "content": "hi"}], add_generation_prompt=True, tokenize=False
@@ -49,7 +56,9 @@ def test_one_bos_where_plain_tokenization_gives_two(tokenizer, templated):
     assert ids[0] == BOS
 
 
-def test_no_system_prompt_and_the_instruction_in_the_user_turn(templated):
+def test_no_system_prompt_and_the_instruction_in_the_user_turn(
+    templated: tuple[Codec, bool],
+) -> None:
     codec, _ = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
     assert prompt.token_ids[1] == USER
@@ -58,7 +67,9 @@ def test_no_system_prompt_and_the_instruction_in_the_user_turn(templated):
     )
 
 
-def test_forced_thinking_makes_both_templates_the_same_prompt(templated):
+def test_forced_thinking_makes_both_templates_the_same_prompt(
+    templated: tuple[Codec, bool],
+) -> None:
     codec, _ = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=True)
     assert prompt.opened_think
@@ -66,13 +77,17 @@ def test_forced_thinking_makes_both_templates_the_same_prompt(templated):
     assert prompt.token_ids.count(THINK) == 1
 
 
-def test_an_unforced_prompt_knows_whether_its_template_opened_the_thought(templated):
+def test_an_unforced_prompt_knows_whether_its_template_opened_the_thought(
+    templated: tuple[Codec, bool],
+) -> None:
     codec, opens = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=True, force_think=False)
     assert prompt.opened_think is opens
 
 
-def test_a_bare_text_gets_the_one_bos_that_the_tokenizer_wants(templated):
+def test_a_bare_text_gets_the_one_bos_that_the_tokenizer_wants(
+    templated: tuple[Codec, bool],
+) -> None:
     codec, _ = templated
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=False)
     assert prompt.token_ids.count(BOS) == 1
@@ -80,7 +95,7 @@ def test_a_bare_text_gets_the_one_bos_that_the_tokenizer_wants(templated):
     assert not prompt.opened_think
 
 
-def test_no_template_is_said_in_one_line(r1_tokenizer):
+def test_no_template_is_said_in_one_line(r1_tokenizer: Path) -> None:
     own = load(r1_tokenizer)
     own.chat_template = None
     with pytest.raises(ConfigError, match=r"^protocol\.chat=true: .*chat template;"):
@@ -91,14 +106,16 @@ TEMPLATE = "{{ bos_token }}{{ messages[0]['content'] }}{{ strftime_now('%d %b %Y
 
 
 @pytest.fixture
-def dated(r1_tokenizer) -> Codec:
+def dated(r1_tokenizer: Path) -> Codec:
     """A model whose template writes today's date, as Llama 3.2's does."""
     own = load(r1_tokenizer)
     own.chat_template = TEMPLATE
     return Codec(own, frozenset())
 
 
-def test_a_template_that_asks_for_the_date_gets_the_protocols(dated, templated):
+def test_a_template_that_asks_for_the_date_gets_the_protocols(
+    dated: Codec, templated: tuple[Codec, bool]
+) -> None:
     def text(**more) -> str:
         return dated.prompt(PROBLEM, "{question}", chat=True, force_think=False, **more).text
 
@@ -129,7 +146,9 @@ def request_for(codec: Codec) -> GenerationRequest:
         ("a </think> b </think> \\boxed{2}", True, " \\boxed{2}"),
     ],
 )
-def test_a_completion_is_split_by_how_the_prompt_ended(tokenizer, text, stops, answer):
+def test_a_completion_is_split_by_how_the_prompt_ended(
+    tokenizer: "PreTrainedTokenizerBase", text: str, stops: bool, answer: str | None
+) -> None:
     codec = Codec(tokenizer, frozenset({EOS}))
     ids = tokenizer.encode(text, add_special_tokens=False) + ([EOS] if stops else [])
     completion = codec.completion(request_for(codec), ids, Times())
@@ -141,7 +160,9 @@ def test_a_completion_is_split_by_how_the_prompt_ended(tokenizer, text, stops, a
     assert split_thinking(text, prompt_opened_think=True).answer == answer
 
 
-def test_a_model_that_does_not_think_has_no_reasoning_tokens(tokenizer):
+def test_a_model_that_does_not_think_has_no_reasoning_tokens(
+    tokenizer: "PreTrainedTokenizerBase",
+) -> None:
     codec = Codec(tokenizer, frozenset({EOS}))
     request = request_for(codec).model_copy(update={"prompt_opened_think": False})
     ids = tokenizer.encode("\\boxed{2}", add_special_tokens=False)
@@ -149,7 +170,7 @@ def test_a_model_that_does_not_think_has_no_reasoning_tokens(tokenizer):
     assert split_thinking("\\boxed{2}", prompt_opened_think=False).answer == "\\boxed{2}"
 
 
-def test_a_tokenizer_loads_from_a_model_folder(r1_tokenizer):
+def test_a_tokenizer_loads_from_a_model_folder(r1_tokenizer: Path) -> None:
     model = ResolvedModel(name="r1", path=str(r1_tokenizer), revision=None, sha256=None)
     codec = Codec.load(model)
     assert codec.stop_token_ids == {EOS}
@@ -157,7 +178,9 @@ def test_a_tokenizer_loads_from_a_model_folder(r1_tokenizer):
     assert codec.template_sha256 is not None
 
 
-def test_the_marks_are_read_from_template_and_tokens(tokenizer, templated):
+def test_the_marks_are_read_from_template_and_tokens(
+    tokenizer: "PreTrainedTokenizerBase", templated: tuple[Codec, bool]
+) -> None:
     codec, _ = templated
     assert codec.reasoning == "think"
     assert codec.special_tokens.isdisjoint({"<think>", "</think>"})
@@ -174,7 +197,9 @@ def test_the_marks_are_read_from_template_and_tokens(tokenizer, templated):
         (Marks(open="<plan>", close="</plan>"), "<plan>"),
     ],
 )
-def test_a_thought_is_forced_with_the_marks_of_the_model(tokenizer, reasoning, end):
+def test_a_thought_is_forced_with_the_marks_of_the_model(
+    tokenizer: "PreTrainedTokenizerBase", reasoning: str | Marks, end: str
+) -> None:
     codec = Codec(tokenizer, frozenset({EOS}), reasoning)
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=True)
     assert prompt.text.endswith(f"\\boxed{{}}.{end}")
@@ -182,11 +207,11 @@ def test_a_thought_is_forced_with_the_marks_of_the_model(tokenizer, reasoning, e
 
 
 @pytest.fixture(scope="module")
-def instruct(instruct_tokenizer) -> Codec:
+def instruct(instruct_tokenizer: Path) -> Codec:
     return Codec(load(instruct_tokenizer), frozenset())
 
 
-def test_a_model_without_thoughts_gets_its_own_turns_and_no_bos(instruct):
+def test_a_model_without_thoughts_gets_its_own_turns_and_no_bos(instruct: Codec) -> None:
     prompt = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=False)
     assert prompt.text.endswith("<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n")
     assert not prompt.opened_think
@@ -198,20 +223,20 @@ def test_a_model_without_thoughts_gets_its_own_turns_and_no_bos(instruct):
     assert instruct.words(bare.token_ids) == "1+1?"
 
 
-def test_a_model_without_thoughts_can_be_made_to_think(instruct):
+def test_a_model_without_thoughts_can_be_made_to_think(instruct: Codec) -> None:
     forced = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=True)
     assert forced.text.endswith("assistant\n<think>\n")
     assert forced.opened_think
 
 
-def test_the_system_prompt_takes_the_place_of_the_templates_own(instruct):
+def test_the_system_prompt_takes_the_place_of_the_templates_own(instruct: Codec) -> None:
     options = PromptOptions(system_prompt="Be brief.")
     instruct.check_options(options)
     prompt = instruct.prompt(PROBLEM, "{question}", chat=True, force_think=False, options=options)
     assert prompt.text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n")
 
 
-def test_a_question_about_marks_opens_no_thought(tokenizer):
+def test_a_question_about_marks_opens_no_thought(tokenizer: "PreTrainedTokenizerBase") -> None:
     codec = Codec(tokenizer, frozenset({EOS}))
     asked = PROBLEM.model_copy(update={"question": "What does <think> in a text mean?"})
     assert not codec.prompt(asked, INSTRUCTION, chat=False, force_think=False).opened_think
@@ -232,8 +257,8 @@ def test_a_question_about_marks_opens_no_thought(tokenizer):
     ],
 )
 def test_the_tokens_of_a_thought_are_counted_whatever_its_marks(
-    tokenizer, reasoning, thought, answer
-):
+    tokenizer: "PreTrainedTokenizerBase", reasoning: str, thought: str, answer: str
+) -> None:
     codec = Codec(tokenizer, frozenset({EOS}), reasoning)
     request = request_for(codec).model_copy(update={"prompt_opened_think": False})
     before, after = (tokenizer.encode(part, add_special_tokens=False) for part in (thought, answer))

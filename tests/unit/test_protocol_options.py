@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -28,6 +29,9 @@ from harness.tasks import (
 )
 from harness.tasks import spec as task_spec
 from tests.conf.test_compose import compose
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 OPTIONS = {
     "system_prompt": ("protocol.system_prompt='Be brief.'", "Be brief."),
@@ -59,7 +63,7 @@ def fields(protocol: ProtocolConfig, shots: Shots | None = None) -> dict:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_an_option_is_in_the_fingerprint_where_it_is_set(name):
+def test_an_option_is_in_the_fingerprint_where_it_is_set(name: str) -> None:
     override, value = OPTIONS[name]
     plain, changed = compose().protocol, compose(override).protocol
     assert plain.options == {}
@@ -70,7 +74,7 @@ def test_an_option_is_in_the_fingerprint_where_it_is_set(name):
     assert deciding(config_changes(compose(), compose(override))) != []
 
 
-def test_options_that_are_off_leave_the_fingerprint_as_it_was():
+def test_options_that_are_off_leave_the_fingerprint_as_it_was() -> None:
     """What was hashed before there were options; another hash would part old runs from new."""
     before = {
         *("task", "task_version", "problems_sha256", "subset", "subset_sha256", "prompt_sha256"),
@@ -96,13 +100,13 @@ def test_options_that_are_off_leave_the_fingerprint_as_it_was():
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_wrong_option_is_one_line(overrides, named):
+def test_a_wrong_option_is_one_line(overrides: list[str], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(*overrides)
     assert named in str(caught.value)
 
 
-def test_a_new_variable_takes_a_plus_sign_and_the_message_says_so():
+def test_a_new_variable_takes_a_plus_sign_and_the_message_says_so() -> None:
     from hydra.errors import HydraException
 
     variable = "protocol.chat_template_kwargs.enable_thinking"
@@ -116,7 +120,7 @@ def test_a_new_variable_takes_a_plus_sign_and_the_message_says_so():
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> "PreTrainedTokenizerBase":
     """Bytes as tokens, so that stop texts cross token boundaries wherever they can."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers
     from tokenizers.models import BPE
@@ -131,7 +135,7 @@ def tokenizer(tmp_path_factory):
 
 
 @pytest.fixture
-def codec(tokenizer) -> Codec:
+def codec(tokenizer: "PreTrainedTokenizerBase") -> Codec:
     tokenizer.chat_template = TEMPLATE
     return Codec(tokenizer, frozenset())
 
@@ -146,7 +150,7 @@ def prompt(codec: Codec, *, chat: bool = True, **options) -> Prompt:
     )
 
 
-def test_a_system_prompt_is_the_first_turn(codec):
+def test_a_system_prompt_is_the_first_turn(codec: Codec) -> None:
     made = prompt(codec, system_prompt="Be brief.")
     assert made.text == "[system]Be brief.\n[user]Q: 1+1?\n[assistant]"
     assert codec.words(made.token_ids) == made.text
@@ -154,11 +158,11 @@ def test_a_system_prompt_is_the_first_turn(codec):
     assert made.user_text == "Q: 1+1?"
 
 
-def test_without_a_template_the_system_prompt_comes_first(codec):
+def test_without_a_template_the_system_prompt_comes_first(codec: Codec) -> None:
     assert prompt(codec, chat=False, system_prompt="Be brief.").text == "Be brief.\n\nQ: 1+1?"
 
 
-def test_examples_are_turns_or_text(codec):
+def test_examples_are_turns_or_text(codec: Codec) -> None:
     turns = prompt(codec, examples=SHOWN)
     assert turns.text == (
         "[user]Q: 2+2?\n[assistant]It is 4.\n[user]Q: 3+3?\n[assistant]It is 6.\n"
@@ -172,21 +176,23 @@ def test_examples_are_turns_or_text(codec):
     assert prompt(codec, chat=False, examples=SHOWN, has_turns=False).text == told
 
 
-def test_variables_reach_the_template(codec):
+def test_variables_reach_the_template(codec: Codec) -> None:
     assert prompt(codec).text.endswith("[assistant]")
     made = prompt(codec, template_kwargs={"enable_thinking": False})
     assert made.text.endswith("[assistant]<think></think>")
     assert not made.opened_think
 
 
-def test_without_options_a_prompt_is_what_it_was(codec):
+def test_without_options_a_prompt_is_what_it_was(codec: Codec) -> None:
     made = prompt(codec)
     plain = codec.prompt(PROBLEM, "Q: {question}", chat=True, force_think=False)
     assert made == plain
     assert (made.earlier_turns, made.template_kwargs) == ((), {})
 
 
-def test_options_that_the_template_ignores_are_refused(codec, tokenizer, caplog):
+def test_options_that_the_template_ignores_are_refused(
+    codec: Codec, tokenizer: "PreTrainedTokenizerBase", caplog: pytest.LogCaptureFixture
+) -> None:
     good = PromptOptions(system_prompt="Be brief.", template_kwargs={"enable_thinking": False})
     codec.check_options(good)
     with pytest.raises(ConfigError, match=r"chat_template_kwargs\.enable_thought=False"):
@@ -205,7 +211,7 @@ def test_options_that_the_template_ignores_are_refused(codec, tokenizer, caplog)
         codec.check_options(PromptOptions(system_prompt="Be brief."))
 
 
-def test_a_server_that_renders_gets_turns_and_variables():
+def test_a_server_that_renders_gets_turns_and_variables() -> None:
     made = prompt(
         ServersCodec(), system_prompt="Be brief.", examples=SHOWN, template_kwargs={"a": 1}
     )
@@ -243,7 +249,7 @@ ASKED = {"min_p": 0.1, "repetition_penalty": 1.2, "stop": ("###",)}
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])
 @pytest.mark.parametrize("software", ["vllm", "sglang", "llamacpp", "unknown"])
-def test_options_reach_servers(mode, software):
+def test_options_reach_servers(mode: str, software: str) -> None:
     sent = body(request(**ASKED), mode, software, ServersCodec())
     assert sent["stop"] == ["###"]
     assert sent["min_p"] == 0.1
@@ -256,7 +262,7 @@ def test_options_reach_servers(mode, software):
     assert plain.get("repetition_penalty", 1.0) == 1.0
 
 
-def test_a_server_that_may_ignore_an_option_is_not_asked():
+def test_a_server_that_may_ignore_an_option_is_not_asked() -> None:
     served = Served("m", "unknown", "unknown", None)
 
     def config(**extra) -> OpenaiConfig:
@@ -287,7 +293,9 @@ KWARGS = {"enable_thinking": False}
         ({}, {"min_p": 0, "repetition_penalty": 1, "top_a": 0.1}, None),
     ],
 )
-def test_what_the_protocol_says_is_not_replaced_by_an_extra_field(asked, extra, key):
+def test_what_the_protocol_says_is_not_replaced_by_an_extra_field(
+    asked: dict[str, float], extra: dict[str, object], key: str | None
+) -> None:
     config = OpenaiConfig(kind="openai", base_url="http://h/v1", mode="chat", extra_body=extra)
     if key is None:
         _refuse_contradicted(request(**asked), config)
@@ -297,13 +305,13 @@ def test_what_the_protocol_says_is_not_replaced_by_an_extra_field(asked, extra, 
 
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])
-def test_template_options_may_be_said_twice_alike(mode):
+def test_template_options_may_be_said_twice_alike(mode: str) -> None:
     extra = {"chat_template_kwargs": KWARGS}
     config = OpenaiConfig(kind="openai", base_url="http://h/v1", mode=mode, extra_body=extra)
     _refuse_contradicted(request().model_copy(update={"template_kwargs": KWARGS}), config)
 
 
-def test_an_option_that_is_set_cannot_be_left_out():
+def test_an_option_that_is_set_cannot_be_left_out() -> None:
     server = ("engine=openai", "engine.base_url=http://h/v1", "protocol.min_p=0.1")
     with pytest.raises(ConfigError, match=r"engine\.omit=min_p: protocol\.min_p=0\.1 is set"):
         compose(*server, "engine.omit=[min_p]")
@@ -325,7 +333,13 @@ def test_an_option_that_is_set_cannot_be_left_out():
         ("x" * 500 + "END" + "x", ("END",), "x" * 500),
     ],
 )
-def test_a_stop_text_ends_an_answer_wherever_its_tokens_part(codec, tokenizer, text, stop, left):
+def test_a_stop_text_ends_an_answer_wherever_its_tokens_part(
+    codec: Codec,
+    tokenizer: "PreTrainedTokenizerBase",
+    text: str,
+    stop: tuple[str, ...],
+    left: str | None,
+) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False)
     count = codec.tokens_until(ids, stop)
     whole = [n for n in range(len(ids) + 1) if any(s in codec.words(ids[:n]) for s in stop)]
@@ -345,7 +359,7 @@ def test_a_stop_text_ends_an_answer_wherever_its_tokens_part(codec, tokenizer, t
 
 
 @pytest.fixture
-def own_tasks(tmp_path, monkeypatch):
+def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of tasks with one of ours in it, whose examples a test writes."""
     folder = tmp_path / "tasks"
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
@@ -361,7 +375,7 @@ def define(folder: Path, fewshot: dict | None) -> None:
 
 
 @pytest.mark.parametrize("name", task_names())
-def test_shipped_examples_end_as_the_prompt_asks(name):
+def test_shipped_examples_end_as_the_prompt_asks(name: str) -> None:
     spec = load_spec(name)
     for example in spec.fewshot.examples if spec.fewshot else ():
         assert spec.scorer == "math_answer"
@@ -373,7 +387,7 @@ def examples(number: int, seed: int = 0) -> list[Example]:
     return list(load_task(parse_selection("math_mini:5"), None, Shots(number, seed)).examples)
 
 
-def test_listed_examples_are_taken_in_their_order(own_tasks):
+def test_listed_examples_are_taken_in_their_order(own_tasks: Path) -> None:
     before = definition_sha256(load_spec("math_mini"))
     listed = [{"question": f"{n}+{n}?", "answer": f"\\boxed{{{2 * n}}}"} for n in range(3)]
     define(own_tasks, {"examples": listed})
@@ -385,7 +399,7 @@ def test_listed_examples_are_taken_in_their_order(own_tasks):
         examples(4)
 
 
-def test_no_example_is_a_problem_of_the_task(own_tasks):
+def test_no_example_is_a_problem_of_the_task(own_tasks: Path) -> None:
     problems = load_task(parse_selection("math_mini")).problems
     asked = load_task(parse_selection("math_mini:5")).problems
     other = next(each for each in problems if each not in asked)
@@ -398,7 +412,7 @@ def test_no_example_is_a_problem_of_the_task(own_tasks):
     assert [each.question for each in examples(1)] == ["1+1?"]
 
 
-def test_examples_of_a_data_set_are_drawn_by_the_seed(own_tasks):
+def test_examples_of_a_data_set_are_drawn_by_the_seed(own_tasks: Path) -> None:
     rows = (own_tasks / "problems.jsonl").read_text(encoding="utf-8").splitlines()[:12]
     text = "\n".join(row.replace('"problem": "', '"problem": "Think. ') for row in rows)
     (own_tasks / "examples.jsonl").write_text(f"{text}\n", encoding="utf-8")
@@ -421,7 +435,7 @@ def test_examples_of_a_data_set_are_drawn_by_the_seed(own_tasks):
         ('" "', ".*example .*'solution'"),
     ],
 )
-def test_a_row_that_is_no_example_is_named(own_tasks, cell, words):
+def test_a_row_that_is_no_example_is_named(own_tasks: Path, cell: str, words: str) -> None:
     text = f'{{"unique_id": "1", "problem": "q", "solution": {cell}}}\n'
     (own_tasks / "examples.jsonl").write_text(text, encoding="utf-8")
     sources = [{"kind": "embedded", "file": "examples.jsonl"}]
@@ -430,13 +444,13 @@ def test_a_row_that_is_no_example_is_named(own_tasks, cell, words):
         examples(1)
 
 
-def test_a_task_without_examples_is_refused(own_tasks):
+def test_a_task_without_examples_is_refused(own_tasks: Path) -> None:
     define(own_tasks, None)
     with pytest.raises(TaskError, match=r"^protocol\.fewshot=1: task math_mini .*examples"):
         examples(1)
 
 
-def test_examples_are_in_the_fingerprint(own_tasks):
+def test_examples_are_in_the_fingerprint(own_tasks: Path) -> None:
     listed = [{"question": f"{n}+{n}?", "answer": "x"} for n in range(3)]
     define(own_tasks, {"examples": listed})
     one, two = (compose(f"protocol.fewshot={n}", "tasks=[math_mini]").protocol for n in (1, 2))

@@ -33,7 +33,7 @@ BASELINE = Path(__file__).resolve().parents[2] / "results/baselines/smollm2_135m
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs under one protocol and one under another."""
     root = tmp_path_factory.mktemp("runs")
     make_run(root / "a", run_id="run_a", name=HOSTILE_NAME)
@@ -56,7 +56,7 @@ def block(page: str, name: str):
     return unpacked(found[1])
 
 
-def call(capsys, *arguments: object) -> tuple[int, str, str]:
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     status = main([str(argument) for argument in arguments])
     said = capsys.readouterr()
     return status, said.out, said.err
@@ -66,13 +66,13 @@ def call(capsys, *arguments: object) -> tuple[int, str, str]:
 
 
 @pytest.fixture(scope="module")
-def page(folders, tmp_path_factory) -> str:
+def page(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     report = make_report(read(folders, "a", "b", "c"), judge_claims(load_ledger()))
     file = write_page(report, tmp_path_factory.mktemp("out")).page
     return file.read_text(encoding="utf-8")
 
 
-def test_every_script_that_may_run_is_ours(page) -> None:
+def test_every_script_that_may_run_is_ours(page: str) -> None:
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     allowed = set(re.findall(r"sha256-[^&]+", policy[1]))
@@ -89,14 +89,14 @@ def test_every_script_that_may_run_is_ours(page) -> None:
     assert "file:" not in policy[1]
 
 
-def test_what_a_model_wrote_stands_nowhere_as_markup(page) -> None:
+def test_what_a_model_wrote_stands_nowhere_as_markup(page: str) -> None:
     for raw in ("<img", "</script><script>document.title", "onerror=alert(1)"):
         assert raw not in page
     assert "m&lt;img src=x onerror=alert(2)&gt;|`m`" in page
     assert not re.search(r"(src|href)=.?(https?:)?//", page)
 
 
-def test_a_claim_without_a_run_shows_what_the_documents_say(page) -> None:
+def test_a_claim_without_a_run_shows_what_the_documents_say(page: str) -> None:
     table = page[page.index('class="sortable claims"') :]
     row = table[table.index('data-value="r1-math500-85"') :].partition("</tr>")[0]
     assert "97.3 percent" in row
@@ -122,7 +122,7 @@ def test_a_lone_surrogate_does_not_stop_a_page() -> None:
     assert gzip.decompress(base64.b64decode(compressed("a\ud800b"))) == b"a?b"
 
 
-def test_markdown_keeps_a_name_from_being_markup(folders) -> None:
+def test_markdown_keeps_a_name_from_being_markup(folders: Path) -> None:
     text = as_markdown(make_report(read(folders, "a"), []))
     assert "m&lt;img src=x onerror=alert(2)>\\|\\`m\\`" in text
     assert "<img" not in text
@@ -131,7 +131,7 @@ def test_markdown_keeps_a_name_from_being_markup(folders) -> None:
 # --- the samples --------------------------------------------------------------------------------
 
 
-def test_the_page_holds_every_text_whole(folders, page) -> None:
+def test_the_page_holds_every_text_whole(folders: Path, page: str) -> None:
     index = block(page, "index")
     run = index["runs"][0]
     chunks = [block(page, f"chunk-{number}") for number in range(index["chunks"])]
@@ -148,7 +148,7 @@ def test_the_page_holds_every_text_whole(folders, page) -> None:
 
 
 def test_chunks_end_at_their_size_and_lie_beside_a_page_that_is_full(
-    folders, tmp_path, monkeypatch
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(samples, "CHUNK_CHARACTERS", 1)
     monkeypatch.setattr(write, "MOST_IN_PAGE_BYTES", 1)
@@ -173,7 +173,7 @@ def test_chunks_end_at_their_size_and_lie_beside_a_page_that_is_full(
 # --- the figures --------------------------------------------------------------------------------
 
 
-def test_outcomes_add_up_by_subject_and_level(folders) -> None:
+def test_outcomes_add_up_by_subject_and_level(folders: Path) -> None:
     groups = outcome_groups(read(folders, "a"), "math_mini")
     by_kind = {kind: [g for g in groups if g.kind == kind] for kind in ("task", "subject", "level")}
     statuses = [CYCLE[place % 5] for place in range(12)]
@@ -191,7 +191,7 @@ def test_outcomes_add_up_by_subject_and_level(folders) -> None:
     assert geometry.accuracy.value == 0.25
 
 
-def test_headlines_come_with_intervals_or_with_why_not(folders) -> None:
+def test_headlines_come_with_intervals_or_with_why_not(folders: Path) -> None:
     cards = {card.key: card for card in headline(read(folders, "a")[0])}
     accuracy = cards["accuracy/math_mini"]
     assert (accuracy.value, accuracy.unit) == ("41.7", "%")
@@ -203,7 +203,7 @@ def test_headlines_come_with_intervals_or_with_why_not(folders) -> None:
     assert (cards["errors"].value, cards["errors"].tone) == ("0", "")
 
 
-def test_errors_are_loud_and_what_is_unknown_says_so(folders) -> None:
+def test_errors_are_loud_and_what_is_unknown_says_so(folders: Path) -> None:
     run = read(folders, "a")[0]
     broken = run.result.outcomes[0].model_copy(update={"status": "generation_error"})
     result = run.result.model_copy(
@@ -217,7 +217,7 @@ def test_errors_are_loud_and_what_is_unknown_says_so(folders) -> None:
     assert cards["cost/rented"].value == "unknown"
 
 
-def test_the_reasons_for_errors_are_on_the_page(folders, tmp_path) -> None:
+def test_the_reasons_for_errors_are_on_the_page(folders: Path, tmp_path: Path) -> None:
     one, other = read(folders, "a", "b")
     assert 'class="failures"' not in page_of([one], tmp_path / "none")
     reason = FailureReason(
@@ -242,7 +242,7 @@ def page_of(runs, folder: Path) -> str:
     return write_page(report, folder).page.read_text(encoding="utf-8")
 
 
-def test_the_share_that_was_truncated_lies_in_its_interval(folders) -> None:
+def test_the_share_that_was_truncated_lies_in_its_interval(folders: Path) -> None:
     """Errors count in both: they are in a share's denominator, unlike in an accuracy's."""
     run = read(folders, "a")[0]
     outcomes = tuple(
@@ -257,7 +257,7 @@ def test_the_share_that_was_truncated_lies_in_its_interval(folders) -> None:
     assert float(low) < float(card.value) < float(high)
 
 
-def test_runs_of_different_protocols_are_marked_and_share_no_front(folders) -> None:
+def test_runs_of_different_protocols_are_marked_and_share_no_front(folders: Path) -> None:
     runs = read(folders, "a", "b", "c")
     (found,) = mismatches(runs)
     assert (found.task, found.groups) == ("math_mini", (("A", "B"), ("C",)))
@@ -283,11 +283,13 @@ def test_runs_of_different_protocols_are_marked_and_share_no_front(folders) -> N
         ([(1, 50), (1, 50)], [0, 1]),  # neither beats its equal
     ],
 )
-def test_the_front_holds_what_nothing_beats(points, front) -> None:
+def test_the_front_holds_what_nothing_beats(
+    points: list[tuple[int, int]], front: list[int]
+) -> None:
     assert pareto_front(points) == front
 
 
-def test_plots_show_the_runs_figures(folders) -> None:
+def test_plots_show_the_runs_figures(folders: Path) -> None:
     runs = read(folders, "a")
     by_name = {
         plot.name: plot for section in make_report(runs, []).plots.values() for plot in section
@@ -320,7 +322,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-def test_words_can_be_read_on_every_ground(theme) -> None:
+def test_words_can_be_read_on_every_ground(theme: int) -> None:
     """WCAG 2 AA: 4.5 to 1 for text, 3 to 1 for the lines of plots."""
     known = colours()
     for name, least in [
@@ -344,7 +346,9 @@ def test_plots_and_page_mean_the_same_colours() -> None:
 # --- the command --------------------------------------------------------------------------------
 
 
-def test_a_run_gets_its_page_in_its_folder(folders, tmp_path, capsys) -> None:
+def test_a_run_gets_its_page_in_its_folder(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = shutil.copytree(folders / "b", tmp_path / "b")
     status, out, err = call(capsys, "report", run)
     assert (status, err) == (0, "")
@@ -352,7 +356,9 @@ def test_a_run_gets_its_page_in_its_folder(folders, tmp_path, capsys) -> None:
     assert (run / "report" / "report.md").read_text(encoding="utf-8").startswith("### other, ")
 
 
-def test_several_runs_get_a_folder_of_their_own(folders, tmp_path, capsys) -> None:
+def test_several_runs_get_a_folder_of_their_own(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     status, out, _ = call(capsys, "report", folders / "a", folders / "b", "--results-dir", tmp_path)
     assert status == 0
     assert re.fullmatch(
@@ -360,7 +366,9 @@ def test_several_runs_get_a_folder_of_their_own(folders, tmp_path, capsys) -> No
     )
 
 
-def test_a_lone_result_says_what_it_lacks(tmp_path, capsys) -> None:
+def test_a_lone_result_says_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert call(capsys, "report", BASELINE, "-o", tmp_path)[0] == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert mentions(page, "subjects", "levels")
@@ -374,7 +382,9 @@ def read_json_outcomes(file: Path) -> tuple[object, ...]:
     return RunResult.model_validate_json(file.read_bytes()).outcomes
 
 
-def test_runs_that_are_none_are_one_line(folders, tmp_path, capsys) -> None:
+def test_runs_that_are_none_are_one_line(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     unfinished = shutil.copytree(folders / "a", tmp_path / "a")
     (unfinished / "result.json").unlink()
     linked = shutil.copytree(folders / "b", tmp_path / "b")
@@ -394,7 +404,10 @@ def test_runs_that_are_none_are_one_line(folders, tmp_path, capsys) -> None:
 
 
 def test_pictures_without_a_browser_come_after_the_page(
-    folders, tmp_path, capsys, monkeypatch
+    folders: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("BROWSER_PATH", raising=False)
@@ -408,7 +421,9 @@ def test_pictures_without_a_browser_come_after_the_page(
 
 
 @pytest.mark.browser
-def test_pictures_are_drawn(folders, tmp_path, capsys) -> None:
+def test_pictures_are_drawn(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if shutil.which("chromium") is None:
         pytest.skip("needs Chromium (looked for chromium in PATH)")
     pytest.importorskip("kaleido", reason="needs kaleido")

@@ -119,12 +119,14 @@ def baseline() -> RunResult:
     return RunResult.model_validate_json(text)
 
 
-def shown(result: RunResult, capsys) -> list[str]:
+def shown(result: RunResult, capsys: pytest.CaptureFixture[str]) -> list[str]:
     print_summary(result, Path("folder"), ())
     return [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_each_interval_says_which_question_it_answers(baseline: RunResult, capsys) -> None:
+def test_each_interval_says_which_question_it_answers(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = shown(baseline, capsys)
     this, new = (line for line in lines if line.startswith("95 %, "))
     assert mentions(this, "this", "unknown, greedy 0.0 to 3.7 %")
@@ -132,7 +134,9 @@ def test_each_interval_says_which_question_it_answers(baseline: RunResult, capsy
     assert any(line.startswith("energy unknown: ") for line in lines)
 
 
-def test_how_long_it_took_stands_beside_what_was_expected(baseline: RunResult, capsys) -> None:
+def test_how_long_it_took_stands_beside_what_was_expected(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     expected = ExpectedTime(
         basis="roofline",
         source="made up",
@@ -159,14 +163,18 @@ def test_how_long_it_took_stands_beside_what_was_expected(baseline: RunResult, c
         ([1.0] * 40, [0] * 40, None),  # no cost either, and that has a reason of its own
     ],
 )
-def test_a_cost_says_why_it_has_no_upper_end(usd, solved, said) -> None:
+def test_a_cost_says_why_it_has_no_upper_end(
+    usd: list[float], solved: list[int], said: str | None
+) -> None:
     found = cost_per_solved(usd, solved)
     why = missing_end(from_interval("cost_per_solved.rented", found, "USD"))
     assert why is None if said is None else mentions(why, said)
     assert (found.value is None or found.high is not None) == (said is None)
 
 
-def test_the_summary_says_why_a_cost_has_no_upper_end(baseline: RunResult, capsys) -> None:
+def test_the_summary_says_why_a_cost_has_no_upper_end(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     interval = cost_per_solved([1.0] * 30, [0] * 27 + [1] * 3)
     cost = from_interval("cost_per_solved.rented", interval, "USD")
     others = [e for e in baseline.estimates if (e.metric, e.task) != (cost.metric, None)]
@@ -175,7 +183,9 @@ def test_the_summary_says_why_a_cost_has_no_upper_end(baseline: RunResult, capsy
     assert mentions(text, "upper end", "2.5 %")
 
 
-def test_several_samples_show_both_intervals_and_rho(baseline: RunResult, capsys) -> None:
+def test_several_samples_show_both_intervals_and_rho(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
     protocol = baseline.manifest.config.protocol.model_copy(update={"samples_per_problem": 4})
     config = baseline.manifest.config.model_copy(update={"protocol": protocol})
     session = baseline.manifest.sessions[0].model_copy(

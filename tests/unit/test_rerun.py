@@ -14,7 +14,7 @@ from harness.analysis.rerun.draw import StratumKey, select
 from harness.analysis.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
 from harness.cli.rerun import rebatched
 from harness.engines.vllm_server_engine import VllmServerConfig
-from harness.records import RequestId
+from harness.records import RequestId, VerdictStatus
 from harness.report.rerun import print_rerun
 from harness.store.run_files import Run
 from tests.facts import mentions
@@ -29,14 +29,16 @@ def answers() -> dict[str, Answer]:
 
 
 @pytest.fixture(scope="module")
-def statuses(answers):
+def statuses(answers: dict[str, Answer]) -> dict[RequestId, VerdictStatus]:
     return {key: answer.verdict.status for key, answer in answers.items()}
 
 
 # --- which requests ---------------------------------------------------------------------------
 
 
-def test_every_stratum_is_drawn_from_in_proportion(statuses):
+def test_every_stratum_is_drawn_from_in_proportion(
+    statuses: dict[RequestId, VerdictStatus],
+) -> None:
     selection = select(statuses, 20, seed=0)
     assert selection.drawn == {
         ("humaneval", "correct"): 1,
@@ -51,7 +53,9 @@ def test_every_stratum_is_drawn_from_in_proportion(statuses):
     assert found == selection.drawn
 
 
-def test_the_draw_depends_on_the_seed_and_on_nothing_else(statuses):
+def test_the_draw_depends_on_the_seed_and_on_nothing_else(
+    statuses: dict[RequestId, VerdictStatus],
+) -> None:
     lines = list(statuses.items())
     random.Random(3).shuffle(lines)
     assert select(dict(lines), 20, seed=0) == select(statuses, 20, seed=0)
@@ -59,7 +63,9 @@ def test_the_draw_depends_on_the_seed_and_on_nothing_else(statuses):
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 6, 7, 19, 39, 40, 41, 1000])
-def test_as_many_are_drawn_as_were_asked_for_or_all(statuses, n):
+def test_as_many_are_drawn_as_were_asked_for_or_all(
+    statuses: dict[RequestId, VerdictStatus], n: int
+) -> None:
     selection = select(statuses, n, seed=0)
     assert len(selection.chosen) == sum(selection.drawn.values()) == min(n, 40)
     if n >= 6:
@@ -69,14 +75,14 @@ def test_as_many_are_drawn_as_were_asked_for_or_all(statuses, n):
         assert all(abs(ideal[key] - count) < 1 for key, count in selection.drawn.items())
 
 
-def test_a_rare_verdict_is_drawn_too():
+def test_a_rare_verdict_is_drawn_too() -> None:
     statuses = {RequestId(f"t/{i}#0"): "correct" if i == 5 else "incorrect" for i in range(1000)}
     selection = select(statuses, 2, seed=0)
     assert selection.drawn == {("t", "correct"): 1, ("t", "incorrect"): 1}
     assert select(statuses, 1, seed=0).drawn[StratumKey("t", "correct")] == 0
 
 
-def test_errors_are_left_out_and_counted(statuses):
+def test_errors_are_left_out_and_counted(statuses: dict[RequestId, VerdictStatus]) -> None:
     first, second, *_ = statuses
     with_errors = {**statuses, first: "generation_error", second: "scorer_error"}
     selection = select(with_errors, 40, seed=0)
@@ -85,7 +91,7 @@ def test_errors_are_left_out_and_counted(statuses):
     assert not select({first: "scorer_error"}, 5, seed=0).chosen
 
 
-def test_most_at_once():
+def test_most_at_once() -> None:
     assert most_at_once([(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (9.0, 9.5)]) == 2
     assert most_at_once([(0.0, 1.0), (1.0, 2.0)]) == 1, "one ends as the other begins"
     assert most_at_once([(0.0, 1.0), (None, 2.0)]) is None
@@ -94,7 +100,7 @@ def test_most_at_once():
     assert most_at_once(spans) == 29
 
 
-def test_a_server_of_our_own_is_asked_at_another_batch_size():
+def test_a_server_of_our_own_is_asked_at_another_batch_size() -> None:
     given = VllmServerConfig(kind="vllm_server", args={"max_num_seqs": 64, "seed": 1})
     for own, before in ((given, 64), (given.model_copy(update={"concurrency": 4}), 4)):
         engine, found, size = rebatched(GOLDEN, own, None)
@@ -122,7 +128,9 @@ def paired(answers, selection, changes) -> list[Pair]:
     ]
 
 
-def test_a_perfect_repetition_has_no_difference_but_an_upper_bound(answers, statuses):
+def test_a_perfect_repetition_has_no_difference_but_an_upper_bound(
+    answers: dict[str, Answer], statuses: dict[RequestId, VerdictStatus]
+) -> None:
     selection = select(statuses, 40, seed=0)
     everything, *by_task = figures_of(paired(answers, selection, {}), selection)
     assert [each.task for each in by_task] == ["humaneval", "math_mini"]
@@ -135,7 +143,9 @@ def test_a_perfect_repetition_has_no_difference_but_an_upper_bound(answers, stat
     assert everything.noise.high == pytest.approx(196 * (high / 40) ** 0.5, rel=1e-4)
 
 
-def test_every_kind_of_difference_is_counted_by_itself(answers, statuses):
+def test_every_kind_of_difference_is_counted_by_itself(
+    answers: dict[str, Answer], statuses: dict[RequestId, VerdictStatus]
+) -> None:
     selection = select(statuses, 40, seed=0)
     by_status = {
         status: [k for k in statuses if statuses[k] == status] for status in statuses.values()
@@ -191,7 +201,7 @@ def _pair(task: str, recorded: str, after: str) -> Pair:
     )
 
 
-def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn():
+def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn() -> None:
     statuses = {RequestId(f"t/{i}#0"): "correct" if i < 90 else "incorrect" for i in range(100)}
     selection = select(statuses, 2, seed=0)
     pairs = [_pair("t", "correct", "correct"), _pair("t", "incorrect", "correct")]
@@ -203,7 +213,7 @@ def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn():
     assert figures.noise.value == pytest.approx(196 * (0.1 / 100) ** 0.5, rel=1e-4)
 
 
-def test_a_task_of_which_nothing_was_drawn_is_unknown():
+def test_a_task_of_which_nothing_was_drawn_is_unknown() -> None:
     statuses = dict.fromkeys(
         [RequestId("a/1#0"), *(RequestId(f"b/{i}#0") for i in range(9))], "correct"
     )
@@ -213,7 +223,7 @@ def test_a_task_of_which_nothing_was_drawn_is_unknown():
     assert a.flips.value is a.noise.value is a.noise.high is None
 
 
-def test_the_noise_is_what_two_runs_differ_by():
+def test_the_noise_is_what_two_runs_differ_by() -> None:
     """Simulated: flip rates that differ from request to request, and no run the better one."""
     generator = np.random.default_rng(11)
     requests, draws = 200, 4000
@@ -228,7 +238,7 @@ def test_the_noise_is_what_two_runs_differ_by():
     assert within == pytest.approx(0.95, abs=0.015)
 
 
-def test_flips_in_one_direction_are_no_mere_noise():
+def test_flips_in_one_direction_are_no_mere_noise() -> None:
     statuses = {RequestId(f"t/{i}#0"): "correct" for i in range(10)}
     pairs = [_pair("t", "correct", "incorrect")] * 6 + [_pair("t", "correct", "correct")] * 4
     (figures,) = figures_of(pairs, select(statuses, 10, seed=0))
@@ -270,7 +280,7 @@ def report_of(pairs, selection, **changes) -> RerunReport:
     return RerunReport(**fields | changes)
 
 
-def test_what_else_differs_is_marked():
+def test_what_else_differs_is_marked() -> None:
     facts = {fact.name: fact for fact in report_of([], select({}, 1, 0), figures=()).facts}
     assert facts["engine"].run == "transformers 5.19.0 (torch 2.13.0+cpu)"
     assert facts["engine"].repetition == "transformers 6.0.0 (torch 3.0)"
@@ -279,7 +289,7 @@ def test_what_else_differs_is_marked():
     assert (facts["sympy"].run, facts["sympy"].repetition) == ("1.14.0", "none")
 
 
-def test_a_run_of_two_machines_says_so():
+def test_a_run_of_two_machines_says_so() -> None:
     manifest = GOLDEN.read_manifest()
     first, second = manifest.sessions
     second = second.model_copy(
@@ -291,7 +301,11 @@ def test_a_run_of_two_machines_says_so():
     assert facts["python"].run == "3.11.7"
 
 
-def test_the_table_says_it_for_people(answers, statuses, capsys):
+def test_the_table_says_it_for_people(
+    answers: dict[str, Answer],
+    statuses: dict[RequestId, VerdictStatus],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     selection = select(statuses, 20, seed=0)
     flipped = next(k for k in sorted(selection.chosen) if statuses[k] == "incorrect")
     changes = {flipped: {"text": "", "status": "correct"}}
@@ -311,7 +325,11 @@ def test_the_table_says_it_for_people(answers, statuses, capsys):
         assert words in shown
 
 
-def test_no_flip_is_no_proof_of_no_noise(answers, statuses, capsys):
+def test_no_flip_is_no_proof_of_no_noise(
+    answers: dict[str, Answer],
+    statuses: dict[RequestId, VerdictStatus],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     selection = select(statuses, 20, seed=0)
     print_rerun(report_of(paired(answers, selection, {}), selection), Path("/r.json"))
     shown = capsys.readouterr().out

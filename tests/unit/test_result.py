@@ -10,6 +10,7 @@ from harness.config.pricing import Pricing
 from harness.io.paths import CONF_DIR
 from harness.machine.energy import Energy
 from harness.runner.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
+from harness.store.result import RunResult
 from harness.store.run_files import Run
 from tests.engines import made_up_engine
 from tests.facts import mentions
@@ -18,7 +19,7 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_d
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     folder = tmp_path_factory.mktemp("golden") / "run"
     shutil.copytree(GOLDEN, folder)
     run = Run(folder)
@@ -29,7 +30,7 @@ def figure(result, metric, task=None):
     return next(e for e in result.estimates if e.metric == metric and e.task == task)
 
 
-def test_a_golden_run_gives_the_figures_that_it_gave(result):
+def test_a_golden_run_gives_the_figures_that_it_gave(result: RunResult) -> None:
     for task in ("humaneval", "math_mini"):
         mine = [o for o in result.outcomes if o.request_id.startswith(f"{task}/")]
         correct = sum(o.status == "correct" for o in mine)
@@ -48,7 +49,7 @@ def test_a_golden_run_gives_the_figures_that_it_gave(result):
     assert figure(result, "cost_per_solved.rented").value == pytest.approx(usd / solved)
 
 
-def test_energy_is_that_of_all_sessions_and_unknown_when_one_is(result):
+def test_energy_is_that_of_all_sessions_and_unknown_when_one_is(result: RunResult) -> None:
     session = result.manifest.sessions[0]
 
     def energy(*sessions: tuple[float | None, str | None]) -> Energy:
@@ -69,7 +70,7 @@ def test_energy_is_that_of_all_sessions_and_unknown_when_one_is(result):
         assert mentions(energy(*parts)[1], why)
 
 
-def test_the_curve_ends_in_the_run_itself(result):
+def test_the_curve_ends_in_the_run_itself(result: RunResult) -> None:
     for task in ("humaneval", "math_mini"):
         line = [point for point in result.budget_curve if point.task == task]
         assert [point.budget_tokens for point in line] == [128, 256, 400]
@@ -80,22 +81,22 @@ def test_the_curve_ends_in_the_run_itself(result):
     assert rented.usd == pytest.approx(figure(result, "cost.rented").value)
 
 
-def test_no_accuracy_is_averaged_over_tasks(result):
+def test_no_accuracy_is_averaged_over_tasks(result: RunResult) -> None:
     assert {e.task for e in result.estimates if e.metric == "accuracy"} == {
         "humaneval",
         "math_mini",
     }
 
 
-def test_a_result_is_itself_again_after_writing(result):
+def test_a_result_is_itself_again_after_writing(result: RunResult) -> None:
     assert type(result).model_validate_json(result.model_dump_json()) == result
 
 
-def test_a_result_whose_run_is_gone_is_computed_anew_from_itself(result):
+def test_a_result_whose_run_is_gone_is_computed_anew_from_itself(result: RunResult) -> None:
     assert recomputed(result) == result
 
 
-def test_auto_prices_the_device_that_was_used():
+def test_auto_prices_the_device_that_was_used() -> None:
     auto = Pricing(name="auto")
     assert choose_pricing(auto, made_up_engine()).name == "h200"
     assert (
@@ -105,7 +106,7 @@ def test_auto_prices_the_device_that_was_used():
     assert choose_pricing(auto, made_up_engine(device_name="NVIDIA Unheard-of")).name == "none"
 
 
-def test_auto_adds_its_own_prices_to_those_of_the_device():
+def test_auto_adds_its_own_prices_to_those_of_the_device() -> None:
     auto = Pricing.model_validate(yaml.safe_load((CONF_DIR / "pricing/auto.yaml").read_text()))
     chosen = choose_pricing(auto, made_up_engine())
     assert chosen.bases() == ("rented", "api")
@@ -116,12 +117,12 @@ def test_auto_adds_its_own_prices_to_those_of_the_device():
     assert choose_pricing(auto, made_up_engine(device_name="NVIDIA Unheard-of")).bases() == ("api",)
 
 
-def test_a_named_price_list_is_kept_whatever_the_device():
+def test_a_named_price_list_is_kept_whatever_the_device() -> None:
     named = Pricing(name="mine")
     assert choose_pricing(named, made_up_engine()) is named
 
 
-def test_a_second_costs_what_all_devices_cost():
+def test_a_second_costs_what_all_devices_cost() -> None:
     pricing = choose_pricing(Pricing(name="auto"), made_up_engine())
     assert usd_per_s(pricing, made_up_engine(device_count=2)) == pytest.approx(
         2 * pricing.rented.usd_per_hour / 3600
@@ -129,7 +130,7 @@ def test_a_second_costs_what_all_devices_cost():
     assert usd_per_s(Pricing(name="none"), made_up_engine()) is None
 
 
-def test_limits_decide_between_0_and_4(result):
+def test_limits_decide_between_0_and_4(result: RunResult) -> None:
     assert exit_status(result) == (0, ())
     outcomes = [
         outcome.model_copy(update={"status": "scorer_error"}) if i < 2 else outcome

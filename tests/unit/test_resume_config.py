@@ -24,7 +24,7 @@ SERVER = ("engine=openai", "engine.base_url=http://old:8000/v1", "protocol=greed
 
 
 @pytest.fixture
-def run(tmp_path) -> Run:
+def run(tmp_path: Path) -> Run:
     """A run that was stopped before its last answer."""
     folder = tmp_path / "runs" / "stopped"
     shutil.copytree(GOLDEN, folder)
@@ -57,7 +57,9 @@ def given(run: Run, *overrides: str):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_changes_no_answer_may_change(overrides, key, was, now):
+def test_what_changes_no_answer_may_change(
+    overrides: list[str], key: str, was: str | float | None, now: float | str | None
+) -> None:
     changes = config_changes(compose(*SERVER), compose(*SERVER, *overrides))
     assert deciding(changes) == []
     assert [(change.key, change.was) for change in changes] == [(key, was)]
@@ -78,7 +80,7 @@ def test_what_changes_no_answer_may_change(overrides, key, was, now):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_what_decides_answers_may_not(overrides, key):
+def test_what_decides_answers_may_not(overrides: list[str], key: str) -> None:
     # another engine has other keys than the server's
     base = [each for each in SERVER if "engine=openai" not in overrides]
     if "engine=transformers" in overrides:
@@ -91,7 +93,7 @@ def test_what_decides_answers_may_not(overrides, key):
     assert not [each.key for each in refused if each.key.startswith(f"{key}.")]
 
 
-def test_batch_and_cache_sizes_may_change_and_types_of_the_cache_may_not():
+def test_batch_and_cache_sizes_may_change_and_types_of_the_cache_may_not() -> None:
     was = compose("engine=vllm")
     free = ("gpu_memory_utilization=0.5", "max_num_seqs=8", "max_num_batched_tokens=2048")
     now = compose("engine=vllm", *(f"+engine.args.{each}" for each in free))
@@ -102,7 +104,7 @@ def test_batch_and_cache_sizes_may_change_and_types_of_the_cache_may_not():
     assert str(refused) == "engine.args.kv_cache_dtype: was null, is fp8"
 
 
-def test_engines_that_differ_in_the_same_sizes_are_the_same_engine():
+def test_engines_that_differ_in_the_same_sizes_are_the_same_engine() -> None:
     engine = Run(GOLDEN).read_manifest().engine
     sizes = {"gpu_memory_utilization": 0.9, "max_num_seqs": 256, "max_num_batched_tokens": 8192}
     one = engine.model_copy(update={"settings": {**sizes, "kv_cache_dtype": "auto"}})
@@ -119,13 +121,13 @@ def test_engines_that_differ_in_the_same_sizes_are_the_same_engine():
 # --- the command -------------------------------------------------------------------------------
 
 
-def test_resume_alone_is_the_recorded_configuration(run):
+def test_resume_alone_is_the_recorded_configuration(run: Run) -> None:
     recorded = run.read_manifest().config
     assert config_changes(recorded, given(run)) != []  # resume, results_dir
     assert deciding(config_changes(recorded, given(run))) == []
 
 
-def test_one_changed_key_is_one_difference(run):
+def test_one_changed_key_is_one_difference(run: Run) -> None:
     """All other keys hold what was recorded and not the defaults of ``conf/``."""
     config = given(run, "protocol.max_new_tokens=50")
     (refused,) = deciding(config_changes(run.read_manifest().config, config))
@@ -136,7 +138,7 @@ def test_one_changed_key_is_one_difference(run):
     assert str(caught.value).count(": was ") == 1
 
 
-def test_a_group_is_one_difference_too(run):
+def test_a_group_is_one_difference_too(run: Run) -> None:
     config = given(run, "model=r1_distill_qwen_1_5b")
     refused = deciding(config_changes(run.read_manifest().config, config))
     assert list(map(str, refused)) == ["model: was smollm2_135m, is r1_distill_qwen_1_5b"]
@@ -149,7 +151,9 @@ def test_a_group_is_one_difference_too(run):
         ("some/model@abc", {"kind": "hub", "hub_id": "some/model", "revision": "abc"}),
     ],
 )
-def test_a_model_by_its_path_or_id_is_one_of_the_choices(run, tmp_path, model, described):
+def test_a_model_by_its_path_or_id_is_one_of_the_choices(
+    run: Run, tmp_path: Path, model: str, described: dict[str, str]
+) -> None:
     where = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
     config = use_recorded_config(with_models([*where, f"model={model}"], tmp_path), tmp_path)
     assert config.model.model_dump().items() >= described.items()
@@ -158,7 +162,12 @@ def test_a_model_by_its_path_or_id_is_one_of_the_choices(run, tmp_path, model, d
 
 
 @pytest.mark.parametrize("options", [[], ["-m"], ["hydra.mode=MULTIRUN"]], ids=str)
-def test_the_whole_command_finds_such_a_choice(run, capsys, caplog, options):
+def test_the_whole_command_finds_such_a_choice(
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    options: list[str],
+) -> None:
     places = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
     missing = run.folder / "no-model"
     assert main(["run", "--dry-run", *options, *places, f"model={missing}"]) == 2
@@ -166,11 +175,11 @@ def test_the_whole_command_finds_such_a_choice(run, capsys, caplog, options):
 
 
 @pytest.mark.parametrize("override", ["hydra.job.chdir=false", "hydra/launcher=basic"])
-def test_what_is_hydras_own_is_no_part_of_the_configuration(run, override):
+def test_what_is_hydras_own_is_no_part_of_the_configuration(run: Run, override: str) -> None:
     assert given(run, override) == given(run)
 
 
-def test_the_command_that_began_it_goes_on_with_it(run):
+def test_the_command_that_began_it_goes_on_with_it(run: Run) -> None:
     config = given(
         run,
         "engine=transformers",
@@ -190,11 +199,11 @@ def test_the_command_that_began_it_goes_on_with_it(run):
     [["experiment=demo"], ["suite=quick"], ["engine.max_batch_size=1,2"], ["~tracker"]],
     ids=str,
 )
-def test_what_hydra_alone_can_compose_is_left_to_it(run, overrides):
+def test_what_hydra_alone_can_compose_is_left_to_it(run: Run, overrides: list[str]) -> None:
     assert given(run, *overrides) is None
 
 
-def test_only_a_run_by_name_has_a_recorded_configuration(run):
+def test_only_a_run_by_name_has_a_recorded_configuration(run: Run) -> None:
     assert use_recorded_config(["seed=1"]) is None
     assert use_recorded_config(["resume=auto", "seed=1"]) is None
 
@@ -209,14 +218,16 @@ def test_only_a_run_by_name_has_a_recorded_configuration(run):
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line(run, overrides, kind, named):
+def test_a_mistake_is_one_line(
+    run: Run, overrides: list[str], kind: type[Exception], named: str
+) -> None:
     with pytest.raises(kind) as caught:
         given(run, *overrides)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_that_is_not_there_is_named(tmp_path):
+def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"^resume=nowhere: "):
         use_recorded_config(["resume=nowhere", f"results_dir={tmp_path}"])
 
@@ -224,7 +235,7 @@ def test_a_run_that_is_not_there_is_named(tmp_path):
 # --- what is on record --------------------------------------------------------------------------
 
 
-def test_what_changed_is_on_record_with_the_sessions_before(run):
+def test_what_changed_is_on_record_with_the_sessions_before(run: Run) -> None:
     before = run.read_manifest()
     with ExitStack() as stack:
         config = given(run, "engine.max_batch_size=4", "limits.max_error_fraction=0.5")
@@ -240,12 +251,12 @@ def test_what_changed_is_on_record_with_the_sessions_before(run):
     assert after.protocol_fingerprints.keys() == before.protocol_fingerprints.keys()
 
 
-def test_a_run_that_goes_on_unchanged_records_nothing(run):
+def test_a_run_that_goes_on_unchanged_records_nothing(run: Run) -> None:
     with ExitStack() as stack:
         assert prepare_resume(run, given(run), None, stack).manifest.config_changes == ()
 
 
-def test_a_changed_engine_is_said_of_the_speed_and_of_nothing_else(run):
+def test_a_changed_engine_is_said_of_the_speed_and_of_nothing_else(run: Run) -> None:
     with ExitStack() as stack:
         changed = prepare_resume(run, given(run, "engine.max_batch_size=4"), None, stack).manifest
     words = "engine.max_batch_size"
@@ -254,7 +265,7 @@ def test_a_changed_engine_is_said_of_the_speed_and_of_nothing_else(run):
     assert said.isdisjoint({"accuracy", "completion_tokens.mean", "peak_memory_bytes"})
 
 
-def test_places_are_unknown_where_sessions_differ_in_them():
+def test_places_are_unknown_where_sessions_differ_in_them() -> None:
     manifest = Run(GOLDEN).read_manifest()
     session = manifest.sessions[0]
     places = [
@@ -268,7 +279,7 @@ def test_places_are_unknown_where_sessions_differ_in_them():
     assert manifest.model_copy(update={"sessions": tuple(places)}).engine.max_concurrency is None
 
 
-def test_an_older_manifest_has_no_changes():
+def test_an_older_manifest_has_no_changes() -> None:
     text = (GOLDEN / "manifest.json").read_text(encoding="utf-8")
     assert "config_changes" not in json.loads(text)
     assert RunManifest.model_validate_json(text).config_changes == ()

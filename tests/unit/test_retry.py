@@ -106,7 +106,7 @@ def figure(run: Run, metric: str) -> float:
     return next(each.value for each in found if each.metric == metric and each.task is None)
 
 
-def test_what_failed_in_a_finished_run_is_asked_again(place):
+def test_what_failed_in_a_finished_run_is_asked_again(place: Place) -> None:
     whole, run = place.begin(failing=0), place.begin()
     assert statuses(run)["generation_error"] == FAILED
     old = (run.folder / "completions.jsonl").read_bytes()
@@ -133,7 +133,7 @@ def test_what_failed_in_a_finished_run_is_asked_again(place):
     assert recomputed(result).failed_attempts == result.failed_attempts
 
 
-def test_what_fails_again_is_an_error_still(place):
+def test_what_fails_again_is_an_error_still(place: Place) -> None:
     run = place.retried(place.begin(), failing=1)
     assert statuses(run)["generation_error"] == 1
     assert len(load(run.folder).failed_attempts) == FAILED
@@ -142,7 +142,7 @@ def test_what_fails_again_is_an_error_still(place):
     assert len(load(run.folder).failed_attempts) == FAILED + 1
 
 
-def test_without_retry_what_failed_stays_as_it_is(place):
+def test_without_retry_what_failed_stays_as_it_is(place: Place) -> None:
     run = place.begin()
     write(place.recording, failing=0)
     assert (
@@ -153,7 +153,9 @@ def test_without_retry_what_failed_stays_as_it_is(place):
     assert len(lines(run, "completions")) == len(mine())
 
 
-def test_a_retry_that_was_killed_before_it_graded_is_graded_by_the_next_session(place):
+def test_a_retry_that_was_killed_before_it_graded_is_graded_by_the_next_session(
+    place: Place,
+) -> None:
     run = place.begin()
     whole = {each.request_id: each for each in mine()}
     (failed, *_) = [each for each in run.read_completions() if each.is_failure]
@@ -163,7 +165,7 @@ def test_a_retry_that_was_killed_before_it_graded_is_graded_by_the_next_session(
     assert statuses(run)["generation_error"] == FAILED - 1
 
 
-def test_an_answer_that_a_scorer_broke_on_is_graded_again(place):
+def test_an_answer_that_a_scorer_broke_on_is_graded_again(place: Place) -> None:
     run = place.begin(failing=0)
     before = statuses(run)
     verdicts = lines(run, "verdicts")
@@ -176,7 +178,7 @@ def test_an_answer_that_a_scorer_broke_on_is_graded_again(place):
     assert len(lines(run, "verdicts")) == len(mine()) + 1
 
 
-def test_a_shard_can_be_retried_and_a_merged_run_says_which(place):
+def test_a_shard_can_be_retried_and_a_merged_run_says_which(place: Place) -> None:
     parts = [place.begin("shards=2", f"shard={each}") for each in (0, 1)]
     folder = merge_runs(parts, place.results).folder
     with pytest.raises(StoreError) as caught:
@@ -190,17 +192,17 @@ def test_a_shard_can_be_retried_and_a_merged_run_says_which(place):
 
 
 @pytest.mark.parametrize("resume", [[], ["resume=auto"]], ids=str)
-def test_a_retry_needs_the_run(resume):
+def test_a_retry_needs_the_run(resume: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"retry=errors: .*resume=RUN"):
         compose("retry=errors", *resume)
 
 
-def test_other_values_of_retry_are_refused():
+def test_other_values_of_retry_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"retry=truncated: .*'errors'"):
         compose("retry=truncated", "resume=x")
 
 
-def test_an_answered_request_is_never_recorded_twice(place):
+def test_an_answered_request_is_never_recorded_twice(place: Place) -> None:
     run = place.begin(failing=0)
     run.completions.append(next(run.read_completions()))
     run.completions.close()
@@ -208,7 +210,7 @@ def test_an_answered_request_is_never_recorded_twice(place):
         list(run.read_completions())
 
 
-def test_the_sessions_of_a_run_that_was_complete_lost_nothing():
+def test_the_sessions_of_a_run_that_was_complete_lost_nothing() -> None:
     """Those of an interrupted run did, and figures of their speed are lower bounds."""
     manifest = Run(GOLDEN).read_manifest()
     first, second = (
@@ -233,14 +235,14 @@ def graded(completion: Completion) -> Verdict:
     return Verdict(request_id=completion.request_id, status="incorrect", scorer="s@1", wall_s=0)
 
 
-def test_a_run_that_was_complete_says_so_before_it_is_retried(place):
+def test_a_run_that_was_complete_says_so_before_it_is_retried(place: Place) -> None:
     run = place.begin()
     sessions = len(run.read_manifest().sessions)
     assert run.read_manifest().complete_after == ()
     assert place.retried(run).read_manifest().complete_after == (sessions,)
 
 
-def test_retry_is_no_part_of_a_runs_configuration(place):
+def test_retry_is_no_part_of_a_runs_configuration(place: Place) -> None:
     run = place.retried(place.begin())
     manifest = run.read_manifest()
     assert manifest.config.retry is None
@@ -249,7 +251,7 @@ def test_retry_is_no_part_of_a_runs_configuration(place):
     assert find_unfinished(config, place.results).run_id == run.run_id
 
 
-def test_a_run_hands_back_its_folder_and_result_and_a_shard_has_no_result(place):
+def test_a_run_hands_back_its_folder_and_result_and_a_shard_has_no_result(place: Place) -> None:
     whole = start(place.config())
     assert whole.result == load(whole.folder)
     part = start(place.config("shards=2", "shard=0"))

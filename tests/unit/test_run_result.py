@@ -19,7 +19,7 @@ FAILED = {"scorer_error", "generation_error"}
 
 
 @pytest.fixture(params=GOLDEN, ids=lambda file: file.parent.name)
-def folder(request, tmp_path) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A recorded run that has its result."""
     made = shutil.copytree(request.param.parent, tmp_path / "run")
     run = Run(made)
@@ -28,7 +28,7 @@ def folder(request, tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("file", BASELINES, ids=lambda file: file.stem)
-def test_a_committed_baseline_is_read(file):
+def test_a_committed_baseline_is_read(file: Path) -> None:
     result = load(file)
     assert result.manifest.engine is not None
     for task in result.manifest.tasks:
@@ -40,7 +40,7 @@ def test_a_committed_baseline_is_read(file):
 
 
 @pytest.mark.parametrize("file", BASELINES, ids=lambda file: file.stem)
-def test_a_file_without_the_keys_that_came_later_is_read(file, tmp_path):
+def test_a_file_without_the_keys_that_came_later_is_read(file: Path, tmp_path: Path) -> None:
     """Each of these keys has a default, so leaving it out gives the oldest file there can be."""
     new = load(file)
     old = tmp_path / "old.json"
@@ -53,7 +53,7 @@ def test_a_file_without_the_keys_that_came_later_is_read(file, tmp_path):
     assert load(old).estimates == new.estimates
 
 
-def test_a_newer_file_is_refused_with_its_version(tmp_path):
+def test_a_newer_file_is_refused_with_its_version(tmp_path: Path) -> None:
     document = json.loads(BASELINES[0].read_text(encoding="utf-8"))
     newer = tmp_path / "newer.json"
     newer.write_text(json.dumps({**document, "schema_version": 2}), encoding="utf-8")
@@ -61,12 +61,12 @@ def test_a_newer_file_is_refused_with_its_version(tmp_path):
         load(newer)
 
 
-def test_a_run_is_read_by_its_folder_and_by_its_file(folder):
+def test_a_run_is_read_by_its_folder_and_by_its_file(folder: Path) -> None:
     assert load(folder) == load(folder / "result.json")
     assert load(folder) == build_result(Run(folder), Run(folder).read_manifest())
 
 
-def test_samples_are_read_with_texts_and_verdicts(folder):
+def test_samples_are_read_with_texts_and_verdicts(folder: Path) -> None:
     result = load(folder)
     samples = list(result.samples())
     assert [each.completion.request_id for each in samples] == [
@@ -78,13 +78,13 @@ def test_samples_are_read_with_texts_and_verdicts(folder):
     assert any(texts.values())
 
 
-def test_a_result_that_lies_alone_has_no_samples(folder, tmp_path):
+def test_a_result_that_lies_alone_has_no_samples(folder: Path, tmp_path: Path) -> None:
     alone = shutil.copy(folder / "result.json", tmp_path / "alone.json")
     with pytest.raises(StoreError, match="folder"):
         load(Path(alone)).samples()
 
 
-def test_tallies_keep_errors_apart():
+def test_tallies_keep_errors_apart() -> None:
     result = load(BASELINES[0])
     lost = result.outcomes[0].model_copy(update={"status": "generation_error"})
     result = result.model_copy(update={"outcomes": (lost, *result.outcomes)})
@@ -98,7 +98,7 @@ def test_tallies_keep_errors_apart():
     )
 
 
-def test_an_estimate_that_a_result_lacks_is_unknown():
+def test_an_estimate_that_a_result_lacks_is_unknown() -> None:
     result = load(BASELINES[0])
     missing = result.estimate("made_up", "math_mini")
     assert (missing.value, missing.n, missing.task) == (None, 0, "math_mini")
@@ -106,7 +106,7 @@ def test_an_estimate_that_a_result_lacks_is_unknown():
     assert all(result.estimate(each.metric, each.task) is each for each in result.estimates)
 
 
-def test_a_frame_has_a_row_for_each_sample_and_unknown_is_none_of_its_numbers():
+def test_a_frame_has_a_row_for_each_sample_and_unknown_is_none_of_its_numbers() -> None:
     result = load(BASELINES[0])
     unknown = result.outcomes[0].model_copy(update={"completion_tokens": None})
     result = result.model_copy(update={"outcomes": (unknown, *result.outcomes[1:])})

@@ -2,7 +2,9 @@
 
 import threading
 import tracemalloc
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +20,7 @@ from harness.runner.pipeline import (
     judge,
     score_missing,
 )
-from harness.store.run_files import create_run
+from harness.store.run_files import Run, create_run
 
 PROBLEM = Problem(problem_id="t/0", question="?", reference=MathReference(answer="yes"))
 PROMPT = Prompt(problem_id="t/0", text="?", token_ids=(1,), opened_think=False)
@@ -45,23 +47,23 @@ def long_text(number: int) -> str:
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Iterator[Run]:
     with create_run(tmp_path, "m", "replay") as made:
         yield made
 
 
 @pytest.fixture
-def long_run(run):
+def long_run(run: Run) -> Run:
     for number in range(COUNT):
         run.completions.append(completion(f"t/0#{number}", long_text(number)))
     return run
 
 
 class Quiet:
-    def on_completion(self, completion):
+    def on_completion(self, completion) -> None:
         pass
 
-    def on_verdict(self, verdict):
+    def on_verdict(self, verdict) -> None:
         pass
 
 
@@ -70,7 +72,7 @@ class WaitingScorer:
 
     name = "waiting@1"
 
-    def __init__(self, may_go):
+    def __init__(self, may_go) -> None:
         self.may_go = may_go
 
     def grade(self, problem, answer):
@@ -102,7 +104,7 @@ HOSTILE = [
 ]
 
 
-def test_what_is_read_without_texts_is_all_the_rest(run):
+def test_what_is_read_without_texts_is_all_the_rest(run: Run) -> None:
     for number, text in enumerate(HOSTILE):
         run.completions.append(completion(f"t/0#{number}", text))
         run.completions.append(completion(f't/{text or "x"}"text":"#1', "?", error=text))
@@ -125,13 +127,13 @@ def blank(read: Completion) -> Completion:
         '"reasoning_tokens":0,"text":"a"}',
     ],
 )
-def test_a_line_that_another_program_wrote_is_read_as_well(run, line):
+def test_a_line_that_another_program_wrote_is_read_as_well(run: Run, line: str) -> None:
     (run.folder / "completions.jsonl").write_text(line + "\n")
     (found,) = run.read_completions(with_text=False)
     assert found == completion("t/0#0", "a")
 
 
-def test_the_line_behind_a_torn_one_is_not_taken_for_its_end(run):
+def test_the_line_behind_a_torn_one_is_not_taken_for_its_end(run: Run) -> None:
     """As when somebody joins files: the first request would have the second one's tokens."""
     run.completions.append(completion("t/0#0", "long"))
     run.completions.append(completion("t/0#1", "other"))
@@ -143,8 +145,8 @@ def test_the_line_behind_a_torn_one_is_not_taken_for_its_end(run):
             list(run.read_completions(with_text=with_text))
 
 
-def test_a_pass_holds_one_completion_at_a_time(long_run):
-    def count(*, with_text):
+def test_a_pass_holds_one_completion_at_a_time(long_run: Run) -> None:
+    def count(*, with_text) -> None:
         assert sum(1 for _ in long_run.read_completions(with_text=with_text)) == COUNT
 
     assert peak_bytes(lambda: count(with_text=True)) < MEBIBYTE
@@ -157,7 +159,7 @@ def test_a_pass_holds_one_completion_at_a_time(long_run):
 class LongEngine:
     """Writes 20 MB; then the scorer may go on."""
 
-    def __init__(self, at_end):
+    def __init__(self, at_end) -> None:
         self.at_end = at_end
 
     def generate(self, requests):
@@ -166,7 +168,9 @@ class LongEngine:
         self.at_end()
 
 
-def test_texts_that_wait_for_a_slow_scorer_are_few(run, monkeypatch):
+def test_texts_that_wait_for_a_slow_scorer_are_few(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pipeline, "MAX_WAITING_BYTES", MEBIBYTE)
     over = threading.Event()
     questions = {"t/0": Question(PROBLEM, False, WaitingScorer(over.wait))}
@@ -176,7 +180,7 @@ def test_texts_that_wait_for_a_slow_scorer_are_few(run, monkeypatch):
     def engine():
         yield LongEngine(over.set)
 
-    def go():
+    def go() -> None:
         with Scoring(run, questions, Quiet(), workers=2) as scoring:
             generate(run, requests, engine, scoring, Quiet())
             score_missing(run, scoring)
@@ -185,7 +189,7 @@ def test_texts_that_wait_for_a_slow_scorer_are_few(run, monkeypatch):
     assert len(run.read_verdicts()) == COUNT
 
 
-def test_workers_grade_at_the_same_time(long_run):
+def test_workers_grade_at_the_same_time(long_run: Run) -> None:
     together = threading.Barrier(2, timeout=60)  # two must be inside at once, or it breaks
     questions = {"t/0": Question(PROBLEM, False, WaitingScorer(together.wait))}
     with Scoring(long_run, questions, Quiet(), workers=2) as scoring:
@@ -193,7 +197,7 @@ def test_workers_grade_at_the_same_time(long_run):
     assert {verdict.status for verdict in long_run.read_verdicts().values()} == {"correct"}
 
 
-def test_only_what_has_no_verdict_is_graded(long_run):
+def test_only_what_has_no_verdict_is_graded(long_run: Run) -> None:
     questions = {"t/0": Question(PROBLEM, False, WaitingScorer(lambda: None))}
     for number in range(1, COUNT):
         graded = judge(questions["t/0"], completion(f"t/0#{number}", "yes"))
@@ -212,7 +216,7 @@ class EchoScorer(WaitingScorer):
         return Grade(status="incorrect", extracted=answer, detail=answer)
 
 
-def test_a_verdict_on_an_endless_answer_is_short_and_tells_answers_apart():
+def test_a_verdict_on_an_endless_answer_is_short_and_tells_answers_apart() -> None:
     question = Question(PROBLEM, False, EchoScorer(None))
     texts = ["y" * MAX_EXTRACTED, *(f"{'y' * TEXT_BYTES}{end}" for end in "ab\ud800")]
     verdicts = [judge(question, completion("t/0#0", text)) for text in texts]

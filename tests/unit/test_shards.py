@@ -36,14 +36,14 @@ IDS = [f"math500/test/algebra/{number}.json#{sample}" for number in range(50) fo
 # --- which requests ---------------------------------------------------------------------------
 
 
-def test_every_request_is_in_one_shard_and_all_shards_have_one_size():
+def test_every_request_is_in_one_shard_and_all_shards_have_one_size() -> None:
     config = compose("experiment=demo", "shards=8")
     parts = [of_shard(IDS, config.model_copy(update={"shard": each})) for each in range(8)]
     assert sorted(request for part in parts for request in part) == sorted(IDS)
     assert {len(part) for part in parts} == {12, 13}
 
 
-def test_the_size_of_a_shard_is_known_before_its_requests_are():
+def test_the_size_of_a_shard_is_known_before_its_requests_are() -> None:
     config = compose("experiment=demo", "shards=8")
     counts = {"math500": len(IDS)}
     assert count_own(counts, config) == counts
@@ -54,7 +54,7 @@ def test_the_size_of_a_shard_is_known_before_its_requests_are():
         assert two == {"math500": 10, "humaneval": pytest.approx(2.5, abs=0.5)}
 
 
-def test_a_shard_depends_on_the_ids_alone():
+def test_a_shard_depends_on_the_ids_alone() -> None:
     """These few were worked out with sha256sum and sort; another order would split a run in two."""
     config = compose("experiment=demo", "shards=2", "shard=1")
     names = [f"humaneval/HumanEval/{number}#0" for number in range(4)]
@@ -62,12 +62,12 @@ def test_a_shard_depends_on_the_ids_alone():
     assert of_shard(names, config) == {"humaneval/HumanEval/2#0", "humaneval/HumanEval/3#0"}
 
 
-def test_a_whole_run_asks_every_sample_of_every_problem():
+def test_a_whole_run_asks_every_sample_of_every_problem() -> None:
     config = compose("model=r1_distill_qwen_1_5b", "protocol.samples_per_problem=2")
     assert asked_ids(["a/1", "a/2"], config) == {"a/1#0", "a/1#1", "a/2#0", "a/2#1"}
 
 
-def test_a_shard_that_does_not_exist_is_refused():
+def test_a_shard_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"shard=8: with shards=8 should be 0 to 7"):
         compose("shards=8", "shard=8")
 
@@ -114,7 +114,7 @@ class Parts:
 
 
 @pytest.fixture
-def parts(tmp_path):
+def parts(tmp_path: Path) -> Parts:
     return Parts(tmp_path)
 
 
@@ -130,7 +130,7 @@ def value(result: RunResult, metric: str, task: str | None = None) -> float:
     return next(e.value for e in result.estimates if (e.metric, e.task) == (metric, task))
 
 
-def test_merged_shards_are_the_run_that_they_are_parts_of(parts):
+def test_merged_shards_are_the_run_that_they_are_parts_of(parts: Parts) -> None:
     one, other = parts.make(0), parts.make(1)
     whole = build_result(Run(GOLDEN), Run(GOLDEN).read_manifest())
     result = merged([other, one], parts.results)
@@ -145,7 +145,7 @@ def test_merged_shards_are_the_run_that_they_are_parts_of(parts):
     assert all(score in result.estimates for score in scores)
 
 
-def test_the_clock_of_a_merged_run_is_the_machine_time_of_all_workers(parts):
+def test_the_clock_of_a_merged_run_is_the_machine_time_of_all_workers(parts: Parts) -> None:
     runs = [parts.make(0), parts.make(1)]
     apart = [build_result(run, run.read_manifest()) for run in runs]
     result = merged(runs, parts.results)
@@ -163,7 +163,7 @@ def test_the_clock_of_a_merged_run_is_the_machine_time_of_all_workers(parts):
     assert starts == sorted(starts)
 
 
-def test_what_a_killed_session_of_one_worker_used_is_in_the_whole_run(parts):
+def test_what_a_killed_session_of_one_worker_used_is_in_the_whole_run(parts: Parts) -> None:
     runs = [parts.make(0), parts.make(1)]
     *earlier, last = runs[0].read_manifest().sessions
     end_s = last.clock_start_s + 5000.0
@@ -183,7 +183,9 @@ def test_what_a_killed_session_of_one_worker_used_is_in_the_whole_run(parts):
     assert all(start >= moved.clock_end_s for start in others), "two workers lie on one another"
 
 
-def test_merging_again_makes_the_same_figures_and_leaves_the_shards_as_they_are(parts):
+def test_merging_again_makes_the_same_figures_and_leaves_the_shards_as_they_are(
+    parts: Parts,
+) -> None:
     runs = [parts.make(0), parts.make(1)]
     before = {file: file.read_bytes() for run in runs for file in run.folder.glob("*.json*")}
     one, again = merged(runs, parts.results), merged(runs, parts.results)
@@ -193,10 +195,12 @@ def test_merging_again_makes_the_same_figures_and_leaves_the_shards_as_they_are(
     assert not list((parts.results / SCRATCH / "runs").iterdir())
 
 
-def test_a_merge_that_is_stopped_leaves_no_run(parts, monkeypatch):
+def test_a_merge_that_is_stopped_leaves_no_run(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = [parts.make(0), parts.make(1)]
 
-    def stop(*_):
+    def stop(*_) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.runner.merge.write_result", stop)
@@ -205,13 +209,13 @@ def test_a_merge_that_is_stopped_leaves_no_run(parts, monkeypatch):
     assert {each.name for each in (parts.results / "runs").iterdir()} == {r.run_id for r in runs}
 
 
-def test_what_a_killed_merge_left_goes_with_the_next(parts):
+def test_what_a_killed_merge_left_goes_with_the_next(parts: Parts) -> None:
     left = create_run(parts.results / SCRATCH, "x", "y")
     merge_runs([parts.make(0), parts.make(1)], parts.results)
     assert not left.folder.exists()
 
 
-def test_energy_of_a_processor_that_workers_shared_is_unknown(parts):
+def test_energy_of_a_processor_that_workers_shared_is_unknown(parts: Parts) -> None:
     """Each counter counted what both used."""
     runs = [parts.make(0), parts.make(1)]
     for run in runs:
@@ -234,7 +238,9 @@ def test_energy_of_a_processor_that_workers_shared_is_unknown(parts):
     assert merged(runs, parts.results).manifest.energy.joules == joules
 
 
-def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(parts, monkeypatch):
+def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Looking takes the lock for a moment, and all workers look at the same moment."""
     looked = []
     whole = Run.is_being_written
@@ -264,7 +270,7 @@ def refusal(runs: list[Run], kind: type[Exception] = StoreError) -> str:
     return str(caught.value)
 
 
-def test_a_missing_a_doubled_and_an_unfinished_shard_are_named(parts):
+def test_a_missing_a_doubled_and_an_unfinished_shard_are_named(parts: Parts) -> None:
     one, twin, last = parts.make(0, 4), parts.make(0, 4), parts.make(3, 4)
     assert refusal([one, last]).startswith("shards 1, 2 of 4 ")
     said = refusal([one, last, twin])
@@ -282,13 +288,13 @@ def test_a_missing_a_doubled_and_an_unfinished_shard_are_named(parts):
     assert mentions(refusal(pair[:1]), "shard 1 of 2", "missing")
 
 
-def test_a_whole_run_is_no_shard(parts):
+def test_a_whole_run_is_no_shard(parts: Parts) -> None:
     run = parts.make(0)
     change(run, config=run.read_manifest().config.model_copy(update={"shards": 1, "shard": None}))
     assert mentions(refusal([run]), run.run_id, "whole run")
 
 
-def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts):
+def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts: Parts) -> None:
     def other(**update: object) -> str:
         pair = [parts.make(0), parts.make(1)]
         change(pair[1], **update)
@@ -315,7 +321,7 @@ def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts
 
 
 @pytest.mark.parametrize("name", ["completions", "verdicts"])
-def test_a_request_without_an_answer_or_a_verdict_is_named(parts, name):
+def test_a_request_without_an_answer_or_a_verdict_is_named(parts: Parts, name: str) -> None:
     pair = [parts.make(0), parts.make(1)]
     file = pair[1].folder / f"{name}.jsonl"
     first, *others = file.read_text().splitlines(keepends=True)
@@ -324,7 +330,7 @@ def test_a_request_without_an_answer_or_a_verdict_is_named(parts, name):
     assert refusal(pair).endswith(f"{name}.jsonl lacks 1 of 20 requests, {lost} among them")
 
 
-def test_a_request_of_another_shard_is_named(parts):
+def test_a_request_of_another_shard_is_named(parts: Parts) -> None:
     pair = [parts.make(0), parts.make(1)]
     file = pair[1].folder / "completions.jsonl"
     stray = (pair[0].folder / "completions.jsonl").read_text().splitlines(keepends=True)[0]
@@ -333,7 +339,7 @@ def test_a_request_of_another_shard_is_named(parts):
     assert mentions(refusal(pair), "completions.jsonl", name)
 
 
-def test_merging_needs_no_more_memory_for_longer_answers(parts):
+def test_merging_needs_no_more_memory_for_longer_answers(parts: Parts) -> None:
     """Three megabytes in each of 20 answers, on the disk and never all in memory."""
     import tracemalloc
 
@@ -361,7 +367,9 @@ def test_merging_needs_no_more_memory_for_longer_answers(parts):
 # --- what of a machine is a worker's ----------------------------------------------------------
 
 
-def machine(monkeypatch, *, gpus: int, cores: int, visible: str | None = None) -> None:
+def machine(
+    monkeypatch: pytest.MonkeyPatch, *, gpus: int, cores: int, visible: str | None = None
+) -> None:
     monkeypatch.setattr(hardware, "cuda_devices", lambda: gpus)
     monkeypatch.setattr(hardware, "usable_cores", lambda: tuple(range(cores)))
     if visible is None:
@@ -370,7 +378,7 @@ def machine(monkeypatch, *, gpus: int, cores: int, visible: str | None = None) -
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
 
 
-def test_gpus_are_divided_by_what_each_worker_needs(monkeypatch):
+def test_gpus_are_divided_by_what_each_worker_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     machine(monkeypatch, gpus=4, cores=9, visible="3,5,6,7")
     engine = VllmConfig(kind="vllm", args={"tensor_parallel_size": 2})
     shares = share_out(engine, 2)
@@ -387,7 +395,7 @@ def test_gpus_are_divided_by_what_each_worker_needs(monkeypatch):
         share_out(engine, 3)
 
 
-def test_cores_are_divided_evenly_and_one_is_the_least(monkeypatch):
+def test_cores_are_divided_evenly_and_one_is_the_least(monkeypatch: pytest.MonkeyPatch) -> None:
     """An uneven share would be another device, and the shards could not be merged."""
     machine(monkeypatch, gpus=0, cores=5)
     engine = TransformersConfig(kind="transformers")
@@ -399,7 +407,7 @@ def test_cores_are_divided_evenly_and_one_is_the_least(monkeypatch):
     assert [share.cores for share in replay] == [None] * 6
 
 
-def test_vllm_sizes_are_multiplied():
+def test_vllm_sizes_are_multiplied() -> None:
     args = {"tensor_parallel_size": 4, "data_parallel_size": 2}
     assert world_size({}) == 1
     assert replica_size(args) == 4
@@ -409,7 +417,7 @@ def test_vllm_sizes_are_multiplied():
         world_size({"data_parallel_size": "two"})
 
 
-def test_too_few_gpus_for_vllms_sizes_are_known_before_it_starts():
+def test_too_few_gpus_for_vllms_sizes_are_known_before_it_starts() -> None:
     args = {"tensor_parallel_size": 4, "data_parallel_size": 2}
     for engine in (
         VllmConfig(kind="vllm", args=args),
@@ -428,14 +436,16 @@ def test_too_few_gpus_for_vllms_sizes_are_known_before_it_starts():
     over_ray.check_devices(4)
 
 
-def test_merging_says_what_it_merges(parts, caplog):
+def test_merging_says_what_it_merges(parts: Parts, caplog: pytest.LogCaptureFixture) -> None:
     runs = [parts.make(0), parts.make(1)]
     with caplog.at_level(logging.INFO, logger="harness"):
         merge_runs(runs, parts.results)
     assert f"merging 2 shards: {runs[0].run_id}, {runs[1].run_id}" in caplog.text
 
 
-def test_shards_of_two_engine_versions_are_merged_with_a_warning(parts, caplog):
+def test_shards_of_two_engine_versions_are_merged_with_a_warning(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
     runs = [parts.make(0), parts.make(1)]
     session = runs[1].read_manifest().sessions[-1]
     engine = session.engine.model_copy(update={"version": "another"})

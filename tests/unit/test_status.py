@@ -41,7 +41,7 @@ def silent_for(folder: Path, seconds: float) -> None:
             os.utime(folder / name, (then, then))
 
 
-def test_a_finished_run_has_its_figures():
+def test_a_finished_run_has_its_figures() -> None:
     state = Watch(GOLDEN).look()
     assert (state.state, state.done, state.graded, state.requests) == ("complete", 40, 40, 40)
     assert state.solved == sum(b'"status":"correct"' in line for line in whole_lines("verdicts"))
@@ -51,7 +51,7 @@ def test_a_finished_run_has_its_figures():
     assert state.time_left_s is None
 
 
-def test_each_look_reads_on_and_a_line_that_is_half_written_waits(folder: Path):
+def test_each_look_reads_on_and_a_line_that_is_half_written_waits(folder: Path) -> None:
     watch = Watch(folder)
     assert watch.look().done == 20
     line = whole_lines("completions")[20]
@@ -63,7 +63,7 @@ def test_each_look_reads_on_and_a_line_that_is_half_written_waits(folder: Path):
     assert watch.look().done == 21
 
 
-def test_verdicts_made_anew_take_the_place_of_the_old(folder: Path):
+def test_verdicts_made_anew_take_the_place_of_the_old(folder: Path) -> None:
     watch = Watch(folder)
     assert watch.look().graded == 20
     run = Run(folder)
@@ -73,7 +73,7 @@ def test_verdicts_made_anew_take_the_place_of_the_old(folder: Path):
     assert watch.look().graded == 3
 
 
-def test_who_holds_the_lock_is_told_without_taking_it(folder: Path):
+def test_who_holds_the_lock_is_told_without_taking_it(folder: Path) -> None:
     assert writer_of(folder) == Writer(None, None)
     with Run(folder):
         assert writer_of(folder) == Writer(os.getpid(), True)
@@ -83,7 +83,7 @@ def test_who_holds_the_lock_is_told_without_taking_it(folder: Path):
         fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_run_of_this_machine_without_a_process_is_dead_at_once(folder: Path):
+def test_a_run_of_this_machine_without_a_process_is_dead_at_once(folder: Path) -> None:
     with Run(folder):
         assert Watch(folder).look().state == "generating"
     assert Watch(folder).look().state == "dead"
@@ -92,13 +92,13 @@ def test_a_run_of_this_machine_without_a_process_is_dead_at_once(folder: Path):
 @pytest.mark.parametrize(("silent_s", "state"), [(0.0, "generating"), (LATE_BEAT_S + 60.0, "dead")])
 def test_a_run_of_another_machine_is_known_by_its_signs_of_life(
     folder: Path, silent_s: float, state: str
-):
+) -> None:
     (folder / ".lock").write_text("process 1\nelsewhere.example\n", encoding="ascii")
     silent_for(folder, silent_s)
     assert Watch(folder).look().state == state
 
 
-def test_before_its_engine_is_ready_a_run_loads(folder: Path):
+def test_before_its_engine_is_ready_a_run_loads(folder: Path) -> None:
     run = Run(folder)
     without = run.read_manifest().model_copy(update={"sessions": ()})
     run.write_manifest(without)
@@ -107,14 +107,14 @@ def test_before_its_engine_is_ready_a_run_loads(folder: Path):
     assert (state.state, state.engine, state.usd) == ("loading", None, None)
 
 
-def test_with_all_answers_it_grades(folder: Path):
+def test_with_all_answers_it_grades(folder: Path) -> None:
     shutil.copy(GOLDEN / "completions.jsonl", folder)
     with Run(folder):
         state = Watch(folder).look()
     assert (state.state, state.done, state.graded) == ("grading", 40, 20)
 
 
-def test_an_error_of_the_machine_is_in_no_denominator(folder: Path):
+def test_an_error_of_the_machine_is_in_no_denominator(folder: Path) -> None:
     file = folder / "verdicts.jsonl"
     text = file.read_text(encoding="utf-8")
     first = text.index('"status":"') + len('"status":"')
@@ -125,7 +125,7 @@ def test_an_error_of_the_machine_is_in_no_denominator(folder: Path):
     assert state.solved_fraction == pytest.approx(state.solved / 19)
 
 
-def test_the_time_left_is_that_of_the_newest_sessions_rate(folder: Path):
+def test_the_time_left_is_that_of_the_newest_sessions_rate(folder: Path) -> None:
     run = Run(folder)
     manifest: RunManifest = run.read_manifest()
     open_end = {"clock_start_s": 0.0, "clock_end_s": None, "is_end_known": False}
@@ -139,7 +139,7 @@ def test_the_time_left_is_that_of_the_newest_sessions_rate(folder: Path):
     assert state.output_tokens_per_s == pytest.approx(state.output_tokens / elapsed_s)
 
 
-def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(folder: Path):
+def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(folder: Path) -> None:
     run = Run(folder)
     run.write_manifest(run.read_manifest().model_copy(update={"is_part_of_recording": True}))
     state = Watch(folder).look()

@@ -24,7 +24,9 @@ class Broken(io.StringIO):
     ("number", "why"),
     [(errno.ENOSPC, "No space left on device"), (errno.EPIPE, None), (errno.EBADF, None)],
 )
-def test_a_failure_is_remembered_and_lost_where_somebody_reads(number, why):
+def test_a_failure_is_remembered_and_lost_where_somebody_reads(
+    number: int, why: str | None
+) -> None:
     stream = SafeStream(Broken(number))
     print("a", file=stream)
     print("b", file=stream, flush=True)
@@ -32,7 +34,7 @@ def test_a_failure_is_remembered_and_lost_where_somebody_reads(number, why):
     assert lost_output(stream) == why
 
 
-def test_a_stream_that_works_is_itself(capsys):
+def test_a_stream_that_works_is_itself(capsys: pytest.CaptureFixture[str]) -> None:
     with safe_streams(str) as stdout:
         sys.stdout.write("a\n")
         stdout.writelines(["b\n", "c\n"])
@@ -42,7 +44,7 @@ def test_a_stream_that_works_is_itself(capsys):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_what_the_encoding_lacks_is_written_out(encoding):
+def test_what_the_encoding_lacks_is_written_out(encoding: str) -> None:
     written = io.BytesIO()
     stream = SafeStream(io.TextIOWrapper(written, encoding=encoding, newline=""))
     print("a \u03c0 \ud800 b", file=stream, flush=True)
@@ -51,7 +53,9 @@ def test_what_the_encoding_lacks_is_written_out(encoding):
     assert stream.error is None
 
 
-def test_a_threads_traceback_on_stderr_holds_no_secret(capsys, monkeypatch):
+def test_a_threads_traceback_on_stderr_holds_no_secret(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXAMPLE_API_KEY", "Zq7Xw9Kp3Vt5")
     # pytest's own hook would take it away
     monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)

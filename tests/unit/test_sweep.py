@@ -12,14 +12,14 @@ from harness.runner.sweep.outcome import SweptJob, conclude
 from tests.facts import mentions
 
 
-def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch):
+def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launchers, "_NEEDS", {"slurm": ("no_such_package.launcher", "slurm")})
     with pytest.raises(UnavailableError) as caught:
         with_launcher(["hydra/launcher=slurm"], Path("/x"), is_dry_run=False)
     assert mentions(str(caught.value), "hydra/launcher=slurm: ", "pip install 'gegenprobe[slurm]'")
 
 
-def test_every_launcher_that_is_shipped_is_known_to_need_something():
+def test_every_launcher_that_is_shipped_is_known_to_need_something() -> None:
     from harness.io.paths import CONF_DIR
 
     shipped = {file.stem for file in (CONF_DIR / "hydra" / "launcher").glob("*.yaml")}
@@ -27,14 +27,14 @@ def test_every_launcher_that_is_shipped_is_known_to_need_something():
     assert shipped <= launchers._NEEDS.keys()
 
 
-def test_a_plan_is_made_here_whatever_would_run_it():
+def test_a_plan_is_made_here_whatever_would_run_it() -> None:
     given = ["-m", "hydra/launcher=slurm", "hydra.launcher.partition=gpu", "seed=1,2"]
     assert with_launcher(given, Path("/x"), is_dry_run=True) == ["-m", "seed=1,2"]
     assert launcher_of(given) == "slurm"
     assert launcher_of([*given, "hydra/launcher=basic"]) is None
 
 
-def test_the_folder_of_a_launched_sweep_is_among_the_results_and_stays(tmp_path):
+def test_the_folder_of_a_launched_sweep_is_among_the_results_and_stays(tmp_path: Path) -> None:
     results = tmp_path / "it's here"
     given = ["-m", "hydra/launcher=ray", f"results_dir={results}"]
     with sweep_folder(given, is_dry_run=False) as folder:
@@ -52,7 +52,7 @@ def swept(number: int, status: int | None) -> SweptJob:
     return SweptJob(number=number, overrides=(f"seed={number}",), report=report)
 
 
-def test_a_job_whose_end_is_unknown_has_failed(caplog):
+def test_a_job_whose_end_is_unknown_has_failed(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="harness"):
         assert conclude([swept(1, 0), swept(2, None)], is_elsewhere=True) == 1
     assert [each.message for each in caplog.records] == [

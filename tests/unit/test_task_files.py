@@ -17,6 +17,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
+from pyarrow.lib import DataType, DictionaryType
 
 from harness.errors import TaskError
 from harness.records import MathReference, Problem
@@ -116,7 +117,9 @@ TEXTS = st.one_of(
 )
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 @example(texts=AWKWARD)
-def test_every_text_arrives_as_it_was_written(load, tmp_path, write, texts):
+def test_every_text_arrives_as_it_was_written(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path, write: Callable[..., object], texts
+) -> None:
     rows = [{"id": f"{i:04}", "q": text, "a": text} for i, text in enumerate(texts)]
     problems = load(write(rows, tmp_path))
     assert [each.question for each in problems] == texts
@@ -128,7 +131,9 @@ def test_every_text_arrives_as_it_was_written(load, tmp_path, write, texts):
 NUMBERS = ["9007199254740993", "123456789012345678901234", "0.5", "0.50", "1e22", "-0.0", "42"]
 
 
-def test_numbers_in_json_are_text_as_they_are_spelled(load, tmp_path):
+def test_numbers_in_json_are_text_as_they_are_spelled(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path
+) -> None:
     lines = [f'{{"id": {i}, "q": "q", "a": {number}}}' for i, number in enumerate(NUMBERS)]
     (tmp_path / "p.jsonl").write_text("\n\n".join(lines), encoding="utf-8")
     answers = [each.reference.answer for each in load(tmp_path / "p.jsonl")]
@@ -145,7 +150,13 @@ def test_numbers_in_json_are_text_as_they_are_spelled(load, tmp_path):
         (["x", "2024-01-05"], pa.dictionary(pa.int32(), pa.string()), ["x", "2024-01-05"]),
     ],
 )
-def test_numbers_in_parquet_are_text(load, tmp_path, values, kind, texts):
+def test_numbers_in_parquet_are_text(
+    load: Callable[..., tuple[Problem, ...]],
+    tmp_path: Path,
+    values: list[float | bool | str],
+    kind: DataType | DictionaryType,
+    texts: list[str],
+) -> None:
     columns = {"id": ["a", "b"], "q": ["q", "q"], "a": pa.array(values, kind)}
     parquet.write_table(pa.table(columns), tmp_path / "p.parquet")
     assert [each.reference.answer for each in load(tmp_path / "p.parquet")] == texts
@@ -153,7 +164,9 @@ def test_numbers_in_parquet_are_text(load, tmp_path, values, kind, texts):
 
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
 @pytest.mark.parametrize("missing", [None, float("nan")])
-def test_a_missing_number_in_parquet_is_no_answer(load, tmp_path, kind, missing):
+def test_a_missing_number_in_parquet_is_no_answer(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path, kind: DataType, missing: float | None
+) -> None:
     answers = pa.array([0.5, missing], kind)
     if kind == pa.float16():
         answers = pa.array([np.float16(0.5), missing and np.float16(missing)], kind)
@@ -163,7 +176,9 @@ def test_a_missing_number_in_parquet_is_no_answer(load, tmp_path, kind, missing)
         load(tmp_path / "p.parquet")
 
 
-def test_columns_without_a_name_may_be_several(load, tmp_path):
+def test_columns_without_a_name_may_be_several(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path
+) -> None:
     (tmp_path / "p.csv").write_text("id,q,a,,\n1,q,2,,\n", encoding="utf-8")
     assert [each.reference.answer for each in load(tmp_path / "p.csv")] == ["2"]
 
@@ -204,7 +219,13 @@ DAMAGED[10] ^= 0xFF  # the first byte after the header
         ("p.xlsx", b"PK", "p.xlsx: … .xlsx … .jsonl, "),
     ],
 )
-def test_a_faulty_row_is_named_by_file_and_line(load, tmp_path, name, data, facts):
+def test_a_faulty_row_is_named_by_file_and_line(
+    load: Callable[..., tuple[Problem, ...]],
+    tmp_path: Path,
+    name: str,
+    data: bytes | bytearray,
+    facts: str,
+) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(TaskError) as error:
         load(tmp_path / name)
@@ -214,7 +235,11 @@ def test_a_faulty_row_is_named_by_file_and_line(load, tmp_path, name, data, fact
 
 
 @pytest.mark.parametrize("value", [None, date(2024, 1, 5), datetime(2024, 1, 5), [1], b"x"])  # noqa: DTZ001
-def test_a_parquet_row_without_text_is_named(load, tmp_path, value):
+def test_a_parquet_row_without_text_is_named(
+    load: Callable[..., tuple[Problem, ...]],
+    tmp_path: Path,
+    value: date | datetime | list[int] | bytes | None,
+) -> None:
     columns = {"id": ["1", "2"], "q": ["q", "q"], "a": [None, value]}
     parquet.write_table(pa.table(columns), tmp_path / "p.parquet")
     with pytest.raises(TaskError, match=r"^task mine: .*p\.parquet: row 0: 'a' is null"):
@@ -224,7 +249,9 @@ def test_a_parquet_row_without_text_is_named(load, tmp_path, value):
         load(tmp_path / "p.parquet")
 
 
-def test_a_saved_data_set_with_several_splits_names_them(load, tmp_path):
+def test_a_saved_data_set_with_several_splits_names_them(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path
+) -> None:
     rows = [{"id": "1", "q": "q", "a": "1"}]
     split = datasets.Dataset.from_list(rows)
     datasets.DatasetDict({"a": split, "b": split}).save_to_disk(str(tmp_path / "two"))
@@ -235,14 +262,18 @@ def test_a_saved_data_set_with_several_splits_names_them(load, tmp_path):
         load(tmp_path)
 
 
-def test_an_answer_without_its_mark_is_named(load, tmp_path):
+def test_an_answer_without_its_mark_is_named(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path
+) -> None:
     (tmp_path / "p.jsonl").write_bytes(GOOD)
     fields = {"question": "q", "answer": "a", "answer_after": "####"}
     with pytest.raises(TaskError, match=r"p\.jsonl:1: 'a' .*'####'"):
         load(tmp_path / "p.jsonl", fields=fields)
 
 
-def test_what_only_sorts_problems_may_be_missing(load, tmp_path):
+def test_what_only_sorts_problems_may_be_missing(
+    load: Callable[..., tuple[Problem, ...]], tmp_path: Path
+) -> None:
     lines = [
         {"id": "1", "q": "q", "a": "1", "s": None, "l": None},
         {"id": "2", "q": "q", "a": "1", "s": 7, "l": "Level ²"},

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -30,18 +31,20 @@ TEXTS = (
 
 
 @pytest.fixture(scope="module", params=CLASSES)
-def any_model(request, r1_tokenizer, tmp_path_factory):
+def any_model(
+    request: pytest.FixtureRequest, r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ResolvedModel:
     """The vocabulary of R1's Qwen distills under another class's name."""
     return renamed(request.param, r1_tokenizer, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def model(r1_tokenizer, tmp_path_factory):
+def model(r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
     """As the distills of Llama name it."""
     return renamed("LlamaTokenizerFast", r1_tokenizer, tmp_path_factory)
 
 
-def renamed(name, tokenizer, tmp_path_factory):
+def renamed(name, tokenizer, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("snapshots") / "0123abcd"
     shutil.copytree(tokenizer, folder, copy_function=shutil.copyfile)
     folder.chmod(0o755)
@@ -63,7 +66,7 @@ def plain(model):
     return Tokenizer.from_file(f"{model.path}/tokenizer.json")
 
 
-def test_what_goes_out_and_what_comes_back_is_tokenizer_jsons(any_model):
+def test_what_goes_out_and_what_comes_back_is_tokenizer_jsons(any_model: ResolvedModel) -> None:
     codec, own = Codec.load(any_model), plain(any_model)
     for number, text in enumerate(TEXTS):
         problem = Problem(
@@ -86,12 +89,14 @@ def test_what_goes_out_and_what_comes_back_is_tokenizer_jsons(any_model):
         assert codec.completion(request, ids, Times()).text == text
 
 
-def test_no_warning_of_another_models_regex(model, caplog, capfd):
+def test_no_warning_of_another_models_regex(
+    model: ResolvedModel, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     load_tokenizer(model)
     assert "regex" not in caplog.text + capfd.readouterr().err
 
 
-def test_the_model_from_a_wheel_is_read_likewise():
+def test_the_model_from_a_wheel_is_read_likewise() -> None:
     raw = yaml.safe_load((CONF_DIR / "model" / "smollm2_135m.yaml").read_text(encoding="utf-8"))
     folder = wheel_folder(WheelModel.model_validate(raw))
     if not (folder / "tokenizer.json").is_file():
@@ -103,7 +108,9 @@ def test_the_model_from_a_wheel_is_read_likewise():
         assert tokenizer.encode(text, add_special_tokens=False) == ids
 
 
-def test_a_file_that_is_read_otherwise_is_refused(model, monkeypatch):
+def test_a_file_that_is_read_otherwise_is_refused(
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a later transformers might."""
     import transformers
 
@@ -112,7 +119,7 @@ def test_a_file_that_is_read_otherwise_is_refused(model, monkeypatch):
         load_tokenizer(model)
 
 
-def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model):
+def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model: ResolvedModel) -> None:
     """What 64 % of GSM8K became 26 % by."""
     from transformers import LlamaTokenizer
 
@@ -122,7 +129,9 @@ def test_a_tokenizer_that_swallows_blanks_fails_the_smoke_test(model):
         Canary(compose(), specs, {"math_mini": None}, broken)
 
 
-def test_the_made_tokenizer_is_like_the_real_one(made_r1_tokenizer, shared_data):
+def test_the_made_tokenizer_is_like_the_real_one(
+    made_r1_tokenizer: Path, shared_data: Path
+) -> None:
     """Special tokens, splitting and prompts; the words alone are others."""
     made, real = (
         json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
@@ -145,8 +154,8 @@ TURNS = (
 @pytest.mark.parametrize("file", ["chat_template.jinja", "chat_template.2025-01.jinja"])
 @pytest.mark.parametrize("turns", [TURNS, TURNS[1:], TURNS[:2], TURNS[:1]], ids=len)
 def test_the_made_templates_write_what_the_real_ones_do(
-    made_r1_tokenizer, shared_data, file, turns
-):
+    made_r1_tokenizer: Path, shared_data: Path, file: str, turns: tuple[dict[str, str], ...]
+) -> None:
     own = load_tokenizer(resolved(made_r1_tokenizer))
     folders = (made_r1_tokenizer, shared_data / "r1-distill-qwen-tokenizer")
     made, real = (

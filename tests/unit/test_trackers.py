@@ -24,12 +24,12 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_d
 
 
 @pytest.fixture(scope="module")
-def result():
+def result() -> RunResult:
     return RunResult.model_validate_json(BASELINE.read_bytes())
 
 
 @pytest.fixture
-def folder(tmp_path, result):
+def folder(tmp_path: Path, result: RunResult) -> Path:
     run = tmp_path / "results" / "runs" / result.manifest.run_id
     run.mkdir(parents=True)
     shutil.copy(BASELINE, run / "result.json")
@@ -51,7 +51,9 @@ def in_another_process(code: str, *arguments: str, home: Path) -> subprocess.Com
 # --- what is told -----------------------------------------------------------------------------
 
 
-def test_unknown_figures_are_left_out_and_intervals_have_names(result, folder):
+def test_unknown_figures_are_left_out_and_intervals_have_names(
+    result: RunResult, folder: Path
+) -> None:
     entry = entry_of(result, folder)
     known = [each for each in result.estimates if each.value is not None]
     assert len(known) < len(result.estimates)
@@ -65,7 +67,7 @@ def test_unknown_figures_are_left_out_and_intervals_have_names(result, folder):
     assert entry.tags["fingerprint.humaneval"] == "1e84a74d4fa768aa"
 
 
-def test_the_tracker_is_no_part_of_a_runs_identity(result):
+def test_the_tracker_is_no_part_of_a_runs_identity(result: RunResult) -> None:
     config = result.manifest.config
     assert config.tracker == NoTracker()  # of a manifest from before there were any
     other = config.model_copy(update={"tracker": WandbTracker(kind="wandb")})
@@ -97,7 +99,7 @@ json.dump({
 """
 
 
-def test_mlflow_keeps_what_it_was_told(result, folder, tmp_path):
+def test_mlflow_keeps_what_it_was_told(result: RunResult, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("mlflow.version")
     done = in_another_process(TO_MLFLOW, str(folder), home=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -150,7 +152,7 @@ def wandb_records(file: Path):
             record = b""
 
 
-def test_wandb_offline_writes_files_alone(result, folder, tmp_path):
+def test_wandb_offline_writes_files_alone(result: RunResult, folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("wandb.proto")
     done = in_another_process(TO_WANDB, str(folder), home=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -172,7 +174,9 @@ def test_wandb_offline_writes_files_alone(result, folder, tmp_path):
 # --- what goes wrong --------------------------------------------------------------------------
 
 
-def test_a_missing_package_is_known_before_the_run(tmp_path, monkeypatch, capsys):
+def test_a_missing_package_is_known_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     words = r"tracker=wandb: .*pip install 'gegenprobe\[wandb\]'"
     with pytest.raises(UnavailableError, match=words):
@@ -183,7 +187,9 @@ def test_a_missing_package_is_known_before_the_run(tmp_path, monkeypatch, capsys
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_named_wandb_is_no_package(tmp_path, monkeypatch):
+def test_a_folder_named_wandb_is_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "wandb").mkdir()
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
@@ -191,7 +197,7 @@ def test_a_folder_named_wandb_is_no_package(tmp_path, monkeypatch):
         check_tracker(WandbTracker(kind="wandb"))
 
 
-def test_a_tracker_that_fails_costs_the_run_nothing(tmp_path):
+def test_a_tracker_that_fails_costs_the_run_nothing(tmp_path: Path) -> None:
     pytest.importorskip("mlflow.version")
     command = [
         *(sys.executable, "-m", "harness", "run", "experiment=demo", "tasks=[math_mini:20]"),
