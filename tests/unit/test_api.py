@@ -14,6 +14,7 @@ from harness.io.jsonl import read_json
 from harness.records import Estimate
 from harness.runner.result import build_result
 from harness.store.manifest import RunManifest
+from harness.store.result import RunResult
 from harness.store.run_files import Run
 from tests.unit.report_runs import GOLDEN
 
@@ -59,6 +60,49 @@ def test_a_run_is_loaded_by_folder_file_and_id(results: Path, recorded: Path) ->
     assert harness.load(recorded.name, results) == by_folder
     assert isinstance(by_folder.estimate("accuracy", by_folder.manifest.tasks[0].name), Estimate)
     assert len(by_folder.frame()) == len(by_folder.outcomes) == sum(1 for _ in by_folder.samples())
+
+
+@pytest.fixture(scope="module")
+def with_unknown(recorded: Path) -> RunResult:
+    """A result whose first answer has no time of its first token."""
+    result = harness.load(recorded)
+    lost = result.outcomes[0].model_copy(update={"first_token_s": None, "extracted": None})
+    return result.model_copy(update={"outcomes": (lost, *result.outcomes[1:])})
+
+
+def unknown(result: RunResult) -> dict[str, int]:
+    """How many values each column lacks."""
+    columns = type(result.outcomes[0]).model_fields
+    return {name: sum(getattr(each, name) is None for each in result.outcomes) for name in columns}
+
+
+def test_a_frame_goes_to_arrow_as_it_is(with_unknown: RunResult, results: Path) -> None:
+    import pyarrow
+
+    frame = with_unknown.frame()
+    table = pyarrow.Table.from_pandas(frame)
+    assert table.column_names == list(frame.columns)
+    assert table.schema.field("completion_tokens").type == pyarrow.int64()
+    nulls = unknown(with_unknown)
+    assert {name: table[name].null_count for name in nulls} == nulls
+    assert nulls["first_token_s"] == 1
+    assert table["status"].to_pylist() == [each.status for each in with_unknown.outcomes]
+    board = harness.leaderboard(results).frame()
+    assert pyarrow.Table.from_pandas(board).num_rows == len(board)
+
+
+def test_a_frame_goes_to_polars_as_it_is(with_unknown: RunResult, results: Path) -> None:
+    import polars
+
+    frame = with_unknown.frame()
+    wide = polars.from_pandas(frame)
+    assert wide.columns == list(frame.columns)
+    assert wide.schema["completion_tokens"] == polars.Int64
+    nulls = unknown(with_unknown)
+    assert {name: wide[name].null_count() for name in nulls} == nulls
+    assert wide["request_id"].to_list() == [str(each.request_id) for each in with_unknown.outcomes]
+    board = harness.leaderboard(results).frame()
+    assert polars.from_pandas(board).height == len(board)
 
 
 def test_what_is_not_there_is_not_loaded(tmp_path: Path) -> None:
