@@ -20,7 +20,7 @@ def main(file: Path) -> None:
     for number, cell in enumerate(cells, start=1):
         cell["execution_count"] = number
         cell["outputs"] = outputs("".join(cell["source"]), number, names)
-    print(json.dumps(notebook, indent=1, ensure_ascii=False))
+    sys.stdout.write(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
 def outputs(source: str, number: int, names: dict[str, Any]) -> list[dict[str, Any]]:
