@@ -9,7 +9,7 @@ from harness.records import Record
 
 
 class Article(Record):
-    """An article, as ``conf/article/<id>.yaml`` has it."""
+    """An article, as ``article/<id>.yaml`` of a study has it."""
 
     id: ArticleId
     headline: Line

@@ -23,7 +23,7 @@ Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[
 """As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
 
 ArticleId = Annotated[str, Field(pattern=r"^A\d+$")]
-"""Of a file in ``conf/article``."""
+"""Of a file in the study's ``article``."""
 Category = Literal[
     "benchmark_accuracy",
     "training_cost",
@@ -396,7 +396,7 @@ class MarketMove(Record):
 
 
 class Claim(Record):
-    """A claim, as ``conf/claim/<id>.yaml`` has it."""
+    """A claim, as ``claim/<id>.yaml`` of a study has it."""
 
     id: ClaimId
     article: ArticleId

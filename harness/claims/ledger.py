@@ -1,4 +1,4 @@
-"""The ledger: every claim and every published table, read and checked against each other.
+"""The ledger: a study's claims and published tables, read and checked against each other.
 
 A claim that names a task, metric, model, quantity, table or claim that does not exist could never
 be decided, so it is an error here and not a gap in the verdicts.
@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.replication_rules import ScoreTable
+from harness.claims.study import Study
 from harness.errors import ConfigError
+from harness.io.conf_files import names_in
 from harness.io.mistakes import mistakes
-from harness.io.paths import CONF_DIR
+from harness.io.paths import CONF_DIR, DEFAULT_STUDY
 from harness.quantities import catalogue
 from harness.records import Record
 from harness.tasks import task_names
@@ -38,34 +40,50 @@ METRICS = frozenset(
 """Estimates that a claim may be about, besides ``cons@k`` and ``pass@k``."""
 _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
+Kind = TypeVar("Kind", bound=Record)
 AnyRecord = TypeVar("AnyRecord", Article, Claim, ScoreTable)
+STUDY_FILE = "study.yaml"
 
 
 class Ledger(NamedTuple):
-    """All articles, claims and published tables, by id."""
+    """All that a study holds, by id."""
 
+    study: Study
     articles: Mapping[str, Article]
     claims: Mapping[str, Claim]
     tables: Mapping[str, ScoreTable]
 
 
-def load_ledger(conf_dir: Path = CONF_DIR) -> Ledger:
-    """Reads ``conf/article``, ``conf/claim`` and ``conf/score``.
+def default_study() -> Path:
+    """The folder of the study that comes with the package."""
+    return CONF_DIR / "study" / DEFAULT_STUDY
+
+
+def load_ledger(folder: Path | None = None) -> Ledger:
+    """Reads a study: ``study.yaml``, and the files of ``article``, ``claim`` and ``score``.
+
+    Args:
+        folder: Of the study; None: the one that comes with the package.
 
     Raises:
         ConfigError: Lists every mistake by file and key, with the value and what would be right.
     """
+    folder = folder or default_study()
     mistakes: list[str] = []
-    claims = _read(conf_dir / "claim", Claim, mistakes)
-    tables = _read(conf_dir / "score", ScoreTable, mistakes)
-    ledger = Ledger(_read(conf_dir / "article", Article, mistakes), claims, tables)
-    if not mistakes:  # a file that could not be read would be missed by every other
-        mistakes += _cross_check(ledger, conf_dir)
+    study = _read_file(folder / STUDY_FILE, STUDY_FILE, Study, mistakes)
+    articles = _read(folder / "article", Article, mistakes)
+    claims = _read(folder / "claim", Claim, mistakes)
+    tables = _read(folder / "score", ScoreTable, mistakes)
+    if study is not None and study.name != folder.name:
+        mistakes.append(f"{STUDY_FILE}: name={study.name} should be the folder's, {folder.name}")
+    if study is not None and not mistakes:  # a file that could not be read is missed by every other
+        ledger = Ledger(study, articles, claims, tables)
+        mistakes += _cross_check(ledger, folder)
+        if not mistakes:
+            return ledger
     if len(mistakes) > 1:
-        mistakes.insert(0, f"{len(mistakes)} mistakes in the ledger")
-    if mistakes:
-        raise ConfigError("; ".join(mistakes))
-    return ledger
+        mistakes.insert(0, f"{len(mistakes)} mistakes in the study {folder.name}")
+    raise ConfigError("; ".join(mistakes))
 
 
 def is_metric(name: str) -> bool:
@@ -74,29 +92,34 @@ def is_metric(name: str) -> bool:
 
 
 def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str, AnyRecord]:
-    # A ledger is 100 files: libyaml reads them in a tenth of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, AnyRecord] = {}
     for file in sorted(folder.glob("*.yaml")):
         name = f"{folder.name}/{file.name}"
-        try:
-            raw = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
-            record = kind.model_validate(raw)
-        except OSError as error:
-            mistakes.append(f"{name}: cannot be read: {error.strerror}")
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            mistakes.append(f"{name}: no YAML: {' '.join(str(error).split())}")
-        except ValidationError as error:
-            mistakes += [f"{name}: {text}" for text in _describe(error)]
-        else:
-            if record.id in found:
-                mistakes.append(f"{name}: id={record.id} is used twice")
-            elif record.id != file.stem:
-                mistakes.append(f"{name}: id={record.id} should be the file's name, {file.stem}")
-            found[record.id] = record
-    if not found and not mistakes:
-        mistakes.append(f"{folder}: no file of the ledger there")
+        record = _read_file(file, name, kind, mistakes)
+        if record is None:
+            continue
+        if record.id in found:
+            mistakes.append(f"{name}: id={record.id} is used twice")
+        elif record.id != file.stem:
+            mistakes.append(f"{name}: id={record.id} should be the file's name, {file.stem}")
+        found[record.id] = record
     return found
+
+
+def _read_file(file: Path, name: str, kind: type[Kind], mistakes: list[str]) -> Kind | None:
+    """One record; None where ``mistakes`` got a line that says why not."""
+    # A study is 100 files: libyaml reads them in a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        raw = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+        return kind.model_validate(raw)
+    except OSError as error:
+        mistakes.append(f"{name}: cannot be read: {error.strerror}")
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mistakes.append(f"{name}: no YAML: {' '.join(str(error).split())}")
+    except ValidationError as error:
+        mistakes += [f"{name}: {text}" for text in _describe(error)]
+    return None
 
 
 def _describe(error: ValidationError) -> Iterator[str]:
@@ -130,17 +153,16 @@ def _nearest(name: str, known: frozenset[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _cross_check(ledger: Ledger, conf_dir: Path) -> list[str]:
-    def stems(group: str) -> frozenset[str]:
-        return frozenset(file.stem for file in (conf_dir / group).glob("*.yaml"))
-
+def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
+    if not ledger.claims and not ledger.tables:
+        return [f"{folder}: an empty study, with no claim in claim/ and no table in score/"]
     names = _Names(
         {
             "article": frozenset(ledger.articles),
             "task": frozenset(task_names()),
-            "model": stems("model"),
-            "protocol": stems("protocol"),
-            "experiment": stems("experiment"),
+            "model": frozenset(names_in("model")),
+            "protocol": frozenset(names_in("protocol")),
+            "experiment": frozenset(names_in("experiment")),
             "claim": frozenset(ledger.claims),
             "quantity": frozenset(catalogue()),
         }

@@ -88,7 +88,7 @@ class PublishedScore(NamedTuple):
 
 
 class ScoreTable(Record):
-    """A table of published scores, as ``conf/score/<id>.yaml`` has it."""
+    """A table of published scores, as ``score/<id>.yaml`` of a study has it."""
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: Line

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from harness.io.paths import CONF_DIR, TASKS_DIR, default_results_dir
+from harness.io.paths import CONF_DIR, DEFAULT_STUDY, TASKS_DIR, default_results_dir
 
 RUN_OPTIONS = ("--dry-run", "--cfg", "--multirun", "-m", "--resolve", "--help")
 _RUN_IDS = "runs"
@@ -27,7 +27,7 @@ _VALUES = {
     "--model": "model",
     "--protocol": "protocol",
     "--task": "tasks",
-    "--id": "claim",
+    "--id": f"study/{DEFAULT_STUDY}/claim",
 }
 _OVERRIDDEN = ("run", "nightly")
 _QUOTES = "'\""

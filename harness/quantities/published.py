@@ -1,7 +1,8 @@
 """The published data that everything is derived from, each group read when first asked for.
 
 It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``,
-``training``, ``published``, and the price lists of January 2025 among ``pricing``.
+``training``, and the price lists of January 2025 among ``pricing``; the documents of the study
+that comes with the package are in ``study/deepseek_2025/published``.
 """
 
 import difflib
@@ -11,6 +12,7 @@ from functools import cache
 from harness.config.pricing import ApiPrice, Pricing, RentedPrice
 from harness.errors import UserError
 from harness.io.conf_files import read_file, read_group
+from harness.io.paths import DEFAULT_STUDY
 from harness.io.sourced import Sourced
 from harness.models.shape import Architecture, Name, architecture_names, read_architecture
 from harness.quantities.answer_length import AnswerLengths
@@ -18,6 +20,9 @@ from harness.quantities.machine import Machine, Precision
 from harness.quantities.sourced import Quantity, looked_up
 from harness.quantities.training import Training
 from harness.records import Record
+
+DOCUMENTS = f"study/{DEFAULT_STUDY}/published"
+"""The folder of ``conf/`` whose facts the catalogue computes with."""
 
 
 class Value(Record):
@@ -28,7 +33,7 @@ class Value(Record):
 
 
 class Document(Sourced):
-    """What one document says, one file of ``conf/published``."""
+    """What one document says, one file of a study's ``published``."""
 
     name: Name
     facts: dict[Name, Value]
@@ -73,11 +78,11 @@ def trainings() -> dict[str, Training]:
 def facts() -> dict[str, Fact]:
     """All numbers of all documents by id."""
     found: dict[str, Fact] = {}
-    for document in read_group("published", Document).values():
+    for document in read_group(DOCUMENTS, Document).values():
         origin = document.model_dump(include={"source", "date", "grade"})
         for name, fact in document.facts.items():
             if name in found:
-                raise UserError(f"conf/published/{document.name}.yaml: {name} is there twice")
+                raise UserError(f"conf/{DOCUMENTS}/{document.name}.yaml: {name} is there twice")
             found[name] = Fact(**fact.model_dump(), **origin)
     return found
 

@@ -91,7 +91,7 @@ def deciding(ledger, experiment) -> Ledger:
         if getattr(claim.ablation or claim.measured, "experiment", None) == experiment
     }
     tables = {n: table for n, table in ledger.tables.items() if table.experiment == experiment}
-    return Ledger(ledger.articles, claims, tables)
+    return ledger._replace(claims=claims, tables=tables)
 
 
 def pretend(folder, number: int, config: RunConfig) -> str:

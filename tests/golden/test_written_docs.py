@@ -22,12 +22,12 @@ def test_no_page_is_stale() -> None:
 
 def test_the_claims_page_has_every_claim_and_names_no_place() -> None:
     text = (REPOSITORY / "docs" / "claims.md").read_text()
-    for file in (REPOSITORY / "conf" / "claim").glob("*.yaml"):
+    for file in (REPOSITORY / "conf" / "study" / "deepseek_2025" / "claim").glob("*.yaml"):
         assert f"### `{file.stem}`\n" in text
     assert "unverified" in text
     assert str(REPOSITORY) not in text
 
 
 def test_the_readme_counts_the_claims() -> None:
-    claims = len(list((REPOSITORY / "conf" / "claim").glob("*.yaml")))
+    claims = len(list((REPOSITORY / "conf" / "study" / "deepseek_2025" / "claim").glob("*.yaml")))
     assert f" {claims} claims that " in (REPOSITORY / "README.md").read_text()

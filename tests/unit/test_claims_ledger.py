@@ -14,9 +14,8 @@ import yaml
 from harness.claims.claim import Figure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge_claims
-from harness.claims.ledger import METRICS, Ledger, load_ledger
+from harness.claims.ledger import METRICS, Ledger, default_study, load_ledger
 from harness.errors import ConfigError
-from harness.io.paths import CONF_DIR
 from harness.quantities import quantity
 from tests.conftest import REPOSITORY
 from tests.facts import mentions
@@ -72,10 +71,9 @@ def ledger() -> Ledger:
 
 
 @pytest.fixture
-def conf(tmp_path: Path) -> Path:
-    """A copy of the configuration, to be spoilt."""
-    shutil.copytree(CONF_DIR, tmp_path / "conf")
-    return tmp_path / "conf"
+def study(tmp_path: Path) -> Path:
+    """A copy of the study, to be spoilt."""
+    return Path(shutil.copytree(default_study(), tmp_path / default_study().name))
 
 
 def test_every_claim_is_there_under_its_article(ledger: Ledger) -> None:
@@ -110,7 +108,7 @@ def test_every_article_has_a_name(ledger: Ledger) -> None:
 def test_no_file_of_the_ledger_but_the_articles_own_names_an_articles_file(ledger: Ledger) -> None:
     files = [article.file.removesuffix(".txt") for article in ledger.articles.values()]
     for group in ("claim", "published", "score"):
-        for path in (CONF_DIR / group).glob("*.yaml"):
+        for path in (default_study() / group).glob("*.yaml"):
             text = path.read_text()
             assert not [file for file in files if file in text], path.name
 
@@ -340,14 +338,14 @@ COST = "r1-training-cost-5-6m"
     ],
 )
 def test_what_is_wrong_with_a_claim_is_said_in_a_line(
-    conf: Path, name: str, spoil: Callable[..., object], facts: str
+    study: Path, name: str, spoil: Callable[..., object], facts: str
 ) -> None:
-    file = conf / "claim" / f"{name}.yaml"
+    file = study / "claim" / f"{name}.yaml"
     raw = yaml.safe_load(file.read_text())
     spoil(raw)
     file.write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError) as caught:
-        load_ledger(conf)
+        load_ledger(study)
     assert mentions(str(caught.value), facts)
     assert f"claim/{name}.yaml: " in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -367,36 +365,49 @@ def test_what_is_wrong_with_a_claim_is_said_in_a_line(
     ],
 )
 def test_what_is_wrong_with_a_table_is_said_in_a_line(
-    conf: Path, spoil: Callable[..., object], facts: str
+    study: Path, spoil: Callable[..., object], facts: str
 ) -> None:
-    file = conf / "score" / "distill_table.yaml"
+    file = study / "score" / "distill_table.yaml"
     raw = yaml.safe_load(file.read_text())
     spoil(raw)
     file.write_text(yaml.safe_dump(raw))
     with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
-        load_ledger(conf)
+        load_ledger(study)
     assert "score/distill_table.yaml: " in str(caught.value)
     assert mentions(str(caught.value), facts)
 
 
-def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(conf: Path) -> None:
-    (conf / "claim" / f"{MATHS}.yaml").write_text("id: [")
-    file = conf / "claim" / f"{COST}.yaml"
+def test_all_mistakes_are_listed_and_no_yaml_is_one_of_them(study: Path) -> None:
+    (study / "claim" / f"{MATHS}.yaml").write_text("id: [")
+    file = study / "claim" / f"{COST}.yaml"
     file.write_text(file.read_text().replace("unit: usd", "unit: euro"))
     with pytest.raises(ConfigError) as caught:
-        load_ledger(conf)
+        load_ledger(study)
     assert str(caught.value).startswith("4 ")
     assert f"claim/{MATHS}.yaml: no YAML: " in str(caught.value)
     assert f"claim/{COST}.yaml: figure.unit=euro: " in str(caught.value)
 
 
-def test_a_file_that_cannot_be_read_is_a_line_too(conf: Path) -> None:
-    (conf / "claim" / "a-folder.yaml").mkdir()
-    (conf / "claim" / "no-text.yaml").write_bytes(b"\xff\xfe\x00")
+def test_a_file_that_cannot_be_read_is_a_line_too(study: Path) -> None:
+    (study / "claim" / "a-folder.yaml").mkdir()
+    (study / "claim" / "no-text.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
-        load_ledger(conf)
+        load_ledger(study)
     assert mentions(str(caught.value), "claim/a-folder.yaml: ", "Is a directory")
     assert "claim/no-text.yaml: no YAML: " in str(caught.value)
-    shutil.rmtree(conf / "claim")
-    with pytest.raises(ConfigError, match="claim: "):
-        load_ledger(conf)
+    (study / "study.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"study\.yaml: .*No such file"):
+        load_ledger(study)
+
+
+def test_an_empty_study_is_refused(study: Path) -> None:
+    for group in ("claim", "score"):
+        shutil.rmtree(study / group)
+    with pytest.raises(ConfigError, match=f"^{study}: .*claim/.*score/"):
+        load_ledger(study)
+
+
+def test_a_study_has_the_name_of_its_folder(study: Path) -> None:
+    moved = study.rename(study.parent / "mine")
+    with pytest.raises(ConfigError, match=r"^study\.yaml: name=deepseek_2025 .*mine$"):
+        load_ledger(moved)

@@ -10,14 +10,13 @@ import pytest
 from harness.claims import documents
 from harness.claims.claim import MarketMove
 from harness.claims.judge import judge_claims
-from harness.claims.ledger import Ledger, load_ledger
+from harness.claims.ledger import Ledger, default_study, load_ledger
 from harness.claims.market import market_verdict
 from harness.claims.published import LEAST_P, challenge_p
 from harness.claims.runs import read_runs
 from harness.claims.verdict import DECISIONS, Judgement, Opinion, overall
 from harness.cli import main as cli
 from harness.errors import StoreError, UserError
-from harness.io.paths import CONF_DIR
 from harness.quantities import quantity
 from tests.conftest import REPOSITORY
 from tests.facts import mentions
@@ -38,7 +37,9 @@ def verdict(ledger: Ledger, tmp_path: Path) -> Callable[..., Judgement]:
     def of(name, *files):
         claims = {name: ledger.claims[name]} if name in ledger.claims else {}
         tables = {} if claims else ledger.tables
-        found = judge_claims(Ledger(ledger.articles, claims, tables), read_runs(files, tmp_path))
+        found = judge_claims(
+            ledger._replace(claims=claims, tables=tables), read_runs(files, tmp_path)
+        )
         return next(each for each in found if each.id == name)
 
     return of
@@ -919,8 +920,8 @@ def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Through the whole command, with a ledger of its own."""
-    copy = tmp_path / "conf"
-    shutil.copytree(CONF_DIR, copy)
+    copy = tmp_path / default_study().name
+    shutil.copytree(default_study(), copy)
     file = copy / "claim" / "r1-math500-85.yaml"
     file.write_text(file.read_text().replace("task: math500", "task: math600"))
     monkeypatch.setattr("harness.cli.claims.load_ledger", lambda: load_ledger(copy))
