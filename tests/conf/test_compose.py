@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from harness.config.overrides import as_typed
-from harness.config.settings import load_run_config
+from harness.config.settings import RunConfig, load_run_config
 from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR
+from harness.models.description import HubModel
 from tests.facts import mentions
 
 
@@ -17,7 +18,7 @@ def choices(group: str) -> list[str]:
     return sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
 
 
-def compose(*overrides: str):
+def compose(*overrides: str) -> RunConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from omegaconf import OmegaConf
@@ -74,7 +75,7 @@ def test_the_six_distills_are_pinned_to_commits() -> None:
         assert model.parameters == expected_parameters(model)
 
 
-def expected_parameters(model) -> int:
+def expected_parameters(model: HubModel) -> int:
     """Counted from the shape: embeddings, attention (Qwen2's with biases), MLP, norms."""
     shape = model.shape
     head = shape.hidden // shape.attention_heads

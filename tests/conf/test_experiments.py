@@ -65,11 +65,11 @@ def jobs() -> Callable[..., list[RunConfig]]:
         if overrides not in known:
             known[overrides] = []
 
-            def take(config, **_):
+            def take(config: RunConfig, **_: object) -> Finished:
                 known[overrides].append(config)
                 return Finished(Path(), result=None, status=0)
 
-            def take_job(_, config, **__):
+            def take_job(_: object, config: RunConfig, **__: object) -> FinishedReport:
                 return FinishedReport(status=take(config).status)
 
             with pytest.MonkeyPatch.context() as patch:
@@ -83,7 +83,7 @@ def jobs() -> Callable[..., list[RunConfig]]:
     return of
 
 
-def deciding(ledger, experiment) -> Ledger:
+def deciding(ledger: Ledger, experiment: str) -> Ledger:
     """What of the ledger names an experiment."""
     claims = {
         name: claim
@@ -94,7 +94,7 @@ def deciding(ledger, experiment) -> Ledger:
     return ledger._replace(claims=claims, tables=tables)
 
 
-def pretend(folder, number: int, config: RunConfig) -> str:
+def pretend(folder: Path, number: int, config: RunConfig) -> str:
     """The run that a job would make, as far as a claim looks at it."""
     (selection,) = config.selections
     engine = config.engine

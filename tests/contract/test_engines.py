@@ -7,7 +7,9 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
+import psutil
 import pytest
 
 from harness.engines.base import Engine
@@ -158,7 +160,7 @@ def test_greedy_and_sampled_requests_share_a_batch(serve: Serve) -> None:
 
 @pytest.mark.parametrize("sampling", [{"top_k": 1}, {"top_p": 1e-6}], ids=str)
 def test_the_narrowest_sampling_is_greedy(serve: Serve, sampling: dict[str, float]) -> None:
-    def texts(**how) -> list[str]:
+    def texts(**how: Any) -> list[str]:
         return [each.text for each in serve([ask(n, **how) for n in range(3)])]
 
     assert sorted(texts(temperature=1.0, **sampling)) == sorted(texts())
@@ -425,7 +427,7 @@ def test_no_process_outlives_a_harness_that_was_killed(tiny: ResolvedModel, kind
     assert alive == []
 
 
-def _runs(process) -> bool:
+def _runs(process: psutil.Process) -> bool:
     """Whether it has not ended; nobody may have noticed that it did."""
     import psutil
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.build import EngineConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.errors import ConfigError
 from harness.models import LocalModel, ResolvedModel, resolve
@@ -62,7 +63,7 @@ def merged(
     return resolve(LocalModel(kind="local", name="merged", path=str(folder)))
 
 
-def texts(config, model: ResolvedModel) -> dict[str, str]:
+def texts(config: EngineConfig, model: ResolvedModel) -> dict[str, str]:
     with open_engine(config, model, TINY_CONTEXT) as engine:
         found: list[Completion] = list(engine.generate(REQUESTS))
     assert not [each.error for each in found if each.error]

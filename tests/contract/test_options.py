@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 PENALTY = 1.3
 
 
-def with_options(request: GenerationRequest, **options) -> GenerationRequest:
+def with_options(request: GenerationRequest, **options: object) -> GenerationRequest:
     sampling = request.sampling.model_copy(update=options)
     return request.model_copy(update={"sampling": sampling})
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -215,7 +215,7 @@ def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
     return process.returncode, err
 
 
-def manifest(folder: Path) -> dict:
+def manifest(folder: Path) -> dict[str, Any]:
     """What a run says of itself."""
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
 
@@ -239,7 +239,7 @@ def tiny_run(model: Path, *more: str) -> list[str]:
     ]
 
 
-def last_line(done: subprocess.CompletedProcess[str]) -> dict:
+def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """What stdout's last line says."""
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -251,7 +251,7 @@ def answers(folder: Path) -> dict[str, Completion]:
     return {each.request_id: each for each in lines}
 
 
-def records(folder: Path, name: str) -> list[dict]:
+def records(folder: Path, name: str) -> list[dict[str, Any]]:
     """The lines of a run's file."""
     text = (folder / f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n") if line]

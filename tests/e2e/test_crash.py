@@ -11,6 +11,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
+from typing import Any
 
 import psutil
 import pytest
@@ -93,7 +94,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(
     assert harness("validate", folder.name).returncode == 0
 
 
-def records_if_whole(folder: Path) -> list[dict]:
+def records_if_whole(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "completions.jsonl").read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1]]
 

@@ -96,7 +96,7 @@ def run_command() -> Iterator[Callable[[list[str]], dict[str, Any]]]:
         text=True,
     )
 
-    def call(arguments: list[str]) -> dict:
+    def call(arguments: list[str]) -> dict[str, Any]:
         assert driver.stdin is not None
         assert driver.stdout is not None
         driver.stdin.write(json.dumps(arguments) + "\n")

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,7 +88,7 @@ def test_pickled_weights_are_refused(harness: Harness, tmp_path: Path) -> None:
     (model / "config.json").write_text('{"model_type": "qwen2"}')
 
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
             return Path.touch, (tmp_path / "pwned",)
 
     (model / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
@@ -109,7 +109,7 @@ def test_pickled_weights_beside_others_are_not_read(
     (model / "model.safetensors").rename(model / "other.safetensors")
 
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
             return Path.touch, (tmp_path / "pwned",)
 
     (model / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))

@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ ALIVE_S = 3300.0
 """When the last beat is made to have been: a real kill in the run's 55th minute takes too long."""
 
 
-def kill_at(hold, results: Path, place: str, *arguments: str) -> Path:
+def kill_at(hold: Hold, results: Path, place: str, *arguments: str) -> Path:
     """A run that was killed there, with its last beat at ``ALIVE_S``; its folder."""
     process, _ = hold(results, place, *arguments)
     code, _ = stop(process, signal.SIGKILL)
@@ -24,7 +25,7 @@ def kill_at(hold, results: Path, place: str, *arguments: str) -> Path:
     return file.parent
 
 
-def estimates(folder: Path) -> dict[str, dict]:
+def estimates(folder: Path) -> dict[str, dict[str, Any]]:
     result = json.loads((folder / "result.json").read_text())
     return {each["metric"]: each for each in result["estimates"] if each["task"] is None}
 

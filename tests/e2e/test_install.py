@@ -38,7 +38,7 @@ def resolutions(
     """Every lock resolved for every platform and Python; what it came to, or uv's reason."""
     folder = tmp_path_factory.mktemp("resolved")
 
-    def resolve(case):
+    def resolve(case: tuple[str, str, str]) -> tuple[set[str] | None, str]:
         lock, architecture, python = case
         file = folder / "-".join(case)
         done = uv(
@@ -53,7 +53,7 @@ def resolutions(
         return dict(zip(CASES, threads.map(resolve, CASES), strict=True))
 
 
-def pins(lock):
+def pins(lock: str) -> set[str]:
     lines = (REPOSITORY / "requirements" / f"{lock}.txt").read_text(encoding="utf-8").splitlines()
     return {line.partition(";")[0].strip() for line in lines if not line.startswith("#")}
 
@@ -108,7 +108,7 @@ def test_the_package_installs_into_a_clean_environment(index: None, tmp_path: Pa
     assert "math_mini:20: 20 of 70 problems" in plan.stdout
 
 
-def links_of_pip():
+def links_of_pip() -> list[str]:
     """Where pip here has its torch for CPUs from, which uv would not look into."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "config", "get", ":env:.find-links"],
@@ -117,7 +117,7 @@ def links_of_pip():
     return [word for link in done.stdout.split() for word in ("--find-links", link)]
 
 
-def without_path():
+def without_path() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
@@ -137,7 +137,7 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
-def set_up(checkout, *, has_gpu):
+def set_up(checkout: Path, *, has_gpu: bool) -> subprocess.CompletedProcess[str]:
     """Setup on a machine whose nvidia-smi answers, or does not, and whose index has nothing."""
     fakes = checkout / "fakes"
     fakes.mkdir()

@@ -49,7 +49,7 @@ def page(browser: "Browser", page_file: Path, request: pytest.FixtureRequest) ->
     assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
 
 
-def runs(page, number=0):
+def runs(page: "Page", number: int = 0) -> list[str]:
     """The runs of a list as it stands, top down."""
     rows = page.locator("section.list").nth(number).locator("tbody tr:visible td.run code")
     return rows.all_inner_texts()

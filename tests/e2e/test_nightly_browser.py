@@ -11,7 +11,7 @@ from tests.e2e.pages import opened, plot_named, traces
 from tests.unit.nights import SETTING, VERSIONS, crashed_night, made_up_night, regression
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Locator
 
 pytestmark = pytest.mark.browser
 
@@ -43,7 +43,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_history_page(nights, results)
 
 
-def signs(plot) -> list[str]:
+def signs(plot: "Locator") -> list[str]:
     return plot.locator(".annotation-text").all_text_contents()
 
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ from harness.report.page.runs import read_report_runs
 from tests.unit.report_runs import HOSTILE, HOSTILE_NAME, make_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -38,7 +38,7 @@ def browser() -> "Iterator[Browser]":
         launched.close()
 
 
-def new_page(context):
+def new_page(context: "BrowserContext") -> "Page":
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     return page
@@ -72,7 +72,7 @@ def visit(browser: "Browser") -> "Iterator[Callable[..., Page]]":
     wrongs: list[str] = []
     opened = []
 
-    def call(file, **context):
+    def call(file: Path, **context: Any) -> "Page":
         found = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
         opened.append(found)
         page = new_page(found)
@@ -91,12 +91,12 @@ def visit(browser: "Browser") -> "Iterator[Callable[..., Page]]":
     assert wrongs == []
 
 
-def shown(page, name) -> None:
+def shown(page: "Page", name: str) -> None:
     """Waits until a sample is shown."""
     page.wait_for_selector(f'#sample[data-shown="{name}"]')
 
 
-def listed(page):
+def listed(page: "Page") -> list[list[str]]:
     """The rows in sight, as text."""
     return [row.inner_text().split() for row in page.query_selector_all("#list tr[data-row]")]
 

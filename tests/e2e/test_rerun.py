@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def edit_manifest(run: Path, **changes: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def refusal(done) -> str:
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
     assert done.stdout == ""
     return done.stderr.splitlines()[-1].removeprefix("harness: ")
 

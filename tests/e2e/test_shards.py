@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -68,7 +69,7 @@ def test_a_killed_shard_is_resumed_and_the_merged_run_is_the_one_that_was_never_
     assert "harness merge" in refused.stderr
 
 
-def whole_lines(file: Path) -> list[dict]:
+def whole_lines(file: Path) -> list[dict[str, Any]]:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]
 

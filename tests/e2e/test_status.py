@@ -2,12 +2,13 @@
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.e2e.conftest import GOLDEN, Harness, Hold, last_line, stop, tiny_run
 
 
-def looked(done) -> dict | list:
+def looked(done: subprocess.CompletedProcess[str]) -> dict | list:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

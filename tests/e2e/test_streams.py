@@ -14,7 +14,9 @@ from tests.e2e.test_secrets import CHAT
 REPLAY = ["run", "experiment=demo", "engine=replay", f"engine.run={GOLDEN}", "canary=false"]
 
 
-def shell(words, redirected, tmp_path: Path, **environment):
+def shell(
+    words: list[str], redirected: str, tmp_path: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the command with its streams as a shell redirects them."""
     line = f"{shlex.join(command(tmp_path, *words))} {redirected}"
     return subprocess.run(

@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def call(installed, directory, *arguments):
+def call(installed: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "harness", *arguments],
         cwd=directory, capture_output=True, text=True, check=False,
@@ -60,7 +60,7 @@ def test_results_lie_in_the_working_directory(installed: Path, tmp_path: Path) -
     assert f"in {tmp_path / 'results'}" in done.stderr
 
 
-def pip(*arguments):
+def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False
     )

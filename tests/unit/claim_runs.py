@@ -4,6 +4,7 @@ import json
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,7 +20,7 @@ def _text() -> str:
     return BASELINE.read_text()
 
 
-def conf(group: str, name: str) -> dict:
+def conf(group: str, name: str) -> dict[str, Any]:
     return yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
 
 
@@ -45,14 +46,14 @@ def make_run(  # noqa: PLR0913 - one for each thing that a run can be
     solved: list[int] | None = None,
     samples: int = 4,
     protocol: str = "deepseek_r1",
-    protocol_changes: dict | None = None,
+    protocol_changes: dict[str, Any] | None = None,
     truncated: int = 0,
     errors: int = 0,
     problems: int | None = None,
     seed: int = 0,
-    engine: dict | None = None,
+    engine: dict[str, Any] | None = None,
     device: str = "cuda",
-    figures: dict | None = None,
+    figures: dict[str, Any] | None = None,
     status: str = "complete",
 ) -> str:
     """Writes a result.json; gives its path.
@@ -98,7 +99,7 @@ def make_run(  # noqa: PLR0913 - one for each thing that a run can be
     return str(file)
 
 
-def _as_aime(info: dict, fields: dict) -> None:
+def _as_aime(info: dict[str, Any], fields: dict[str, Any]) -> None:
     import hashlib
 
     from harness.tasks import load_spec
@@ -111,8 +112,8 @@ def _as_aime(info: dict, fields: dict) -> None:
 
 
 def _outcomes(
-    like: dict, task: str, solved: list[int], samples: int, truncated: int, errors: int
-) -> list[dict]:
+    like: dict[str, Any], task: str, solved: list[int], samples: int, truncated: int, errors: int
+) -> list[dict[str, Any]]:
     found = []
     for number, count in enumerate(solved):
         for sample in range(samples):

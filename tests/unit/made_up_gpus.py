@@ -1,6 +1,10 @@
 """Machines with GPUs, made up: NVML as a table of what each GPU tells."""
 
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn, TypeVar
+
+Known = TypeVar("Known")
 
 
 class NvmlError(Exception):
@@ -10,7 +14,7 @@ class NvmlError(Exception):
 class Device(SimpleNamespace):
     """One GPU or part; what is None raises "Not Supported", as NVML does."""
 
-    def __init__(self, name, uuid, **told) -> None:
+    def __init__(self, name: str, uuid: str, **told: Any) -> None:
         told = {"total": None, "free": None, "capability": None, "energy": None} | told
         super().__init__(name=name, uuid=uuid, parts=None, processes=(), **told)
 
@@ -20,22 +24,22 @@ class Nvml(ModuleType):
 
     NVMLError = NvmlError
 
-    def __init__(self, *devices, failure=None) -> None:
+    def __init__(self, *devices: Device, failure: Exception | None = None) -> None:
         super().__init__("pynvml")
         self.devices = devices
         self.failure = failure
         self.opened = 0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         """Every other function of NVML: not supported here."""
         if not name.startswith("nvml"):
             raise AttributeError(name)
         return self._refuse
 
-    def _refuse(self, *_) -> None:
+    def _refuse(self, *_: object) -> NoReturn:
         raise NvmlError("Not Supported")
 
-    def _known(self, value):
+    def _known(self, value: Known | None) -> Known:
         return self._refuse() if value is None else value
 
     def nvmlInit(self) -> None:  # noqa: N802 - NVML's names
@@ -46,66 +50,66 @@ class Nvml(ModuleType):
     def nvmlShutdown(self) -> None:  # noqa: N802
         self.opened -= 1
 
-    def nvmlSystemGetDriverVersion(self):  # noqa: N802
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
         return "580.65.06"
 
-    def nvmlSystemGetCudaDriverVersion(self):  # noqa: N802
+    def nvmlSystemGetCudaDriverVersion(self) -> int:  # noqa: N802
         return 13_010
 
-    def nvmlDeviceGetCount(self):  # noqa: N802
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return len(self.devices)
 
-    def nvmlDeviceGetHandleByIndex(self, place):  # noqa: N802
+    def nvmlDeviceGetHandleByIndex(self, place: int) -> Device:  # noqa: N802
         return self.devices[place]
 
-    def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Device:  # noqa: N802
         every = [*self.devices, *(part for each in self.devices for part in each.parts or ())]
         return next(each for each in every if each.uuid == uuid)
 
-    def nvmlDeviceGetUUID(self, device):  # noqa: N802
+    def nvmlDeviceGetUUID(self, device: Device) -> str:  # noqa: N802
         return device.uuid
 
-    def nvmlDeviceGetName(self, device):  # noqa: N802
+    def nvmlDeviceGetName(self, device: Device) -> str:  # noqa: N802
         return device.name
 
-    def nvmlDeviceGetCudaComputeCapability(self, device):  # noqa: N802
+    def nvmlDeviceGetCudaComputeCapability(self, device: Device) -> tuple[int, int]:  # noqa: N802
         return self._known(device.capability)
 
-    def nvmlDeviceGetMemoryInfo(self, device):  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, device: Device) -> SimpleNamespace:  # noqa: N802
         total, free = self._known(device.total), self._known(device.free)
         return SimpleNamespace(total=total, free=free, used=total - free)
 
-    def nvmlDeviceGetMigMode(self, device):  # noqa: N802
+    def nvmlDeviceGetMigMode(self, device: Device) -> tuple[int, int]:  # noqa: N802
         return (0, 0) if device.parts is None else (1, 1)
 
-    def nvmlDeviceGetMaxMigDeviceCount(self, device):  # noqa: N802
+    def nvmlDeviceGetMaxMigDeviceCount(self, device: Device) -> int:  # noqa: N802
         return 7
 
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, device, place):  # noqa: N802
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Device, place: int) -> Device:  # noqa: N802
         return self._known(dict(enumerate(device.parts)).get(place))
 
-    def nvmlDeviceGetComputeRunningProcesses(self, device):  # noqa: N802
+    def nvmlDeviceGetComputeRunningProcesses(self, device: Device) -> tuple[SimpleNamespace, ...]:  # noqa: N802
         return self._known(device.processes)
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, device):  # noqa: N802
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: Device) -> int:  # noqa: N802
         return self._known(device.energy)
 
 
 GB = 10**9
 
 
-def h200(number, **told):
+def h200(number: int, **told: Any) -> Device:
     told = {"total": 150 * GB, "free": 149 * GB, "capability": (9, 0), "energy": 0} | told
     return Device("NVIDIA H200", f"GPU-{number:08x}-aaaa", **told)
 
 
-def t400():
+def t400() -> Device:
     return Device(
         "NVIDIA T400", "GPU-t400-bbbb", total=4 * GB, free=3 * GB, capability=(7, 5), energy=0
     )
 
 
-def parted():
+def parted() -> Device:
     """An H100 in two parts."""
     whole = Device("NVIDIA H100", "GPU-h100-cccc", total=85 * GB, free=84 * GB, capability=(9, 0))
     whole.parts = tuple(
@@ -115,7 +119,7 @@ def parted():
     return whole
 
 
-def shared():
+def shared() -> Device:
     """A GPU whose memory is the processor's, and which tells little, as GB10 and under WSL2."""
     device = Device("NVIDIA GB10", "GPU-gb10-eeee")
     device.processes = None

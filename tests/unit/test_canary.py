@@ -2,16 +2,27 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.config.settings import RunConfig
 from harness.errors import CanaryError, ConfigError, StoreError
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, Grade, MathReference, Problem, Prompt, Verdict
+from harness.records import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    Grade,
+    MathReference,
+    Problem,
+    Prompt,
+    Verdict,
+    VerdictStatus,
+)
 from harness.runner.decisions import find_unfinished
 from harness.runner.smoke_test import (
     Canary,
@@ -21,6 +32,7 @@ from harness.runner.smoke_test import (
     is_wanted,
     refuse_faults,
 )
+from harness.scorers.base import Scorer
 from harness.scorers.build import build_scorer
 from harness.store.manifest import CanaryReport
 from harness.store.run_files import Run, create_run
@@ -35,7 +47,15 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_d
 RIGHT = r"It is \boxed{5}."
 
 
-def answer(text=RIGHT, *, end="stop", status="correct", thinks=False, more_tokens=0, error=None):
+def answer(
+    text: str = RIGHT,
+    *,
+    end: FinishReason = "stop",
+    status: VerdictStatus = "correct",
+    thinks: bool = False,
+    more_tokens: int = 0,
+    error: str | None = None,
+) -> CanaryAnswer:
     return CanaryAnswer(
         prompt=Prompt(problem_id="canary/sum", text="?", token_ids=(1, 2), opened_think=thinks),
         completion=Completion(
@@ -160,7 +180,7 @@ def tasks() -> list[Task]:
     return [load_task(parse_selection(name)) for name in ("humaneval:2", "math_mini:2")]
 
 
-def started(config, stack):
+def started(config: RunConfig, stack: ExitStack) -> dict[str, Scorer]:
     """The two scorers, by task."""
     return {
         task: stack.enter_context(
@@ -238,7 +258,7 @@ def test_a_template_that_cannot_be_rendered_is_one_line(
 class OneAnswer:
     """An engine that says the same to everybody and remembers what it was sent."""
 
-    def __init__(self, text) -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
         self.requests = []
         self.restarts = 0
@@ -246,7 +266,7 @@ class OneAnswer:
     def restart_counters(self) -> None:
         self.restarts += 1
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         self.requests += requests
         for request in requests:
             yield Completion(
@@ -306,14 +326,14 @@ def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(
 class Lenient:
     name = "lenient@1"
 
-    def grade(self, problem, answer):
+    def grade(self, problem: Problem, answer: str) -> Grade:
         return Grade(status="correct", extracted=answer)
 
 
 class OwnTemplate(OneAnswer):
     """Counts the prompt that it rendered itself: one token more than ours has."""
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         for each in super().generate(requests):
             yield each.model_copy(update={"prompt_tokens": each.prompt_tokens + 1})
 
@@ -364,7 +384,7 @@ def test_markup_that_the_tokenizer_does_not_know_is_said(
 RISKY = ("engine=vllm", "model=r1_distill_qwen_7b", "+engine.args.kv_cache_dtype=fp8")
 
 
-def flown(solved):
+def flown(solved: int) -> CanaryReport:
     return CanaryReport(
         problems=3, solved=solved, faults=(), warnings=(), max_new_tokens=9, wall_s=1.0
     )

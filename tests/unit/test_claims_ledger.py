@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from harness.claims.claim import Figure
+from harness.claims.claim import Claim, Figure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import METRICS, Ledger, default_study, load_ledger
@@ -152,7 +153,7 @@ def test_market_claims_are_judged_by_one_rule(ledger: Ledger) -> None:
             assert claim.documentary is None, claim.id
 
 
-def derived_verdict(claim):
+def derived_verdict(claim: Claim) -> str:
     """All relations hold, none does, or some do."""
     held = set()
     for each in claim.derived:
@@ -235,12 +236,15 @@ def test_replications_differ_by_less_than_the_margin(ledger: Ledger) -> None:
     assert max(map(abs, differences)) == pytest.approx(1.9)
 
 
-def drop(key):
+Change = Callable[[Any], object]
+
+
+def drop(key: str) -> Change:
     return lambda raw: raw.pop(key)
 
 
-def put(*path, to):
-    def change(raw) -> None:
+def put(*path: str | int, to: object) -> Change:
+    def change(raw: Any) -> None:
         for part in path[:-1]:
             raw = raw[part]
         raw[path[-1]] = to
@@ -248,8 +252,8 @@ def put(*path, to):
     return change
 
 
-def take(*path):
-    def change(raw) -> None:
+def take(*path: str | int) -> Change:
+    def change(raw: Any) -> None:
         for part in path[:-1]:
             raw = raw[part]
         del raw[path[-1]]
@@ -257,8 +261,8 @@ def take(*path):
     return change
 
 
-def append(*path, what):
-    def change(raw) -> None:
+def append(*path: str | int, what: object) -> Change:
+    def change(raw: Any) -> None:
         for part in path:
             raw = raw[part]
         raw.append(what)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ def ledger() -> Ledger:
 def verdict(ledger: Ledger, tmp_path: Path) -> Callable[..., Judgement]:
     """The judgement of one claim from some result files."""
 
-    def of(name, *files):
+    def of(name: str, *files: str) -> Judgement:
         claims = {name: ledger.claims[name]} if name in ledger.claims else {}
         tables = {} if claims else ledger.tables
         found = judge_claims(
@@ -369,8 +369,17 @@ NOISE = (0.0, 0.01, -0.01, 0.005, -0.005)
 
 
 def two_by_two(  # noqa: PLR0913 - one for each thing that can be wrong with a design
-    folder, draft, fp8, *, solved=None, cells=4, seeds=5, batch=1, noise=NOISE, cut=()
-):
+    folder: Path,
+    draft: float,
+    fp8: float,
+    *,
+    solved: Callable[[str, int], int] | None = None,
+    cells: int = 4,
+    seeds: int = 5,
+    batch: int = 1,
+    noise: Sequence[float] = NOISE,
+    cut: Sequence[str] = (),
+) -> list[str]:
     """Files of a design in which each factor multiplies the speed."""
     files = []
     design = (
@@ -478,7 +487,13 @@ def test_a_design_that_is_not_whole_gives_no_verdict(
 # --- proxies ----------------------------------------------------------------------------------
 
 
-def proxies(folder, ratio, seeds=5, batch=32, dense=None):
+def proxies(
+    folder: Path,
+    ratio: float,
+    seeds: int = 5,
+    batch: int = 32,
+    dense: dict[str, object] | None = None,
+) -> list[str]:
     files = []
     for model, factor in (("deepseek_v2_lite_chat", ratio), ("qwen2_5_14b_instruct", 1.0)):
         for seed in range(seeds):
@@ -525,7 +540,13 @@ def test_a_proxy_in_another_setting_is_not_compared(
     assert "seed 0" in found.measured.evidence[0].text
 
 
-def home(folder, name, speed, model="r1_distill_qwen_1_5b", memory=4_000_000_000):
+def home(
+    folder: Path,
+    name: str,
+    speed: float,
+    model: str = "r1_distill_qwen_1_5b",
+    memory: int | None = 4_000_000_000,
+) -> str:
     cpu = {"kind": "transformers", "device": "cpu", "max_batch_size": 1}
     file = make_run(
         folder,
@@ -653,7 +674,7 @@ EXPECTED = {
 }
 
 
-def expected():
+def expected() -> Iterator[tuple[str, tuple[str, str | None]]]:
     for verdict, names in EXPECTED.items():
         for name in names.split():
             claim, _, tag = name.partition(":")
@@ -850,7 +871,7 @@ def test_p_has_ends() -> None:
 # --- the command ------------------------------------------------------------------------------
 
 
-def harness(capsys: pytest.CaptureFixture[str], *arguments):
+def harness(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     status = cli.main(["claims", *arguments])
     out, err = capsys.readouterr()
     return status, out, err

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,9 @@ LOG = Path(__file__).parent / "cases" / "samples_humaneval_2026-11-22T00-48-24.6
 def write(tmp_path: Path) -> Callable[..., str]:
     """Writes a result: HumanEval's 164 problems, of which the first so many are solved."""
 
-    def make(name: str, solved: int | Callable[[int, int], str] = 80, samples: int = 1, **fields):
+    def make(
+        name: str, solved: int | Callable[[int, int], str] = 80, samples: int = 1, **fields: object
+    ) -> str:
         result = deepcopy(REAL)
         manifest = result["manifest"]
         manifest["run_id"] = name
@@ -58,7 +61,9 @@ def status(solved: int | Callable[[int, int], str], number: int, sample: int) ->
     return "correct" if number < solved else "incorrect"
 
 
-def compared(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> dict:
+def compared(
+    capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0
+) -> dict[str, Any]:
     assert main(["compare", "--json", *arguments]) == expect
     return json.loads(capsys.readouterr().out)
 

@@ -1,6 +1,7 @@
 """The configuration: everything checked at once, in words that say what would be right."""
 
 import copy
+from typing import Any
 
 import pytest
 import yaml
@@ -8,17 +9,17 @@ import yaml
 from harness.config.settings import NOT_IN_IDENTITY, RunConfig, differing_keys, load_run_config
 from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR
-from harness.scorers.answers.marks import Marks
+from harness.scorers.answers.marks import Marks, Reasoning
 from harness.store.fingerprint import Rendering, fingerprint, protocol_fields
 from harness.tasks import load_task, parse_selection
 from tests.facts import mentions
 
 
-def piece(group: str, name: str) -> dict:
+def piece(group: str, name: str) -> dict[str, Any]:
     return yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def composed(**changes) -> dict:
+def composed(**changes: object) -> dict[str, Any]:
     """A whole configuration as Hydra would hand it over; keys are dotted."""
     base = yaml.safe_load((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
     plain = {key: value for key, value in base.items() if key not in {"defaults", "hydra"}}
@@ -39,7 +40,7 @@ def composed(**changes) -> dict:
     return plain
 
 
-def mistake(**changes) -> str:
+def mistake(**changes: object) -> str:
     with pytest.raises(ConfigError) as error:
         load_run_config(composed(**changes))
     text = str(error.value)
@@ -188,7 +189,7 @@ def test_runs_from_before_there_was_a_choice_go_on_with_think_marks() -> None:
 def test_the_fingerprint_holds_a_date_only_where_the_template_writes_it() -> None:
     task = load_task(parse_selection("math_mini"), None)
 
-    def fields(**more):
+    def fields(**more: Any) -> dict[str, Any]:
         protocol = load_run_config(composed(protocol__date="2026-07-04")).protocol
         return protocol_fields(task, protocol, Rendering("0" * 64, None, **more), "s@1", {})
 
@@ -201,7 +202,7 @@ def test_the_fingerprint_holds_marks_other_than_think() -> None:
     config = load_run_config(composed())
     task = load_task(parse_selection("math_mini"), None)
 
-    def fields(reasoning):
+    def fields(reasoning: Reasoning) -> dict[str, Any]:
         return protocol_fields(task, config.protocol, Rendering("0" * 64, reasoning), "s@1", {})
 
     assert fields("think") == fields(None)
@@ -215,7 +216,7 @@ def test_the_fingerprint_holds_what_is_left_to_the_server() -> None:
     config = load_run_config(composed())
     task = load_task(parse_selection("math_mini"), None)
 
-    def fields(*omitted):
+    def fields(*omitted: str) -> dict[str, Any]:
         rendering = Rendering("0" * 64, None, omitted)
         return protocol_fields(task, config.protocol, rendering, "s@1", {})
 

@@ -48,7 +48,7 @@ def recording(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def engine(path) -> ReplayEngine:
+def engine(path: Path) -> ReplayEngine:
     return ReplayEngine(ReplayConfig(kind="replay", run=str(path)), MODEL, time.monotonic)
 
 

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -199,7 +200,7 @@ vllm:num_preemptions_created{{engine="0"}} 1.79e+09
 """
 
 
-def readings(*each: dict[str, float] | None):
+def readings(*each: dict[str, float] | None) -> Callable[[], str | None]:
     texts = [None if values is None else METRICS.format(**values) for values in each]
     return lambda: texts.pop(0) if len(texts) > 1 else texts[0]
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -176,7 +177,7 @@ def test_no_allowed_name_can_hold_a_secret_or_an_address() -> None:
 # --- alike or not -----------------------------------------------------------------------------
 
 
-def engine(settings: dict | None = None, **environment: str) -> EngineInfo:
+def engine(settings: dict[str, Any] | None = None, **environment: str) -> EngineInfo:
     return made_up_engine(
         settings={"max_num_seqs": 256, **(settings or {})}, environment=environment
     )

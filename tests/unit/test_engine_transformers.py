@@ -50,7 +50,7 @@ def request(number: int, prompt_tokens: int, new: int, temperature: float = 0) -
     )
 
 
-def engine(model: ResolvedModel, **knobs) -> TransformersEngine:
+def engine(model: ResolvedModel, **knobs: Any) -> TransformersEngine:
     config = TransformersConfig(kind="transformers", device="cpu", dtype="float32", **knobs)
     return TransformersEngine(config, model, Codec.load(model), monotonic, 4096)
 
@@ -102,7 +102,7 @@ def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
     read: list[tuple[int, ...]] = []
     whole = Batch._read
 
-    def noted(self, prompts):
+    def noted(self: TransformersEngine, prompts: Any) -> Any:
         read.extend(prompts)
         return whole(self, prompts)
 
@@ -181,7 +181,7 @@ def test_no_answer_is_lost_when_memory_runs_out_while_a_row_leaves(
         expected = texts(list(alone.generate(requests)))
     errors = [error]
 
-    def gather_or_run_out(into, parts, width):
+    def gather_or_run_out(into: Any, parts: Any, width: int) -> Any:
         if parts[0][0] is into and len(parts) == 1 and errors:
             raise errors.pop()
         return gather(into, parts, width)

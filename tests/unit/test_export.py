@@ -21,7 +21,7 @@ def result() -> RunResult:
     return RunResult.model_validate_json(BASELINE.read_bytes())
 
 
-def changed(result, **by_metric):
+def changed(result: RunResult, **by_metric: float | None) -> RunResult:
     """The result with other values of some figures."""
     estimates = [
         each.model_copy(update={"value": by_metric[each.metric]})

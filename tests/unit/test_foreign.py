@@ -7,6 +7,7 @@ The two logs of lm-evaluation-harness were written by lm_eval 0.4.13 (`simple_ev
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_of_several_filters_the_first_counts(tmp_path: Path) -> None:
     assert read_foreign(written(tmp_path, rows + again)).problems == read_foreign(MATH).problems
 
 
-def written(folder: Path, rows: list[dict]) -> Path:
+def written(folder: Path, rows: list[dict[str, Any]]) -> Path:
     file = folder / "samples_minerva_math500_2026-01-01T00-00-00.0.jsonl"
     file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     return file

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import psutil
 import pytest
@@ -46,7 +47,7 @@ def check() -> ModuleType:
     return load_script(SCRIPT)
 
 
-def a_run(engine: str, joules: float | None) -> dict:
+def a_run(engine: str, joules: float | None) -> dict[str, Any]:
     """The result of a real run, as it would be with a counter."""
     file = ROOT / "results" / "baselines" / f"smollm2_135m_standard_{engine}.json"
     result = json.loads(file.read_text(encoding="utf-8"))
@@ -57,7 +58,7 @@ def a_run(engine: str, joules: float | None) -> dict:
     return result
 
 
-def done(*names: str) -> list[dict]:
+def done(*names: str) -> list[dict[str, Any]]:
     return [{"name": name, "status": "done", "seconds": 1.0, "reason": None} for name in names]
 
 
@@ -65,7 +66,9 @@ def a_plan(check: ModuleType, **named: object) -> tuple:
     return check.Plan(**{"python": Path(sys.executable), "model": ("model=smollm2_135m",)} | named)
 
 
-def a_report(check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.98) -> dict:
+def a_report(
+    check: ModuleType, joules: float | None = 5551.5, ratio: float = 0.98
+) -> dict[str, Any]:
     given = {
         "machine": MACHINE,
         "tests": TESTS,
@@ -194,7 +197,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     monkeypatch.setattr(check, "PROVENANCE", f"print({json.dumps(json.dumps(MACHINE))})")
     really = check.stage
 
-    def stage(name: str, command: list[str], scratch: Path, **named) -> dict:
+    def stage(name: str, command: list[str], scratch: Path, **named: Any) -> dict[str, Any]:
         limit_s = 0.2 if command[0] == "sleep" else 600
         return really(name, command, scratch, **{**named, "limit_s": limit_s})
 

@@ -25,7 +25,7 @@ BOXES = {
 def box(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Nvml]:
     """Puts a machine under the process."""
 
-    def put(name, **environment):
+    def put(name: str, **environment: str) -> Nvml:
         library = Nvml(*BOXES[name]())
         monkeypatch.setitem(sys.modules, "pynvml", library)
         monkeypatch.setenv("PATH", "/nowhere")

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,7 +164,7 @@ def test_a_short_write_takes_back_its_own_line_alone(
     assert stream is not None
 
     class Short:
-        def __getattr__(self, name):
+        def __getattr__(self, name: str) -> Any:
             return getattr(stream, name)
 
         def write(self, line: bytes) -> int:

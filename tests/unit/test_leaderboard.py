@@ -10,6 +10,7 @@ import resource
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,13 +32,13 @@ def results(tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
-def board(results, capsys: pytest.CaptureFixture[str], *arguments):
+def board(results: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """What the command leaves on stdout, as JSON."""
     assert main(["leaderboard", "--json", "--results-dir", str(results), *arguments]) == 0
     return json.loads(capsys.readouterr().out)
 
 
-def standings(results):
+def standings(results: Path) -> dict[str, tuple[int, int] | None]:
     (only,) = rank(read_rows(results).rows)
     return {each.row.run_id: each.shown for each in only.standings}
 

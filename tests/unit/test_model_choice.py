@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,7 @@ from harness.runner.sweep.model_choice import with_models
 from tests.facts import mentions
 
 
-def written(folder: Path) -> dict[str, dict]:
+def written(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.stem: yaml.safe_load(file.read_text()) for file in (folder / "model").glob("*")}
 
 

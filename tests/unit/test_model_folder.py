@@ -294,14 +294,17 @@ def dry_run(folder: Path, *more: str) -> int:
     )
 
 
-def edit_weights(folder: Path, change) -> None:
+Tensors = dict[str, np.ndarray]
+
+
+def edit_weights(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
     from safetensors.numpy import load_file
 
     file = folder / "model.safetensors"
     save_file(change(load_file(file)), file, metadata={"format": "pt"})
 
 
-def edit(file: Path, **changes) -> None:
+def edit(file: Path, **changes: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 

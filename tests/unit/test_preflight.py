@@ -1,7 +1,7 @@
 """What is known to fail before anything is loaded."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ from safetensors.numpy import save_file
 
 from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.machine import hardware
-from harness.machine.provenance import GpuInfo, collect
+from harness.machine.provenance import GpuInfo, Provenance, collect
 from harness.models import missing_hub_files
+from harness.models.description import ModelConfig
 from harness.models.memory import kv_bytes_per_token
 from harness.runner.plan import plan
 from harness.runner.preflight import (
@@ -36,7 +37,7 @@ from tests.conf.test_compose import compose
 from tests.facts import mentions
 
 
-def machine(memory_gb=24, gpus=()):
+def machine(memory_gb: float = 24, gpus: Sequence[float] = ()) -> Provenance:
     found = collect()
     return found.model_copy(
         update={
@@ -135,7 +136,7 @@ def test_an_experiment_refuses_a_machine_that_it_is_not_meant_for(
 GB = 10**9
 
 
-def free(cpu_gb=24.0, gpus_gb=None):
+def free(cpu_gb: float = 24.0, gpus_gb: Sequence[float] | None = None) -> FreeMemory:
     gpus = None if gpus_gb is None else tuple(int(gb * GB) for gb in gpus_gb)
     return FreeMemory(int(cpu_gb * GB), gpus)
 
@@ -260,7 +261,7 @@ def test_a_draft_is_not_checked_where_the_hub_cannot_be_reached(
     # The hub's library tries again for half a minute, and then raises its client's own error.
     client_error = HfHubHTTPError.__bases__[0]
 
-    def refuse(*_, **__) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise client_error("connection refused")
 
     assert not issubclass(client_error, OSError)
@@ -446,7 +447,7 @@ def hub_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cached(cache, hub_id, revision, **files) -> None:
+def cached(cache: Path, hub_id: str, revision: str, **files: str) -> None:
     """Puts files where ``huggingface_hub`` keeps those of a commit."""
     folder = cache / f"models--{hub_id.replace('/', '--')}" / "snapshots" / revision
     folder.mkdir(parents=True, exist_ok=True)
@@ -541,7 +542,9 @@ QWEN = {
 }
 
 
-def a_folder(folder, config, shapes=((300, 64), (64,))):
+def a_folder(
+    folder: Path, config: object, shapes: Sequence[tuple[int, ...]] = ((300, 64), (64,))
+) -> ModelConfig:
     """A checkpoint: its config, and weight files of which only the headers matter."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config))

@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +22,7 @@ INSTRUCTION = "{question}\nPut the answer in \\boxed{}."
 PROBLEM = Problem(problem_id="t/1", question="1+1?", reference=MathReference(answer="2"))
 
 
-def load(folder):
+def load(folder: Path) -> "PreTrainedTokenizerBase":
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(str(folder))
@@ -116,7 +116,7 @@ def dated(r1_tokenizer: Path) -> Codec:
 def test_a_template_that_asks_for_the_date_gets_the_protocols(
     dated: Codec, templated: tuple[Codec, bool]
 ) -> None:
-    def text(**more) -> str:
+    def text(**more: Any) -> str:
         return dated.prompt(PROBLEM, "{question}", chat=True, force_think=False, **more).text
 
     assert text().endswith("1+1?01 Jan 2025 00:00")

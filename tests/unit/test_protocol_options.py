@@ -2,7 +2,7 @@
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -54,7 +54,7 @@ TEMPLATE = (
 )
 
 
-def fields(protocol: ProtocolConfig, shots: Shots | None = None) -> dict:
+def fields(protocol: ProtocolConfig, shots: Shots | None = None) -> dict[str, Any]:
     task = load_task(parse_selection("math_mini"), None, shots)
     return protocol_fields(task, protocol, Rendering("0" * 64, None), "s@1", {})
 
@@ -140,7 +140,7 @@ def codec(tokenizer: "PreTrainedTokenizerBase") -> Codec:
     return Codec(tokenizer, frozenset())
 
 
-def prompt(codec: Codec, *, chat: bool = True, **options) -> Prompt:
+def prompt(codec: Codec, *, chat: bool = True, **options: Any) -> Prompt:
     return codec.prompt(
         PROBLEM,
         "Q: {question}",
@@ -228,11 +228,11 @@ def test_a_server_that_renders_gets_turns_and_variables() -> None:
 # --- requests over HTTP -------------------------------------------------------------------------
 
 
-def sampling(**options) -> Sampling:
+def sampling(**options: Any) -> Sampling:
     return Sampling(temperature=0, top_p=1, top_k=None, max_new_tokens=9, **options)
 
 
-def request(**options) -> GenerationRequest:
+def request(**options: Any) -> GenerationRequest:
     return GenerationRequest(
         request_id="t/1#0",
         problem_id="t/1",
@@ -265,7 +265,7 @@ def test_options_reach_servers(mode: str, software: str) -> None:
 def test_a_server_that_may_ignore_an_option_is_not_asked() -> None:
     served = Served("m", "unknown", "unknown", None)
 
-    def config(**extra) -> OpenaiConfig:
+    def config(**extra: object) -> OpenaiConfig:
         return OpenaiConfig(kind="openai", base_url="http://h/v1", mode="chat", extra_body=extra)
 
     _refuse_unknown([request(stop=("###",))], served, config())  # OpenAI's API has it
@@ -368,7 +368,7 @@ def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder / "math_mini"
 
 
-def define(folder: Path, fewshot: dict | None) -> None:
+def define(folder: Path, fewshot: dict[str, Any] | None) -> None:
     file = folder / "task.yaml"
     spec = yaml.safe_load(file.read_text(encoding="utf-8"))
     file.write_text(yaml.safe_dump({**spec, "fewshot": fewshot}), encoding="utf-8")

@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from harness.stats.replication import Published, lower_bound, replicate, score_interval
+from harness.stats.replication import ErrorModel, Published, lower_bound, replicate, score_interval
 
 
-def replication(solved, published, margin=0.03, model="new_problems", error=0.0):
+def replication(
+    solved: int,
+    published: float,
+    margin: float = 0.03,
+    model: ErrorModel = "new_problems",
+    error: float = 0.0,
+) -> str | None:
     return replicate(
         np.array([1] * solved + [0] * (500 - solved)),
         np.ones(500),
@@ -41,7 +47,7 @@ def test_decoding_noise_alone_reproduces_what_new_problems_cannot() -> None:
 def test_lower_bounds_cross_a_claim_at_the_tabulated_counts(
     solved: int, problems: int, bound: float
 ) -> None:
-    def found(count):
+    def found(count: int) -> float:
         return lower_bound(np.array([1] * count + [0] * (problems - count)), np.ones(problems))
 
     assert found(solved - 1) < bound < found(solved)

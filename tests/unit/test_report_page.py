@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from harness.report.page.outcomes import outcome_groups
 from harness.report.page.pictures import find_browser
 from harness.report.page.plots import pareto_front
 from harness.report.page.render import compressed, json_script
-from harness.report.page.runs import mismatches, read_report_runs
+from harness.report.page.runs import ReportRun, mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
 from harness.store.result import RunResult
@@ -42,15 +43,15 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def read(folders, *names):
+def read(folders: Path, *names: str) -> list[ReportRun]:
     return read_report_runs([str(folders / name) for name in names], folders)
 
 
-def unpacked(block: str):
+def unpacked(block: str) -> Any:
     return json.loads(gzip.decompress(base64.b64decode(block)))
 
 
-def block(page: str, name: str):
+def block(page: str, name: str) -> Any:
     found = re.search(f'<script type="application/octet-stream" id="{name}">([^<]*)</script>', page)
     assert found is not None, name
     return unpacked(found[1])
@@ -236,7 +237,7 @@ def test_the_reasons_for_errors_are_on_the_page(folders: Path, tmp_path: Path) -
         assert "math_mini/1#0" in table
 
 
-def page_of(runs, folder: Path) -> str:
+def page_of(runs: list[ReportRun], folder: Path) -> str:
     folder.mkdir()
     report = make_report(runs, judge_claims(load_ledger()))
     return write_page(report, folder).page.read_text(encoding="utf-8")

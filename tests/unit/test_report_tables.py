@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from harness.config.settings import ProtocolConfig, PurposeConfig
 from harness.machine.energy import Energy
@@ -34,7 +35,7 @@ GREEDY = SINGLE.model_copy(update={"temperature": 0.0})
 PURPOSE = PurposeConfig(published_fraction=0.928, margin_fraction=0.03)
 
 
-def text_of(table) -> list[str]:
+def text_of(table: Table) -> list[str]:
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(table)
     return [" ".join(line.split()) for line in console.export_text().splitlines()]
@@ -213,7 +214,9 @@ def test_several_samples_show_both_intervals_and_rho(
     assert "energy 1,000 J, 0.25 J/token (RAPL, package 0)" in lines
 
 
-def point(budget: int, solved: int, usd: float, further: float | None, task=None) -> BudgetPoint:
+def point(
+    budget: int, solved: int, usd: float, further: float | None, task: str | None = None
+) -> BudgetPoint:
     accuracy = Estimate(
         metric="accuracy", value=solved / 10, unit="fraction", n=10, method="by hand", task=task
     )

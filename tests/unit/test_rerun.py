@@ -4,13 +4,14 @@ import random
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.analysis.rerun.document import SCHEMA_VERSION, RerunReport, facts_of, most_at_once
-from harness.analysis.rerun.draw import StratumKey, select
+from harness.analysis.rerun.draw import Selection, StratumKey, select
 from harness.analysis.rerun.outcome import Answer, Pair, figures_of, pair, strata_of
 from harness.cli.rerun import rebatched
 from harness.engines.vllm_server_engine import VllmServerConfig
@@ -112,14 +113,16 @@ def test_a_server_of_our_own_is_asked_at_another_batch_size() -> None:
 # --- what came of it --------------------------------------------------------------------------
 
 
-def again(answer: Answer, *, status=None, **changes) -> Answer:
+def again(answer: Answer, *, status: VerdictStatus | None = None, **changes: object) -> Answer:
     verdict = answer.verdict
     if status is not None:
         verdict = verdict.model_copy(update={"status": status})
     return Answer(answer.completion.model_copy(update=changes), verdict)
 
 
-def paired(answers, selection, changes) -> list[Pair]:
+def paired(
+    answers: dict[str, Answer], selection: Selection, changes: dict[str, dict[str, Any]]
+) -> list[Pair]:
     """Each chosen request with itself, but for some changes."""
     return [
         pair(answer.verdict.status, answer, again(answer, **changes.get(key, {})))
@@ -248,7 +251,7 @@ def test_flips_in_one_direction_are_no_mere_noise() -> None:
 # --- what is shown ----------------------------------------------------------------------------
 
 
-def report_of(pairs, selection, **changes) -> RerunReport:
+def report_of(pairs: list[Pair], selection: Selection, **changes: object) -> RerunReport:
     manifest = GOLDEN.read_manifest()
     engine = manifest.engine.model_copy(update={"version": "6.0.0 (torch 3.0)"})
     machine = manifest.provenance.model_copy(update={"packages": {"torch": "3.0"}})

@@ -9,6 +9,7 @@ import yaml
 from harness.config.pricing import Pricing
 from harness.io.paths import CONF_DIR
 from harness.machine.energy import Energy
+from harness.records import Estimate
 from harness.runner.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
 from harness.store.result import RunResult
 from harness.store.run_files import Run
@@ -26,7 +27,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return build_result(run, run.read_manifest())
 
 
-def figure(result, metric, task=None):
+def figure(result: RunResult, metric: str, task: str | None = None) -> Estimate:
     return next(e for e in result.estimates if e.metric == metric and e.task == task)
 
 

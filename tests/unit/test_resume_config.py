@@ -32,11 +32,11 @@ def run(tmp_path: Path) -> Run:
     return Run(folder)
 
 
-def edit(run: Run, **changes) -> None:
+def edit(run: Run, **changes: object) -> None:
     run.write_manifest(run.read_manifest().model_copy(update=changes))
 
 
-def given(run: Run, *overrides: str):
+def given(run: Run, *overrides: str) -> list[str]:
     return use_recorded_config(
         [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}", *overrides]
     )

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
-def lines(run: Run, name: str) -> list[dict]:
+def lines(run: Run, name: str) -> list[dict[str, Any]]:
     text = (run.folder / f"{name}.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n") if line]
 

@@ -2,14 +2,23 @@
 
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness.errors import StoreError
-from harness.records import Completion, Grade, MathReference, Problem, Prompt, Sampling
+from harness.records import (
+    Completion,
+    GenerationRequest,
+    Grade,
+    MathReference,
+    Problem,
+    Prompt,
+    Sampling,
+    Verdict,
+)
 from harness.runner import pipeline
 from harness.runner.pipeline import (
     MAX_EXTRACTED,
@@ -60,10 +69,10 @@ def long_run(run: Run) -> Run:
 
 
 class Quiet:
-    def on_completion(self, completion) -> None:
+    def on_completion(self, completion: Completion) -> None:
         pass
 
-    def on_verdict(self, verdict) -> None:
+    def on_verdict(self, verdict: Verdict) -> None:
         pass
 
 
@@ -72,15 +81,15 @@ class WaitingScorer:
 
     name = "waiting@1"
 
-    def __init__(self, may_go) -> None:
+    def __init__(self, may_go: Callable[[], object]) -> None:
         self.may_go = may_go
 
-    def grade(self, problem, answer):
+    def grade(self, problem: Problem, answer: str) -> Grade:
         self.may_go()
         return Grade(status="correct", extracted=answer[:8])
 
 
-def peak_bytes(work):
+def peak_bytes(work: Callable[[], object]) -> int:
     tracemalloc.start()
     try:
         work()
@@ -146,7 +155,7 @@ def test_the_line_behind_a_torn_one_is_not_taken_for_its_end(run: Run) -> None:
 
 
 def test_a_pass_holds_one_completion_at_a_time(long_run: Run) -> None:
-    def count(*, with_text) -> None:
+    def count(*, with_text: bool) -> None:
         assert sum(1 for _ in long_run.read_completions(with_text=with_text)) == COUNT
 
     assert peak_bytes(lambda: count(with_text=True)) < MEBIBYTE
@@ -159,10 +168,10 @@ def test_a_pass_holds_one_completion_at_a_time(long_run: Run) -> None:
 class LongEngine:
     """Writes 20 MB; then the scorer may go on."""
 
-    def __init__(self, at_end) -> None:
+    def __init__(self, at_end: Callable[[], object]) -> None:
         self.at_end = at_end
 
-    def generate(self, requests):
+    def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         for number, request in enumerate(requests):
             yield completion(request.request_id, long_text(number))
         self.at_end()
@@ -177,7 +186,7 @@ def test_texts_that_wait_for_a_slow_scorer_are_few(
     requests = build_requests([PROMPT], SAMPLING, COUNT, run_seed=0)
 
     @contextmanager
-    def engine():
+    def engine() -> Iterator[LongEngine]:
         yield LongEngine(over.set)
 
     def go() -> None:
@@ -212,7 +221,7 @@ def test_only_what_has_no_verdict_is_graded(long_run: Run) -> None:
 
 
 class EchoScorer(WaitingScorer):
-    def grade(self, problem, answer):
+    def grade(self, problem: Problem, answer: str) -> Grade:
         return Grade(status="incorrect", extracted=answer, detail=answer)
 
 

@@ -200,7 +200,7 @@ def test_a_merge_that_is_stopped_leaves_no_run(
 ) -> None:
     runs = [parts.make(0), parts.make(1)]
 
-    def stop(*_) -> None:
+    def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("harness.runner.merge.write_result", stop)
@@ -245,7 +245,7 @@ def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(
     looked = []
     whole = Run.is_being_written
 
-    def noted(run):
+    def noted(run: Run) -> bool:
         looked.append(run.run_id)
         return whole(run)
 

@@ -159,7 +159,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(
     file = tmp_path / "result.json"
     write_atomically(file, "old")
 
-    def full(descriptor) -> None:
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)

