@@ -242,9 +242,40 @@ def _add_merge(commands: Commands) -> None:
 
 def _add_export(commands: Commands) -> None:
     command = _add(commands, "export", "write a result in another project's format")
-    command.add_argument("format", choices=("lm-eval", "model-index"))
+    formats = ("eee", "eval-results", "inspect", "lm-eval", "model-index")
+    command.add_argument("format", choices=formats)
     command.add_argument("runs", metavar="RUN", nargs="+", help=RESULT)
-    command.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: stdout)")
+    command.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE|DIR",
+        help="the file (default: stdout); of eee and inspect the folder (default: this one)",
+    )
+    command.add_argument(
+        "--organisation", metavar="NAME", help="eee: who ran the evaluation; needed"
+    )
+    command.add_argument(
+        "--evaluator-relationship",
+        metavar="KIND",
+        help="eee: theirs to the model's makers: first_party, third_party, collaborative or other; "
+        "needed",
+    )
+    command.add_argument(
+        "--model-id",
+        metavar="ORG/NAME",
+        help="eee: the model's name on the hub (default: its repository)",
+    )
+    command.add_argument(
+        "--benchmark",
+        action="append",
+        default=[],
+        metavar="TASK=ORG/DATASET:TASK_ID",
+        help="eval-results: the hub's benchmark of a task; repeatable",
+    )
+    command.add_argument(
+        "--source-url", metavar="URL", help="eval-results: where the results can be read"
+    )
     _add_results_dir(command)
 
 

@@ -112,18 +112,32 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
             found[name] = found.get(name, Tally()).add(outcome)
         return found
 
-    def samples(self) -> Iterator[Sample]:
-        """Every sample with its text and its verdict, one at a time, read from the run's folder.
+    @property
+    def has_texts(self) -> bool:
+        """Whether the run's folder is here, with what was asked and answered."""
+        return self._folder is not None
+
+    @property
+    def run(self) -> Run:
+        """The run's files.
 
         Raises:
-            StoreError: The result lies alone, without the run's folder, or a file is damaged.
+            StoreError: The result lies alone, without the run's folder.
         """
         if self._folder is None:
             raise StoreError(
                 f"run {self.manifest.run_id}: its folder is not here, and result.json alone has "
                 "no texts; load the run's folder"
             )
-        return read_samples(Run(self._folder), self.manifest.sessions)
+        return Run(self._folder)
+
+    def samples(self) -> Iterator[Sample]:
+        """Every sample with its text and its verdict, one at a time, read from the run's folder.
+
+        Raises:
+            StoreError: The result lies alone, without the run's folder, or a file is damaged.
+        """
+        return read_samples(self.run, self.manifest.sessions)
 
     def frame(self) -> "DataFrame":
         """A row for each sample: what ``outcomes`` has, with the task and the problem.

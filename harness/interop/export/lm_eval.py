@@ -6,10 +6,10 @@ there, for that harness did not make the numbers: prompts, extraction and gradin
 harness's, and ``configs`` and ``gegenprobe`` name them.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness import __version__
+from harness.interop.export.plain import known
 from harness.interop.export.task_data import hub_source
 from harness.models import HubModel
 from harness.records import Estimate
@@ -37,7 +37,7 @@ def to_lm_eval(result: RunResult) -> dict[str, Any]:
         "gen_kwargs": _generation(result),
         "random_seed": manifest.config.seed,
     }
-    return _known(
+    return known(
         {
             "results": {task.name: _scores(result, task) for task in tasks},
             "group_subtasks": {task.name: [] for task in tasks},
@@ -49,7 +49,7 @@ def to_lm_eval(result: RunResult) -> dict[str, Any]:
                 task.name: {"original": task.full_size, "effective": _graded(result, task)}
                 for task in tasks
             },
-            "config": _known(config),
+            "config": known(config),
             "git_hash": manifest.provenance.git_commit,
             "date": manifest.started_at.timestamp(),
             "transformers_version": manifest.provenance.packages.get("transformers"),
@@ -105,7 +105,7 @@ def _score(name: str, kind: str, value: Estimate, error: Estimate | None) -> dic
 def _task_config(result: RunResult, task: TaskInfo) -> dict[str, Any]:
     source = hub_source(task.name)
     metric, _ = _metric(task)
-    return _known(
+    return known(
         {
             "task": task.name,
             "dataset_path": source.hub_id if source else None,
@@ -128,7 +128,7 @@ def _task_config(result: RunResult, task: TaskInfo) -> dict[str, Any]:
 
 def _generation(result: RunResult) -> dict[str, Any]:
     protocol = result.manifest.config.protocol
-    return _known(
+    return known(
         {
             "do_sample": protocol.temperature > 0,
             "temperature": protocol.temperature,
@@ -140,7 +140,3 @@ def _generation(result: RunResult) -> dict[str, Any]:
             "until": list(protocol.stop) or None,
         }
     )
-
-
-def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}

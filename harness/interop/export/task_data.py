@@ -1,14 +1,33 @@
-"""Where a task's data set is on the Hugging Face hub."""
+"""What a task's definition says of its data set."""
 
 from harness.errors import TaskError
-from harness.tasks import load_spec
+from harness.store.manifest import TaskInfo
+from harness.tasks import TaskSpec, definition_sha256, load_spec
 from harness.tasks.spec import HubSource
 
 
 def hub_source(task: str) -> HubSource | None:
-    """None for a data set that is not there, and for a task that this machine does not have."""
+    """Where the data set is on the Hugging Face hub.
+
+    None for a data set that is not there, and for a task that this machine does not have.
+    """
+    spec = _spec(task)
+    sources = spec.sources if spec else ()
+    return next((source for source in sources if isinstance(source, HubSource)), None)
+
+
+def prompt_template(task: TaskInfo) -> str | None:
+    """The task's prompt, ``{question}`` in the place of the problem.
+
+    None where this machine has the task not at all, or not as the run asked it.
+    """
+    spec = _spec(task.name)
+    is_same = spec is not None and definition_sha256(spec) == task.definition_sha256
+    return spec.prompt if spec and is_same else None
+
+
+def _spec(task: str) -> TaskSpec | None:
     try:
-        spec = load_spec(task)
+        return load_spec(task)
     except TaskError:
         return None
-    return next((source for source in spec.sources if isinstance(source, HubSource)), None)
