@@ -253,13 +253,13 @@ def _add_export(commands: Commands) -> None:
         help="the file (default: stdout); of eee and inspect the folder (default: this one)",
     )
     command.add_argument(
-        "--organisation", metavar="NAME", help="eee: who ran the evaluation; needed"
+        "--organisation", metavar="NAME", help="eee: who ran the evaluation; required"
     )
     command.add_argument(
         "--evaluator-relationship",
         metavar="KIND",
-        help="eee: theirs to the model's makers: first_party, third_party, collaborative or other; "
-        "needed",
+        help="eee: what they are to the model's makers: first_party, third_party, collaborative or "
+        "other; required",
     )
     command.add_argument(
         "--model-id",
