@@ -13,7 +13,7 @@ import yaml
 from harness.config.settings import ProtocolConfig
 from harness.errors import UserError
 from harness.interop.readers import harness_of
-from harness.io.paths import CONF_DIR
+from harness.io.paths import CONF_DIR, conf_file
 from harness.models import HubModel, ModelConfig, origin
 from harness.records import ERROR_STATUSES, Estimate
 from harness.store.manifest import RunManifest, TaskInfo
@@ -256,6 +256,6 @@ def _protocol(name: str) -> ProtocolConfig:
 
 @cache
 def _conf(group: str, name: str) -> dict[str, object]:
-    text = (CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
-    loaded: dict[str, object] = yaml.safe_load(text)
+    file = conf_file(group, name) or CONF_DIR / group / f"{name}.yaml"
+    loaded: dict[str, object] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return loaded

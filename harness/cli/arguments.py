@@ -8,6 +8,7 @@ from harness import __version__
 from harness.errors import UserError
 from harness.io.paths import default_results_dir
 
+INCLUDE = "--include"
 RUN = "a run id or a run's folder"
 RESULT = "a run id, a run's folder or a result.json"
 LOGS = "; also a sample log of lm-evaluation-harness (samples_*.jsonl) or a result file of evalplus"
@@ -45,8 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_doctor(commands)
     _add_completion(commands, parser)
-    commands.add_parser("tasks", help="list the tasks")
-    commands.add_parser("models", help="list the models")
+    _add(commands, "tasks", "list the tasks")
+    _add(commands, "models", "list the models")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
     return parser
 
@@ -55,7 +56,15 @@ Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def _add(commands: Commands, name: str, text: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.add_argument(
+        INCLUDE,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="see what is in the conf/ and tasks/ of this folder too (may be repeated)",
+    )
+    return command
 
 
 def _add_results_dir(command: argparse.ArgumentParser) -> None:
@@ -149,7 +158,7 @@ def _add_claims(commands: Commands) -> None:
 
 
 def _add_grade(commands: Commands) -> None:
-    command = commands.add_parser("grade", help="grade answers made elsewhere")
+    command = _add(commands, "grade", "grade answers made elsewhere")
     command.add_argument("kind", choices=("math", "python"))
     command.add_argument(
         "file",

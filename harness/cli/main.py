@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
-from harness.cli.arguments import build_parser
+from harness.cli.arguments import INCLUDE, build_parser
 from harness.errors import HarnessError, Interrupted, UserError
+from harness.io.paths import conf_files, include
 from harness.io.printable import printable
 from harness.io.redaction import RedactingFormatter, redact
 from harness.io.streams import lost_output, safe_streams
@@ -19,7 +20,7 @@ from harness.process.interruption import cancel_pending, install_handlers
 
 GROUPS = ("engine", "experiment", "model", "pricing", "protocol", "suite", "tracker")
 RUN_HELP = """\
-usage: harness run [--dry-run] [--cfg job] [-m] [KEY=VALUE ...]
+usage: harness run [--dry-run] [--cfg job] [-m] [--include DIR] [KEY=VALUE ...]
 
 Runs a benchmark: composes conf/, generates, scores and writes results/runs/<run_id>/.
 
@@ -31,9 +32,10 @@ Runs a benchmark: composes conf/, generates, scores and writes results/runs/<run
   harness run -m model=r1_distill_qwen_1_5b,r1_distill_qwen_7b
   harness run resume=auto experiment=demo      go on where the same command was stopped
 
-  --dry-run   print what would be done, load nothing
-  --cfg job   print the composed configuration
-  -m          sweep: one run for each combination of comma-separated values
+  --dry-run      print what would be done, load nothing
+  --cfg job      print the composed configuration
+  -m             sweep: one run for each combination of comma-separated values
+  --include DIR  see what is in the conf/ and tasks/ of this folder too (may be repeated)
 """
 
 
@@ -104,6 +106,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["run"]:
         return _run(arguments[1:])
     options = build_parser().parse_args(arguments)
+    include(getattr(options, "include", ()))
     match options.command:
         case "score":
             from harness.cli.score import score
@@ -128,6 +131,8 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    folders, arguments = _without_includes(arguments)
+    include(folders)
     if "--help" in arguments or "-h" in arguments:
         print(RUN_HELP + _groups(), end="")  # noqa: T201
         return 0
@@ -139,6 +144,27 @@ def _run(arguments: list[str]) -> int:
     from harness.runner.compose import compose_and_run
 
     return compose_and_run(_checked_options(arguments))
+
+
+def _without_includes(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The folders that ``--include`` names, and the other arguments.
+
+    Raises:
+        UserError: One is not named.
+    """
+    folders: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        name, has_value, value = argument.partition("=")
+        if name != INCLUDE:
+            others.append(argument)
+            continue
+        folder = value if has_value else next(rest, "")
+        if not folder:
+            raise UserError(f"{INCLUDE}: should be followed by a folder that holds conf/ or tasks/")
+        folders.append(folder)
+    return folders, others
 
 
 def _checked_options(arguments: list[str]) -> list[str]:
@@ -171,15 +197,15 @@ def _nearest_option(argument: str) -> str:
 
     if (group := argument.lstrip("-")) in GROUPS:
         return f"choose with {group}=NAME"
-    near = difflib.get_close_matches(argument, ("--dry-run", "--multirun", "--cfg"), 1)
-    return f"did you mean {near[0]}?" if near else "there are --dry-run, --cfg job and -m"
+    near = difflib.get_close_matches(argument, ("--dry-run", "--multirun", "--cfg", INCLUDE), 1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return "there are --dry-run, --cfg job, -m and --include DIR"
 
 
 def _groups() -> str:
-    from harness.io.paths import CONF_DIR
-
     lines = ["", "groups (GROUP=CHOICE):"]
     for group in GROUPS:
-        choices = ", ".join(sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml")))
+        choices = ", ".join(conf_files(group))
         lines.append(f"  {group:<11} {choices}")
     return "\n".join(lines) + "\n"

@@ -5,7 +5,9 @@ key or option completes without a word here. Loads no Hydra and no pydantic: a k
 """
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +15,19 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from harness.io.paths import CONF_DIR, DEFAULT_STUDY, TASKS_DIR, default_results_dir
+from harness.cli.arguments import INCLUDE
+from harness.errors import ConfigError
+from harness.io.extensions import task_folders
+from harness.io.paths import (
+    CONF_DIR,
+    DEFAULT_STUDY,
+    conf_files,
+    default_results_dir,
+    include,
+    task_dirs,
+)
 
-RUN_OPTIONS = ("--dry-run", "--cfg", "--multirun", "-m", "--resolve", "--help")
+RUN_OPTIONS = ("--dry-run", "--cfg", INCLUDE, "--multirun", "-m", "--resolve", "--help")
 _RUN_IDS = "runs"
 # What an argument of a command, by its metavar, or an option stands for: a folder of conf/.
 _VALUES = {
@@ -31,6 +43,7 @@ _VALUES = {
 }
 _OVERRIDDEN = ("run", "nightly")
 _QUOTES = "'\""
+_FOLDER = re.compile(r"file://([^,\]'\"]+)")
 
 
 class Candidate(NamedTuple):
@@ -84,6 +97,9 @@ def complete(words: Sequence[str], parser: argparse.ArgumentParser) -> list[Cand
     command, given = before[0], before[1:]
     if command not in commands:
         return []
+    if given and given[-1] == INCLUDE:
+        return []  # a folder, which the shell completes
+    _include(given)
     results = _results_dir(given)
     found = list(_options(command, commands[command], given, current, results))
     if command in _OVERRIDDEN and not current.startswith("-"):
@@ -103,6 +119,17 @@ def _results_dir(given: Sequence[str]) -> Path:
     named = [word.partition("=")[2] for word in given if word.startswith("results_dir=")]
     named += [after for word, after in pairwise(given) if word == "--results-dir"]
     return Path(named[-1]).expanduser() if named and named[-1] else default_results_dir()
+
+
+def _include(given: Sequence[str]) -> None:
+    """Sees what the line includes, as far as it is right."""
+    named = [after for word, after in pairwise(given) if word == INCLUDE]
+    named += [word.removeprefix(f"{INCLUDE}=") for word in given if word.startswith(f"{INCLUDE}=")]
+    paths = [word for word in given if word.startswith("hydra.searchpath=")]
+    named += [folder for word in paths for folder in _FOLDER.findall(word)]
+    for folder in named:
+        with suppress(ConfigError):
+            include([folder])
 
 
 def _options(
@@ -190,7 +217,7 @@ def _keys() -> dict[str, Any]:
         if key not in {"defaults", "hydra"}:
             found |= _flat(key, default)
     for group in ("model", "engine", "protocol", "pricing"):
-        for file in sorted((CONF_DIR / group).glob("*.yaml")):
+        for file in conf_files(group).values():
             for key, default in _yaml(file).items():
                 if key != "kind":  # comes with the choice
                     found |= _flat(f"{group}.{key}", default)
@@ -216,11 +243,12 @@ def _groups() -> tuple[str, ...]:
 
 
 def _choices(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
+    return list(conf_files(group))
 
 
 def _task_names() -> list[str]:
-    return sorted(file.parent.name for file in TASKS_DIR.glob("*/task.yaml"))
+    folders = (*task_dirs(), *task_folders())
+    return sorted({file.parent.name for each in folders for file in each.glob("*/task.yaml")})
 
 
 def _run_ids(results: Path) -> list[str]:

@@ -2,25 +2,30 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
 from harness.errors import ConfigError, StoreError, TaskError
-from harness.io.paths import CONF_DIR
-from harness.io.yamlfile import read_yaml
-from harness.models import ModelConfig, origin
+from harness.io.paths import place_of
+from harness.models import origin
+from harness.models.listed import ListedModel, model_names, read_model
 from harness.models.memory import unquantised_bytes
 from harness.runner.shards import asked_ids
 from harness.store.manifest import RunManifest
 from harness.store.result import load, outcome_of, result_schema
 from harness.store.run_files import Run, find_run
-from harness.tasks import load_spec, misnamed_tasks, planned_origin, task_names
+from harness.tasks import (
+    folder_of,
+    load_spec,
+    misnamed_tasks,
+    package_of,
+    planned_origin,
+    task_names,
+)
 
-NEEDED = "???"
-"""OmegaConf's mark of a value that must be given."""
+FROM = "from"
+"""Heads the column that is there where a folder of the user's or a package brings something."""
 
 
 def tasks() -> int:
@@ -30,8 +35,12 @@ def tasks() -> int:
         TaskError: Definitions are wrong; the others have been listed.
     """
     mistakes = misnamed_tasks()
+    names = task_names()
+    brought = {name: each for name in names if (each := _brought_by(name)) is not None}
     table = Table("task", "problems", "scorer", "source now", "description", show_edge=False)
-    for name in task_names():
+    if brought:
+        table.add_column(FROM)
+    for name in names:
         try:
             spec = load_spec(name)
         except TaskError as error:
@@ -39,38 +48,62 @@ def tasks() -> int:
             continue
         where, _ = planned_origin(spec)
         count = "unknown" if spec.problems is None else f"{spec.problems:,}"
-        table.add_row(f"{name}@{spec.version}", count, spec.scorer, where, spec.description)
+        row = (f"{name}@{spec.version}", count, spec.scorer, where, spec.description)
+        table.add_row(*row, *([brought.get(name)] if brought else []))
     _print(table)
     if mistakes:
         raise TaskError("; ".join(mistakes))
     return 0
 
 
+def _brought_by(task: str) -> str | None:
+    """The package or the user's folder that a task came with; None for the harness's own."""
+    try:
+        folder = folder_of(task)
+    except TaskError:  # there are two, which is said where it is read
+        return None
+    place = None if folder is None else place_of(folder)
+    return package_of(task) or (None if place is None else str(place))
+
+
 def models() -> int:
-    """Lists the models of ``conf/model``."""
+    """Lists the models of ``conf/model``.
+
+    Raises:
+        ConfigError: Files describe no model; the others have been listed.
+    """
+    listed, mistakes = [], []
+    for name in model_names():
+        try:
+            listed.append(read_model(name))
+        except ConfigError as error:
+            mistakes.append(str(error))
     table = Table("model", "parameters", "bf16", "context", "origin", "licence", show_edge=False)
-    for name, raw in model_files().items():
-        if needed := [key for key, value in raw.items() if value == NEEDED]:
-            table.add_row(name, "", "", "", f"model.{needed[0]}={needed[0].upper()}", "")
-            continue
-        model = TypeAdapter[ModelConfig](ModelConfig).validate_python(raw)
-        size = model.parameters
-        table.add_row(
-            name,
-            "unknown" if size is None else f"{size / 1e9:.3f} B",
-            "unknown" if size is None else f"{unquantised_bytes(size) / 1e9:.1f} GB",
-            "unknown" if model.context_tokens is None else f"{model.context_tokens:,}",
-            origin(model),
-            model.licence or "unknown",
-        )
+    places = {each.name: place_of(each.file) for each in listed}
+    if any(places.values()):
+        table.add_column(FROM)
+    for each in listed:
+        place = [str(places[each.name] or "")] if any(places.values()) else []
+        table.add_row(each.name, *_cells(each), *place)
     _print(table)
+    if mistakes:
+        raise ConfigError("; ".join(mistakes))
     return 0
 
 
-def model_files() -> dict[str, dict[str, Any]]:
-    """The contents of ``conf/model/*.yaml`` by name."""
-    files = sorted((CONF_DIR / "model").glob("*.yaml"))
-    return {file.stem: read_yaml(file, f"conf/model/{file.name}", ConfigError) for file in files}
+def _cells(listed: ListedModel) -> tuple[str, str, str, str, str]:
+    model = listed.model
+    if model is None:
+        key = listed.needed[0]
+        return "", "", "", f"model.{key}={key.upper()}", ""
+    size = model.parameters
+    return (
+        "unknown" if size is None else f"{size / 1e9:.3f} B",
+        "unknown" if size is None else f"{unquantised_bytes(size) / 1e9:.1f} GB",
+        "unknown" if model.context_tokens is None else f"{model.context_tokens:,}",
+        origin(model),
+        model.licence or "unknown",
+    )
 
 
 def schema() -> int:

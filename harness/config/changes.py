@@ -18,6 +18,7 @@ FREE = frozenset(
         *NOT_RECORDED,
         "canary",
         "data_dir",
+        "included",
         "limits",
         "machine",
         "offline",

@@ -29,7 +29,7 @@ from harness.records import Example, Record, Sampling
 from harness.scorers.answers.marks import as_protocol_field
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.stats.power import PUBLISHED_SAMPLES
-from harness.tasks import Selection, Shots, parse_selection
+from harness.tasks import Selection, Shots, known_selection, parse_selection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotEmpty = Annotated[str, Field(min_length=1)]
@@ -257,6 +257,26 @@ class WandbTracker(Record):
 TrackerConfig = Annotated[NoTracker | MlflowTracker | WandbTracker, Field(discriminator="kind")]
 
 
+class Included(Record):
+    """Where a thing came from that a folder of the user's brought."""
+
+    folder: str
+    """The folder that was included."""
+    file: str
+    """Of the thing, from that folder on."""
+    sha256: str
+    """Of the file."""
+
+
+_TO_BE_RUN = "to be run"
+"""pydantic's context where a configuration is to be run here, and not read of an earlier run."""
+
+
+def _selection(text: str, info: ValidationInfo) -> Selection:
+    """Of a run that was made elsewhere, the task need not be here."""
+    return known_selection(text) if info.context == _TO_BE_RUN else parse_selection(text)
+
+
 class RunConfig(Record):
     """Everything that decides what a run does."""
 
@@ -291,6 +311,11 @@ class RunConfig(Record):
     """errors: of the run that is resumed, requests that failed are asked again, and answers on
     which a scorer broke are graded again."""
 
+    included: dict[str, Included] = Field(
+        default_factory=dict, exclude_if=lambda included: not included
+    )
+    """``model mine``, ``task mysums``: what of it came from a folder of the user's."""
+
     @field_validator("tasks", mode="before")
     @classmethod
     def _is_a_list(cls, tasks: Any) -> Any:
@@ -300,11 +325,11 @@ class RunConfig(Record):
 
     @field_validator("tasks")
     @classmethod
-    def _known_tasks(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+    def _known_tasks(cls, tasks: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         names, mistakes = [], []
         for text in tasks:
             try:
-                names.append(parse_selection(text).task)
+                names.append(_selection(text, info).task)
             except TaskError as error:  # to be listed with the others
                 mistakes.append(str(error).removeprefix("tasks: "))
         if mistakes:
@@ -316,11 +341,11 @@ class RunConfig(Record):
     @field_validator("purpose")
     @classmethod
     def _is_of_known_tasks(
-        cls, purpose: dict[str, PurposeConfig] | None
+        cls, purpose: dict[str, PurposeConfig] | None, info: ValidationInfo
     ) -> dict[str, PurposeConfig] | None:
         for name in purpose or {}:
             try:
-                task = parse_selection(name).task
+                task = _selection(name, info).task
             except TaskError as error:
                 raise ValueError(str(error).removeprefix("tasks: ")) from error
             if task != name:
@@ -419,6 +444,7 @@ NOT_IN_IDENTITY = frozenset(
     {
         "canary",
         "data_dir",
+        "included",
         "offline",
         "plan_for",
         "purpose",
@@ -441,7 +467,7 @@ def load_run_config(composed: Mapping[str, Any]) -> RunConfig:
         ConfigError: Lists every mistake by dotted key, with the value and what would be right.
     """
     try:
-        config = RunConfig.model_validate(dict(composed))
+        config = RunConfig.model_validate(dict(composed), context=_TO_BE_RUN)
     except ValidationError as error:
         raise ConfigError(_describe(error)) from error
     _refuse_truths(composed, config)

@@ -1,13 +1,11 @@
 """All looks together, and the conclusion: can this machine run a benchmark?"""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter
-
 from harness import __version__
-from harness.doctor import cached, engines, hub, sandbox
+from harness.doctor import cached, engines, hub, outside, sandbox
 from harness.doctor.bounded import Check, run_checks
 from harness.doctor.counters import look_at_energy
 from harness.doctor.extras import look_at_extras
@@ -20,8 +18,9 @@ from harness.doctor.packages import look_at_packages
 from harness.doctor.storage import GROUP as DISK
 from harness.doctor.storage import look_at_storage
 from harness.doctor.system import look_at_system
-from harness.io.paths import CONF_DIR
+from harness.errors import ConfigError
 from harness.models import HubModel, ModelConfig
+from harness.models.listed import model_names, read_model
 from harness.records import Record
 
 DISTILLS = "r1_distill_"
@@ -66,6 +65,7 @@ def diagnose(results_dir: Path) -> Diagnosis:
         Check(cached.TASKS, cached.HERE, _QUICK_S, cached.look_at_tasks),
         Check(hub.GROUP, hub.ACCESS, _NETWORK_S, partial(hub.look_at_hub, first)),
         Check(DISK, "results", _QUICK_S, partial(look_at_storage, results_dir)),
+        Check(outside.GROUP, "extensions", _QUICK_S, outside.look_at_outside),
         Check("extras", "extras", _QUICK_S, look_at_extras),
     ]
     found = [*gpu_findings, *run_checks(checks)]
@@ -76,10 +76,10 @@ def diagnose(results_dir: Path) -> Diagnosis:
 def described_models() -> dict[str, ModelConfig]:
     """The models of ``conf/model`` that are whole without further words."""
     found = {}
-    for file in sorted((CONF_DIR / "model").glob("*.yaml")):
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-        if "???" not in raw.values():
-            found[file.stem] = TypeAdapter[ModelConfig](ModelConfig).validate_python(raw)
+    for name in model_names():
+        with suppress(ConfigError):  # which look_at_outside says
+            if (model := read_model(name).model) is not None:
+                found[name] = model
     return found
 
 

@@ -1,5 +1,6 @@
 """Files of ``conf/`` that are read without Hydra: published facts, one record a file."""
 
+from pathlib import Path
 from typing import TypeVar
 
 import yaml
@@ -7,15 +8,19 @@ from pydantic import ValidationError
 
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
-from harness.io.paths import CONF_DIR
+from harness.io.paths import CONF_DIR, conf_file, conf_files, shown
 from harness.records import Record
 
 Kind = TypeVar("Kind", bound=Record)
 
 
 def names_in(group: str) -> tuple[str, ...]:
-    """The files of a group, sorted, without their suffix."""
-    return tuple(sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml")))
+    """The files of a group, sorted, without their suffix.
+
+    Raises:
+        ConfigError: Two have one name.
+    """
+    return tuple(conf_files(group))
 
 
 def read_group(group: str, kind: type[Kind]) -> dict[str, Kind]:
@@ -24,7 +29,7 @@ def read_group(group: str, kind: type[Kind]) -> dict[str, Kind]:
     Raises:
         UserError: As of ``read_file``.
     """
-    return {name: read_file(group, name, kind) for name in names_in(group)}
+    return {name: _read(file, kind) for name, file in conf_files(group).items()}
 
 
 def read_file(group: str, name: str, kind: type[Kind]) -> Kind:
@@ -33,16 +38,20 @@ def read_file(group: str, name: str, kind: type[Kind]) -> Kind:
     Raises:
         UserError: It is no such record; one line that names the file, the key and the value.
     """
-    file = CONF_DIR / group / f"{name}.yaml"
+    return _read(conf_file(group, name) or CONF_DIR / group / f"{name}.yaml", kind)
+
+
+def _read(file: Path, kind: type[Kind]) -> Kind:
+    where = shown(file)
     try:
         read = kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
-        raise UserError(f"conf/{group}/{name}.yaml is no YAML: {text}") from error
+        raise UserError(f"{where} is no YAML: {text}") from error
     except ValidationError as error:
         first = first_mistake(error)
         value = f"{first.key}={first.given!r}: " if first.keys else ""
-        raise UserError(f"conf/{group}/{name}.yaml: {value}{first.text}") from error
-    if getattr(read, "name", name) != name:
-        raise UserError(f"conf/{group}/{name}.yaml: name={read.name} must be {name}")  # type: ignore[attr-defined]
+        raise UserError(f"{where}: {value}{first.text}") from error
+    if (name := getattr(read, "name", file.stem)) != file.stem:
+        raise UserError(f"{where}: name={name} must be {file.stem}")
     return read

@@ -1,4 +1,4 @@
-"""Engines, scorers and tasks of other packages, found by their entry points.
+"""Engines, scorers, readers and tasks of other packages, found by their entry points.
 
 A package declares what it adds in its own metadata, and nothing of it is imported before it is
 used::
@@ -7,11 +7,13 @@ used::
     toy = "toy_engine:ToyConfig"           # a subclass of BaseEngineConfig of kind "toy"
     [project.entry-points."gegenprobe.scorers"]
     toy_match = "toy_engine:ToyMatch"      # a subclass of ScorerDefinition of that name
+    [project.entry-points."gegenprobe.readers"]
+    toy_log = "toy_engine:ToyLog"          # reads another harness's logs
     [project.entry-points."gegenprobe.tasks"]
     toy = "toy_engine"                     # a package whose folder holds folders of tasks
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
@@ -21,7 +23,9 @@ from typing import TypeVar
 
 from harness.errors import ConfigError
 
-ENGINES, SCORERS, TASKS = "gegenprobe.engines", "gegenprobe.scorers", "gegenprobe.tasks"
+ENGINES, SCORERS = "gegenprobe.engines", "gegenprobe.scorers"
+READERS, TASKS = "gegenprobe.readers", "gegenprobe.tasks"
+GROUPS = (ENGINES, SCORERS, READERS, TASKS)
 
 T = TypeVar("T")
 
@@ -41,6 +45,21 @@ def declared(group: str) -> Mapping[str, EntryPoint]:
                 f"{group}: {entry.name} is declared by {_distribution(other)} and by "
                 f"{_distribution(entry)}; uninstall one of them"
             )
+    return found
+
+
+def added(group: str, built_in: Collection[str]) -> Mapping[str, EntryPoint]:
+    """What the installed packages add to what is built in, by name.
+
+    Raises:
+        ConfigError: A package declares a built-in name, or two declare the same.
+    """
+    found = declared(group)
+    if taken := sorted(found.keys() & set(built_in)):
+        raise ConfigError(
+            f"{group}: {taken[0]} is built in and is declared by {_distribution(found[taken[0]])} "
+            "too; uninstall that package, or give it another name there"
+        )
     return found
 
 
@@ -75,15 +94,19 @@ def origin(group: str, name: str) -> str | None:
     return None if entry is None else _distribution(entry)
 
 
-def task_folders() -> Sequence[Path]:
-    """Folders of other packages that hold folders of tasks."""
-    specs = [_found(entry) for entry in declared(TASKS).values()]
-    return [
-        Path(place)
-        for spec in specs
+def task_folders() -> Mapping[Path, str]:
+    """Folders of other packages that hold folders of tasks, each with its package.
+
+    Raises:
+        ConfigError: Two packages declare the same name, or a package's module cannot be found.
+    """
+    found = [(_found(entry), _distribution(entry)) for entry in declared(TASKS).values()]
+    return {
+        Path(place): package
+        for spec, package in found
         if spec is not None
         for place in spec.submodule_search_locations or ()
-    ]
+    }
 
 
 def _found(entry: EntryPoint) -> ModuleSpec | None:

@@ -15,13 +15,16 @@ from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.io.paths import CONF_DIR
 from harness.io.redaction import redact
 from harness.io.yamlfile import yaml_mistake
+from harness.runner.included import with_included
 from harness.runner.plan import Plans
 from harness.runner.run import run
 from harness.runner.sweep import (
     Jobs,
     launcher_of,
     plain,
+    search_path,
     sweep_folder,
+    take_includes,
     use_recorded_config,
     with_launcher,
     with_models,
@@ -45,11 +48,12 @@ def compose_and_run(arguments: list[str]) -> int:
         UnavailableError: The launcher that was asked for is not installed.
     """
     _refuse_secrets(arguments)
+    arguments = take_includes(arguments)
     is_dry_run = DRY_RUN in arguments
     is_sweep = bool({"-m", "--multirun"} & set(arguments))
     given = [readable(each, is_sweep=is_sweep) for each in arguments if each != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
-        composable = with_models(given, folder / "conf")
+        composable = _composable(given, folder)
         arguments = with_launcher(composable, folder, is_dry_run=is_dry_run)
         if not any(each.startswith(_FOR_HYDRA) for each in given):
             config = use_recorded_config(composable, folder / "conf") or _single_run(arguments)
@@ -71,9 +75,9 @@ def compose_one(overrides: list[str]) -> RunConfig:
         ConfigError: Hydra cannot compose this, an override holds a secret, or it is a sweep.
     """
     _refuse_secrets(overrides)
-    given = [readable(each, is_sweep=False) for each in overrides]
+    given = [readable(each, is_sweep=False) for each in take_includes(overrides)]
     with sweep_folder(given, is_dry_run=False) as folder, _without_hydras_state():
-        composable = with_models(given, folder / "conf")
+        composable = _composable(given, folder)
         config = use_recorded_config(composable, folder / "conf") or _single_run(composable)
     if config is None:
         raise ConfigError("this is a sweep over several runs; start one run at a time")
@@ -83,6 +87,11 @@ def compose_one(overrides: list[str]) -> RunConfig:
             "harness run, or give each its shard"
         )
     return config
+
+
+def _composable(given: list[str], folder: Path) -> list[str]:
+    """The arguments as Hydra can compose them; ``folder`` is this command's."""
+    return [*with_models(given, folder / "conf"), *search_path(folder / "conf")]
 
 
 @contextmanager
@@ -124,9 +133,10 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
         composed = hydra.compose_config("config", arguments, RunMode.RUN)
         HydraConfig.instance().set_config(composed)
         os.environ.update({key: str(value) for key, value in composed.hydra.job.env_set.items()})
+        choices = dict(composed.hydra.runtime.choices)
         with flag_override(composed, ["readonly", "struct"], False):
             del composed["hydra"]
-        return load_run_config(plain(composed))
+        return with_included(load_run_config(plain(composed)), choices)
 
 
 def _refuse_secrets(arguments: list[str]) -> None:

@@ -10,7 +10,7 @@ from harness.runner.pipeline import Question
 from harness.runner.result import scoring_workers
 from harness.scorers.answers.marks import Reasoning
 from harness.scorers.base import Scorer
-from harness.scorers.build import build_scorer, find_definition
+from harness.scorers.build import build_scorer, find_definition, scorer_origin
 from harness.store.fingerprint import fingerprint
 from harness.store.manifest import RunManifest
 
@@ -31,8 +31,13 @@ def start_scorers(config: RunConfig, names: dict[str, str], stack: ExitStack) ->
 
 
 def contexts(scorers: Mapping[str, Scorer]) -> dict[str, dict[str, str]]:
-    """By scorer: what its grades depend on."""
-    return {scorer.name: scorer.context() for scorer in scorers.values()}
+    """By scorer: what its grades depend on; of another package's that package too."""
+    return {scorer.name: _context(scorer) for scorer in scorers.values()}
+
+
+def _context(scorer: Scorer) -> dict[str, str]:
+    package = scorer_origin(scorer.name)
+    return {**scorer.context(), **({} if package is None else {"package": package})}
 
 
 def scorer_name_of(versioned: str) -> str:

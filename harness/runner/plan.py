@@ -176,6 +176,7 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         planned += _sizes(selection, task, count, config)
         loaded += [task] if task else []
         to_fetch |= {fetch: None} if fetch else {}
+    lines += _included(config)
     protocol = config.protocol
     problems = _sum(counts)
     requests = None if problems is None else problems * protocol.samples_per_problem
@@ -203,6 +204,14 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     return PlannedRun(
         lines, _first_prompt(config, codec, loaded), requests, tokens, to_fetch, known
     )
+
+
+def _included(config: RunConfig) -> list[str]:
+    """A line for each folder of the user's that the run has something from."""
+    things: dict[str, list[str]] = {}
+    for name, each in config.included.items():
+        things.setdefault(each.folder, []).append(name)
+    return [f"from       {folder}: {', '.join(names)}" for folder, names in things.items()]
 
 
 def _expected(

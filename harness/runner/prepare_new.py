@@ -36,7 +36,7 @@ from harness.scorers.build import scorer_origin
 from harness.store.fingerprint import DATE, Rendering, fingerprint, protocol_fields
 from harness.store.manifest import SCHEMA_VERSION, ExpectedTime, RunManifest, TaskInfo
 from harness.store.run_files import Run, create_run
-from harness.tasks import Task, definition_sha256, load_task
+from harness.tasks import Task, definition_sha256, load_task, package_of
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,7 @@ def prepare_new(
         raise ConfigError(
             f"shards={config.shards}: the run has {requests} requests; give so many or fewer"
         )
+    scorer_contexts = contexts(scorers)
     run = create_run(results_dir, config.model.name, config.engine.kind)
     stack.enter_context(run)
     fields = {
@@ -88,7 +89,7 @@ def prepare_new(
             config.protocol,
             rendering,
             scorers[task.spec.name].name,
-            scorers[task.spec.name].context(),
+            scorer_contexts[scorers[task.spec.name].name],
             config.shard_name,
         )
         for task in tasks
@@ -103,7 +104,7 @@ def prepare_new(
         tasks=tuple(_task_info(task, scorers[task.spec.name]) for task in tasks),
         protocol_fingerprints={name: fingerprint(each) for name, each in fields.items()},
         protocol_fields=fields,
-        scorer_context=contexts(scorers),
+        scorer_context=scorer_contexts,
         sessions=(),
         provenance=machine,
         started_at=datetime.now(UTC),
@@ -120,9 +121,10 @@ def prepare_new(
 
 
 def _extensions(config: RunConfig, tasks: Sequence[Task]) -> dict[str, str]:
-    """The packages that the engine and the scorers come from, where they are not built in."""
+    """The packages that engine, scorers and tasks come from, where they are not built in."""
     used = [(f"engine {config.engine.kind}", engine_origin(config.engine))]
     used += [(f"scorer {name}", scorer_origin(name)) for name in {t.spec.scorer for t in tasks}]
+    used += [(f"task {task.spec.name}", package_of(task.spec.name)) for task in tasks]
     return {what: origin for what, origin in sorted(used) if origin is not None}
 
 

@@ -9,7 +9,7 @@ import yaml
 from harness.config.pricing import BASES, PricedDevices, Pricing
 from harness.config.settings import LimitsConfig, RunConfig
 from harness.errors import StoreError
-from harness.io.paths import CONF_DIR
+from harness.io.paths import CONF_DIR, conf_files
 from harness.machine.hardware import usable_cores
 from harness.metrics import budget_curve, estimate_all, machine_use
 from harness.metrics.cost import SECONDS_PER_HOUR, hourly_rent
@@ -191,14 +191,17 @@ def exit_status(result: RunResult) -> ExitStatus:
 def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
     """The price list itself, or for ``auto`` the one that is for these devices.
 
-    Bases that ``auto`` itself has a price for are added where the device's list has none.
+    A list of the user's goes before those of the harness. Bases that ``auto`` itself has a price
+    for are added where the device's list has none.
 
     Raises:
         StoreError: A file in ``conf/pricing`` is no price list.
+        ConfigError: Two price lists have one name.
     """
     if pricing.name != AUTO:
         return pricing
-    for file in sorted((CONF_DIR / "pricing").glob("*.yaml")):
+    own_last = sorted(conf_files("pricing").values(), key=lambda file: CONF_DIR in file.parents)
+    for file in own_last:
         try:
             known = Pricing.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
         except ValueError as error:

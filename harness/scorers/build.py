@@ -4,7 +4,7 @@ from functools import cache
 from importlib import import_module
 
 from harness.errors import ConfigError
-from harness.io.extensions import SCORERS, declared, load, origin
+from harness.io.extensions import SCORERS, added, load, origin
 from harness.scorers.base import Scorer, ScorerDefinition, ScorerSettings
 from harness.scorers.sandbox.config import SandboxConfig
 
@@ -19,12 +19,12 @@ BUILT_IN = {
 
 def scorer_names() -> list[str]:
     """Every scorer that a task can name, the built-in ones first."""
-    return [*BUILT_IN, *(name for name in declared(SCORERS) if name not in BUILT_IN)]
+    return [*BUILT_IN, *added(SCORERS, BUILT_IN)]
 
 
 def is_scorer(name: str) -> bool:
     """Whether there is a scorer of this name; imports nothing."""
-    return name in BUILT_IN or name in declared(SCORERS)
+    return name in scorer_names()
 
 
 def find_definition(scorer: str) -> ScorerDefinition | None:
@@ -93,6 +93,10 @@ def _definition(name: str) -> ScorerDefinition | None:
     return None if found is None else found()
 
 
-def scorer_origin(name: str) -> str | None:
-    """``toy-match 1.0``: the package that adds this scorer; None for a built-in one."""
-    return None if name in BUILT_IN else origin(SCORERS, name)
+def scorer_origin(scorer: str) -> str | None:
+    """``toy-match 1.0``: the package that adds this scorer; None for a built-in one.
+
+    Args:
+        scorer: ``toy_match`` or ``toy_match@3``.
+    """
+    return origin(SCORERS, scorer.partition("@")[0])

@@ -154,8 +154,8 @@ class RunManifest(Record):
     merged_from: tuple[str, ...] = ()
     """The runs of its shards, in their order. They lie one after another on this run's clock."""
     extensions: dict[str, str] = Field(default_factory=dict, exclude_if=lambda found: not found)
-    """``engine toy: toy-engine 1.0``: engines and scorers that another package adds, with the
-    package and its version."""
+    """``engine toy: toy-engine 1.0``: engines, scorers and tasks that another package adds, with
+    the package and its version."""
     is_part_of_recording: bool = False
     """It replays fewer requests than were recorded. The sessions are the recording's: they served
     the others at the same time."""

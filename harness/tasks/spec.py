@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from harness.errors import TaskError
 from harness.io.extensions import task_folders
-from harness.io.paths import TASKS_DIR
+from harness.io.paths import shown, task_dirs
 from harness.io.yamlfile import read_yaml
 from harness.records import Count, Record
 from harness.scorers.build import is_scorer, scorer_names
@@ -33,7 +33,7 @@ class EmbeddedSource(Record):
     def _is_there(cls, file: str, info: ValidationInfo) -> str:
         folder: Path | None = info.context
         if folder is not None and not (folder / Path(file).expanduser()).exists():
-            raise ValueError(f"no such file in tasks/{folder.name}")
+            raise ValueError(f"no such file in {shown(folder)}")
         return file
 
 
@@ -191,45 +191,74 @@ def misnamed_tasks() -> list[str]:
 
 
 def _folders() -> list[str]:
-    places = (TASKS_DIR, *task_folders())
-    return sorted({file.parent.name for place in places for file in place.glob("*/task.yaml")})
+    folders = (*task_dirs(), *task_folders())
+    return sorted({file.parent.name for each in folders for file in each.glob("*/task.yaml")})
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder of a task: of this harness, else of another package; None where there is none."""
-    if (own := TASKS_DIR / name / "task.yaml").is_file():
-        return own.parent
-    files = (place / name / "task.yaml" for place in task_folders())
-    return next((file.parent for file in files if file.is_file()), None)
+    """The folder of a task: of the harness, a folder of the user's, or a package; None: no task.
+
+    Raises:
+        TaskError: There are two; names both.
+    """
+    files = (each / name / "task.yaml" for each in (*task_dirs(), *task_folders()))
+    # A folder that is found in two ways is one task.
+    found = list({file.resolve(): file.parent for file in files if file.is_file()}.values())
+    if len(found) > 1:
+        raise TaskError(
+            f"tasks: two have the name {name}, {found[0]} and {found[1]}; rename one, or leave its "
+            "folder or package out"
+        )
+    return next(iter(found), None)
+
+
+def package_of(name: str) -> str | None:
+    """``toy-package 1.0``: the package that brings a task; None for any other."""
+    folder = folder_of(name)
+    return None if folder is None else task_folders().get(folder.parent)
 
 
 def parse_selection(text: str) -> Selection:
-    """Reads ``name`` or ``name:n``.
+    """Reads ``name`` or ``name:n``, whether or not there is such a task here.
 
     Raises:
-        TaskError: Another form, an unknown task, or a subset of nothing.
+        TaskError: Another form, or a subset of nothing.
     """
     found = re.fullmatch(rf"({_NAME})(?::(-?\d+))?", text.strip())
     if not found:
         raise TaskError(f"tasks: '{text}' should be NAME or NAME:COUNT, such as math500:100")
     name, size = found[1], found[2]
-    if folder_of(name) is None:
-        raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
     if size is not None and int(size) < 1:
         raise TaskError(f"tasks: '{text}' is an empty subset; COUNT must be at least 1")
     return Selection(name, None if size is None else int(size))
 
 
+def known_selection(text: str) -> Selection:
+    """As ``parse_selection``, of a task that there is here.
+
+    Raises:
+        TaskError: Likewise, or there is no such task.
+    """
+    selection = parse_selection(text)
+    _folder(selection.task)
+    return selection
+
+
+def _folder(name: str) -> Path:
+    folder = folder_of(name)
+    if folder is None:
+        raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
+    return folder
+
+
 def load_spec(name: str) -> TaskSpec:
-    """Reads ``tasks/<name>/task.yaml``; no data is read.
+    """Reads the ``task.yaml`` of a task; no data is read.
 
     Raises:
         TaskError: The file is missing or not a valid definition; lists every mistake.
     """
-    folder = folder_of(name)
-    if folder is None:
-        raise TaskError(f"tasks: no task '{name}'; there are {', '.join(task_names())}")
-    where = f"tasks/{name}/task.yaml"
+    folder = _folder(name)
+    where = shown(folder / "task.yaml")
     try:
         raw = read_yaml(folder / "task.yaml", where, TaskError)
         return TaskSpec.model_validate(raw, context=folder)

@@ -210,8 +210,11 @@ def test_an_engine_a_scorer_and_a_task_of_another_package_run_resume_score_and_r
     assert manifest["extensions"] == {
         "engine toy": "toy-package 1.5",
         "scorer toy_match": "toy-package 1.5",
+        "task toy_sums": "toy-package 1.5",
     }
-    assert manifest["scorer_context"] == {"toy_match@7": {"spaces": "ignored"}}
+    context = {"spaces": "ignored", "package": "toy-package 1.5"}
+    assert manifest["scorer_context"] == {"toy_match@7": context}
+    assert manifest["protocol_fields"]["toy_sums"]["scorer.package"] == "toy-package 1.5"
 
     scored = call("score", run.name, "--results-dir", str(results))
     assert scored.returncode == 0, scored.stderr

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import show
 from harness.cli.main import main
 from harness.errors import StoreError, TaskError
+from harness.io import paths
 from harness.io.jsonl import read_json
 from harness.io.paths import CONF_DIR, TASKS_DIR
 from harness.models.tokenizer_files import named_key
 from harness.runner import compose
 from harness.store.manifest import RunManifest
-from harness.tasks import load_spec, spec, task_names
+from harness.tasks import load_spec, task_names
 from tests.conftest import REPOSITORY
 
 BAD_YAML = {
@@ -28,7 +28,7 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "conf"
     shutil.copytree(CONF_DIR, folder)
     monkeypatch.setattr(compose, "CONF_DIR", folder)
-    monkeypatch.setattr(show, "CONF_DIR", folder)
+    monkeypatch.setattr(paths, "CONF_DIR", folder)
     return folder
 
 
@@ -36,7 +36,7 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tasks"
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
-    monkeypatch.setattr(spec, "TASKS_DIR", folder)
+    monkeypatch.setattr(paths, "TASKS_DIR", folder)
     return folder
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from harness.models import LocalModel
 from harness.runner.sweep.model_choice import with_models
+from harness.runner.sweep.search_path import search_path
 from tests.facts import mentions
 
 
@@ -33,10 +34,10 @@ def written(folder: Path) -> dict[str, dict[str, Any]]:
 def test_a_path_or_an_id_becomes_a_choice(
     tmp_path: Path, given: str, described: dict[str, str]
 ) -> None:
-    first, search = with_models([f"model={given}"], tmp_path)
+    (first,) = with_models([f"model={given}"], tmp_path)
     ((name, content),) = written(tmp_path).items()
     assert first == f"model={name}"
-    assert search == f"hydra.searchpath=['file://{tmp_path}']"
+    assert search_path(tmp_path) == [f"hydra.searchpath=['file://{tmp_path}']"]
     assert content.items() >= described.items()
 
 

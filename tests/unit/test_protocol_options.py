@@ -13,6 +13,7 @@ from harness.engines.model_list import Served
 from harness.engines.openai_engine import OpenaiConfig, _refuse_contradicted, _refuse_unknown
 from harness.engines.wire import body
 from harness.errors import ConfigError, TaskError
+from harness.io import paths
 from harness.io.paths import TASKS_DIR
 from harness.models.chat_tokenizer import Codec, PromptOptions, ServersCodec, Times
 from harness.records import Example, GenerationRequest, MathReference, Problem, Prompt, Sampling
@@ -27,7 +28,6 @@ from harness.tasks import (
     parse_selection,
     task_names,
 )
-from harness.tasks import spec as task_spec
 from tests.conf.test_compose import compose
 
 if TYPE_CHECKING:
@@ -363,7 +363,7 @@ def own_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of tasks with one of ours in it, whose examples a test writes."""
     folder = tmp_path / "tasks"
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
-    monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
+    monkeypatch.setattr(paths, "TASKS_DIR", folder)
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     return folder / "math_mini"
 

@@ -20,9 +20,9 @@ from pyarrow import parquet
 from pyarrow.lib import DataType, DictionaryType
 
 from harness.errors import TaskError
+from harness.io import paths
 from harness.records import MathReference, Problem
 from harness.tasks import Selection, load_task
-from harness.tasks import spec as task_spec
 from tests.facts import mentions
 
 Rows = list[dict[str, str]]
@@ -34,7 +34,7 @@ def load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple
     monkeypatch.delenv("HARNESS_DATA_DIR", raising=False)
     folder = tmp_path / "tasks" / "mine"
     folder.mkdir(parents=True)
-    monkeypatch.setattr(task_spec, "TASKS_DIR", folder.parent)
+    monkeypatch.setattr(paths, "TASKS_DIR", folder.parent)
 
     def call(file: str | Path, **changes: Any) -> tuple[Problem, ...]:
         fields = {"problem_id": "id", "question": "q", "answer": "a"}

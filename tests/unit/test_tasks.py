@@ -11,11 +11,13 @@ import yaml
 
 from harness.cli import show
 from harness.errors import TaskError, UnavailableError
+from harness.io import paths
 from harness.io.paths import TASKS_DIR
 from harness.records import CodeReference, MathReference, Problem
 from harness.tasks import (
     Selection,
     digest,
+    known_selection,
     load_spec,
     load_task,
     parse_selection,
@@ -25,7 +27,6 @@ from harness.tasks import (
 from harness.tasks import (
     rows as task_rows,
 )
-from harness.tasks import spec as task_spec
 from harness.tasks.spec import HubSource
 from tests.facts import mentions
 
@@ -68,7 +69,7 @@ def test_a_selection_is_a_name_and_perhaps_a_count(
 )
 def test_a_wrong_selection_says_what_would_be_right(text: str, facts: tuple[str, ...]) -> None:
     with pytest.raises(TaskError, match=r"^tasks: ") as error:
-        parse_selection(text)
+        known_selection(text)
     assert mentions(str(error.value), *facts)
 
 
@@ -101,7 +102,7 @@ def own_tasks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
     shutil.copytree(TASKS_DIR / "math_mini", folder / "math_mini")
     (folder / "mine").mkdir()
     (folder / "mine" / "problems.jsonl").write_text('{"problem": "1 + 1", "answer": "2"}\n')
-    monkeypatch.setattr(task_spec, "TASKS_DIR", folder)
+    monkeypatch.setattr(paths, "TASKS_DIR", folder)
 
     def write(without: Sequence[str] = (), **changes: object) -> None:
         said = {key: value for key, value in {**MINE, **changes}.items() if key not in without}
@@ -185,7 +186,7 @@ def test_every_mistake_of_a_definition_is_said_on_one_line(
 def test_what_is_no_definition_at_all_is_one_line(
     own_tasks: Callable[..., None], text: bytes, facts: str
 ) -> None:
-    (task_spec.TASKS_DIR / "mine" / "task.yaml").write_bytes(text)
+    (paths.TASKS_DIR / "mine" / "task.yaml").write_bytes(text)
     with pytest.raises(TaskError) as error:
         load_spec("mine")
     assert mentions(str(error.value), "tasks/mine/task.yaml: ", facts)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from harness.config.settings import RunConfig, load_run_config
 from harness.errors import ConfigError, UserError
 from harness.io.paths import CONF_DIR
+from harness.runner.included import with_included
+from harness.runner.sweep import search_path, take_includes
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
 
 EXPERIMENT = "nightly"
 _REFUSED = {
@@ -38,11 +41,12 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
         ConfigError: Hydra cannot compose it, or the configuration is wrong.
         UserError: An override is none that a night can have, or two jobs are the same.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    overrides = take_includes(overrides)
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENT}", *overrides]
     GlobalHydra.instance().clear()  # of an earlier run in this process
@@ -50,15 +54,14 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
             fixed, swept = _sorted_out(overrides)
             first = [choices[0] for choices in swept.values()]
-            base = compose("config", [*fixed, *first], return_hydra_config=True)
+            base = _composed(fixed, first)
             params = _plain(base.hydra.sweeper).get("params") or {}
             given = {override.partition("=")[0] for override in fixed}
             _, more = _sorted_out([f"{key}={value}" for key, value in params.items()])
             swept = {**{k: v for k, v in more.items() if k not in given}, **swept}
             jobs = []
             for choice in itertools.product(*swept.values()):
-                composed = compose("config", [*fixed, *choice])
-                config = load_run_config(_plain(composed))
+                config = _config_of(_composed(fixed, choice))
                 label = _label(config.model.name, fixed, choice)
                 jobs.append(Job(label, (*fixed, *choice), config))
     except (HydraException, OmegaConfBaseException) as error:
@@ -67,6 +70,22 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"{', '.join(twice)}: stands for two of the night's runs; once is right")
     return jobs
+
+
+def _composed(fixed: Sequence[str], choice: Sequence[str]) -> "DictConfig":
+    from hydra import compose
+
+    overrides = [*fixed, *choice, *search_path()]
+    return compose("config", overrides, return_hydra_config=True)
+
+
+def _config_of(composed: "DictConfig") -> RunConfig:
+    from omegaconf import flag_override
+
+    choices = dict(composed.hydra.runtime.choices)
+    with flag_override(composed, ["readonly", "struct"], False):
+        del composed["hydra"]
+    return with_included(load_run_config(_plain(composed)), choices)
 
 
 def _plain(composed: Any) -> dict[str, Any]:

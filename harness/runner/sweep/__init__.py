@@ -4,13 +4,16 @@ from harness.runner.sweep.jobs import Jobs
 from harness.runner.sweep.launchers import launcher_of, sweep_folder, with_launcher
 from harness.runner.sweep.model_choice import with_models
 from harness.runner.sweep.resumed import use_recorded_config
+from harness.runner.sweep.search_path import search_path, take_includes
 from harness.runner.sweep.words import plain, words
 
 __all__ = [
     "Jobs",
     "launcher_of",
     "plain",
+    "search_path",
     "sweep_folder",
+    "take_includes",
     "use_recorded_config",
     "with_launcher",
     "with_models",

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from harness.config.settings import RunConfig, load_run_config
 from harness.errors import Interrupted
 from harness.io.jsonl import open_own, read_json, write_atomically
+from harness.io.paths import include, places
 from harness.io.redaction import redact
 from harness.process.reaper import RunCleanup
 from harness.process.report import FinishedReport
 from harness.process.run_child import RunChild, RunSpec
+from harness.runner.included import with_included
 from harness.runner.plan import Plans
 from harness.runner.sweep.outcome import SweptJob, conclude
 from harness.runner.sweep.resumed import use_recorded_config
@@ -45,6 +47,8 @@ class Jobs:
         """
         self._is_elsewhere = is_elsewhere
         self._folder = folder
+        # A launcher may run a job where the variable is not set.
+        self._included = [place.folder for place in places()]
         self._plans = Plans() if is_dry_run else None
         self._failed: dict[str, int] = {}
         """By what went wrong, the number of the first job in which it did."""
@@ -68,8 +72,9 @@ class Jobs:
         file, is_again = claim
         self._say(f"job {number}: {' '.join(overrides)}")
         try:
-            config = use_recorded_config(given, self._folder / "conf") or load_run_config(
-                plain(composed)
+            include(self._included)
+            config = use_recorded_config(given, self._folder / "conf") or with_included(
+                load_run_config(plain(composed)), dict(hydra_config.runtime.choices)
             )
             if is_again and config.resume is None:
                 config = config.model_copy(update={"resume": "auto"})

@@ -1,6 +1,7 @@
 """``model=PATH`` and ``model=ORG/NAME``: each becomes a choice of Hydra's group ``model``.
 
-The choices are written as files into a folder of the command, which Hydra searches too, so that a
+The choices are written as files into a folder of the command, which Hydra searches too
+(``search_path``), so that a
 sweep over several of them composes like one over models of ``conf/model``, on other machines too.
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 from harness.config.overrides import text_of
-from harness.io.paths import CONF_DIR
+from harness.io.paths import conf_file
 from harness.models import HubModel, LocalModel, WheelModel
 from harness.models.description import GGUF
 
@@ -36,8 +37,7 @@ def with_models(arguments: Sequence[str], folder: Path) -> list[str]:
         folder: Of this command; must last as long as its jobs.
     """
     names: dict[str, str] = {}
-    found = [_rewritten(argument, folder / "model", names) for argument in arguments]
-    return [*found, f"hydra.searchpath=['file://{folder}']"] if names else found
+    return [_rewritten(argument, folder / "model", names) for argument in arguments]
 
 
 def _rewritten(argument: str, folder: Path, names: dict[str, str]) -> str:
@@ -62,7 +62,7 @@ def _unquoted(given: str) -> str:
 def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
     """The name of a choice that means this model; one of ``conf/model`` has its own."""
     plain = _unquoted(given.strip())
-    if (CONF_DIR / "model" / f"{plain}.yaml").is_file():
+    if conf_file("model", plain) is not None:
         return given
     described = _described(plain)
     if described is None:
@@ -76,7 +76,7 @@ def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
         names[plain] = next(
             name
             for name in (stem, *(f"{stem}_{number}" for number in range(2, len(names) + 3)))
-            if name not in taken and not (CONF_DIR / "model" / f"{name}.yaml").exists()
+            if name not in taken and conf_file("model", name) is None
         )
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{names[plain]}.yaml"

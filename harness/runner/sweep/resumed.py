@@ -10,8 +10,9 @@ from typing import Any
 
 from harness.config.settings import RunConfig, load_run_config
 from harness.errors import ConfigError
-from harness.io.paths import CONF_DIR, default_results_dir
+from harness.io.paths import conf_dirs, conf_file, conf_files, default_results_dir
 from harness.runner.decisions import find_resumed
+from harness.runner.included import include_again, with_included
 from harness.runner.sweep.words import words
 
 AUTO = "auto"
@@ -36,6 +37,7 @@ def use_recorded_config(overrides: Sequence[str], choices: Path | None = None) -
     Raises:
         ConfigError: An override cannot be read, or gives a value that is wrong.
         StoreError: There is no such run.
+        UnavailableError: A folder of the user's that it was made with is not there.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -68,13 +70,14 @@ def use_recorded_config(overrides: Sequence[str], choices: Path | None = None) -
         content: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(words(error)) from error
-    return load_run_config(content)
+    return with_included(load_run_config(content), {key: given[key] for key in groups})
 
 
 def _recorded(name: str, results_dir: Any) -> dict[str, Any]:
     where = default_results_dir() if results_dir is None else Path(str(results_dir)).expanduser()
-    recorded = find_resumed(name, where).read_manifest().config.model_dump(mode="json")
-    return {**recorded, "resume": name, "results_dir": None, "retry": None}
+    config = find_resumed(name, where).read_manifest().config
+    include_again(config.included)
+    return {**config.model_dump(mode="json"), "resume": name, "results_dir": None, "retry": None}
 
 
 def _sets_a_value(override: Any) -> bool:
@@ -82,13 +85,14 @@ def _sets_a_value(override: Any) -> bool:
 
 
 def _is_group(key: str) -> bool:
-    return (CONF_DIR / key).is_dir()
+    return any((folder / key).is_dir() for folder in conf_dirs())
 
 
 def _choice(group: str, name: Any, choices: Path | None) -> Path:
     """The file of a group's choice."""
-    for folder in (CONF_DIR, *([choices] if choices else [])):
-        if (file := folder / group / f"{name}.yaml").is_file():
-            return file
-    known = sorted(file.stem for file in (CONF_DIR / group).glob("*.yaml"))
-    raise ConfigError(f"{group}={name}: no such choice; there are {', '.join(known)}")
+    if (known := conf_file(group, str(name))) is not None:
+        return known
+    if choices is not None and (file := choices / group / f"{name}.yaml").is_file():
+        return file
+    names = ", ".join(conf_files(group))
+    raise ConfigError(f"{group}={name}: no such choice; there are {names}")
