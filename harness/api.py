@@ -17,7 +17,8 @@ from harness.analysis.leaderboard import LeftOut, RankedList, Selection, rank, r
 from harness.analysis.leaderboard.files import lines
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
-from harness.io.paths import default_results_dir
+from harness.io.paths import default_results_dir, includes_restored
+from harness.io.paths import include as include_folders
 from harness.records import Grade
 from harness.runner.finished import Finished
 from harness.store.result import RunResult
@@ -34,6 +35,7 @@ def run(
     model: str | None = None,
     tasks: Sequence[str] | None = None,
     overrides: Sequence[str] = (),
+    include: Sequence[str | Path] = (),
 ) -> Finished:
     """Runs one benchmark in this process, as ``harness run`` does.
 
@@ -42,6 +44,7 @@ def run(
         tasks: Names, each with a count after a colon if only some problems are meant:
             ``["humaneval:20", "math_mini"]``; None: as configured.
         overrides: As on the command line: ``["engine=transformers", "seed=1"]``.
+        include: Folders whose ``conf/`` and ``tasks/`` are seen too, in this run alone.
 
     Returns:
         The run's folder, its result and its exit status.
@@ -56,9 +59,11 @@ def run(
     named = [] if model is None else [f"model={model}"]
     if tasks is not None:
         named.append(f"tasks=[{','.join(tasks)}]")
-    config = compose_one([*named, *overrides])
-    with redirect_stdout(StringIO()):  # the line for programs: the caller gets the result itself
-        return run_one(config)
+    with includes_restored():
+        include_folders(include, "include")
+        config = compose_one([*named, *overrides])
+        with redirect_stdout(StringIO()):  # the line for programs: the caller gets the result
+            return run_one(config)
 
 
 def load(run: str | Path, results_dir: Path | None = None) -> RunResult:

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from harness.cli.arguments import INCLUDE, build_parser
 from harness.errors import HarnessError, Interrupted, UserError
+from harness.io.extensions import ENGINES, declared
 from harness.io.paths import conf_files, include
 from harness.io.printable import printable
 from harness.io.redaction import RedactingFormatter, redact
@@ -206,6 +207,7 @@ def _nearest_option(argument: str) -> str:
 def _groups() -> str:
     lines = ["", "groups (GROUP=CHOICE):"]
     for group in GROUPS:
-        choices = ", ".join(conf_files(group))
+        added = declared(ENGINES) if group == "engine" else ()
+        choices = ", ".join(sorted({*conf_files(group), *added}))
         lines.append(f"  {group:<11} {choices}")
     return "\n".join(lines) + "\n"

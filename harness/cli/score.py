@@ -9,6 +9,7 @@ from harness.machine.hardware import usable_cores
 from harness.records import VerdictStatus
 from harness.runner.execute import finish
 from harness.runner.graders import questions_of, scorer_name_of, start_scorers, with_scorers
+from harness.runner.included import PRICING, include_again
 from harness.runner.pipeline import Scoring, score_missing
 from harness.runner.shards import asked_ids
 from harness.store.killed_sessions import settled
@@ -26,11 +27,13 @@ def score(name: str, results_dir: Path) -> int:
 
     Raises:
         StoreError: There is no such run, or it is not complete.
+        UnavailableError: A folder of the user's with price lists that it saw is not there.
     """
     run = find_run(name, results_dir)
     with ExitStack() as stack:
         stack.enter_context(run)
         manifest = settled(run.folder, run.read_manifest())
+        include_again(manifest.config.included, {PRICING})
         before = _old_statuses(run)
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}
         # Nothing generates now, so scoring may have every core that it is not told to leave.

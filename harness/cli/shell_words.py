@@ -17,7 +17,7 @@ import yaml
 
 from harness.cli.arguments import INCLUDE
 from harness.errors import ConfigError
-from harness.io.extensions import task_folders
+from harness.io.extensions import ENGINES, declared, task_folders
 from harness.io.paths import (
     CONF_DIR,
     DEFAULT_STUDY,
@@ -191,7 +191,7 @@ def _overrides(current: str, results: Path) -> Iterator[Candidate]:
 
 def _override_values(key: str, results: Path) -> Iterable[str]:
     if key in _groups():
-        return _choices(key)
+        return [*_choices(key), *(declared(ENGINES) if key == "engine" else ())]
     if key in {"resume", "engine.run"}:
         return [*(["auto"] if key == "resume" else []), *_run_ids(results)]
     return ["true", "false"] if isinstance(_keys().get(key), bool) else []

@@ -24,7 +24,8 @@ from harness.engines.replay_engine import ReplayConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_server_engine import VllmServerConfig
-from harness.io.extensions import ENGINES, load, origin
+from harness.errors import ConfigError
+from harness.io.extensions import ENGINES, added, declared, load, origin
 from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
@@ -83,13 +84,37 @@ def _or_of_another_package(value: Any, built_in: ValidatorFunctionWrapHandler) -
     return built_in(value) if own is None else own.validate_python(value)
 
 
+_BUILT_IN_KINDS = frozenset(
+    kind for each in get_args(_BuiltIn) for kind in get_args(each.model_fields["kind"].annotation)
+)
+
+
+def added_engines() -> tuple[str, ...]:
+    """The engines that packages add, sorted; imports none of them.
+
+    Raises:
+        ConfigError: One has the name of a built-in engine, or of another package's.
+    """
+    return tuple(sorted(added(ENGINES, _BUILT_IN_KINDS)))
+
+
+def engine_class(name: str) -> type[BaseEngineConfig]:
+    """The configuration of an engine that a package adds.
+
+    Raises:
+        ConfigError: There is none, or it cannot be imported.
+    """
+    found = load(ENGINES, name, BaseEngineConfig)  # type: ignore[type-abstract]
+    if found is None:
+        raise ConfigError(f"engine={name}: no installed package adds it")
+    return found
+
+
 @cache
 def _of_another_package(kind: str) -> TypeAdapter[Any] | None:
-    if any(kind in get_args(each.model_fields["kind"].annotation) for each in get_args(_BuiltIn)):
+    if kind in _BUILT_IN_KINDS or kind not in declared(ENGINES):
         return None
-    found = load(ENGINES, kind, BaseEngineConfig)  # type: ignore[type-abstract]
-    if found is None:
-        return None
+    found = engine_class(kind)
     # A union of two, so that a mistake's place begins with the kind, as it does for the others.
     both: Any = Annotated[found | AutoConfig, Field(discriminator="kind")]
     return TypeAdapter(both)

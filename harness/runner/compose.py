@@ -29,6 +29,7 @@ from harness.runner.sweep import (
     with_launcher,
     with_models,
     words,
+    write_engines,
 )
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ def compose_one(overrides: list[str]) -> RunConfig:
 
 def _composable(given: list[str], folder: Path) -> list[str]:
     """The arguments as Hydra can compose them; ``folder`` is this command's."""
+    write_engines(given, folder / "conf")
     return [*with_models(given, folder / "conf"), *search_path(folder / "conf")]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import StoreError
 from harness.io.jsonl import unwritable
 from harness.runner.finished import Finished
+from harness.runner.included import PRICING, include_again
 from harness.runner.result import write_result
 from harness.runner.shards import Shard, copy_into, read_shards
 from harness.runner.summary import show_result
@@ -39,6 +40,7 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
         shards = read_shards(runs)
         for shard in shards:
             stack.enter_context(shard.run)  # nobody grades it anew meanwhile
+        include_again(shards[0].manifest.config.included, {PRICING})
         names = ", ".join(shard.run.run_id for shard in shards)
         log.info("merging %d shards: %s", len(shards), names)
         scratch = stack.enter_context(_scratch(results_dir, shards[0]))

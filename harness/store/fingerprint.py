@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.config.settings import ProtocolConfig
 from harness.scorers.answers.marks import Reasoning, as_protocol_field
-from harness.tasks import Task, examples_sha256
+from harness.tasks import Task, examples_sha256, own_definition_sha256
 
 _ALWAYS = {"temperature", "top_p", "top_k", "max_new_tokens"}
 SHARD = "shard"
@@ -42,10 +42,12 @@ def protocol_fields(
 
     ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
     ``<think>``, ``omitted`` only where something is, ``date`` only where the template writes one,
-    options of the protocol only where they are set. All other runs keep the fields that they had
+    options of the protocol only where they are set, ``definition_sha256`` only of a task that is
+    not the harness's own. All other runs keep the fields that they had
     before there was a choice.
     """
     reasoning = as_protocol_field(rendering.reasoning)
+    definition = own_definition_sha256(task.spec)
     return {
         "task": task.spec.name,
         "task_version": task.spec.version,
@@ -65,6 +67,7 @@ def protocol_fields(
         **({} if reasoning is None else {REASONING: reasoning}),
         **({OMITTED: list(rendering.omitted)} if rendering.omitted else {}),
         **({} if rendering.date is None else {DATE: rendering.date}),
+        **({} if definition is None else {"definition_sha256": definition}),
         **({} if shard is None else {SHARD: shard}),
     }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from harness.errors import TaskError
+from harness.io import paths
 from harness.io.extensions import task_folders
 from harness.io.paths import shown, task_dirs
 from harness.io.yamlfile import read_yaml
@@ -264,6 +265,19 @@ def load_spec(name: str) -> TaskSpec:
         return TaskSpec.model_validate(raw, context=folder)
     except ValidationError as error:
         raise TaskError(f"{where}: {describe(error, TaskSpec)}") from error
+
+
+def own_definition_sha256(spec: TaskSpec) -> str | None:
+    """Digest of how a task of the user's or of a package asks and grades, for the fingerprint.
+
+    It holds no path and no description: a copy of the task elsewhere has the same. None for a task
+    of the harness, whose version says it.
+    """
+    folder = folder_of(spec.name)
+    if folder is None or folder.parent == paths.TASKS_DIR:
+        return None
+    asked = spec.model_dump(mode="json", include={"version", "prompt", "scorer", "fields"})
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def _defined(spec: TaskSpec) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """One command, many runs: a process for each, on this machine or by a launcher, and the table."""
 
+from harness.runner.sweep.engine_choice import write_engines
 from harness.runner.sweep.jobs import Jobs
 from harness.runner.sweep.launchers import launcher_of, sweep_folder, with_launcher
 from harness.runner.sweep.model_choice import with_models
@@ -18,4 +19,5 @@ __all__ = [
     "with_launcher",
     "with_models",
     "words",
+    "write_engines",
 ]
