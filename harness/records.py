@@ -315,7 +315,7 @@ class Estimate(Record):
     metric: str
     """``accuracy``, ``pass@8``, ``output_tokens_per_s`` …"""
     value: float | None
-    """None when undefined; then ``method`` says why."""
+    """None when it is unknown or undefined; then ``undefined`` says why."""
     unit: str
     """``fraction``, ``tokens``, ``tokens/s``, ``s``, ``bytes``, ``USD`` …"""
     n: Count
@@ -325,11 +325,44 @@ class Estimate(Record):
     high: float | None = None
     """Upper end of the 95 % interval."""
     method: str
-    """How value and interval were computed, in a few words."""
+    """How value and interval were computed, in a few words; what is known of it without a value."""
+    undefined: str | None = Field(default=None, exclude_if=lambda why: why is None)
+    """Why there is no value; None: there is one."""
+    missing_end: str | None = Field(default=None, exclude_if=lambda why: why is None)
+    """Why there is a value without an interval, or an interval without an upper end; None: both
+    ends are there, or it is one measurement."""
     bound: Bound | None = None
     """``lower``: the true figure is at least this; ``upper``: at most. None: it is the figure."""
     task: str | None = None
     """None for a figure of the whole run."""
+
+    @property
+    def why_unknown(self) -> str:
+        """Why there is no value or no interval."""
+        return self.undefined or self.missing_end or "no reason is on record"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_method(cls, given: Any) -> Any:
+        """Reads records that were made when ``method`` held these reasons too."""
+        if not isinstance(given, dict) or not isinstance(given.get("method"), str):
+            return given
+        if given.get("high") is not None or given.keys() & {"undefined", "missing_end"}:
+            return given
+        return _split_reason(given)
+
+
+_OLD_REASON = re.compile(r"(?:^|[;,] )(?:undefined|no interval|no upper bound): ([^;]*)(?:; |$)")
+
+
+def _split_reason(old: dict[str, Any]) -> dict[str, Any]:
+    """``ratio; no interval: few problems; all attempts``: the reason becomes a field."""
+    found = _OLD_REASON.search(old["method"])
+    if found is None:
+        return old
+    rest = old["method"][: found.start()], old["method"][found.end() :]
+    field = "undefined" if old.get("value") is None else "missing_end"
+    return {**old, "method": "; ".join(filter(None, rest)), field: found[1]}
 
 
 class ServingStats(Record):

@@ -15,7 +15,14 @@ from harness.metrics.cost import (
     usd_per_million,
 )
 from harness.metrics.cost import cost_per_solved as usd_per_solved
-from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
+from harness.metrics.figures import (
+    by_problem,
+    figure,
+    from_interval,
+    in_words,
+    run_and_tasks,
+    unknown,
+)
 from harness.metrics.samples import NO_COUNTS
 from harness.metrics.shares import unit_of_shares, weights
 from harness.records import Estimate, Sample
@@ -35,41 +42,47 @@ def estimate_costs(
     """
     estimates = [_solved_per_hour(samples, usage, seed)]
     if not pricing.bases():
-        reason = f"undefined: the price list {pricing.name!r} holds no price"
-        return [*estimates, figure("cost_per_solved", None, "USD", 0, reason)]
+        why = f"the price list {pricing.name!r} holds no price"
+        return [*estimates, unknown("cost_per_solved", "USD", why)]
     for basis in pricing.bases():
         cost = total_cost(pricing, basis, usage)
         estimates += _totals(basis, cost, usage, len(samples))
         estimates += _per_solved(samples, pricing, basis, cost, seed)
     if pricing.rented is not None:
         load = load_cost(pricing, usage)
-        estimates.append(
-            _bounded(figure("load_cost.rented", load.usd, "USD", 1, load.method), load)
-        )
+        estimates.append(_figure("load_cost.rented", load.usd, "USD", 1, load))
     if pricing.rented is not None and pricing.api is not None:
         estimates.append(_break_even(pricing, usage))
     return estimates
 
 
 def _totals(basis: Basis, cost: Cost, usage: Usage, n: int) -> list[Estimate]:
-    per_million, method = None, cost.method
+    per_million, each = None, cost
     if cost.usd is not None and usage.completion_tokens:
         per_million = usd_per_million(cost.usd, usage.completion_tokens)
-        method = f"total cost / {usage.completion_tokens} output tokens; {cost.method}"
+        how = f"total cost / {usage.completion_tokens} output tokens"
+        each = cost._replace(method=in_words(how, cost.method))
     elif cost.usd is not None:
-        is_unknown = usage.completion_tokens is None
-        method = f"{NO_COUNTS if is_unknown else 'undefined: no output tokens'}; {cost.method}"
+        why = NO_COUNTS if usage.completion_tokens is None else "no output tokens"
+        each = cost._replace(undefined=why)
     name = f"usd_per_million_output_tokens.{basis}"
     return [
-        _bounded(figure(f"cost.{basis}", cost.usd, "USD", n, cost.method), cost),
-        _bounded(figure(name, per_million, "USD/Mtoken", n, method), cost),
+        _figure(f"cost.{basis}", cost.usd, "USD", n, cost),
+        _figure(name, per_million, "USD/Mtoken", n, each),
     ]
 
 
-def _bounded(estimate: Estimate, cost: Cost) -> Estimate:
-    """Says of a figure that follows from a cost what is said of the cost."""
-    bound = None if estimate.value is None else cost.bound
-    return estimate.model_copy(update={"bound": bound})
+def _figure(metric: str, value: float | None, unit: str, n: int, cost: Cost) -> Estimate:
+    """A figure that follows from a cost, with the cost's method, reason and bound."""
+    return Estimate(
+        metric=metric,
+        value=value,
+        unit=unit,
+        n=n,
+        method=cost.method,
+        undefined=cost.undefined,
+        bound=None if value is None else cost.bound,
+    )
 
 
 def _per_solved(
@@ -78,17 +91,20 @@ def _per_solved(
     """Cost per solved task, of the run and of each task."""
     name = f"cost_per_solved.{basis}"
     if cost.usd is None:
+        why = cost.undefined or "the cost is unknown"
         return [
-            figure(name, None, "USD", 0, cost.method, task) for task, _ in run_and_tasks(samples)
+            unknown(name, "USD", why, task, method=cost.method)
+            for task, _ in run_and_tasks(samples)
         ]
     price = pricing.api if basis == "api" else None
     shares, unit = list(apportion(cost.usd, weights(samples, price))), unit_of_shares(samples)
     estimates = []
     for task, places in run_and_tasks(samples):
         found = usd_per_solved(*by_problem(samples, shares, places), seed=seed)
-        method = f"{found.method}; all attempts, shared out by {unit}; {cost.method}"
+        method = in_words(found.method, f"all attempts, shared out by {unit}", cost.method)
         estimate = from_interval(name, found._replace(method=method), "USD", task=task)
-        estimates.append(_bounded(estimate, cost))
+        bound = None if estimate.value is None else cost.bound
+        estimates.append(estimate.model_copy(update={"bound": bound}))
     return estimates
 
 
@@ -113,7 +129,7 @@ def cost_per_solved(
 def _solved_per_hour(samples: Sequence[Sample], usage: Usage, seed: int) -> Estimate:
     name, unit = "solved_per_hour", "solved/h"
     if not usage.generation_s:
-        return figure(name, None, unit, 0, "undefined: the machine time is unknown")
+        return unknown(name, unit, "the machine time is unknown")
     hours = apportion(usage.generation_s / SECONDS_PER_HOUR, weights(samples, None))
     spent, solved = by_problem(samples, list(hours), range(len(samples)))
     rate = ratio_interval(solved, spent, seed=seed)
@@ -128,7 +144,7 @@ def _break_even(pricing: Pricing, usage: Usage) -> Estimate:
     assert pricing.rented is not None
     assert api is not None
     if rent is None or api.output_usd_per_million_tokens == 0:
-        return figure(name, None, "tokens/s", 0, "undefined: one of the prices does not apply")
+        return unknown(name, "tokens/s", "one of the prices does not apply")
     rate = break_even_tokens_per_s(rent, api.output_usd_per_million_tokens)
     method = (
         f"{rent:g} USD/h ({pricing.rented.citation()}) against "

@@ -9,7 +9,7 @@ from harness.metrics.correctness import accuracy, cons_at_k, outcome_shares, pas
 from harness.metrics.cost import Usage
 from harness.metrics.energy_use import estimate_energy
 from harness.metrics.engine_speed import throughput
-from harness.metrics.figures import figure
+from harness.metrics.figures import figure, unknown
 from harness.metrics.inter_token import inter_token_latency
 from harness.metrics.latencies import latency
 from harness.metrics.machine_use import MachineUse, use_seen
@@ -111,7 +111,9 @@ def _token_totals(usage: Usage, requests: int) -> list[Estimate]:
     }
     method = "sum over all requests, failed ones too"
     return [
-        figure(name, total, "tokens", requests, NO_COUNTS if total is None else method)
+        unknown(name, "tokens", NO_COUNTS, n=requests)
+        if total is None
+        else figure(name, total, "tokens", requests, method)
         for name, total in totals.items()
     ]
 
@@ -131,9 +133,10 @@ def _of_engine(engine: EngineInfo) -> list[Estimate]:
         "load_s": (engine.load_s, "s", "loading and warm-up, in no rate"),
         "peak_memory_bytes": (engine.peak_memory_bytes, "bytes", f"highest seen: {peak}"),
     }
-    unknown = "undefined: the engine did not report it"
     return [
-        figure(name, value, unit, int(value is not None), unknown if value is None else method)
+        unknown(name, unit, "the engine did not report it")
+        if value is None
+        else figure(name, value, unit, 1, method)
         for name, (value, unit, method) in given.items()
     ]
 

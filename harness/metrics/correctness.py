@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import get_args
 
-from harness.metrics.figures import figure, from_interval
+from harness.metrics.figures import figure, from_interval, in_words, unknown
 from harness.records import ERROR_STATUSES, Estimate, Sample, VerdictStatus
 from harness.stats.intervals import (
     Interval,
@@ -44,9 +44,8 @@ def accuracy(samples: Sequence[Sample], benchmark_size: int | None = None) -> li
     counts = f"{len(graded)} samples of {n} problems, {len(samples) - len(graded)} errors left out"
     fixed, new = standard_errors(solved, trials, benchmark_size)
     rho = within_problem_correlation(solved, trials)
-    why = f"undefined: {_NEEDS_SEVERAL}" if rho is None else "analysis of variance"
     intervals = {
-        "accuracy": mean._replace(method=f"{mean.method}; {counts}"),
+        "accuracy": mean._replace(method=in_words(mean.method, counts)),
         "accuracy.fixed_benchmark": fixed_benchmark_interval(solved, trials, benchmark_size),
         "accuracy_se.fixed_benchmark": _standard_error(
             fixed, n, f"two-stage sampling, {n} of {size} problems", _NEEDS_SEVERAL
@@ -54,7 +53,11 @@ def accuracy(samples: Sequence[Sample], benchmark_size: int | None = None) -> li
         "accuracy_se.new_problems": _standard_error(
             new, n, f"variance between {n} problem means", "needs two problems"
         ),
-        "within_problem_correlation": Interval(rho, None, None, n, why),
+        "within_problem_correlation": (
+            Interval.unknown(_NEEDS_SEVERAL, n)
+            if rho is None
+            else Interval(rho, None, None, n, "analysis of variance")
+        ),
     }
     return [from_interval(name, interval, "fraction") for name, interval in intervals.items()]
 
@@ -62,8 +65,8 @@ def accuracy(samples: Sequence[Sample], benchmark_size: int | None = None) -> li
 def _standard_error(error: float | None, n: int, method: str, needs: str) -> Interval:
     if error == 0:
         # A standard error of 0 would say that the score is certain.
-        return Interval(None, None, None, n, "undefined: nothing varies; the interval has a width")
-    return Interval(error, None, None, n, f"undefined: {needs}" if error is None else method)
+        return Interval.unknown("nothing varies", n)._replace(method="the interval has a width")
+    return Interval.unknown(needs, n) if error is None else Interval(error, None, None, n, method)
 
 
 def pass_at_k(samples: Sequence[Sample], k: Iterable[int] = (1,)) -> list[Estimate]:
@@ -83,7 +86,8 @@ def pass_at_k(samples: Sequence[Sample], k: Iterable[int] = (1,)) -> list[Estima
         enough = trials >= each
         interval = fraction_interval(chance_of_k(solved[enough], trials[enough], each))
         short = problems - int(enough.sum())
-        method = f"unbiased estimator, {interval.method}; {short} problems had < {each} samples"
+        how = ", ".join(part for part in ("unbiased estimator", interval.method) if part)
+        method = f"{how}; {short} problems had < {each} samples"
         estimates.append(
             from_interval(f"pass@{each}", interval._replace(method=method), "fraction")
         )
@@ -121,9 +125,10 @@ def _majority(
     interval = fraction_interval(
         [majority_correct([a for a, _ in b], [ok for _, ok in b]) for b in enough]
     )
-    method = (
-        f"majority of equally spelt answers, expected value of ties; {interval.method}; "
-        f"{problems - len(enough)} problems had < {k} samples"
+    method = in_words(
+        "majority of equally spelt answers, expected value of ties",
+        interval.method,
+        f"{problems - len(enough)} problems had < {k} samples",
     )
     return from_interval(f"cons@{k}", interval._replace(method=method), "fraction")
 
@@ -141,13 +146,13 @@ def outcome_shares(samples: Sequence[Sample]) -> list[Estimate]:
     return [
         figure(
             f"share.{status}",
-            counts[status] / n if n else None,
+            counts[status] / n,
             "fraction",
             n,
-            f"{counts[status]} of all {n} requests, errors included"
-            if n
-            else "undefined: no requests",
+            f"{counts[status]} of all {n} requests, errors included",
         )
+        if n
+        else unknown(f"share.{status}", "fraction", "no requests")
         for status in get_args(VerdictStatus)
     ]
 

@@ -6,7 +6,7 @@ tokens.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,12 +61,19 @@ class Usage(Record):
 
 
 class Cost(NamedTuple):
-    """Dollars, or None and the reason, and how they were computed."""
+    """Dollars and how they were computed, or None and the reason."""
 
     usd: float | None
     method: str
     bound: Bound | None = None
     """``lower``: it cost at least this."""
+    undefined: str | None = None
+    """Why the dollars are unknown."""
+
+    @classmethod
+    def unknown(cls, why: str, method: str = "") -> Self:
+        """No dollars."""
+        return cls(None, method, undefined=why)
 
 
 def total_cost(pricing: Pricing, basis: Basis, usage: Usage) -> Cost:
@@ -100,13 +107,12 @@ def rented_cost(
 ) -> Cost:
     """Rent for some seconds of all the run's devices."""
     if price is None:
-        return Cost(None, "undefined: no rent is known")
+        return Cost.unknown("no rent is known")
     units = _units(price, usage)
     if units is None:
-        reason = f"rent is per {price.unit}, the run was on {usage.device}"
-        return Cost(None, f"undefined: {reason}")
+        return Cost.unknown(f"rent is per {price.unit}, the run was on {usage.device}")
     if seconds is None:
-        return Cost(None, f"undefined: the time is unknown; rented ({price.citation()})")
+        return Cost.unknown("the time is unknown", f"rented ({price.citation()})")
     hours = f"{'at least ' * is_lower_bound}{seconds:.1f} s ({what})"
     return Cost(
         price.usd_per_hour * units * seconds / SECONDS_PER_HOUR,
@@ -135,12 +141,12 @@ def _units(price: RentedPrice, devices: Devices) -> int | None:
 
 def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
     if price is None:
-        return Cost(None, "undefined: no price of owning is known")
+        return Cost.unknown("no price of owning is known")
     if usage.energy_joules is None:
         why = usage.energy_source or "it was not recorded"
-        return Cost(None, f"undefined: the energy is unknown ({why}); owned ({price.citation()})")
+        return Cost.unknown(f"the energy is unknown ({why})", f"owned ({price.citation()})")
     if usage.generation_s is None:
-        return Cost(None, f"undefined: the time is unknown; owned ({price.citation()})")
+        return Cost.unknown("the time is unknown", f"owned ({price.citation()})")
     kwh = usage.energy_joules / _JOULES_PER_KWH * price.pue
     hourly = price.opex_usd_per_hour
     share = "amortisation left out, capex unknown"
@@ -160,12 +166,12 @@ def _owned_cost(price: OwnedPrice | None, usage: Usage) -> Cost:
 
 def _api_cost(price: ApiPrice | None, usage: Usage) -> Cost:
     if price is None:
-        return Cost(None, "undefined: no API price is known")
+        return Cost.unknown("no API price is known")
     cached_price = price.cached_input_usd_per_million_tokens
     if usage.cached_prompt_tokens and cached_price is None:
-        return Cost(None, f"undefined: no price of cached input; api ({price.citation()})")
+        return Cost.unknown("no price of cached input", f"api ({price.citation()})")
     if usage.prompt_tokens is None or usage.completion_tokens is None:
-        return Cost(None, f"undefined: token counts are unknown; api ({price.citation()})")
+        return Cost.unknown("token counts are unknown", f"api ({price.citation()})")
     missed = usage.prompt_tokens - usage.cached_prompt_tokens
     weight = request_weight(price, missed, usage.completion_tokens)
     return Cost(
@@ -216,8 +222,8 @@ def cost_per_solved(
     The interval resamples problems and computes the ratio anew.
     """
     if len(solved) and sum(solved) == 0:
-        reason = "undefined: nothing was solved, so no price per solved task exists"
-        return Interval(None, None, None, len(solved), reason)
+        why = "nothing was solved, so no price per solved task exists"
+        return Interval.unknown(why, len(solved))
     return ratio_interval(usd, solved, draws=draws, seed=seed, nothing="nothing is solved")
 
 

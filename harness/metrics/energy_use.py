@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.metrics.cost import Usage, apportion
-from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks
+from harness.metrics.figures import by_problem, figure, from_interval, run_and_tasks, unknown
 from harness.metrics.samples import NO_COUNTS
 from harness.metrics.shares import unit_of_shares, weights
 from harness.records import Estimate, Sample
@@ -21,14 +21,11 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
     joules, source = usage.energy_joules, usage.energy_source or "source not recorded"
     per_token, per_solved = "joules_per_output_token", "joules_per_solved"
     if joules is None:
-        reason = f"undefined: the energy is unknown ({source})"
-        estimates = [
-            figure("energy_joules", None, "J", 0, reason),
-            figure(per_token, None, "J/token", 0, reason),
-        ]
+        why = f"the energy is unknown ({source})"
         return [
-            *estimates,
-            *(figure(per_solved, None, "J", 0, reason, task) for task, _ in run_and_tasks(samples)),
+            unknown("energy_joules", "J", why),
+            unknown(per_token, "J/token", why),
+            *(unknown(per_solved, "J", why, task) for task, _ in run_and_tasks(samples)),
         ]
     what = f"measured while generating, by {source}"
     estimates = [figure("energy_joules", joules, "J", len(samples), what), _per_token(usage, what)]
@@ -36,8 +33,8 @@ def estimate_energy(samples: Sequence[Sample], usage: Usage, seed: int) -> list[
     for task, places in run_and_tasks(samples):
         spent, solved = by_problem(samples, list(shares), places)
         if sum(solved) == 0:
-            reason = "undefined: nothing was solved, so no energy per solved task exists"
-            estimates.append(figure(per_solved, None, "J", len(solved), reason, task))
+            why = "nothing was solved, so no energy per solved task exists"
+            estimates.append(unknown(per_solved, "J", why, task, n=len(solved)))
             continue
         interval = ratio_interval(spent, solved, seed=seed, nothing="nothing is solved")
         how = f"all attempts, shared out by {unit_of_shares(samples)}; {what}"
@@ -49,6 +46,6 @@ def _per_token(usage: Usage, what: str) -> Estimate:
     tokens = usage.completion_tokens
     name, unit = "joules_per_output_token", "J/token"
     if not tokens or usage.energy_joules is None:
-        why = NO_COUNTS if tokens is None else "undefined: no output tokens"
-        return figure(name, None, unit, 0, f"{why}; {what}")
+        why = NO_COUNTS if tokens is None else "no output tokens"
+        return unknown(name, unit, why, method=what)
     return figure(name, usage.energy_joules / tokens, unit, tokens, f"over all tokens; {what}")

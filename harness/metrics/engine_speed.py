@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Self
 
+from harness.metrics.figures import figure, in_words, unknown
 from harness.metrics.pauses import without_pauses
 from harness.metrics.samples import NO_COUNTS, known_sum
 from harness.metrics.steady_state import Served, Window, steady_window
@@ -89,11 +90,13 @@ def throughput(
     bound: Bound | None = None if spans.keys() <= whole else "lower"
     busy = sum(row.finish - row.start for row in rows)
     output = known_sum(row.completion_tokens for row in rows)
-    rate = f"{output} tokens / {span:.3f} s; {note}" if output is not None else NO_COUNTS
+    rate = f"{output} tokens / {span:.3f} s; {note}"
     concurrency = f"request-seconds / {span:.3f} s; {note}"
     return [
         _figure("generation_s", span if rows else None, n, f"last finish - first start; {note}"),
-        _figure("output_tokens_per_s", _ratio(output, span), n, rate, bound),
+        _unknown("output_tokens_per_s", n, NO_COUNTS)
+        if output is None
+        else _figure("output_tokens_per_s", _ratio(output, span), n, rate, bound),
         _figure("mean_concurrency", _ratio(busy, span), n, concurrency, bound),
         *_steady_state(rows, max_concurrency, whole),
         _prefill(rows),
@@ -146,20 +149,23 @@ def _steady_state(rows: list[_Row], places: int | None, whole: Collection[int]) 
     tokens = sum(window.tokens(row) for window, row in inside)
     busy = sum(window.request_seconds(row) for window, row in inside)
     n = sum(window.request_seconds(row) > 0 for window, row in inside)
-    method = f"{tokens:.0f} tokens in {seconds:.3f} s in which the engine was full, interpolated"
-    if len(windows) < len(found):
-        method += f"; {len(windows)} of {len(found)} sessions"
+    stopped = len(sessions) - len(found)
+    left_out = f"{stopped} sessions that served more than is on record do not count" * bool(stopped)
+    method = in_words(
+        f"{tokens:.0f} tokens in {seconds:.3f} s in which the engine was full, interpolated",
+        f"{len(windows)} of {len(found)} sessions" * (len(windows) < len(found)),
+        left_out,
+    )
+    names = ["steady_state_s", "output_tokens_per_s.steady_state", "mean_concurrency.steady_state"]
     if not windows:
         whys = [why for why in found.values() if isinstance(why, str)]
-        method = f"undefined: {whys[-1] if whys else 'no request has the times'}"
-    if stopped := len(sessions) - len(found):
-        method += f"; {stopped} sessions that served more than is on record do not count"
-    rate = _ratio(tokens, seconds) if is_counted else None
-    how = method if is_counted else NO_COUNTS
+        why = whys[-1] if whys else "no request has the times"
+        return [_unknown(name, n, why, left_out) for name in names]
+    rate = _ratio(tokens, seconds)
     return [
-        _figure("steady_state_s", seconds if windows else None, n, method),
-        _figure("output_tokens_per_s.steady_state", rate, n, how),
-        _figure("mean_concurrency.steady_state", _ratio(busy, seconds), n, method),
+        _figure(names[0], seconds, n, method),
+        _figure(names[1], rate, n, method) if is_counted else _unknown(names[1], n, NO_COUNTS),
+        _figure(names[2], _ratio(busy, seconds), n, method),
     ]
 
 
@@ -169,21 +175,20 @@ def _prefill(rows: list[_Row]) -> Estimate:
     for start, first in known:
         seconds += max(0.0, first - max(start, reached))
         reached = max(reached, first)
-    tokens, method = 0, "undefined: first-token times are unknown or equal the starts"
-    if seconds > 0:
-        read = [(r.prompt_tokens, r.cached_tokens) for r in rows if r.first is not None]
-        computed = [p - c for p, c in read if p is not None and c is not None]
-        tokens = sum(computed)
-        cached = sum(p for p, _ in read if p is not None) - tokens
-        method = (
-            f"{tokens} prompt tokens computed, {cached} read from the cache / {seconds:.3f} s with "
-            "a request in prefill; a lower bound"
-        )
-        if len(computed) < len(read):
-            tokens, seconds = 0, 0.0
-            method = "undefined: the engine does not tell which prompt tokens it computed"
-    rate = _ratio(tokens, seconds)
-    return _figure("computed_prefill_tokens_per_s", rate, len(known), method, "lower")
+    name, n = "computed_prefill_tokens_per_s", len(known)
+    if seconds == 0:
+        return _unknown(name, n, "first-token times are unknown or equal the starts")
+    read = [(r.prompt_tokens, r.cached_tokens) for r in rows if r.first is not None]
+    computed = [p - c for p, c in read if p is not None and c is not None]
+    if len(computed) < len(read):
+        return _unknown(name, n, "the engine does not tell which prompt tokens it computed")
+    tokens = sum(computed)
+    cached = sum(p for p, _ in read if p is not None) - tokens
+    method = (
+        f"{tokens} prompt tokens computed, {cached} read from the cache / {seconds:.3f} s with "
+        "a request in prefill; a lower bound"
+    )
+    return _figure(name, tokens / seconds, n, method, "lower")
 
 
 def _ratio(top: float | None, bottom: float) -> float | None:
@@ -193,8 +198,14 @@ def _ratio(top: float | None, bottom: float) -> float | None:
 def _figure(
     metric: str, value: float | None, n: int, method: str, bound: Bound | None = None
 ) -> Estimate:
-    if value is None and not method.startswith("undefined"):
-        method = f"undefined: no time passed, or none is known ({method})"
-    bound = None if value is None else bound
-    unit = _UNITS[metric.removesuffix(".steady_state")]
-    return Estimate(metric=metric, value=value, unit=unit, n=n, method=method, bound=bound)
+    if value is None:
+        return _unknown(metric, n, f"no time passed, or none is known ({method})")
+    return figure(metric, value, _unit(metric), n, method).model_copy(update={"bound": bound})
+
+
+def _unknown(metric: str, n: int, why: str, method: str = "") -> Estimate:
+    return unknown(metric, _unit(metric), why, n=n, method=method)
+
+
+def _unit(metric: str) -> str:
+    return _UNITS[metric.removesuffix(".steady_state")]

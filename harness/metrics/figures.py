@@ -14,12 +14,25 @@ def figure(
     return Estimate(metric=metric, value=value, unit=unit, n=n, method=method, task=task)
 
 
+def unknown(
+    metric: str, unit: str, why: str, task: str | None = None, *, n: int = 0, method: str = ""
+) -> Estimate:
+    """An Estimate without a value."""
+    return Estimate(
+        metric=metric, value=None, unit=unit, n=n, method=method, undefined=why, task=task
+    )
+
+
+def in_words(*parts: str) -> str:
+    """Parts of a method, those that say something."""
+    return "; ".join(part for part in parts if part)
+
+
 def from_interval(
     metric: str, interval: Interval, unit: str, what: str = "", task: str | None = None
 ) -> Estimate:
     """An Estimate with one; ``what`` says what the value is of, where the metric does not."""
-    is_told = interval.value is not None and what
-    method = f"{what}; {interval.method}" if is_told else interval.method
+    is_told = interval.value is not None
     return Estimate(
         metric=metric,
         value=interval.value,
@@ -27,7 +40,9 @@ def from_interval(
         n=interval.n,
         low=interval.low,
         high=interval.high,
-        method=method,
+        method=in_words(what, interval.method) if is_told else interval.method,
+        undefined=interval.undefined,
+        missing_end=interval.missing_end,
         task=task,
     )
 

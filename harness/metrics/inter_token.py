@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from harness.io.token_gaps import gap_percentiles
-from harness.metrics.figures import figure
+from harness.metrics.figures import figure, unknown
 from harness.records import Estimate, Sample
 
 NAME = "inter_token_latency_s"
@@ -46,5 +46,6 @@ def inter_token_latency(samples: Sequence[Sample]) -> list[Estimate]:
 
 
 def _figure(which: str, value: float | None, n: int, method: str) -> Estimate:
-    said = method if value is not None else f"undefined: {method}"
-    return figure(f"{NAME}.{which}", value, "s", n, said)
+    if value is None:
+        return unknown(f"{NAME}.{which}", "s", method, n=n)
+    return figure(f"{NAME}.{which}", value, "s", n, method)

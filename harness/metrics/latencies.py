@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.metrics.figures import figure
+from harness.metrics.figures import figure, unknown
 from harness.metrics.request_times import REQUEST_TIMES, per_token, since
 from harness.records import Completion, Estimate, Sample
 from harness.stats.intervals import percentiles
@@ -31,9 +31,12 @@ def latency(samples: Sequence[Sample]) -> list[Estimate]:
     for name, (measure, method) in _MEASURES.items():
         found = [measure(sample.completion) for sample in samples]
         values = [value for value in found if value is not None]
-        said = method if values else f"undefined: no request has the times ({method})"
+        if not values:
+            why = f"no request has the times ({method})"
+            estimates += [unknown(f"{name}.p{rank}", "s", why) for rank in RANKS]
+            continue
         estimates += [
-            figure(f"{name}.p{rank}", value, "s", len(values), said)
+            figure(f"{name}.p{rank}", value, "s", len(values), method)
             for rank, value in zip(RANKS, percentiles(values, RANKS), strict=True)
         ]
     return estimates

@@ -20,6 +20,8 @@ class Span(NamedTuple):
     is_lower_bound: bool
     sessions: int
     method: str
+    undefined: str | None = None
+    """Why the seconds are unknown."""
 
     def as_estimate(self, metric: str) -> Estimate:
         """These seconds as a figure of the whole run."""
@@ -30,6 +32,7 @@ class Span(NamedTuple):
             unit="s",
             n=self.sessions,
             method=self.method,
+            undefined=self.undefined,
             bound=bound,
         )
 
@@ -58,7 +61,7 @@ def machine_use(
             first, last = spans.get(sample.session, (start, finish))
             spans[sample.session] = (min(first, start), max(last, finish))
     if manifest.is_part_of_recording:
-        unknown = Span(None, False, 0, f"undefined: {PART_OF_RECORDING}")
+        unknown = Span(None, False, 0, "", PART_OF_RECORDING)
         return MachineUse(unknown, _loading(manifest), manifest.energy, frozenset())
     generating = _generating(manifest.sessions, spans)
     # The workers that replay a recording share its sessions.

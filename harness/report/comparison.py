@@ -222,7 +222,7 @@ def _figure(figure: Figure) -> str:
     text = f"{one}{figure.baseline:,.4g} -> {other}{figure.candidate:,.4g} {figure.unit}"
     ratio = figure.ratio
     if ratio.value is None:
-        return f"{text} ({ratio.method.removeprefix('undefined: ')})"
+        return f"{text} ({ratio.why_unknown})"
     text += f", x {ratio.value:.3g}"
     if not figure.paired:
         return f"{text} (one measurement each)"
@@ -266,7 +266,7 @@ def _score(estimate: Estimate) -> str:
 
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return f"unknown: {estimate.method.removeprefix('undefined: ')}"
+        return f"unknown: {estimate.why_unknown}"
     return f"{_points(estimate.low)} to {_points(estimate.high)}"
 
 

@@ -281,7 +281,7 @@ def _expected(expected: ExpectedTime) -> str:
 
 def _with_reason(estimate: Estimate) -> str:
     if estimate.value is None:
-        return f"unknown: {estimate.method.removeprefix('undefined: ').split(';')[0]}"
+        return f"unknown: {estimate.why_unknown}"
     text = _value(estimate)
     if estimate.low is not None:
         upper = "no upper end" if estimate.high is None else _number(estimate.high)
@@ -291,14 +291,9 @@ def _with_reason(estimate: Estimate) -> str:
 
 
 def missing_end(estimate: Estimate) -> str | None:
-    """Why an interval has no upper end, or there is none, as the method says; None: it has."""
-    for part in estimate.method.split("; "):
-        is_missing, _, why = part.partition(": ")
-        if is_missing == "no upper bound":
-            return why
-        if is_missing == "no interval":
-            return part
-    return None
+    """Why an interval has no upper end, or there is no interval; None: both ends are known."""
+    why = estimate.missing_end
+    return f"no interval: {why}" if why and estimate.low is None else why
 
 
 def show_result(result: RunResult, folder: Path) -> int:

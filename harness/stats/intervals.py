@@ -8,7 +8,7 @@ statsmodels have is theirs, imported where it is used. No result depends on the 
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,13 +31,22 @@ CHUNK_ELEMENTS = 2_000_000
 
 
 class Interval(NamedTuple):
-    """A point and its confidence interval; what is undefined is None, and ``method`` says why."""
+    """A point and its confidence interval; what is undefined is None."""
 
     value: float | None
     low: float | None
     high: float | None
     n: int
     method: str
+    undefined: str | None = None
+    """Why there is no value."""
+    missing_end: str | None = None
+    """Why there is a value without an interval, or an interval without an upper end."""
+
+    @classmethod
+    def unknown(cls, why: str, n: int = 0) -> Self:
+        """None of it is defined."""
+        return cls(None, None, None, n, "", why)
 
 
 class StandardErrors(NamedTuple):
@@ -76,7 +85,7 @@ def fraction_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     x = np.sort(np.asarray(values, dtype=np.float64))
     n = len(x)
     if n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
+        return Interval.unknown("no problem has a sample that counts")
     mean = float(x.mean())
     percent = f"{confidence:.4g}"
     if np.isin(x, (0.0, 1.0)).all():
@@ -203,7 +212,7 @@ def fixed_benchmark_interval(
     n = len(k)
     error = standard_errors(c, k, benchmark_size).fixed_benchmark
     if n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem has a sample that counts")
+        return Interval.unknown("no problem has a sample that counts")
     size = n if benchmark_size is None else benchmark_size
     means = np.sort(c / k)
     mean = float(means.mean())
@@ -211,7 +220,7 @@ def fixed_benchmark_interval(
     if not (k > 1).any():
         if n == size:
             reason = "one sample per problem cannot tell decoding noise from difficulty"
-            return Interval(mean, None, None, n, f"mean over {part}; no interval: {reason}")
+            return Interval(mean, None, None, n, f"mean over {part}", missing_end=reason)
         low, high = wilson(float(means.sum()), n, confidence)
         method = (
             f"Wilson {percent} interval, {part}, if all variance were decoding noise: at most this "
@@ -396,14 +405,13 @@ def ratio_interval(
     n = len(top)
     total = bottom.sum()
     if n == 0 or total == 0:
-        reason = "no problems" if n == 0 else nothing
-        return Interval(None, None, None, n, f"undefined: {reason}")
+        return Interval.unknown("no problems" if n == 0 else nothing, n)
     order = np.lexsort((bottom, top))
     top, bottom = top[order], bottom[order]
     value = float(top.sum() / total)
     what = no_bootstrap(n, value, is_alike=is_proportional(top, bottom))
     if what is not None:
-        return Interval(value, None, None, n, f"ratio of sums; no interval: {what}")
+        return Interval(value, None, None, n, "ratio of sums", missing_end=what)
     # The angle grows with the ratio and stays finite where the denominator is 0. Scaling puts
     # the point at 45 degrees, where angles lose no digits.
     scale = value or 1.0
@@ -427,7 +435,7 @@ def ratio_interval(
     lower = min(value, scale * float(np.tan(low)))
     if high > np.pi / 2 - 1e-9:
         why = f"in more than {50 * (1 - confidence):.4g} % of the draws {nothing}"
-        return Interval(value, lower, None, n, f"{method}; no upper bound: {why}")
+        return Interval(value, lower, None, n, method, missing_end=why)
     return Interval(value, lower, max(value, scale * float(np.tan(high))), n, method)
 
 

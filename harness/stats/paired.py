@@ -109,7 +109,7 @@ def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
     17:891), ±z²/(n + z²), and the usual one where many do.
     """
     if pairs.n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
+        return Interval.unknown("no problem is answered on both sides")
     d, z = pairs.differences, normal_quantile((1 + confidence) / 2)
     value = float(d.mean())
     if pairs.is_single:
@@ -152,7 +152,7 @@ def difference_on_benchmark(
     leave a width. None where a side has one sample of every problem.
     """
     if pairs.n == 0:
-        return Interval(None, None, None, 0, "undefined: no problem is answered on both sides")
+        return Interval.unknown("no problem is answered on both sides")
     d = pairs.differences
     value, n = float(d.mean()), pairs.n
     noise = [
@@ -160,7 +160,7 @@ def difference_on_benchmark(
         decoding_error(pairs.solved_after, pairs.samples_after),
     ]
     if noise[0] is None or noise[1] is None:
-        return Interval(value, None, None, n, NO_NOISE)
+        return Interval(value, None, None, n, "mean difference", missing_end=NO_NOISE)
     fraction = n / (benchmark_size or n)
     between = float(d.var(ddof=1)) / n if n > 1 else 0.0
     error = np.sqrt((1 - fraction) * between + fraction * (noise[0] ** 2 + noise[1] ** 2))
@@ -171,8 +171,7 @@ def difference_on_benchmark(
 
 
 NO_NOISE = (
-    "undefined: with one sample per problem, decoding noise cannot be told from the problems' "
-    "difficulty"
+    "with one sample per problem, decoding noise cannot be told from the problems' difficulty"
 )
 
 
@@ -219,7 +218,7 @@ def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: 
     d = pairs.differences
     better, worse = int((d > 0).sum()), int((d < 0).sum())
     if pairs.n == 0:
-        return Test(None, None, 0, 0, "undefined: no problem is answered on both sides")
+        return Test(None, None, 0, 0, "no problem is answered on both sides")
     if pairs.is_single:
         p, p_worse = _mcnemar(better, worse)
         method = "exact McNemar test"
@@ -367,18 +366,18 @@ def ratio_of_ratios(
     columns = [np.asarray(column, dtype=np.float64) for column in (*before, *after)]
     n = len(columns[0])
     if n == 0:
-        return Interval(None, None, None, 0, "undefined: no problems")
+        return Interval.unknown("no problems")
     table = np.stack([column[np.lexsort(columns)] for column in columns], axis=1)
     a, b, c, d = table.sum(axis=0)
     if b == 0 or d == 0 or a == 0:
-        return Interval(None, None, None, n, "undefined: a side has nothing to divide by")
+        return Interval.unknown("a side has nothing to divide by", n)
     value = float((c / d) / (a / b))
     alike = [(0, 1), (2, 3)], [(0, 2), (1, 3)]  # each side has one ratio, or one scales the other
     is_alike = any(
         all(is_proportional(table[:, i], table[:, j]) for i, j in couples) for couples in alike
     )
     if (why := no_bootstrap(n, value, is_alike=is_alike)) is not None:
-        return Interval(value, None, None, n, f"ratio of ratios of sums; no interval: {why}")
+        return Interval(value, None, None, n, "ratio of ratios of sums", missing_end=why)
     drawn = np.concatenate(list(_drawn_sums(table, draws, seed)))
     top, bottom = drawn[:, 2] * drawn[:, 1], drawn[:, 0] * drawn[:, 3]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -397,7 +396,8 @@ def ratio_of_ratios(
         min(low, value) if np.isfinite(low) else None,
         max(high, value) if np.isfinite(high) else None,
         n,
-        method if np.isfinite(high) else f"{method}; no upper bound",
+        method,
+        missing_end=None if np.isfinite(high) else "no upper bound",
     )
 
 

@@ -83,7 +83,7 @@ def score_interval(
         return fraction_interval(c / k, confidence)
     found = fixed_benchmark_interval(c, k, benchmark_size, confidence)
     if found.value is not None and not (k > 1).any():
-        return Interval(found.value, None, None, found.n, NO_NOISE)
+        return found._replace(missing_end=NO_NOISE)
     return found
 
 

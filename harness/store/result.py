@@ -81,7 +81,7 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
             task: None for the figure of the whole run.
         """
         return self.by_name().get((metric, task)) or Estimate(
-            metric=metric, task=task, value=None, unit="", n=0, method="undefined: not computed"
+            metric=metric, task=task, value=None, unit="", n=0, method="", undefined="not computed"
         )
 
     def cost_bound(self, basis: Basis) -> Bound | None:

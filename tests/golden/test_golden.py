@@ -101,7 +101,8 @@ def without_words(value: Any) -> Any:
     """All but what says how a figure was computed."""
     match value:
         case dict():
-            return {key: without_words(each) for key, each in value.items() if key != "method"}
+            words = {"method", "undefined", "missing_end"}
+            return {key: without_words(each) for key, each in value.items() if key not in words}
         case list():
             return [without_words(each) for each in value]
     return value

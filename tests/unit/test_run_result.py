@@ -1,6 +1,7 @@
 """The result object: what is looked up in it, and results that older versions wrote."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
+from harness.records import Estimate
 from harness.runner.result import build_result
 from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import Run
@@ -16,6 +18,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BASELINES = sorted((REPOSITORY / "results" / "baselines").glob("*.json"))
 GOLDEN = sorted((REPOSITORY / "tests" / "golden" / "runs").glob("*/manifest.json"))
 FAILED = {"scorer_error", "generation_error"}
+UNBOUNDED = "a way; no upper bound: a reason"
+"""Of a method, as older versions wrote it."""
 
 
 @pytest.fixture(params=GOLDEN, ids=lambda file: file.parent.name)
@@ -51,6 +55,43 @@ def test_a_file_without_the_keys_that_came_later_is_read(file: Path, tmp_path: P
     old.write_text(json.dumps(first), encoding="utf-8")
     assert load(old).budget_curve == ()
     assert load(old).estimates == new.estimates
+
+
+@pytest.mark.parametrize("file", BASELINES, ids=lambda file: file.stem)
+def test_why_an_older_file_has_no_value_is_read_as_a_field(file: Path) -> None:
+    written = json.loads(file.read_text(encoding="utf-8"))["estimates"]
+    read = load(file).estimates
+    for old, new in zip(written, read, strict=True):
+        assert (new.value is None) == (new.undefined is not None)
+        assert new.value is not None or old["method"].startswith(f"undefined: {new.undefined}")
+        assert not {"undefined: ", "no interval: "} & set(re.split(r"(?<=: )|(?<=; )", new.method))
+    assert any(each.undefined for each in read)
+    assert any(each.missing_end for each in read)
+
+
+@pytest.mark.parametrize(
+    ("value", "old", "method", "undefined", "missing_end"),
+    [
+        (None, "undefined: a reason", "", "a reason", None),
+        (None, "undefined: a reason; a way (x)", "a way (x)", "a reason", None),
+        (None, "a way, undefined: a reason; 3 more", "a way; 3 more", "a reason", None),
+        (1.0, "a way; no interval: a reason; 3 more", "a way; 3 more", None, "a reason"),
+        (1.0, UNBOUNDED, "a way", None, "a reason"),
+        (1.0, "a way; no interval here", "a way; no interval here", None, None),
+    ],
+)
+def test_a_reason_inside_an_older_method_is_read_as_a_field(
+    value: float | None, old: str, method: str, undefined: str | None, missing_end: str | None
+) -> None:
+    fields = {"metric": "accuracy", "value": value, "unit": "fraction", "n": 4}
+    found = Estimate.model_validate({**fields, "method": old})
+    assert (found.method, found.undefined, found.missing_end) == (method, undefined, missing_end)
+    assert Estimate.model_validate_json(found.model_dump_json()) == found
+
+
+def test_reasons_are_written_only_where_there_are_any() -> None:
+    known = Estimate(metric="accuracy", value=0.5, unit="fraction", n=4, method="mean")
+    assert not {"undefined", "missing_end"} & known.model_dump().keys()
 
 
 def test_a_newer_file_is_refused_with_its_version(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
     figures = [_rate(metric, baseline, candidate) for metric in RATES]
     accepted = (baseline.draft_acceptance_fraction, candidate.draft_acceptance_fraction)
     if accepted != (None, None):
-        none = Interval(None, None, None, 0, "undefined: a share of other drafts is no ratio")
+        none = Interval.unknown("a share of other drafts is no ratio")
         figures.append(_figure("draft_acceptance_fraction", "fraction", accepted, none, None))
     return figures
 
@@ -62,14 +62,14 @@ def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
     found = (baseline.run_estimates.get(metric), candidate.run_estimates.get(metric))
     one, other = (None if each is None else each.value for each in found)
     if one is None or other is None:
-        ratio = Interval(None, None, None, 0, "undefined: it is unknown of one side")
+        ratio = Interval.unknown("it is unknown of one side")
     elif one == 0:
-        ratio = Interval(None, None, None, 0, "undefined: the baseline's is 0")
+        ratio = Interval.unknown("the baseline's is 0")
     elif baseline.tasks.keys() != candidate.tasks.keys():
-        ratio = Interval(None, None, None, 0, "undefined: the runs have different tasks")
+        ratio = Interval.unknown("the runs have different tasks")
     else:
-        why = "one measurement of each run, over all its requests; no interval"
-        ratio = Interval(other / one, None, None, 1, why)
+        how = "one measurement of each run, over all its requests"
+        ratio = Interval(other / one, None, None, 1, how)
     bounds = tuple(None if each is None else each.bound for each in found)
     figure = _figure(metric, RATES[metric], (one, other), ratio, None)
     return figure.model_copy(update={"bounds": bounds})
@@ -83,7 +83,7 @@ def _paired(
     known = [(a, b) for a, b in both if a is not None and b is not None]
     before, after = [a for a, _ in known], [b for _, b in known]
     if not known:
-        ratio = Interval(None, None, None, 0, "undefined: no problem has it on both sides")
+        ratio = Interval.unknown("no problem has it on both sides")
         return _figure(metric, unit, (None, None), ratio, task)
     ratio = ratio_interval(after, before)
     means = math.fsum(before) / len(known), math.fsum(after) / len(known)

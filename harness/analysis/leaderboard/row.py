@@ -175,7 +175,7 @@ _ENGINE = ("name", "version", "device", "device_name", "device_count", "dtype", 
 _READ = _part_of(
     RunResult,
     "schema_version",
-    "estimates",
+    estimates=_list_of(_part_of(Estimate, "metric", "value", "n", "low", "high", "bound", "task")),
     manifest=_part_of(
         RunManifest,
         *("run_id", "status", "protocol_fingerprints", "protocol_fields", "started_at"),
@@ -213,7 +213,7 @@ _OF_RUN = {
 """Fields and the metrics that they show. An older result has its TTFT and its latency from the
 queue's beginning, under other names: these fields are unknown of it."""
 
-_UNKNOWN = Estimate(metric="", value=None, unit="", n=0, method="undefined: not computed")
+_UNKNOWN = Estimate(metric="", value=None, unit="", n=0, method="", undefined="not computed")
 Found = Mapping[tuple[str, str | None], Estimate]
 
 

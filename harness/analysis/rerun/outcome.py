@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analysis.rerun.draw import Selection, StratumKey
+from harness.metrics.figures import unknown
 from harness.metrics.samples import known_sum
 from harness.records import (
     ERROR_STATUSES,
@@ -22,6 +23,7 @@ from harness.records import (
 from harness.stats.intervals import wilson
 
 Z_95 = 1.959964
+_NOTHING = "nothing was repeated"
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 
 
@@ -220,14 +222,7 @@ def _share(
 ) -> Estimate:
     """Weighted fraction of True, with a Wilson interval at Kish's effective sample size."""
     if not flags:
-        return Estimate(
-            metric=metric,
-            value=None,
-            unit="fraction",
-            n=0,
-            method="undefined: nothing was repeated",
-            task=task,
-        )
+        return unknown(metric, "fraction", _NOTHING, task)
     w, hit = np.asarray(weights), np.asarray(flags)
     value = float(w[hit].sum() / w.sum())
     trials = float(w.sum() ** 2 / (w**2).sum())
@@ -256,18 +251,17 @@ def _noise(flips: Estimate, requests: int) -> Estimate:
     def points(fraction: float | None) -> float | None:
         return None if fraction is None else float(100 * Z_95 * (fraction / requests) ** 0.5)
 
+    name = "rerun.accuracy_noise"
+    if flips.value is None:
+        return unknown(name, "points", _NOTHING, flips.task, n=requests)
     return Estimate(
-        metric="rerun.accuracy_noise",
+        metric=name,
         value=points(flips.value),
         unit="points",
         n=requests,
         low=points(flips.low),
         high=points(flips.high),
-        method=(
-            "undefined: nothing was repeated"
-            if flips.value is None
-            else "1.96 sqrt(flips / requests), at the flip fraction and at the ends of its interval"
-        ),
+        method="1.96 sqrt(flips / requests), at the flip fraction and at the ends of its interval",
         task=flips.task,
     )
 

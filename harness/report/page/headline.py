@@ -95,7 +95,7 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
         notes = [f"95 %: {_usd(found.low)} to {_usd(found.high)}"] if found.low is not None else []
         notes += [why] if (why := missing_end(found)) else []
         if found.value is None:
-            notes.append(found.method.removeprefix("undefined: ").split(";")[0])
+            notes.append(found.why_unknown)
         if total.value is not None:
             notes.append(f"{_usd(total.value)} USD in all, failed attempts too")
         key, label = f"cost/{basis}", f"Cost per solved task, {_BASES[basis]}"
@@ -151,8 +151,7 @@ def _times(run: ReportRun) -> Iterator[Figure]:
         name = metric.partition(".")[0]
         middle, slowest = run.result.estimate(metric), run.result.estimate(f"{name}.p99")
         if middle.value is None:
-            why = middle.method.removeprefix("undefined: ").split(";")[0]
-            yield Figure(f"time/{name}", label, "unknown", (why,))
+            yield Figure(f"time/{name}", label, "unknown", (middle.why_unknown,))
             continue
         notes = () if slowest.value is None else (f"99 % within {duration(slowest.value)}",)
         yield Figure(f"time/{name}", label, duration(middle.value), notes)
@@ -160,8 +159,7 @@ def _times(run: ReportRun) -> Iterator[Figure]:
 
 def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]) -> Figure:
     if found.value is None:
-        why = found.method.removeprefix("undefined: ").split(";")[0]
-        return Figure(key, label, "unknown", (why,))
+        return Figure(key, label, "unknown", (found.why_unknown,))
     digits = f"{found.value:,.0f}" if found.value >= 100 else f"{found.value:.3g}"  # noqa: PLR2004
     return Figure(key, label, digits, tuple(notes), unit)
 
