@@ -103,6 +103,8 @@ def test_their_validator_takes_the_folder_and_refuses_a_spoilt_one(peer, written
 def test_an_aggregate_says_what_is_known_of_the_run(result, written):
     aime, code = aggregates(written).values()
     assert aime["model_info"]["id"] == "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
+    block = json.loads(aime["eval_library"]["additional_details"]["gegenprobe"])
+    assert block["protocol_fields"] == {"aime24": result.manifest.protocol_fields["aime24"]}
     assert aime["source_metadata"]["source_organization_name"] == "An institute"
     scores = {each["metric_config"]["metric_name"]: each for each in aime["evaluation_results"]}
     assert {"accuracy", "pass@4", "cons@4"} <= scores.keys()
@@ -129,8 +131,7 @@ def test_every_graded_sample_has_a_row_with_text_verdict_tokens_and_times(result
         assert hashlib.sha256(content).hexdigest() == detail["checksum"]
         assert content.isascii()  # some readers end a line at any of Unicode's line breaks
         for row in rows_of(written, aggregate):
-            name = f"{row['evaluation_name']}/{row['sample_id']}#{row['metadata']['sample']}"
-            by_id[name] = row
+            by_id[f"{row['sample_id']}#{row['metadata']['sample']}"] = row
     graded = [each for each in result.samples() if not each.verdict.is_failure]
     assert by_id.keys() == {each.completion.request_id for each in graded}
     for each in graded:

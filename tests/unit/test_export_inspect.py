@@ -73,6 +73,9 @@ def test_inspect_reads_each_task_and_refuses_a_log_without_a_model(read, run):
         assert log["status"] == "success"
         assert log["eval"]["model"] == "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
         assert log["eval"]["config"]["epochs"] == 4
+        assert log["eval"]["metadata"]["gegenprobe"]["protocol_fields"] == {
+            task: run.manifest.protocol_fields[task]
+        }
         assert log["plan"]["config"]["max_tokens"] == 512
         metrics = log["results"]["scores"][0]["metrics"]
         assert metrics["accuracy"]["value"] == run.estimate("accuracy", task).value
@@ -90,9 +93,8 @@ def test_inspect_finds_every_sample_with_text_verdict_tokens_and_time(read, run)
     found = {}
     for each in read.values():
         if "log" in each:
-            task = each["log"]["eval"]["task"]
             for sample in each["log"]["samples"]:
-                found[f"{task}/{sample['id']}#{sample['epoch'] - 1}"] = sample
+                found[f"{sample['id']}#{sample['epoch'] - 1}"] = sample
     samples = list(run.samples())
     assert found.keys() == {each.completion.request_id for each in samples}
     for each in samples:
@@ -130,9 +132,8 @@ def test_inspects_list_of_samples_shows_errors_and_what_was_cut_off(read, run):
     listed = {}
     for each in read.values():
         if "log" in each:
-            task = each["log"]["eval"]["task"]
             for line in each["summaries"]:
-                listed[f"{task}/{line['id']}#{line['epoch'] - 1}"] = line
+                listed[f"{line['id']}#{line['epoch'] - 1}"] = line
     for each in run.samples():
         line = listed[each.completion.request_id]
         assert line["completed"]
@@ -152,7 +153,7 @@ def test_what_was_said_before_the_question_is_there(tmp_path):
     lines[0]["earlier_turns"] = [turn.model_dump() for turn in turns]
     file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
     logs = write_inspect(load(tmp_path / "run"), tmp_path)
-    name = lines[0]["problem_id"].partition("/")[2]
+    name = lines[0]["problem_id"]
     sample = next(each for log in logs for each in samples_of(log) if each["id"] == name)
     roles = ["system", "user", "assistant", "user"]
     assert [message["role"] for message in sample["input"]] == roles

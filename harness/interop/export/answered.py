@@ -26,11 +26,6 @@ class Answered(NamedTuple):
     sample: Sample
 
     @property
-    def problem_name(self) -> str:
-        """The problem's id without the task's name, as the data set has it."""
-        return self.problem.problem_id.partition("/")[2]
-
-    @property
     def user_text(self) -> str:
         """The last thing that the user says; without a chat template the whole prompt."""
         return self.prompt.text if self.prompt.user_text is None else self.prompt.user_text

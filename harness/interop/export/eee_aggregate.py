@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from typing import Any, Literal, NamedTuple
 
-from harness import __version__
+from harness.interop.export.block import NAME, block
 from harness.interop.export.named_model import hub_name
 from harness.interop.export.plain import known, texts
 from harness.interop.export.task_data import hub_source, prompt_template
@@ -83,9 +83,7 @@ def aggregate(record: EeeRecord, evaluator: Evaluator, rows: RowsFile | None) ->
                 "additional_details": texts(
                     {
                         "git_commit": manifest.provenance.git_commit,
-                        "exported_by": __version__,
-                        "run_id": manifest.run_id,
-                        "protocol_fingerprint": manifest.protocol_fingerprints[record.task.name],
+                        NAME: block(record.result, record.task),
                     }
                 ),
             },

@@ -20,7 +20,7 @@ def to_row(each: Answered) -> dict[str, Any]:
     is_correct = verdict.status == "correct"
     return known(
         {
-            "sample_id": each.problem_name,
+            "sample_id": each.problem.problem_id,
             "sample_hash": hashlib.sha256(
                 (question + "".join(reference)).encode("utf-8", "replace")
             ).hexdigest(),

@@ -20,8 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from harness import __version__
 from harness.interop.export.answered import answered
+from harness.interop.export.block import NAME, block
 from harness.interop.export.inspect_sample import (
     LogNames,
     to_inspect_sample,
@@ -179,12 +179,11 @@ def _spec(result: RunResult, task: TaskInfo, names: LogNames) -> dict[str, Any]:
         "model_generate_config": {},
         "model_args": _engine(result),
         "config": {"epochs": repeats, **({"epochs_reducer": ["mean"]} if repeats > 1 else {})},
-        "packages": {"gegenprobe": manifest.provenance.harness_version},
+        "packages": {NAME: manifest.provenance.harness_version},
         "metadata": known(
             {
-                "exported_by": f"gegenprobe {__version__}",
+                NAME: block(result, task),
                 "protocol": manifest.config.protocol.name,
-                "protocol_fingerprint": manifest.protocol_fingerprints[task.name],
                 "fewshot": manifest.config.protocol.fewshot,
                 "prompt_template": prompt_template(task),
             }
@@ -207,7 +206,7 @@ def _dataset(result: RunResult, task: TaskInfo) -> dict[str, Any]:
             "name": task.name,
             "location": hub.hub_id if hub else None,
             "samples": task.problems,
-            "sample_ids": [name.partition("/")[2] for name in asked],
+            "sample_ids": list(asked),
             "shuffled": False,
         }
     )

@@ -56,7 +56,7 @@ def to_inspect_sample(each: Answered, session: Session | None, names: LogNames) 
     begun, ended = completion.started_s, completion.finished_s
     took_s = None if begun is None or ended is None else ended - begun
     content = {
-        "id": each.problem_name,
+        "id": each.problem.problem_id,
         "epoch": sample.index + 1,
         "input": messages[0]["content"] if len(messages) == 1 else messages,
         "target": _one_or_all(reference_texts(each.problem.reference)),

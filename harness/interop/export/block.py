@@ -1,0 +1,21 @@
+"""What other formats have no key for, under ``gegenprobe``: it makes an export comparable again."""
+
+from typing import Any
+
+from harness import __version__
+from harness.store.manifest import TaskInfo
+from harness.store.result import RunResult
+
+NAME = "gegenprobe"
+
+
+def block(result: RunResult, task: TaskInfo) -> dict[str, Any]:
+    """The run of one task, with all that its protocol's fingerprint is made of."""
+    manifest = result.manifest
+    return {
+        "schema_version": 1,
+        "run_id": manifest.run_id,
+        "exported_by": __version__,
+        "protocol_fingerprint": manifest.protocol_fingerprints[task.name],
+        "protocol_fields": {task.name: manifest.protocol_fields[task.name]},
+    }
