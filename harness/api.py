@@ -88,6 +88,7 @@ def compare(
     margin: float = 0.0,
     equivalence: float | None = None,
     allow_protocol_mismatch: Iterable[str] = (),
+    task: str | None = None,
     results_dir: Path | None = None,
 ) -> Comparison:
     """Compares runs on the same problems, as ``harness compare`` does.
@@ -98,6 +99,7 @@ def compare(
         margin: Percentage points by which a candidate may be worse.
         equivalence: Percentage points within which two scores count as equal.
         allow_protocol_mismatch: Fields of the protocol that may differ.
+        task: Which of our tasks another harness's log is about; None: as its own names tell.
         results_dir: Where runs are looked for by their id; None: ``results/``.
 
     Raises:
@@ -106,8 +108,8 @@ def compare(
     """
     folder = results_dir or default_results_dir()
     return compare_sides(
-        read_side(str(baseline), folder),
-        [read_side(str(each), folder) for each in candidates],
+        read_side(str(baseline), folder, task),
+        [read_side(str(each), folder, task) for each in candidates],
         Options(margin, equivalence, tuple(allow_protocol_mismatch)),
     )
 

@@ -11,7 +11,10 @@ from harness.io.paths import default_results_dir
 INCLUDE = "--include"
 RUN = "a run id or a run's folder"
 RESULT = "a run id, a run's folder or a result.json"
-LOGS = "; also a sample log of lm-evaluation-harness (samples_*.jsonl) or a result file of evalplus"
+LOGS = (
+    "a log of lm-evaluation-harness (samples_*.jsonl), evalplus (*_eval_results.json), Inspect "
+    "(.eval), evalscope (its folder, or a file of reviews/) or Every Eval Ever"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,7 +99,7 @@ def _add_rerun(command: argparse.ArgumentParser) -> None:
 
 def _add_compare(commands: Commands) -> None:
     command = _add(commands, "compare", "compare runs problem by problem")
-    command.add_argument("baseline", metavar="BASELINE", help=RESULT + LOGS)
+    command.add_argument("baseline", metavar="BASELINE", help=f"{RESULT}; also {LOGS}")
     command.add_argument("candidates", metavar="CANDIDATE", nargs="+", help="likewise")
     command.add_argument(
         "--margin",
@@ -119,6 +122,7 @@ def _add_compare(commands: Commands) -> None:
         metavar="FIELD",
         help="let this field of the protocol differ, and mark the output (may be repeated)",
     )
+    _add_task_of_log(command)
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
     _add_results_dir(command)
 
@@ -164,7 +168,16 @@ def _add_grade(commands: Commands) -> None:
         "file",
         metavar="FILE.jsonl",
         help="'-' is stdin; each line has an id with output and gold (math), or with program and "
-        "perhaps time_limit_s (python)" + LOGS,
+        f"perhaps time_limit_s (python); also {LOGS}",
+    )
+    _add_task_of_log(command)
+
+
+def _add_task_of_log(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--task",
+        metavar="NAME",
+        help="which of our tasks another harness's log is about (default: as its own names tell)",
     )
 
 

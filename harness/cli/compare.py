@@ -23,8 +23,10 @@ def compare(options: argparse.Namespace) -> int:
         equivalence_points=options.equivalence,
         allowed=tuple(options.allow_protocol_mismatch),
     )
-    baseline = read_side(options.baseline, options.results_dir)
-    candidates = [read_side(name, options.results_dir) for name in options.candidates]
+    baseline, *candidates = (
+        read_side(name, options.results_dir, options.task)
+        for name in (options.baseline, *options.candidates)
+    )
     comparison = compare_sides(baseline, candidates, asked)
     if options.json:
         print(dump_json(comparison.model_dump(mode="json")))  # noqa: T201

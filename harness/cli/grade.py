@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from harness.cli.grade_foreign import grade_foreign
 from harness.errors import UserError
-from harness.interop.readers import harness_of, read_foreign
+from harness.interop.readers import harness_of, open_log
 from harness.io.in_order import in_order
 from harness.io.mistakes import first_mistake
 from harness.machine.hardware import usable_cores
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 L = TypeVar("L", bound=GradeLine)
 
 
-def grade(kind: str, file: str, workers: int | None = None) -> int:
+def grade(kind: str, file: str, task: str | None = None, workers: int | None = None) -> int:
     """Prints a verdict for each line, in the order of the input.
 
     Args:
         kind: What the lines hold, as a scorer's ``command`` names it.
-        file: A path, or ``-`` for stdin. A file of another harness is graded anew as it is.
+        file: A path, or ``-`` for stdin. A log of another harness is graded anew as it is.
+        task: Which of our tasks such a log is about; None: as its names tell.
         workers: Processes that grade at once; None: one for each core.
 
     Raises:
@@ -38,7 +39,11 @@ def grade(kind: str, file: str, workers: int | None = None) -> int:
     """
     workers = workers or len(usable_cores())
     if file != "-" and harness_of(Path(file)) is not None:
-        return grade_foreign(kind, read_foreign(Path(file)), workers)
+        return grade_foreign(kind, open_log(Path(file), task), workers)
+    if task is not None:
+        raise UserError(
+            f"--task {task}: {file} is no log of another harness, which alone has tasks"
+        )
     definition = graded_by_lines(kind)
     with definition.build(standard_settings(workers)) as scorer:
         grade_line = cast("LineScorer", scorer).grade_line

@@ -116,7 +116,7 @@ def _dispatch(arguments: list[str]) -> int:
         case "grade":
             from harness.cli.grade import grade
 
-            return grade(options.kind, options.file)
+            return grade(options.kind, options.file, options.task)
         case "validate":
             from harness.cli.show import validate
 

@@ -15,6 +15,7 @@ from harness.analysis.comparison.records import (
     Equivalence,
     Figure,
     ProtocolDifference,
+    RunName,
     TaskComparison,
 )
 from harness.io.printable import printable
@@ -73,8 +74,10 @@ def _print_marks(console: Console, comparison: Comparison, each: CandidateCompar
         if name.unknown_problems:
             text = f"{name.unknown_problems} problems are none of our task's, left out"
             console.print(safe(f"{name.label}: {text}"), soft_wrap=True)
-    if not comparison.baseline.subject or not each.candidate.subject:
-        console.print("           model, engine and device: not said by one side")
+    for name in (comparison.baseline, each.candidate):
+        if silent := _unknown_subject(name):
+            text = f"{name.label} does not say: {', '.join(silent)}"
+            console.print(f"           {safe(text)}", soft_wrap=True)
     for line in (
         *_mismatches(each.protocol_mismatch),
         *(
@@ -90,6 +93,14 @@ def _print_marks(console: Console, comparison: Comparison, each: CandidateCompar
         if tasks:
             line = f"only in the {side}, not compared: {', '.join(tasks)}"
             console.print(safe(line), soft_wrap=True)
+
+
+def _unknown_subject(name: RunName) -> list[str]:
+    """What a log of another harness leaves open of the subject, of what is asked first."""
+    if not name.is_foreign:
+        return []
+    asked = ("model", "engine.name", "engine.dtype", "engine.device_name")
+    return [each for each in asked if each not in name.subject]
 
 
 def _mismatches(differences: Iterable[ProtocolDifference]) -> list[str]:

@@ -136,6 +136,8 @@ class TaskSpec(Record):
     mirror: tuple[str, ...] = ()
     """File names of a local mirror under ``data_dir``, besides ``<name>.jsonl``."""
     fewshot: FewShot | None = None
+    known_as: tuple[str, ...] = ()
+    """What other harnesses call it, for reading their logs; no part of the definition."""
     problems: Count | None = None
     """How many there must be; None where nobody could count them yet."""
     problems_sha256: str | None = None
@@ -282,7 +284,8 @@ def own_definition_sha256(spec: TaskSpec) -> str | None:
 
 def _defined(spec: TaskSpec) -> dict[str, Any]:
     """The definition; without examples it is what it was before there were any."""
-    return spec.model_dump(mode="json", exclude=None if spec.fewshot else {"fewshot"})
+    left_out = {"known_as"} if spec.fewshot else {"known_as", "fewshot"}
+    return spec.model_dump(mode="json", exclude=left_out)
 
 
 def definition_sha256(spec: TaskSpec) -> str:

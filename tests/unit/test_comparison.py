@@ -437,7 +437,7 @@ def test_tasks_of_one_side_are_named_and_no_common_task_is_refused(
 
 FOREIGN = [
     f"--allow-protocol-mismatch={name}"
-    for name in ("subset", "max_new_tokens", "samples_per_problem")
+    for name in ("subset", "max_new_tokens", "samples_per_problem", "stop")
 ]
 
 

@@ -120,11 +120,12 @@ def _compare_one(baseline: Side, candidate: Side, options: Options) -> Candidate
 
 def _subject_differences(baseline: Side, candidate: Side) -> tuple[FieldDifference, ...]:
     ours, theirs = baseline.name.subject, candidate.name.subject
-    if not ours or not theirs:
-        return ()
+    is_foreign = baseline.is_foreign or candidate.is_foreign
+    # Another harness's log says little: what it does not say is no difference.
+    names = ours.keys() & theirs.keys() if is_foreign else ours.keys() | theirs.keys()
     return tuple(
         FieldDifference(field=name, baseline=ours.get(name), candidate=theirs.get(name))
-        for name in sorted(ours.keys() | theirs.keys())
+        for name in sorted(names)
         if ours.get(name) != theirs.get(name) and is_told(name, ours, theirs, "engine.")
     )
 

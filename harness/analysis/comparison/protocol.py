@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 from harness.analysis.comparison.records import ProtocolDifference
-from harness.analysis.comparison.side import Side
+from harness.analysis.comparison.side import Side, SideTask
 from harness.errors import NotComparableError, UserError
 
 _IMPLIED = {"subset": ("subset_sha256",)}
 """Who lets one field through means the others too."""
+_OPTIONS = ("fewshot", "system_prompt")
 
 
 class ProtocolCheck(NamedTuple):
@@ -41,7 +42,7 @@ def check_allowed(allowed: Iterable[str], sides: Iterable[Side]) -> None:
 def check_protocols(baseline: Side, candidate: Side, allowed: Collection[str]) -> ProtocolCheck:
     """Compares the protocols of the tasks that both sides have.
 
-    A file of another harness says little of its protocol: what it does not say is neither equal
+    A log of another harness says little of its protocol: what it does not say is neither equal
     nor different and is listed as unknown. Its scorer is another by nature; that difference is
     listed with those let through, and refuses nothing.
 
@@ -58,25 +59,10 @@ def check_protocols(baseline: Side, candidate: Side, allowed: Collection[str]) -
     differing: list[ProtocolDifference] = []
     unknown: dict[str, tuple[str, ...]] = {}
     for task in shared:
-        ours, theirs = baseline.tasks[task].fields, candidate.tasks[task].fields
-        differing += [
-            ProtocolDifference(task=task, field=name, baseline=ours[name], candidate=theirs[name])
-            for name in sorted(ours.keys() & theirs.keys())
-            if ours[name] != theirs[name]
-        ]
-        one_sided = tuple(sorted(ours.keys() ^ theirs.keys()))
-        if is_foreign:
-            unknown[task] = one_sided
-        else:  # of two runs of ours, a field that one does not have differs
-            differing += [
-                ProtocolDifference(
-                    task=task,
-                    field=name,
-                    baseline=ours.get(name, "absent"),
-                    candidate=theirs.get(name, "absent"),
-                )
-                for name in one_sided
-            ]
+        ours, theirs = baseline.tasks[task], candidate.tasks[task]
+        differing += _differences(task, ours, theirs, absent=None if is_foreign else "absent")
+        if not (ours.is_complete and theirs.is_complete):
+            unknown[task] = unknown_fields(ours, theirs)
     refused = [
         each
         for each in differing
@@ -85,6 +71,34 @@ def check_protocols(baseline: Side, candidate: Side, allowed: Collection[str]) -
     if refused:
         raise NotComparableError(_refusal(baseline, candidate, refused))
     return ProtocolCheck(tuple(differing), unknown)
+
+
+def unknown_fields(one: SideTask, other: SideTask) -> tuple[str, ...]:
+    """The fields of a task's protocol that one of two sides does not say.
+
+    Few-shot examples and system prompt are options that a run of ours names only where they are
+    used. They decide more than any other, so a log that is silent of them is unknown in them.
+    """
+    names = {*one.fields, *other.fields, *_OPTIONS}
+    return tuple(sorted(each for each in names if not (one.says(each) and other.says(each))))
+
+
+def _differences(
+    task: str, ours: SideTask, theirs: SideTask, absent: str | None
+) -> list[ProtocolDifference]:
+    """The fields that both sides say and in which they differ; an option that is off is absent."""
+    return [
+        ProtocolDifference(
+            task=task,
+            field=name,
+            baseline=ours.fields.get(name, absent),
+            candidate=theirs.fields.get(name, absent),
+        )
+        for name in sorted(ours.fields.keys() | theirs.fields.keys())
+        if ours.says(name)
+        and theirs.says(name)
+        and ours.fields.get(name, absent) != theirs.fields.get(name, absent)
+    ]
 
 
 def _is_allowed(name: str, allowed: Collection[str]) -> bool:

@@ -28,12 +28,18 @@ class RunName(Record):
 
     label: str
     """The run's id, or the name of another harness's file."""
-    source: Literal["gegenprobe", "lm-evaluation-harness", "evalplus"]
+    source: str
+    """``gegenprobe``, or the harness that wrote the log."""
     file: str
     subject: dict[str, Any]
     """Model, weights, engine, device: what may differ. Empty when the file does not say."""
     unknown_problems: Count = 0
-    """Problems of another harness's file that our task does not have."""
+    """Entries of another harness's log whose problem our task does not have."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another harness wrote it."""
+        return self.source != "gegenprobe"
 
 
 class Answers(Record):

@@ -15,10 +15,10 @@ from harness.analysis.comparison.records import RunName
 from harness.config.pricing import BASES, ApiPrice, Basis, OwnedPrice, RentedPrice
 from harness.engines.identity import known_facts
 from harness.errors import StoreError, UserError
-from harness.interop.readers import ForeignLog, ForeignProblem, harness_of, read_foreign
+from harness.interop.readers import ForeignEntry, ForeignLog, harness_of, open_log, readers
 from harness.metrics.cost import apportion, request_weight
 from harness.metrics.request_times import REQUEST_TIMES
-from harness.records import Bound, Estimate, VerdictStatus
+from harness.records import ERROR_STATUSES, Bound, Estimate, VerdictStatus
 from harness.store.manifest import Outcome, RunManifest
 from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import find_result
@@ -33,6 +33,8 @@ class SideProblem:
     tokens: list[int] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """By metric of ``REQUEST_TIMES``."""
+    their_latency_s: list[float] = field(default_factory=list)
+    """As another harness measured it, by a definition of its own: in no ratio."""
     billed_tokens: tuple[int, int] = (0, 0)
     """Of prompt and completion, over all attempts, as far as they are known; errors cost too."""
     usd: dict[Basis, float] = field(default_factory=dict)
@@ -48,6 +50,13 @@ class SideTask:
     full_size: int | None
     """Problems of the whole benchmark."""
     problems: dict[str, SideProblem] = field(default_factory=lambda: defaultdict(SideProblem))
+    is_complete: bool = True
+    """Whether ``fields`` holds all of the protocol, so that an option that is not there is off;
+    False for a log of another harness."""
+
+    def says(self, name: str) -> bool:
+        """Whether it is known what a field of the protocol is, or that it is off."""
+        return self.is_complete or name in self.fields
 
 
 @dataclass
@@ -69,23 +78,29 @@ class Side:
     @property
     def is_foreign(self) -> bool:
         """Whether another harness wrote it."""
-        return self.name.source != "gegenprobe"
+        return self.name.is_foreign
 
 
-def read_side(given: str, results_dir: Path) -> Side:
-    """Reads a run by id, folder or ``result.json``, or another harness's file.
+def read_side(given: str, results_dir: Path, task: str | None = None) -> Side:
+    """Reads a run by id, folder or ``result.json``, or another harness's log.
+
+    Args:
+        given: Names it.
+        results_dir: Where runs are looked for by their id.
+        task: Which of our tasks another harness's log is about; None: as its names tell.
 
     Raises:
         StoreError: There is no such run, or it has no result.
-        UserError: The file is none of these.
+        UserError: The file is none of these, or damaged.
     """
-    file = find_result(given, results_dir)
+    path = Path(given).expanduser()
+    file = path if path.is_dir() and harness_of(path) else find_result(given, results_dir)
     if harness_of(file) is not None:
-        return _of_foreign(read_foreign(file))
+        return side_of_log(open_log(file, task))
     if file.suffix == ".jsonl":
         raise UserError(
-            f"{file}: no result; give a run, a result.json, a sample log of "
-            "lm-evaluation-harness or a result file of evalplus"
+            f"{file}: no result; give a run, a result.json or a log of "
+            f"{', '.join(each.name for each in readers())}"
         )
     return side_of(load(file), file)
 
@@ -211,25 +226,47 @@ def _flat(value: Any, prefix: str) -> dict[str, Any]:
     return {prefix: value}
 
 
-# --- another harness's file -------------------------------------------------------------------
+# --- another harness's log --------------------------------------------------------------------
 
 
-def _of_foreign(log: ForeignLog) -> Side:
-    task = SideTask(dict(log.fields), full_size=None)
-    for each in log.problems:
-        task.problems[each.problem.problem_id] = _foreign_problem(each)
-    name = RunName(
-        label=Path(log.file).name,
-        source=log.harness,
-        file=log.file,
-        subject={},
-        unknown_problems=log.left_out,
+def side_of_log(log: ForeignLog) -> Side:
+    """The side that another harness's log makes. It is read to its end, and its texts are let go.
+
+    Raises:
+        UserError: It is damaged, or about no task of ours.
+        UnavailableError: Our own problems are needed and cannot be had.
+    """
+    tasks: dict[str, SideTask] = {}
+    for found in log:
+        task = tasks.setdefault(found.task, SideTask({}, full_size=None, is_complete=False))
+        _add_entry(task.problems[found.problem.problem_id], found.entry)
+    for name, task in tasks.items():
+        task.fields |= log.fields(name)
+        task.is_complete = name in log.content.protocols
+    return Side(
+        name=RunName(
+            label=log.file.name,
+            source=log.harness,
+            file=str(log.file),
+            subject=dict(log.content.subject),
+            unknown_problems=log.left_out,
+        ),
+        tasks=tasks,
+        run_id=None,
     )
-    return Side(name=name, tasks={log.task: task}, run_id=None)
 
 
-def _foreign_problem(each: ForeignProblem) -> SideProblem:
-    return SideProblem(
-        tally=Tally(each.solved, each.judged),
-        answers=list(zip(each.statuses, each.graded, strict=True)),
+def _add_entry(problem: SideProblem, entry: ForeignEntry) -> None:
+    solved, samples, errors = problem.tally
+    problem.tally = Tally(
+        solved + entry.solved,
+        samples + entry.judged,
+        errors + sum(each.status in ERROR_STATUSES for each in entry.answers),
     )
+    for number, each in enumerate(entry.answers):
+        if number < entry.judged or each.status in ERROR_STATUSES:
+            problem.answers.append((each.status, each.graded))
+        if each.completion_tokens is not None:
+            problem.tokens.append(each.completion_tokens)
+        if each.latency_s is not None:
+            problem.their_latency_s.append(each.latency_s)

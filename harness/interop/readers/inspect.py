@@ -1,0 +1,286 @@
+"""Logs of Inspect: ``.eval``, a zip with ``header.json`` and a file for each sample and epoch.
+
+Read from what inspect-ai 0.3.285 writes (``log/_log.py``, log version 2). Of several scorers the
+first counts.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue
+
+from harness.interop.readers.exported import BLOCK, exported_protocols, own_status
+from harness.interop.readers.parts import Part, head, parse, shown
+from harness.interop.readers.records import (
+    DamagedError,
+    ForeignAnswer,
+    ForeignEntry,
+    ForeignFile,
+    Reader,
+)
+from harness.interop.readers.zipped import Zipped
+from harness.records import VerdictStatus
+
+VERSION = 2
+_HEADER, _SAMPLES = "header.json", "samples/"
+_ATTACHED = "attachment://"
+_VERDICTS: Mapping[Any, VerdictStatus] = {
+    "C": "correct",
+    "I": "incorrect",
+    "N": "no_answer",
+    1: "correct",
+    0: "incorrect",
+}
+"""By the value of a score; True is 1 and False is 0."""
+_CUT_OFF = {"max_tokens", "model_length"}
+
+
+class _Sampling(Part):
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop_seqs: list[str] | None = None
+
+
+class _Dataset(Part):
+    name: str | None = None
+    location: str | None = None
+
+
+class _Scorer(Part):
+    name: str
+
+
+class _Spec(Part):
+    task: str
+    model: str
+    dataset: _Dataset
+    model_generate_config: _Sampling = _Sampling()
+    packages: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+    metadata: dict[str, JsonValue] | None = None
+
+
+class _Plan(Part):
+    config: _Sampling = _Sampling()
+
+
+class _Results(Part):
+    scores: list[_Scorer] = []  # noqa: RUF012 - pydantic copies it
+
+
+class _Version(Part):
+    version: int
+
+
+class _Header(Part):
+    status: str
+    eval: _Spec
+    plan: _Plan = _Plan()
+    results: _Results | None = None
+    invalidated: bool = False
+
+
+class _Content(Part):
+    type: str
+    text: str | None = None
+    reasoning: str | None = None
+
+
+class _Message(Part):
+    role: str
+    content: str | list[_Content]
+
+
+class _Choice(Part):
+    message: _Message
+    stop_reason: str = "unknown"
+
+
+class _Usage(Part):
+    output_tokens: int = 0
+
+
+class _Output(Part):
+    choices: list[_Choice] = []  # noqa: RUF012 - pydantic copies it
+    usage: _Usage | None = None
+    time: float | None = None
+
+
+class _Score(Part):
+    value: JsonValue
+    answer: str | None = None
+    metadata: dict[str, JsonValue] | None = None
+
+
+class _Sample(Part):
+    id: int | str
+    epoch: int
+    input: str | list[_Message]
+    target: str | list[str]
+    messages: list[_Message] = []  # noqa: RUF012 - pydantic copies it
+    output: _Output = _Output()
+    scores: dict[str, _Score] | None = None
+    error: JsonValue = None
+    attachments: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
+
+
+class Inspect(Reader):
+    """Reads them."""
+
+    name = "inspect"
+
+    def recognises(self, file: Path) -> bool:
+        """Whether it is a zip file of that name or with such a member, or such a log as JSON."""
+        begins = head(file)
+        if begins.startswith(b"PK\x03\x04"):
+            return file.suffix == ".eval" or b"_journal/" in begins
+        is_json = re.match(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"', begins) is not None
+        return is_json or (file.suffix == ".eval" and file.is_file())
+
+    def read(self, file: Path) -> ForeignFile:
+        """Reads it."""
+        if head(file).lstrip().startswith(b"{"):
+            raise DamagedError(
+                file, "", "is a log as JSON; inspect log convert --to eval makes a .eval of it"
+            )
+        with Zipped(file) as log:
+            names = log.names()
+            if _HEADER not in names:
+                raise DamagedError(file, "", f"has no {_HEADER}: it is not finished, or cut off")
+            text = log.read(_HEADER)
+        version = parse(_Version, text, file, _HEADER).version
+        if version != VERSION:
+            raise DamagedError(file, _HEADER, f"version: {version}: should be {VERSION}")
+        header = parse(_Header, text, file, _HEADER)
+        scorer = _checked(file, header)
+        spec = header.eval
+        return ForeignFile(
+            entries=_entries(file, [each for each in names if each.startswith(_SAMPLES)], header),
+            scorer=scorer,
+            version=spec.packages.get("inspect_ai"),
+            fields=_fields(header),
+            subject={"model": spec.model, **_seed(header)},
+            protocols=exported_protocols((spec.metadata or {}).get(BLOCK), file),
+        )
+
+
+def _checked(file: Path, header: _Header) -> str:
+    """The scorer that counts, of a log that says that it is whole."""
+    if header.status != "success":
+        raise DamagedError(file, _HEADER, f"status: {shown(header.status)}: should be 'success'")
+    if header.invalidated:
+        raise DamagedError(file, _HEADER, "invalidated: True: its user says not to use it")
+    if header.results is None or not header.results.scores:
+        raise DamagedError(file, _HEADER, "results.scores: has none; inspect score adds one")
+    return header.results.scores[0].name
+
+
+def _settings(header: _Header) -> dict[str, Any]:
+    """Those that were given; what the plan says goes before what the model's own say."""
+    model, plan = header.eval.model_generate_config, header.plan.config
+    return {**model.model_dump(exclude_none=True), **plan.model_dump(exclude_none=True)}
+
+
+def _fields(header: _Header) -> dict[str, Any]:
+    """What is not given is the server's default, which is not known."""
+    ours = {
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "max_tokens": "max_new_tokens",
+        "stop_seqs": "stop",
+    }
+    given = _settings(header)
+    return {ours[name]: value for name, value in given.items() if name in ours}
+
+
+def _seed(header: _Header) -> dict[str, Any]:
+    return {name: value for name, value in _settings(header).items() if name == "seed"}
+
+
+def _entries(file: Path, names: list[str], header: _Header) -> Iterator[ForeignEntry]:
+    with Zipped(file) as log:
+        for name in names:
+            sample = parse(_Sample, log.read(name), file, name)
+            yield _entry(file, name, sample, header)
+
+
+def _entry(file: Path, place: str, sample: _Sample, header: _Header) -> ForeignEntry:
+    assert header.results is not None
+    spec = header.eval
+    scorer, is_ours = header.results.scores[0].name, BLOCK in (spec.metadata or {})
+    status, graded = _verdict(file, place, sample, scorer, is_ours=is_ours)
+    is_error = status in {"generation_error", "scorer_error"}
+    choice = sample.output.choices[0] if sample.output.choices else None
+    tokens = sample.output.usage.output_tokens if sample.output.usage else 0
+    seconds = sample.output.time
+    answer = ForeignAnswer(
+        status=status,
+        output=None if choice is None else _text(choice.message, sample),
+        graded=graded,
+        # Inspect writes 0 where the server told nothing.
+        completion_tokens=tokens or None,
+        latency_s=seconds if seconds and math.isfinite(seconds) else None,
+        is_truncated=None if choice is None else choice.stop_reason in _CUT_OFF,
+    )
+    return ForeignEntry(
+        place=place,
+        task_names=tuple(filter(None, (spec.task, spec.dataset.name, spec.dataset.location))),
+        problem_names=(str(sample.id),),
+        texts=tuple(_questions(sample)),
+        reference=sample.target if isinstance(sample.target, str) else None,
+        sample=sample.epoch - 1,
+        answers=(answer,),
+        judged=0 if is_error else 1,
+        solved=int(status == "correct"),
+    )
+
+
+def _verdict(
+    file: Path, place: str, sample: _Sample, scorer: str, *, is_ours: bool
+) -> tuple[VerdictStatus, str | None]:
+    score = (sample.scores or {}).get(scorer)
+    if score is None:
+        return ("generation_error" if sample.error else "scorer_error"), None
+    if is_ours and (ours := own_status(score.metadata)) is not None:
+        return ours, score.answer
+    value = score.value
+    known = _VERDICTS.get(value) if isinstance(value, str | int | float) else None
+    if known is None:
+        raise DamagedError(
+            file, place, f"scores.{scorer}.value: {shown(value)}: should be C, I, N, 1 or 0"
+        )
+    return known, score.answer
+
+
+def _questions(sample: _Sample) -> Iterator[str]:
+    """The input as the data set has it, and what the user said in the end."""
+    if isinstance(sample.input, str):
+        yield _attached(sample.input, sample)
+    else:
+        yield from (_text(each, sample) for each in sample.input if each.role == "user")
+    yield from (_text(each, sample) for each in sample.messages if each.role == "user")
+
+
+def _text(message: _Message, sample: _Sample) -> str:
+    if isinstance(message.content, str):
+        return _attached(message.content, sample)
+    parts = []
+    for each in message.content:
+        if each.type == "reasoning" and each.reasoning:
+            parts.append(f"<think>\n{_attached(each.reasoning, sample)}\n</think>\n\n")
+        elif each.text is not None:
+            parts.append(_attached(each.text, sample))
+    return "".join(parts)
+
+
+def _attached(text: str, sample: _Sample) -> str:
+    """Long texts of older logs are kept once for all places."""
+    if not text.startswith(_ATTACHED):
+        return text
+    return sample.attachments.get(text.removeprefix(_ATTACHED), text)
