@@ -30,6 +30,7 @@ FOREIGN = {
     *("pip", "hf", "source", "export", "eval", "cp", "crontab", "systemctl", "sbatch", "uv"),
     *("python", "git", "mkdir", "mlflow", "wandb", "cd", "sudo", "squeue", "apt-get", "sysctl"),
     *("docker", "nvidia-smi", "journalctl", "loginctl", "ray", "pytest", "ls", "echo", "df"),
+    "inspect",
 }
 """Programs that a page may name and that no test starts."""
 
