@@ -9,10 +9,10 @@ import numpy as np
 from harness.claims.claim import Ablation, Claim, Tag
 from harness.claims.published import challenge_p, not_comparable
 from harness.claims.repetitions import (
-    MECHANISM,
     Ratio,
     Setting,
     by_seed,
+    mechanism_only,
     setting_of,
     sort_out,
     value_of,
@@ -106,7 +106,7 @@ def _ablation(claim: Claim, block: Ablation, design: Design) -> Evidence:
     effects = _effects(block, design)
     both = effects["both"]
     verdict, tag = _verdict(effects, band, block.band_fraction)
-    caveats = [MECHANISM, *_guard(block, design)]
+    caveats = [mechanism_only(block.stands_for), *_guard(block, design)]
     if len(caveats) > 1:
         verdict, tag = "inconclusive", None
     if len(design.seeds) < block.repetitions:

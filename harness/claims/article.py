@@ -1,4 +1,4 @@
-"""One article, by what its own text shows of it."""
+"""One article, paper or model card, by what its own text shows of it."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ class Article(Record):
     date: Date | None = None
     """None, like author and publisher, where the text does not show it."""
     note: Line | None = None
-    file: Annotated[str, Field(pattern=r"^\S+$")]
+    file: Annotated[str, Field(pattern=r"^\S+$")] | None = None
     """That the claims' line numbers count in."""
 
     @property

@@ -22,8 +22,8 @@ ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
 """As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
 
-ArticleId = Annotated[str, Field(pattern=r"^A\d+$")]
-"""Of a file in the study's ``article``."""
+ArticleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+"""Of a file in the study's ``article``: a press article, a paper, a model card."""
 Category = Literal[
     "benchmark_accuracy",
     "training_cost",
@@ -178,7 +178,7 @@ class Contradiction(Record):
     """In what they differ, and how it resolves."""
 
 
-class Finding(Record):
+class DocumentaryReading(Record):
     """What people who read the sources conclude. No measurement."""
 
     verdict: ClaimVerdict
@@ -192,7 +192,7 @@ class Finding(Record):
         return self
 
 
-class Forecast(Finding):
+class Forecast(DocumentaryReading):
     """What was expected of the verdict on the whole claim before anything was run."""
 
     date: datetime.date
@@ -240,11 +240,11 @@ class Relation(Record):
 
 
 class LowerBound(Record):
-    """Rule R2: a distilled model's score as a lower bound of R1's.
+    """Rule R2: a distilled model's score as a lower bound of its teacher's.
 
     Above the figure's upper edge by the one-sided 95 % bound, the claim is challenged as
-    understated. Below it says nothing: a distill can neither reproduce a claim about R1 nor show
-    it too high.
+    understated. Below it says nothing: a distill can neither reproduce a claim about its
+    teacher nor show it too high.
     """
 
     rule: Literal["lower_bound_from_distill"]
@@ -255,15 +255,25 @@ class LowerBound(Record):
     protocol: str
     samples_per_problem: Annotated[int, Field(ge=1)]
     """Planned beforehand."""
+    stands_for: Line
+    """The model that the distills were made from, in a word: R1."""
     experiment: str | None = None
     """Of ``conf/experiment``, that makes the runs."""
+
+    @property
+    def caveat(self) -> str:
+        """Of every verdict by this rule."""
+        return (
+            f"a distill is not {self.stands_for}: it can only show that a figure understates "
+            f"{self.stands_for}"
+        )
 
 
 class ProxyRatio(Record):
     """A small model of the same architecture against a dense one of the same size.
 
     The mechanism is shown when the 95 % interval of ``model`` over ``baseline`` lies above 1 (or
-    below, where less is better); what it comes to in R1 is not.
+    below, where less is better); what it comes to in the large model is not.
     """
 
     rule: Literal["proxy_ratio"]
@@ -273,6 +283,8 @@ class ProxyRatio(Record):
     model: str
     baseline: str
     protocol: str
+    stands_for: Line
+    """The large model that the claim is about, in a word: R1."""
     experiment: str | None = None
     note: Line | None = None
 
@@ -322,7 +334,8 @@ class Ablation(Record):
     """Rule R4: an effect taken apart by switching its causes on and off.
 
     Reproduced when the 90 % interval of the ratio lies within ``band_fraction`` of the figure,
-    challenged when the 95 % interval excludes that band. Transfers to R1 as a mechanism only.
+    challenged when the 95 % interval excludes that band. Transfers to the large model as a
+    mechanism only.
     """
 
     rule: Literal["speed_ratio"]
@@ -337,6 +350,8 @@ class Ablation(Record):
     band_fraction: Annotated[float, Field(gt=0, lt=1)]
     guard: Line
     """What must not change while the speed does."""
+    stands_for: Line
+    """The large model that the claim is about, in a word: R1."""
     experiment: str | None = None
 
 
@@ -400,8 +415,8 @@ class Claim(Record):
 
     id: ClaimId
     article: ArticleId
-    lines: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    """Where it stands in the article's file, counted from 1."""
+    lines: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Where it stands in the article's file, counted from 1; none where the article has no file."""
     title: Line
     paraphrase: Line
     """In our own words; never the article's sentence."""
@@ -420,7 +435,7 @@ class Claim(Record):
     ablation: Ablation | None = None
     published: PublishedComparison | None = None
     market: MarketMove | None = None
-    documentary: Finding | None = None
+    documentary: DocumentaryReading | None = None
     forecast: Forecast | None = None
     """None for a claim that was added when its sources had been read already."""
     contradictions: tuple[Contradiction, ...] = ()

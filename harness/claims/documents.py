@@ -20,8 +20,10 @@ from harness.claims.claim import (
     Value,
 )
 from harness.claims.market import market_verdict
+from harness.claims.study_quantities import StudyQuantities
 from harness.claims.verdict import ALPHA, Decision, Evidence, Opinion
-from harness.quantities import Quantity, catalogue, quantity
+from harness.quantities import Quantity
+from harness.quantities.scores import two_proportions
 from harness.quantities.sourced import shown, worst
 from harness.stats.paired import holm
 
@@ -34,13 +36,13 @@ _WORDS = {
 
 
 @cache
-def derived_opinion(claim: Claim) -> Opinion | None:
+def derived_opinion(claim: Claim, known: StudyQuantities) -> Opinion | None:
     """Rules R3 and R5; None for a claim of which nothing can be computed."""
     opinions = []
     if claim.published is not None:
-        opinions.append(_published(claim.published))
+        opinions.append(_published(claim.published, known))
     if claim.derived:
-        opinions.append(_relations(claim))
+        opinions.append(_relations(claim, known))
     if len(opinions) < 2:  # noqa: PLR2004 - both blocks
         return opinions[0] if opinions else None
     first, second = opinions
@@ -105,12 +107,11 @@ def _document(reference: Reference) -> Evidence:
 # --- R3: what follows by arithmetic -----------------------------------------------------------
 
 
-def _relations(claim: Claim) -> Opinion:
-    evidence = tuple(_relation(each, claim.figure) for each in claim.derived)
+def _relations(claim: Claim, known: StudyQuantities) -> Opinion:
+    evidence = tuple(_relation(each, claim.figure, known) for each in claim.derived)
     verdict, tag, reason = _all_of([each for each in evidence if each.decides])
-    return Opinion(
-        verdict=verdict, tag=tag, reason=reason, figure=_computed(claim), evidence=evidence
-    )
+    figure = _computed(claim, known)
+    return Opinion(verdict=verdict, tag=tag, reason=reason, figure=figure, evidence=evidence)
 
 
 def _all_of(deciding: Sequence[Evidence]) -> tuple[Decision | None, Tag | None, str]:
@@ -127,19 +128,19 @@ def _all_of(deciding: Sequence[Evidence]) -> tuple[Decision | None, Tag | None, 
     return ("inconclusive", "scope", reason) if held else ("challenged", "value", reason)
 
 
-def _computed(claim: Claim) -> str | None:
+def _computed(claim: Claim, known: StudyQuantities) -> str | None:
     """The first quantity that is set against the claim's own figure."""
     for each in claim.derived:
         if claim.figure is not None and each.to is None and each.relation != "context":
-            found = quantity(each.quantity)
+            found = known.quantity(each.quantity)
             value = None if found.value is None else found.value * each.times
             return f"{shown(value)} {claim.figure.unit}"
     return None
 
 
-def _relation(each: Relation, figure: Figure | None) -> Evidence:
-    mine = quantity(each.quantity)
-    other = quantity(each.to) if isinstance(each.to, str) else None
+def _relation(each: Relation, figure: Figure | None, known: StudyQuantities) -> Evidence:
+    mine = known.quantity(each.quantity)
+    other = known.quantity(each.to) if isinstance(each.to, str) else None
     against = other.value if other else each.to if isinstance(each.to, float) else figure
     value = None if mine.value is None else mine.value * each.times
     shown_value = f"{shown(value)}{'' if each.times != 1 else f' {mine.unit}'}"
@@ -198,14 +199,20 @@ class _Row(NamedTuple):
     """One benchmark on which two models are published."""
 
     name: str
-    is_ahead: bool
+    this: Quantity
+    other: Quantity
     p: Quantity | None
     """None where the number of problems is unknown, or the score is no share of them."""
 
+    @property
+    def is_ahead(self) -> bool:
+        """Of the other."""
+        return self.this.number > self.other.number
 
-def _published(asked: PublishedComparison) -> Opinion:
+
+def _published(asked: PublishedComparison, known: StudyQuantities) -> Opinion:
     """To keep up is to be ahead somewhere; to beat takes significance, Holm over all tests."""
-    rows = [_row(asked, benchmark) for benchmark in asked.benchmarks]
+    rows = [_row(asked, benchmark, known) for benchmark in asked.benchmarks]
     tested = [row for row in rows if row.p is not None]
     adjusted = dict(
         zip(
@@ -246,18 +253,27 @@ def _comparison(
     return "reproduced", "scope" if lost or len(won) < ahead else None
 
 
-def _row(asked: PublishedComparison, benchmark: str) -> _Row:
-    this, other = (quantity(name) for name in asked.scores(benchmark))
-    test = asked.p_value(benchmark)
-    return _Row(
-        name=benchmark,
-        is_ahead=this.number > other.number,
-        p=quantity(test) if test in catalogue() else None,
-    )
+def _row(asked: PublishedComparison, benchmark: str, known: StudyQuantities) -> _Row:
+    this, other = (known.quantity(name) for name in asked.scores(benchmark))
+    return _Row(benchmark, this, other, _test(asked, benchmark, known))
+
+
+def _test(asked: PublishedComparison, benchmark: str, known: StudyQuantities) -> Quantity | None:
+    """The catalogue's test, or of a study's own scores the same one."""
+    name, size = asked.p_value(benchmark), f"{benchmark}_problems"
+    if name in known:
+        return known.quantity(name)
+    if size not in known or not known.own() >= set(asked.scores(benchmark)):
+        return None
+    this, other = (known.quantity(each) for each in asked.scores(benchmark))
+    problems = known.quantity(size)
+    if problems.value is None or {this.unit, other.unit} != {"percent"}:
+        return None
+    return two_proportions(this, other, problems)
 
 
 def _row_evidence(asked: PublishedComparison, row: _Row, p_holm: float | None) -> Evidence:
-    this, other = (quantity(name) for name in asked.scores(row.name))
+    this, other = row.this, row.other
     inputs = [each for each in (this, other, row.p) if each is not None]
     return Evidence(
         kind="quantity",

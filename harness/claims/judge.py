@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.claims.ablation import ablations
-from harness.claims.article import Article
 from harness.claims.claim import (
     Claim,
     CostBelowPrice,
@@ -34,7 +33,6 @@ _DECISIVE: Mapping[str, Decision] = {
     "home_pc": "reproduced",
 }
 """Rules by which one model is enough, and the verdict that is."""
-_DISTILL = "a distill is not R1: it can only show that a figure understates R1"
 
 
 def judge_claims(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]:
@@ -53,10 +51,7 @@ def judge_claims(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]
     measured = _settle([_measure(claim, runs) for claim in claims])
     replicated = _settle([replications(score, runs) for score in scores])
     return [
-        *(
-            _claim(claim, ledger.articles[claim.article], each)
-            for claim, each in zip(claims, measured, strict=True)
-        ),
+        *(_claim(claim, ledger, each) for claim, each in zip(claims, measured, strict=True)),
         *(_score(score, each) for score, each in zip(scores, replicated, strict=True)),
     ]
 
@@ -127,20 +122,20 @@ def _opinion(rule: str, evidence: tuple[Evidence, ...], decide: str | None) -> O
 # --- claims -----------------------------------------------------------------------------------
 
 
-def _claim(claim: Claim, article: Article, evidence: tuple[Evidence, ...]) -> Judgement:
+def _claim(claim: Claim, ledger: Ledger, evidence: tuple[Evidence, ...]) -> Judgement:
     measured = None
     block = claim.ablation or claim.measured
     if block is not None:
         measured = _opinion(block.rule, evidence, _command(claim, block.experiment))
-    derived, documentary = derived_opinion(claim), documentary_opinion(claim)
+    derived, documentary = derived_opinion(claim, ledger.quantities), documentary_opinion(claim)
     found = overall(claim.method, measured, derived, documentary)
     shown_evidence = [
         each for opinion in (measured, derived, documentary) if opinion for each in opinion.evidence
     ]
-    distill = [_DISTILL] if isinstance(claim.measured, LowerBound) else []
+    distill = [claim.measured.caveat] if isinstance(claim.measured, LowerBound) else []
     return Judgement(
         id=claim.id,
-        article=article,
+        article=ledger.articles[claim.article],
         lines=claim.lines,
         title=claim.title,
         subject=claim.subject,

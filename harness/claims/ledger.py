@@ -16,11 +16,14 @@ from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.replication_rules import ScoreTable
 from harness.claims.study import Study
+from harness.claims.study_quantities import StudyDerivation, StudyQuantities
+from harness.claims.study_quantities import mistakes as mistaken_names
 from harness.errors import ConfigError
 from harness.io.conf_files import names_in
 from harness.io.mistakes import mistakes
 from harness.io.paths import CONF_DIR, DEFAULT_STUDY
-from harness.quantities import catalogue
+from harness.quantities.expression import names_in_formula
+from harness.quantities.published import Document
 from harness.records import Record
 from harness.tasks import task_names
 
@@ -41,7 +44,7 @@ METRICS = frozenset(
 _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
 Kind = TypeVar("Kind", bound=Record)
-AnyRecord = TypeVar("AnyRecord", Article, Claim, ScoreTable)
+AnyRecord = TypeVar("AnyRecord", Article, Claim, ScoreTable, Document, StudyDerivation)
 STUDY_FILE = "study.yaml"
 
 
@@ -52,6 +55,8 @@ class Ledger(NamedTuple):
     articles: Mapping[str, Article]
     claims: Mapping[str, Claim]
     tables: Mapping[str, ScoreTable]
+    quantities: StudyQuantities
+    """All that its claims may name."""
 
 
 def default_study() -> Path:
@@ -60,7 +65,7 @@ def default_study() -> Path:
 
 
 def load_ledger(folder: Path | None = None) -> Ledger:
-    """Reads a study: ``study.yaml``, and the files of ``article``, ``claim`` and ``score``.
+    """Reads a study: ``study.yaml``, and the files of its five folders.
 
     Args:
         folder: Of the study; None: the one that comes with the package.
@@ -74,16 +79,26 @@ def load_ledger(folder: Path | None = None) -> Ledger:
     articles = _read(folder / "article", Article, mistakes)
     claims = _read(folder / "claim", Claim, mistakes)
     tables = _read(folder / "score", ScoreTable, mistakes)
+    quantities = _read_quantities(folder, mistakes)
     if study is not None and study.name != folder.name:
         mistakes.append(f"{STUDY_FILE}: name={study.name} should be the folder's, {folder.name}")
     if study is not None and not mistakes:  # a file that could not be read is missed by every other
-        ledger = Ledger(study, articles, claims, tables)
+        ledger = Ledger(study, articles, claims, tables, quantities)
         mistakes += _cross_check(ledger, folder)
         if not mistakes:
             return ledger
     if len(mistakes) > 1:
         mistakes.insert(0, f"{len(mistakes)} mistakes in the study {folder.name}")
     raise ConfigError("; ".join(mistakes))
+
+
+def _read_quantities(folder: Path, mistakes: list[str]) -> StudyQuantities:
+    # The catalogue has the documents of the study that comes with the package already.
+    is_own = folder.resolve() == default_study().resolve()
+    documents = {} if is_own else _read(folder / "published", Document, mistakes)
+    derivations = _read(folder / "derivation", StudyDerivation, mistakes)
+    mistakes += mistaken_names(documents, derivations)
+    return StudyQuantities(documents, derivations)
 
 
 def is_metric(name: str) -> bool:
@@ -98,11 +113,13 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
         record = _read_file(file, name, kind, mistakes)
         if record is None:
             continue
-        if record.id in found:
-            mistakes.append(f"{name}: id={record.id} is used twice")
-        elif record.id != file.stem:
-            mistakes.append(f"{name}: id={record.id} should be the file's name, {file.stem}")
-        found[record.id] = record
+        key = "name" if isinstance(record, Document | StudyDerivation) else "id"
+        own: str = getattr(record, key)
+        if own in found:
+            mistakes.append(f"{name}: {key}={own} is used twice")
+        elif own != file.stem:
+            mistakes.append(f"{name}: {key}={own} should be the file's name, {file.stem}")
+        found[own] = record
     return found
 
 
@@ -164,7 +181,7 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
             "protocol": frozenset(names_in("protocol")),
             "experiment": frozenset(names_in("experiment")),
             "claim": frozenset(ledger.claims),
-            "quantity": frozenset(catalogue()),
+            "quantity": ledger.quantities.names(),
         }
     )
     mistakes: list[str] = []
@@ -174,10 +191,14 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
         for key, block in (("measured", claim.measured), ("ablation", claim.ablation)):
             if block is not None:
                 mistakes += _check_test(where, key, block, names)
-        mistakes += _check_quantities(where, claim, names)
+        mistakes += _check_quantities(where, claim, ledger, names)
         mistakes += _check_contradictions(where, claim, ledger, names)
     for table in ledger.tables.values():
         mistakes += _check_table(table, names)
+    for derivation in ledger.quantities.derivations.values():
+        where = f"derivation/{derivation.name}.yaml"
+        for each in names_in_formula(derivation.formula):
+            mistakes += names.check(where, "formula", "quantity", each)
     return mistakes
 
 
@@ -197,7 +218,8 @@ def _check_metric(where: str, key: str, metric: str | None) -> Iterator[str]:
         yield f"{where}: {key}={metric}: no such metric; there are {known}, cons@k, pass@k"
 
 
-def _check_quantities(where: str, claim: Claim, names: _Names) -> Iterator[str]:
+def _check_quantities(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:
+    own = ledger.quantities.own()
     for each in claim.derived:
         yield from names.check(where, "derived.quantity", "quantity", each.quantity)
         if isinstance(each.to, str):
@@ -206,6 +228,9 @@ def _check_quantities(where: str, claim: Claim, names: _Names) -> Iterator[str]:
         for benchmark in block.benchmarks:
             for score in block.scores(benchmark):
                 yield from names.check(where, "published.benchmarks", "quantity", score)
+                if score in own and ledger.quantities.quantity(score).value is None:
+                    wrong = f"{score} is unknown; leave it out"
+                    yield f"{where}: published.benchmarks={benchmark}: {wrong}"
 
 
 def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Names) -> Iterator[str]:

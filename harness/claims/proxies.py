@@ -1,4 +1,4 @@
-"""Small models in R1's place: a proxy against its dense counterpart, a cost, a home PC."""
+"""Small models in a large one's place: a proxy against its dense counterpart, a cost, a home PC."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from harness.claims.published import (
     subset_of,
 )
 from harness.claims.repetitions import (
-    MECHANISM,
     Ratio,
     Setting,
     by_seed,
+    mechanism_only,
     setting_of,
     sort_out,
     value_of,
@@ -83,7 +83,7 @@ def _proxy_ratio(
         arithmetic="geometric mean of the ratios of runs with the same seed",
         intervals=ratio.bounds("ratio"),
         p=challenge_p(lambda level: _is_opposite(ratio, block, level)),
-        caveats=(MECHANISM,),
+        caveats=(mechanism_only(block.stands_for),),
     )
 
 

@@ -27,7 +27,10 @@ from harness.engines.identity import identity
 from harness.records import EngineInfo
 from harness.store.result import RunResult
 
-MECHANISM = "shows the mechanism in a small model; what it comes to in R1 it cannot show"
+
+def mechanism_only(stands_for: str) -> str:
+    """The caveat of what small models show in a large one's place."""
+    return f"shows the mechanism in a small model; what it comes to in {stands_for} it cannot show"
 
 
 class Setting(NamedTuple):

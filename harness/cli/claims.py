@@ -75,7 +75,7 @@ def _article(name: str, articles: Iterable[Article]) -> str:
     """The id of ``A1``, of a headline, an author or a file."""
     known = list(articles)
     for each in known:
-        names = (each.id, each.headline, each.author or each.id, each.file)
+        names = (each.id, each.headline, each.author or each.id, each.file or each.id)
         if name.lower() in {spelling.lower() for spelling in names}:
             return each.id
     listed = ", ".join(each.title for each in known)

@@ -28,8 +28,13 @@ DOCUMENTS = f"study/{DEFAULT_STUDY}/published"
 class Value(Record):
     """A number as a document prints it."""
 
-    value: float
+    value: float | None
+    """None where the document is known to have the figure and does not print it."""
     unit: str
+
+
+class Fact(Sourced, Value):
+    """A number with its own source."""
 
 
 class Document(Sourced):
@@ -38,9 +43,10 @@ class Document(Sourced):
     name: Name
     facts: dict[Name, Value]
 
-
-class Fact(Sourced, Value):
-    """A number with its own source."""
+    def fact(self, name: str) -> Fact:
+        """One of its numbers, with where it is from."""
+        origin = {"source": self.source, "date": self.date, "grade": self.grade}
+        return Fact(**self.facts[name].model_dump(), **origin)
 
 
 @cache
@@ -79,17 +85,22 @@ def facts() -> dict[str, Fact]:
     """All numbers of all documents by id."""
     found: dict[str, Fact] = {}
     for document in read_group(DOCUMENTS, Document).values():
-        origin = document.model_dump(include={"source", "date", "grade"})
-        for name, fact in document.facts.items():
+        for name in document.facts:
             if name in found:
                 raise UserError(f"conf/{DOCUMENTS}/{document.name}.yaml: {name} is there twice")
-            found[name] = Fact(**fact.model_dump(), **origin)
+            found[name] = document.fact(name)
     return found
 
 
 def fact(name: str) -> Quantity:
-    """One printed number."""
+    """One printed number of the study that comes with the package."""
     found = facts()[name]
+    return looked_up(found.value, found.unit, found)
+
+
+def fact_of(document: Document, name: str) -> Quantity:
+    """One printed number of any document."""
+    found = document.fact(name)
     return looked_up(found.value, found.unit, found)
 
 

@@ -75,12 +75,21 @@ def _interval_end(model: str, end: str) -> Quantity:
 
 
 def _p_value(bench: str) -> Quantity:
-    """Two-sided, of the difference of two shares with a common variance."""
-    this, other = fact(f"r1_{bench}"), fact(f"o1_{bench}")
-    problems = fact(f"{bench}_problems")
+    return two_proportions(fact(f"r1_{bench}"), fact(f"o1_{bench}"), fact(f"{bench}_problems"))
+
+
+def two_proportions(this: Quantity, other: Quantity, problems: Quantity) -> Quantity:
+    """Two-sided, of the difference of two shares with a common variance.
+
+    Args:
+        this: A score in per cent.
+        other: Another one of the same problems.
+        problems: How many these are.
+    """
     p, q = this.number / _PERCENT, other.number / _PERCENT
     common = (p + q) / 2
-    z = (p - q) / sqrt(2 * common * (1 - common) / problems.number)
+    error = sqrt(2 * common * (1 - common) / problems.number)
+    z = (p - q) / error if error else 0.0  # both solve none, or all
     return computed(
         erfc(abs(z) / sqrt(2)),
         "probability",

@@ -8,7 +8,6 @@ from itertools import groupby
 from rich.console import Console
 from rich.table import Table
 
-from harness.claims.article import Article
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
 from harness.io.printable import printable
 from harness.io.terminal import safe
@@ -142,7 +141,9 @@ def _details(each: Judgement) -> Iterator[str]:
     """All that is known of one claim, in lines."""
     yield f"subject     {each.subject}" + (f", {each.figure}" if each.figure else "")
     if each.article:
-        yield f"article     {each.article.title}; {_place(each.article, each.lines)}"
+        place = _place(each.lines)
+        file = f" of {each.article.file}" if each.article.file else ""
+        yield f"article     {each.article.title}" + (f"; {place}{file}" if place else "")
     yield f"headline    {each.headline}"
     yield f"verdict     {_verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
     yield f"            {each.reason}"
@@ -173,10 +174,10 @@ def _details(each: Judgement) -> Iterator[str]:
         yield f"against     {other.claim}: {other.note}"
 
 
-def _place(article: Article, lines: Sequence[int]) -> str:
-    """``line 13 of 001_….txt``."""
+def _place(lines: Sequence[int]) -> str:
+    """``line 13``; empty where it is not known."""
     word = "line" if len(lines) == 1 else "lines"
-    return f"{word} {', '.join(map(str, lines))} of {article.file}"
+    return f"{word} {', '.join(map(str, lines))}" if lines else ""
 
 
 def _evidence_line(each: Evidence) -> str:
@@ -247,7 +248,7 @@ def _markdown_claim(each: Judgement) -> Iterator[str]:
     yield f"### `{each.id}`"
     yield ""
     figure = f", {each.figure}" if each.figure else ""
-    place = f", {_place(each.article, each.lines).partition(' of ')[0]}" if each.article else ""
+    place = f", {_place(each.lines)}" if each.lines else ""
     yield f"{_escape(each.title)} ({_escape(each.subject)}{figure}{place})."
     yield f"**{_in_table(each.verdict, each.tag)}**: {_escape(each.reason)}."
     yield f"Side by side: {_escape(each.headline.replace(' | ', '; '))}."

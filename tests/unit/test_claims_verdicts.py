@@ -738,13 +738,13 @@ def test_a_p_of_nothing_is_not_taken_for_no_test(
     """A tail so far out that it is 0 as a number is as significant as can be."""
     claim = ledger.claims["r1-beats-o1-several"]
     nothing = quantity("r1_against_o1_simpleqa_p_value").model_copy(update={"value": 0.0})
-    real = documents.quantity
+    real = ledger.quantities.quantity
     monkeypatch.setattr(
-        documents, "quantity", lambda name: nothing if "simpleqa_p" in name else real(name)
+        ledger.quantities, "quantity", lambda name: nothing if "simpleqa_p" in name else real(name)
     )
     documents.derived_opinion.cache_clear()
     try:
-        assert "simpleqa" in documents.derived_opinion(claim).reason
+        assert "simpleqa" in documents.derived_opinion(claim, ledger.quantities).reason
     finally:
         documents.derived_opinion.cache_clear()
 
