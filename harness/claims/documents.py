@@ -46,7 +46,8 @@ def derived_opinion(claim: Claim, known: StudyQuantities) -> Opinion | None:
     if len(opinions) < 2:  # noqa: PLR2004 - both blocks
         return opinions[0] if opinions else None
     first, second = opinions
-    agreed = first.verdict == second.verdict
+    # Relations that only put into proportion decide nothing.
+    agreed = second.verdict in (None, first.verdict)
     return Opinion(
         verdict=first.verdict if agreed else "inconclusive",
         tag=first.tag if agreed else "scope",
@@ -209,6 +210,12 @@ class _Row(NamedTuple):
         """Of the other."""
         return self.this.number > self.other.number
 
+    @property
+    def place(self) -> str:
+        """In a word."""
+        level = self.this.number == self.other.number
+        return "level" if level else "ahead" if self.is_ahead else "behind"
+
 
 def _published(asked: PublishedComparison, known: StudyQuantities) -> Opinion:
     """To keep up is to be ahead somewhere; to beat takes significance, Holm over all tests."""
@@ -278,8 +285,7 @@ def _row_evidence(asked: PublishedComparison, row: _Row, p_holm: float | None) -
     return Evidence(
         kind="quantity",
         text=f"{row.name.replace('_', ' ')}: {shown(this.value)} against {shown(other.value)} "
-        f"{this.unit}, {'ahead' if row.is_ahead else 'behind'}"
-        + ("" if row.p is None else f", p {row.p.number:.2g}"),
+        f"{this.unit}, {row.place}" + ("" if row.p is None else f", p {row.p.number:.2g}"),
         quantity=asked.scores(row.name)[0] if row.p is None else asked.p_value(row.name),
         sources=_sources(*inputs),
         numbers={"this": this.value, "other": other.value, "p": row.p.value if row.p else None},

@@ -15,13 +15,12 @@ from pydantic import ValidationError
 from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.replication_rules import ScoreTable
-from harness.claims.study import Study
+from harness.claims.study import STUDY_FILE, Study, default_study, find_study
 from harness.claims.study_quantities import StudyDerivation, StudyQuantities
 from harness.claims.study_quantities import mistakes as mistaken_names
 from harness.errors import ConfigError
 from harness.io.conf_files import names_in
 from harness.io.mistakes import mistakes
-from harness.io.paths import CONF_DIR, DEFAULT_STUDY
 from harness.quantities.expression import names_in_formula
 from harness.quantities.published import Document
 from harness.records import Record
@@ -45,7 +44,6 @@ _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
 Kind = TypeVar("Kind", bound=Record)
 AnyRecord = TypeVar("AnyRecord", Article, Claim, ScoreTable, Document, StudyDerivation)
-STUDY_FILE = "study.yaml"
 
 
 class Ledger(NamedTuple):
@@ -59,11 +57,6 @@ class Ledger(NamedTuple):
     """All that its claims may name."""
 
 
-def default_study() -> Path:
-    """The folder of the study that comes with the package."""
-    return CONF_DIR / "study" / DEFAULT_STUDY
-
-
 def load_ledger(folder: Path | None = None) -> Ledger:
     """Reads a study: ``study.yaml``, and the files of its five folders.
 
@@ -73,7 +66,7 @@ def load_ledger(folder: Path | None = None) -> Ledger:
     Raises:
         ConfigError: Lists every mistake by file and key, with the value and what would be right.
     """
-    folder = folder or default_study()
+    folder = folder or find_study()
     mistakes: list[str] = []
     study = _read_file(folder / STUDY_FILE, STUDY_FILE, Study, mistakes)
     articles = _read(folder / "article", Article, mistakes)
@@ -248,6 +241,9 @@ def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
     yield from names.check(where, "protocol", "protocol", table.protocol)
     yield from names.check(where, "experiment", "experiment", table.experiment)
     for column in table.columns:
+        if table.protocol is None and column.margin_points is not None:
+            key = f"columns.{column.name}.margin_points={column.margin_points:g}"
+            yield f"{where}: {key}: needs a protocol, under which a run is set against it"
         yield from names.check(where, f"columns.{column.name}.task", "task", column.task)
         yield from _check_metric(where, f"columns.{column.name}.metric", column.metric)
     for row in table.rows:

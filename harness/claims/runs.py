@@ -14,7 +14,7 @@ from harness.config.settings import ProtocolConfig
 from harness.errors import UserError
 from harness.interop.readers import harness_of
 from harness.io.paths import CONF_DIR, conf_file
-from harness.models import HubModel, ModelConfig, origin
+from harness.models import HubModel, ModelConfig, WheelModel, origin
 from harness.records import ERROR_STATUSES, Estimate
 from harness.store.manifest import RunManifest, TaskInfo
 from harness.store.result import RunResult, load
@@ -189,6 +189,11 @@ def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
         return [] if hub_id == model.name else [f"not of the hub: {model.name}"]
     # A name can be given to anything; the repository and its revision say which weights they are.
     known = _conf("model", model.name)
+    if "hub_id" not in known:
+        is_known = isinstance(model, WheelModel) and model.member_sha256 == known.get(
+            "member_sha256"
+        )
+        return [] if is_known else [f"only named {model.name}: {origin(model)}"]
     if not isinstance(model, HubModel) or hub_id != known["hub_id"]:
         return [f"only named {model.name}: {origin(model)} and not {known['hub_id']}"]
     if model.revision != known["revision"]:

@@ -4,13 +4,22 @@
 the same rules.
 """
 
+import difflib
+import os
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from harness.claims.claim import Date, Line
+from harness.errors import ConfigError, UserError
+from harness.io.paths import CONF_DIR, DEFAULT_STUDY
 from harness.models.shape import Name
 from harness.records import Record
+
+STUDY_FILE = "study.yaml"
+GROUP = "study"
+"""The folder of ``conf/`` whose folders are studies."""
 
 
 class Study(Record):
@@ -25,3 +34,57 @@ class Study(Record):
     """Who wrote the study down, which need not be who made the claims."""
     date: Date
     """Of the study's first version."""
+
+
+def conf_dirs() -> tuple[Path, ...]:
+    """The folders of configuration."""
+    return (CONF_DIR,)
+
+
+def default_study() -> Path:
+    """The folder of the study that comes with the package."""
+    return CONF_DIR / GROUP / DEFAULT_STUDY
+
+
+def named_studies() -> dict[str, Path]:
+    """The studies that go by their name, in any ``conf/study``.
+
+    Raises:
+        ConfigError: Two have one name; names both.
+    """
+    found: dict[str, Path] = {}
+    for conf in conf_dirs():
+        for file in sorted((conf / GROUP).glob(f"*/{STUDY_FILE}")):
+            folder = file.parent
+            other = found.setdefault(folder.name, folder)
+            if other != folder:
+                raise ConfigError(
+                    f"{GROUP}={folder.name}: two studies have this name, {other} and {folder}; "
+                    "rename one, or leave its folder out"
+                )
+    return found
+
+
+def find_study(asked: str | None = None) -> Path:
+    """The folder of a study.
+
+    Args:
+        asked: Its name, or its folder; None: the study that comes with the package.
+
+    Raises:
+        UserError: There is no such study, or the folder is none.
+        ConfigError: Two studies have one name.
+    """
+    known = named_studies()
+    if asked is None or asked in known:
+        return known[asked or DEFAULT_STUDY]
+    folder = Path(os.path.abspath(Path(asked).expanduser()))  # noqa: PTH100 - a link keeps its name
+    if folder.name == STUDY_FILE:
+        folder = folder.parent
+    if (folder / STUDY_FILE).is_file():
+        return folder
+    if folder.is_dir():
+        raise UserError(f"--study={asked}: this folder is no study; a study has a {STUDY_FILE}")
+    near = difflib.get_close_matches(asked, known, n=1)
+    meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    raise UserError(f"--study={asked}: no such study; {meant}; any other is named by its folder")

@@ -128,13 +128,14 @@ def _add_compare(commands: Commands) -> None:
 
 
 def _add_claims(commands: Commands) -> None:
-    command = _add(commands, "claims", "give a verdict on each claim of the articles")
+    command = _add(commands, "claims", "give a verdict on each claim of a study")
     command.add_argument(
         "runs",
         metavar="RUN",
         nargs="*",
         help=f"{RESULT}; without any, documents and arithmetic alone are asked",
     )
+    _add_study(command)
     for name, text in (
         ("article", "only claims of this one: A1, its headline or its author"),
         ("category", "only this category; published scores are benchmark_accuracy"),
@@ -153,12 +154,27 @@ def _add_claims(commands: Commands) -> None:
     shape.add_argument("--markdown", action="store_true", help="print Markdown")
     _add_results_dir(command)
     command = _add(commands, "derive", "compute what follows from a model's configuration")
-    command.add_argument("model", metavar="MODEL", help="such as V3; an unknown name lists all")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "model", metavar="MODEL", nargs="?", help="such as V3; an unknown name lists all"
+    )
+    what.add_argument(
+        "--study", metavar="STUDY", help="list what a study's documents print, and what follows"
+    )
     command.add_argument("--against", metavar="MODEL", help="a second model, and the ratios")
     command.add_argument(
         "--context", type=int, default=32_768, metavar="TOKENS", help="(default: 32768)"
     )
     command.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--study",
+        metavar="STUDY",
+        help="whose claims: a name in conf/study, or a folder with study.yaml (default: "
+        "deepseek_2025, five articles on DeepSeek)",
+    )
 
 
 def _add_grade(commands: Commands) -> None:
@@ -194,6 +210,7 @@ def _add_pages(commands: Commands) -> None:
     command.add_argument(
         "--plots", action="store_true", help="write each plot as PNG and SVG too; needs Chromium"
     )
+    _add_study(command)
     _add_results_dir(command)
     command = _add(commands, "leaderboard", "rank all runs, one list for each protocol")
     for name, text in (

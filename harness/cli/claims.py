@@ -11,6 +11,7 @@ from harness.claims.claim import Category
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import AnyRun, Unfinished, read_runs
+from harness.claims.study import find_study
 from harness.claims.verdict import DECISIONS, Judgement
 from harness.errors import UserError
 from harness.report.claims import as_json, as_markdown, print_claims
@@ -25,12 +26,13 @@ def claims(options: argparse.Namespace) -> int:
         0, whatever the verdicts.
 
     Raises:
-        UserError: A filter names nothing that there is.
+        UserError: There is no such study, or a filter names nothing that it has.
+        ConfigError: The study has mistakes.
         StoreError: A run is none.
     """
     _check("--category", options.category, get_args(Category))
     _check("--verdict", options.verdict, DECISIONS)
-    ledger = load_ledger()
+    ledger = load_ledger(find_study(options.study))
     articles = {_article(name, ledger.articles.values()) for name in options.article}
     runs = read_runs(options.runs, options.results_dir)
     every = judge_claims(ledger, runs)

@@ -1,21 +1,28 @@
-"""``harness derive``: what follows from a model's published configuration."""
+"""``harness derive``: what follows from a model's published configuration, or in a study."""
 
 import argparse
+import logging
 
 from harness.errors import UserError
 from harness.quantities.derivation import derive as compute
 from harness.quantities.derivation import ratios
 from harness.quantities.published import find_architecture
-from harness.report.derive import print_derivations
+from harness.report.derive import print_derivations, print_quantities
 from harness.store.manifest import dump_json
+
+log = logging.getLogger(__name__)
 
 
 def derive(options: argparse.Namespace) -> int:
-    """Prints all figures of a model, and their ratios to those of another.
+    """Prints all figures of a model and their ratios to those of another, or those of a study.
 
     Raises:
-        UserError: A model is unknown or set against itself, or the context is below 1.
+        UserError: A model or study is unknown, a model is set against itself, or the context is
+            below 1.
+        ConfigError: The study has mistakes.
     """
+    if options.study is not None:
+        return _of_study(options)
     if options.context < 1:
         raise UserError(f"--context={options.context} must be at least 1 token")
     architecture = find_architecture(options.model)
@@ -35,4 +42,23 @@ def derive(options: argparse.Namespace) -> int:
     if against:
         shown |= {"against": against.model_dump(mode="json"), "ratios": compared}
     print(dump_json(shown))  # noqa: T201
+    return 0
+
+
+def _of_study(options: argparse.Namespace) -> int:
+    """The quantities that a study adds to the catalogue."""
+    # Only here: what a study is read with takes longer than a model's figures.
+    from harness.claims.ledger import load_ledger
+    from harness.claims.study import find_study
+
+    if options.against is not None:
+        raise UserError(f"--against={options.against} goes with a MODEL and not with --study")
+    known = load_ledger(find_study(options.study)).quantities
+    found = {name: known.quantity(name) for name in sorted(known.own())}
+    if options.json:
+        print(dump_json({name: each.model_dump(mode="json") for name, each in found.items()}))  # noqa: T201
+    elif found:
+        print_quantities(found)
+    else:
+        log.info("its quantities are those of the catalogue alone; docs/derive.md lists them")
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import read_runs
+from harness.claims.study import find_study
 from harness.errors import StoreError
 from harness.io.jsonl import write_atomically
 from harness.report.markdown import as_markdown
@@ -26,13 +27,15 @@ def report(options: argparse.Namespace) -> int:
         0, whatever the runs say.
 
     Raises:
-        UserError: A run is given twice, or a file is another harness's.
+        UserError: A run is given twice, a file is another harness's, or there is no such study.
+        ConfigError: The study has mistakes.
         StoreError: There is no such run, it was never finished, or the folder cannot be written.
         UnavailableError: ``--plots`` without a browser that draws them; all else is written.
     """
+    study = find_study(options.study)
     runs = read_report_runs(options.runs, options.results_dir)
     files = [str(run.file) for run in runs]
-    judgements = judge_claims(load_ledger(), read_runs(files, options.results_dir))
+    judgements = judge_claims(load_ledger(study), read_runs(files, options.results_dir))
     made = make_report(runs, judgements)
     folder = options.output or _default_folder(runs, options.results_dir)
     written = write_page(made, folder)

@@ -39,6 +39,7 @@ _VALUES = {
     "--model": "model",
     "--protocol": "protocol",
     "--task": "tasks",
+    "--study": "study",
     "--id": f"study/{DEFAULT_STUDY}/claim",
 }
 _OVERRIDDEN = ("run", "nightly")
@@ -167,6 +168,8 @@ def _values(action: argparse.Action, results: Path) -> Iterable[str]:
         return []
     if kind == _RUN_IDS:
         return _run_ids(results)
+    if kind == "study":
+        return sorted(file.parent.name for file in (CONF_DIR / kind).glob("*/study.yaml"))
     return _task_names() if kind == "tasks" else _choices(kind)
 
 

@@ -33,7 +33,7 @@ class NoNumberError(ArithmeticError):
 
 def _checked(formula: str) -> str:
     for node in ast.walk(_parsed(formula)):
-        _check(node, formula)
+        _check(node)
     return formula
 
 
@@ -70,7 +70,7 @@ def evaluate(formula: str, values: Mapping[str, float]) -> float:
 
 def filled_in(formula: str, words: Mapping[str, str]) -> str:
     """A formula for people, its names replaced: ``1.4 / 100 * 1,319``."""
-    text = formula
+    text = formula.strip()
     for node in sorted(_names(formula), key=lambda node: -node.col_offset):
         assert node.end_col_offset is not None, "ast.parse gives it"
         text = text[: node.col_offset] + words[node.id] + text[node.end_col_offset :]
@@ -80,18 +80,18 @@ def filled_in(formula: str, words: Mapping[str, str]) -> str:
 def _parsed(formula: str) -> ast.expr:
     text = formula.strip()
     if not text.isascii() or "\n" in text:  # columns of ast are bytes of one line
-        raise ValueError(f"'{formula}' should have only {_ALLOWED}, in one line")
+        raise ValueError(f"should have only {_ALLOWED}, in one line")
     try:
         return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise ValueError(f"'{formula}' is no formula; it has only {_ALLOWED}") from error
+        raise ValueError(f"no formula; it has only {_ALLOWED}") from error
 
 
 def _names(formula: str) -> list[ast.Name]:
     return [node for node in ast.walk(_parsed(formula)) if isinstance(node, ast.Name)]
 
 
-def _check(node: ast.AST, formula: str) -> None:
+def _check(node: ast.AST) -> None:
     match node:
         case ast.Name() | ast.Load() | ast.operator() | ast.unaryop():
             is_fine = not isinstance(node, ast.operator | ast.unaryop) or (
@@ -103,7 +103,7 @@ def _check(node: ast.AST, formula: str) -> None:
             is_fine = isinstance(node, ast.BinOp | ast.UnaryOp)
     if not is_fine:
         part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-        raise ValueError(f"'{formula}': {part} is not allowed; it has only {_ALLOWED}")
+        raise ValueError(f"{part} is not allowed; a formula has only {_ALLOWED}")
 
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:

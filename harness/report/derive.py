@@ -6,13 +6,16 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.io.sourced import Grade
+from harness.io.terminal import safe
 from harness.quantities.derivation import Derivation, TrainingFigures
 from harness.quantities.machine import Fit
 from harness.quantities.published import machines, precisions
+from harness.quantities.sourced import Quantity
 from harness.quantities.sourced import shown as show
 
 _WIDTH_WITHOUT_TERMINAL = 200
 _GIGA = 1e9
+_SOURCES = "[bold]Sources[/bold], by grade: P primary, S secondary, M memory, D derived"
 _OTHER = {
     "multi_head": "if each head kept its own",
     "multi_head_128": "likewise, keys 128 wide",
@@ -55,8 +58,19 @@ def print_derivations(
     for each in shown:
         if each.quantities:
             console.print("\n[bold]What else follows[/bold]\n")
-            console.print(_quantities(each))
+            console.print(_quantities(each.quantities))
     _foot(console, shown)
+
+
+def print_quantities(found: Mapping[str, Quantity]) -> None:
+    """Prints the figures of a study to stdout, with their arithmetic and their sources."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    console.print(_quantities(found))
+    console.print(f"\n{_SOURCES}")
+    for source in dict.fromkeys(source for each in found.values() for source in each.sources):
+        console.print(f"  {safe(source)}", soft_wrap=True)
 
 
 def _table(*columns: str) -> Table:
@@ -186,17 +200,17 @@ def _trainings(trainings: list[TrainingFigures]) -> Table:
     return table
 
 
-def _quantities(found: Derivation) -> Table:
+def _quantities(found: Mapping[str, Quantity]) -> Table:
     table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("quantity")
     table.add_column("arithmetic")
-    for name, quantity in found.quantities.items():
-        table.add_row(_marked(name, quantity.grade), quantity.arithmetic)
+    for name, quantity in found.items():
+        table.add_row(_marked(name, quantity.grade), safe(quantity.arithmetic))
     return table
 
 
 def _foot(console: Console, shown: list[Derivation]) -> None:
-    console.print("\n[bold]Sources[/bold], by grade: P primary, S secondary, M memory, D derived")
+    console.print(f"\n{_SOURCES}")
     for source in dict.fromkeys(source for each in shown for source in each.sources):
         console.print(f"  {source}", soft_wrap=True)
     for note in dict.fromkeys(note for each in shown for note in each.notes):

@@ -15,7 +15,8 @@ import yaml
 from harness.claims.claim import Claim, Figure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge_claims
-from harness.claims.ledger import METRICS, Ledger, default_study, load_ledger
+from harness.claims.ledger import METRICS, Ledger, load_ledger
+from harness.claims.study import default_study
 from harness.errors import ConfigError
 from harness.quantities import quantity
 from tests.conftest import REPOSITORY

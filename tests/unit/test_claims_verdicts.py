@@ -10,10 +10,11 @@ import pytest
 from harness.claims import documents
 from harness.claims.claim import MarketMove
 from harness.claims.judge import judge_claims
-from harness.claims.ledger import Ledger, default_study, load_ledger
+from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.market import market_verdict
 from harness.claims.published import LEAST_P, challenge_p
 from harness.claims.runs import read_runs
+from harness.claims.study import default_study
 from harness.claims.verdict import DECISIONS, Judgement, Opinion, overall
 from harness.cli import main as cli
 from harness.errors import StoreError, UserError
@@ -938,15 +939,14 @@ def test_bad_input_is_one_line_and_exit_status_2(
 
 
 def test_a_ledger_with_an_unknown_task_is_one_line_and_exit_status_2(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Through the whole command, with a ledger of its own."""
     copy = tmp_path / default_study().name
     shutil.copytree(default_study(), copy)
     file = copy / "claim" / "r1-math500-85.yaml"
     file.write_text(file.read_text().replace("task: math500", "task: math600"))
-    monkeypatch.setattr("harness.cli.claims.load_ledger", lambda: load_ledger(copy))
-    status, out, err = harness(capsys)
+    status, out, err = harness(capsys, "--study", str(copy))
     assert (status, out) == (2, "")
     assert "claim/r1-math500-85.yaml: measured.task=math600: " in err
     assert err.count("\n") == 1
