@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.claims.claim import Date, Line
 from harness.errors import ConfigError, UserError
-from harness.io.paths import CONF_DIR, DEFAULT_STUDY
+from harness.io.paths import CONF_DIR, DEFAULT_STUDY, conf_dirs
 from harness.models.shape import Name
 from harness.records import Record
 
@@ -36,21 +36,16 @@ class Study(Record):
     """Of the study's first version."""
 
 
-def conf_dirs() -> tuple[Path, ...]:
-    """The folders of configuration."""
-    return (CONF_DIR,)
-
-
 def default_study() -> Path:
     """The folder of the study that comes with the package."""
     return CONF_DIR / GROUP / DEFAULT_STUDY
 
 
 def named_studies() -> dict[str, Path]:
-    """The studies that go by their name, in any ``conf/study``.
+    """The studies that go by their name: in ``conf/study`` of the harness or of a user's folder.
 
     Raises:
-        ConfigError: Two have one name; names both.
+        ConfigError: Two have one name, or a user's folder holds no configuration.
     """
     found: dict[str, Path] = {}
     for conf in conf_dirs():

@@ -21,6 +21,7 @@ from harness.io.extensions import ENGINES, declared, task_folders
 from harness.io.paths import (
     CONF_DIR,
     DEFAULT_STUDY,
+    conf_dirs,
     conf_files,
     default_results_dir,
     include,
@@ -169,7 +170,8 @@ def _values(action: argparse.Action, results: Path) -> Iterable[str]:
     if kind == _RUN_IDS:
         return _run_ids(results)
     if kind == "study":
-        return sorted(file.parent.name for file in (CONF_DIR / kind).glob("*/study.yaml"))
+        files = [file for conf in conf_dirs() for file in (conf / kind).glob("*/study.yaml")]
+        return sorted({file.parent.name for file in files})
     return _task_names() if kind == "tasks" else _choices(kind)
 
 

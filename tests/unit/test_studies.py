@@ -1,6 +1,7 @@
 """Studies of other people's claims: found by name or folder, judged by the same rules."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.claims import study as studies
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.study import default_study, find_study
 from harness.cli import main as cli
 from harness.errors import ConfigError, UserError
+from harness.io.paths import INCLUDED
 from tests.conftest import REPOSITORY
 from tests.facts import mentions
 
@@ -241,13 +242,13 @@ def test_what_is_no_study_is_refused(
 def test_two_studies_of_one_name_are_refused(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = [tmp_path / place / "study" / "smollm2" for place in ("one", "two")]
+    folders = [tmp_path / "one", tmp_path / "two"]
+    places = [folder / "conf" / "study" / "smollm2" for folder in folders]
     for place in places:
         shutil.copytree(study, place)
-    confs = (studies.CONF_DIR, *(place.parent.parent for place in places))
-    monkeypatch.setattr(studies, "conf_dirs", lambda: confs[:2])
+    monkeypatch.setenv(INCLUDED, str(folders[0]))
     assert find_study("smollm2") == places[0]
-    monkeypatch.setattr(studies, "conf_dirs", lambda: confs)
+    monkeypatch.setenv(INCLUDED, os.pathsep.join(map(str, folders)))
     with pytest.raises(ConfigError, match=r"^study=smollm2: [^\n]*$") as caught:
         find_study("smollm2")
     assert all(str(place) in str(caught.value) for place in places)
