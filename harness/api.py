@@ -5,8 +5,6 @@ command would print.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -55,15 +53,17 @@ def run(
     """
     from harness.runner.compose import compose_one
     from harness.runner.run import run as run_one
+    from harness.runner.trackers import track
 
     named = [] if model is None else [f"model={model}"]
     if tasks is not None:
         named.append(f"tasks=[{','.join(tasks)}]")
     with includes_restored():
         include_folders(include, "include")
-        config = compose_one([*named, *overrides])
-        with redirect_stdout(StringIO()):  # the line for programs: the caller gets the result
-            return run_one(config)
+        finished = run_one(compose_one([*named, *overrides]))
+        if finished.result is not None:
+            track(finished.result.manifest.config.tracker, finished.result, finished.folder)
+        return finished
 
 
 def load(run: str | Path, results_dir: Path | None = None) -> RunResult:

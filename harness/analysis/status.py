@@ -16,7 +16,7 @@ from harness.config.pricing import Usd
 from harness.errors import StoreError
 from harness.metrics.samples import known_sum
 from harness.records import ERROR_STATUSES, Completion, Count, Record, RequestId, Seconds, Verdict
-from harness.runner.result import choose_pricing, usd_per_s
+from harness.runner.build_result import choose_pricing, usd_per_s
 from harness.runner.shards import asked_ids
 from harness.stats.intervals import Interval, fraction_interval
 from harness.store.heartbeat import BEAT_S, FILE, Heartbeat, last_beat

@@ -2,7 +2,8 @@
 
 import argparse
 
-from harness.runner.merge import merge_and_track
+from harness.runner.hand_over import hand_over
+from harness.runner.merge import merge_runs
 from harness.store.run_files import find_run
 
 
@@ -17,4 +18,4 @@ def merge(options: argparse.Namespace) -> int:
         NotComparableError: They are not of one run.
     """
     runs = [find_run(name, options.results_dir) for name in options.runs]
-    return merge_and_track(runs, options.results_dir).status
+    return hand_over(merge_runs(runs, options.results_dir))

@@ -32,7 +32,7 @@ from harness.io.jsonl import open_own, read_json, unwritable, write_atomically
 from harness.process.run_child import read_report
 from harness.records import Record
 from harness.report.nightly import print_night, summary, write_history_page
-from harness.runner.result import exit_status
+from harness.runner.build_result import exit_status
 from harness.store.manifest import dump_json
 from harness.store.result import load
 

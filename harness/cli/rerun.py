@@ -39,6 +39,7 @@ from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, EngineInfo, GenerationRequest, RequestId, Verdict
 from harness.report.rerun import print_rerun
+from harness.runner.build_result import scoring_workers
 from harness.runner.graders import questions_of, scorer_name_of, start_scorers
 from harness.runner.pipeline import (
     Question,
@@ -50,7 +51,6 @@ from harness.runner.pipeline import (
     score_missing,
 )
 from harness.runner.preflight import check_memory
-from harness.runner.result import scoring_workers
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.progress import RunProgress
 from harness.store.run_files import Run, find_run

@@ -9,6 +9,7 @@ from harness.machine.hardware import usable_cores
 from harness.records import VerdictStatus
 from harness.runner.execute import finish
 from harness.runner.graders import questions_of, scorer_name_of, start_scorers, with_scorers
+from harness.runner.hand_over import hand_over
 from harness.runner.included import PRICING, include_again
 from harness.runner.pipeline import Scoring, score_missing
 from harness.runner.shards import asked_ids
@@ -61,7 +62,7 @@ def score(name: str, results_dir: Path) -> int:
         after = run.read_verdicts()
         moved = sum(before[key] != after[key].status for key in after if key in before)
         log.info("%d of %d verdicts changed", moved, len(after))
-        return finish(run, with_scorers(manifest, scorers)).status
+        return hand_over(finish(run, with_scorers(manifest, scorers)), is_graded_again=True)
 
 
 def _old_statuses(run: Run) -> dict[str, VerdictStatus]:

@@ -15,6 +15,7 @@ from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.io.paths import CONF_DIR
 from harness.io.redaction import redact
 from harness.io.yamlfile import yaml_mistake
+from harness.runner.hand_over import hand_over
 from harness.runner.included import with_included
 from harness.runner.plan import Plans
 from harness.runner.run import run
@@ -59,7 +60,7 @@ def compose_and_run(arguments: list[str]) -> int:
         if not any(each.startswith(_FOR_HYDRA) for each in given):
             config = use_recorded_config(composable, folder / "conf") or _single_run(arguments)
             if config is not None:
-                return _plan(config) if is_dry_run else run(config).status
+                return _plan(config) if is_dry_run else hand_over(run(config))
         is_elsewhere = launcher_of(arguments) is not None
         jobs = Jobs(folder, is_dry_run=is_dry_run, is_elsewhere=is_elsewhere)
         if is_elsewhere:

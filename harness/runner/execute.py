@@ -1,20 +1,18 @@
 """Executes a run that is ready: generates, grades, and writes what came of it."""
 
 import logging
-import sys
 from datetime import UTC, datetime
 from functools import partial
 
+from harness.runner.build_result import exit_status, scoring_workers, write_result
 from harness.runner.ending import recorded_end
-from harness.runner.finished import Finished
+from harness.runner.finished import Finished, FinishedShard
 from harness.runner.graders import questions_of, with_scorers
 from harness.runner.pipeline import Scoring, generate, run_clock, score_missing
 from harness.runner.prepared import PreparedRun
-from harness.runner.result import scoring_workers, write_result
 from harness.runner.sessions import SessionLog, opened_engine
-from harness.runner.summary import show_result
 from harness.store.heartbeat import forget
-from harness.store.manifest import RunManifest, dump_json
+from harness.store.manifest import RunManifest
 from harness.store.progress import RunProgress
 from harness.store.run_files import Run
 
@@ -22,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def execute(prepared: PreparedRun) -> Finished:
-    """Generates and grades what is missing, then writes and shows the result."""
+    """Generates and grades what is missing, then writes the result."""
     with recorded_end(prepared.run):
         return _execute(prepared)
 
@@ -63,7 +61,7 @@ def _execute(prepared: PreparedRun) -> Finished:
 
 
 def finish(run: Run, manifest: RunManifest) -> Finished:
-    """Writes the result of a run that has all its verdicts, and shows it."""
+    """Writes the result of a run that has all its verdicts."""
     # A run that is only graded again finished when it did.
     is_done = manifest.status == "complete" and manifest.finished_at is not None
     finished_at = manifest.finished_at if is_done else datetime.now(UTC)
@@ -74,7 +72,7 @@ def finish(run: Run, manifest: RunManifest) -> Finished:
         return _finish_shard(run, complete)
     result = write_result(run, complete)
     forget(run.folder)  # what it says is in the manifest now
-    return Finished(run.folder, result, show_result(result, run.folder))
+    return Finished(run.folder, result, exit_status(result)[0])
 
 
 def _finish_shard(run: Run, complete: RunManifest) -> Finished:
@@ -83,14 +81,12 @@ def _finish_shard(run: Run, complete: RunManifest) -> Finished:
     forget(run.folder)
     config = complete.config
     asked = sum(task.problems for task in complete.tasks) * config.protocol.samples_per_problem
-    mine = len(run.read_verdicts())
+    assert config.shard is not None
+    mine = FinishedShard(config.shard, config.shards, len(run.read_verdicts()))
     log.info(
         "shard %s is done: %d of %d requests; harness merge joins them",
         config.shard_name,
-        mine,
+        mine.requests,
         asked,
     )
-    if not sys.stdout.isatty():
-        facts = {"run_id": run.run_id, "path": str(run.folder), "shard": config.shard}
-        print(dump_json({**facts, "shards": config.shards, "requests": mine}))  # noqa: T201
-    return Finished(run.folder, result=None, status=0)
+    return Finished(run.folder, result=None, status=0, shard=mine)

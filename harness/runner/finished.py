@@ -2,8 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.store.result import RunResult
+
+
+class FinishedShard(NamedTuple):
+    """What a shard has in place of a result."""
+
+    shard: int
+    """From 0."""
+    shards: int
+    requests: int
+    """Of the shard, all with a verdict."""
 
 
 @dataclass(frozen=True)
@@ -15,3 +26,5 @@ class Finished:
     """None for a shard, which has no result: the whole run has one."""
     status: int
     """The exit status: 0, or 4 if there were more errors or truncation than allowed."""
+    shard: FinishedShard | None = None
+    """None for a whole run, and for a shard that was finished before."""

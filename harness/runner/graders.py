@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from harness.config.settings import RunConfig
 from harness.errors import StoreError
 from harness.records import Problem, Prompt, task_of
+from harness.runner.build_result import scoring_workers
 from harness.runner.pipeline import Question
-from harness.runner.result import scoring_workers
 from harness.scorers.answers.marks import Reasoning
 from harness.scorers.base import Scorer
 from harness.scorers.build import build_scorer, find_definition, scorer_origin

@@ -8,7 +8,7 @@ from typing import Any
 from harness.config.settings import Included, RunConfig
 from harness.errors import UnavailableError
 from harness.io.paths import conf_file, conf_files, include, place_of
-from harness.runner.result import AUTO
+from harness.runner.build_result import AUTO
 from harness.tasks import folder_of
 
 TASK, PRICING = "task", "pricing"

@@ -48,9 +48,11 @@ def job() -> int:
 
     try:
         # After the cores are set: libraries count them as they are loaded.
+        from harness.runner.hand_over import hand_over
         from harness.runner.run import run
 
         finished = run(load_run_config(spec.config), on_start=on_start)
+        hand_over(finished)
     except (Exception, Interrupted) as error:
         report_to(spec.answer, report.failed(error))
         if not spec.is_quiet:

@@ -8,26 +8,16 @@ from pathlib import Path
 
 from harness.errors import StoreError
 from harness.io.jsonl import unwritable
+from harness.runner.build_result import exit_status, write_result
 from harness.runner.finished import Finished
 from harness.runner.included import PRICING, include_again
-from harness.runner.result import write_result
 from harness.runner.shards import Shard, copy_into, read_shards
-from harness.runner.summary import show_result
-from harness.runner.trackers import track
 from harness.store.run_files import Run, create_run, runs_dir
 
 log = logging.getLogger(__name__)
 
 SCRATCH = ".merging"
 """Under ``results_dir``: no command takes what lies there for a run."""
-
-
-def merge_and_track(runs: Sequence[Run], results_dir: Path) -> Finished:
-    """Joins shards, and sends the result to the tracker that their configuration names."""
-    whole = merge_runs(runs, results_dir)
-    if whole.result is not None:
-        track(whole.result.manifest.config.tracker, whole.result, whole.folder)
-    return whole
 
 
 def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
@@ -52,7 +42,7 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
                 scratch.folder.rename(folder)
             except OSError as error:
                 raise unwritable(folder, error) from error
-    return Finished(folder, result, show_result(result, folder))
+    return Finished(folder, result, exit_status(result)[0])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Makes a run: from a configuration to what came of it."""
+"""Makes a run: from a configuration to what came of it. Prints nothing and sends nothing."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,7 +9,7 @@ from harness.runner.execute import execute
 from harness.runner.finished import Finished
 from harness.runner.prepare import prepare
 from harness.runner.prepared import PreparedRun, PreparedShards
-from harness.runner.trackers import check_tracker, track
+from harness.runner.trackers import check_tracker
 from harness.runner.workers import run_shards
 
 
@@ -35,6 +35,4 @@ def run(config: RunConfig, *, on_start: Callable[[Path], None] = lambda _: None)
                 on_start(finished.folder)
             case Finished() as finished:
                 on_start(finished.folder)
-    if finished.result is not None:
-        track(config.tracker, finished.result, finished.folder)
     return finished

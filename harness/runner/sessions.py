@@ -16,9 +16,9 @@ from harness.machine.provenance import collect
 from harness.models import ResolvedModel, pinned, resolve
 from harness.models.chat_tokenizer import Codec
 from harness.records import EngineInfo
+from harness.runner.build_result import choose_pricing, usd_per_s
 from harness.runner.pipeline import run_clock
 from harness.runner.prepared import PreparedRun
-from harness.runner.result import choose_pricing, usd_per_s
 from harness.runner.shards import asked_ids
 from harness.runner.smoke_test import Canary, chosen, is_wanted, refuse_faults
 from harness.store.heartbeat import Heartbeat, beating

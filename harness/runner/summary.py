@@ -12,7 +12,7 @@ from rich.table import Table
 from harness.io.terminal import safe
 from harness.models import origin
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
-from harness.runner.result import exit_status
+from harness.runner.build_result import exit_status
 from harness.store.failures import FailureReason
 from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo, dump_json
 from harness.store.result import RunResult
@@ -296,16 +296,12 @@ def missing_end(estimate: Estimate) -> str | None:
     return f"no interval: {why}" if why and estimate.low is None else why
 
 
-def show_result(result: RunResult, folder: Path) -> int:
-    """Prints the result of a run; returns its exit status.
-
-    If stdout is no terminal, its last line is JSON for programs.
-    """
-    status, reasons = exit_status(result)
+def print_result(result: RunResult, folder: Path) -> None:
+    """Prints the result of a run; for programs, the last line is JSON if stdout is no terminal."""
+    _, reasons = exit_status(result)
     print_summary(result, folder, reasons)
     if not sys.stdout.isatty():
         print(dump_json(headline(result, folder)))  # noqa: T201
-    return status
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:

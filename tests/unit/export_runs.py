@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.io.jsonl import read_json
 from harness.records import Completion, Verdict
-from harness.runner.result import build_result
+from harness.runner.build_result import build_result
 from harness.store.manifest import RunManifest
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness.io.jsonl import read_json
 from harness.records import Completion, MathReference, Problem, Prompt, Verdict, VerdictStatus
-from harness.runner.result import build_result
+from harness.runner.build_result import build_result
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run
 

@@ -12,7 +12,7 @@ import harness
 from harness.errors import ConfigError, NotComparableError, StoreError, UserError
 from harness.io.jsonl import read_json
 from harness.records import Estimate
-from harness.runner.result import build_result
+from harness.runner.build_result import build_result
 from harness.store.manifest import RunManifest
 from harness.store.result import RunResult
 from harness.store.run_files import Run

@@ -10,7 +10,13 @@ from harness.config.pricing import Pricing
 from harness.io.paths import CONF_DIR
 from harness.machine.energy import Energy
 from harness.records import Estimate
-from harness.runner.result import build_result, choose_pricing, exit_status, recomputed, usd_per_s
+from harness.runner.build_result import (
+    build_result,
+    choose_pricing,
+    exit_status,
+    recomputed,
+    usd_per_s,
+)
 from harness.store.result import RunResult
 from harness.store.run_files import Run
 from tests.engines import made_up_engine

@@ -11,9 +11,9 @@ from harness.cli.main import main
 from harness.config.changes import config_changes, deciding
 from harness.engines.identity import unlike
 from harness.errors import ConfigError, StoreError
+from harness.runner.build_result import build_result
 from harness.runner.decisions import find_unfinished
 from harness.runner.prepare_resume import prepare_resume
-from harness.runner.result import build_result
 from harness.runner.sweep import use_recorded_config, with_models
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run

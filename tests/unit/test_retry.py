@@ -13,9 +13,9 @@ from harness.config.settings import RunConfig
 from harness.errors import ConfigError, StoreError
 from harness.metrics import machine_use
 from harness.records import Completion, Verdict
+from harness.runner.build_result import recomputed
 from harness.runner.decisions import find_unfinished
 from harness.runner.merge import merge_runs
-from harness.runner.result import recomputed
 from harness.runner.run import run as start
 from harness.runner.sweep import use_recorded_config
 from harness.store.result import load, sample_of

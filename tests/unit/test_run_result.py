@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.records import Estimate
-from harness.runner.result import build_result
+from harness.runner.build_result import build_result
 from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import Run
 

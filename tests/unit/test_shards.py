@@ -17,9 +17,9 @@ from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.records import Record
+from harness.runner.build_result import build_result
 from harness.runner.decisions import find_unfinished
 from harness.runner.merge import SCRATCH, merge_runs
-from harness.runner.result import build_result
 from harness.runner.shards import asked_ids, count_own, of_shard, read_shards
 from harness.runner.workers import share_out
 from harness.store.fingerprint import fingerprint

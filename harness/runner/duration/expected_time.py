@@ -16,11 +16,11 @@ from harness.models.parameters import active_matrices, active_parameters, total_
 from harness.models.shape import Architecture
 from harness.quantities.answer_length import AnswerLengths
 from harness.quantities.published import answer_lengths, find_architecture
+from harness.runner.build_result import choose_pricing, usd_per_s
 from harness.runner.duration.devices import Devices, devices_of
 from harness.runner.duration.earlier import Earlier, find_earlier
 from harness.runner.duration.roofline import Batch, Course, Load, course, lengths
 from harness.runner.preflight import memory_needed_bytes, sizes_of
-from harness.runner.result import choose_pricing, usd_per_s
 from harness.store.manifest import ExpectedTime
 
 ERROR_FACTORS = {"earlier run": 1.5, "roofline": 1.4, "roofline of a CPU": 3.0}

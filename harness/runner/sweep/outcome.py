@@ -15,7 +15,8 @@ from harness.io.terminal import safe
 from harness.process.report import FinishedReport
 from harness.records import Record
 from harness.runner.decisions import results_dir_of
-from harness.runner.merge import merge_and_track
+from harness.runner.hand_over import hand_over
+from harness.runner.merge import merge_runs
 from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, headline, percent
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.result import RunResult, load
@@ -158,7 +159,7 @@ def _merge_shards(ended: Sequence[Ended]) -> int:
                     count,
                 )
                 continue
-            highest = max(highest, merge_and_track(groups[key], places[key]).status)
+            highest = max(highest, hand_over(merge_runs(groups[key], places[key])))
         except HarnessError as error:
             log.error("%s", error)
             highest = max(highest, error.exit_status)
