@@ -4,32 +4,30 @@ import io
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 
 from harness.config.overrides import readable
-from harness.config.settings import RunConfig, load_run_config, refuse_secret
+from harness.config.settings import RunConfig
 from harness.errors import ConfigError, HarnessError, Interrupted
 from harness.io.paths import CONF_DIR
 from harness.io.redaction import redact
-from harness.io.yamlfile import yaml_mistake
 from harness.runner.hand_over import hand_over
-from harness.runner.included import with_included
 from harness.runner.plan import Plans
 from harness.runner.run import run
 from harness.runner.sweep import (
     Jobs,
+    config_of,
     launcher_of,
-    plain,
+    our_words,
+    refuse_secrets,
     search_path,
     sweep_folder,
     take_includes,
     use_recorded_config,
     with_launcher,
     with_models,
-    words,
     write_engines,
 )
 
@@ -49,7 +47,7 @@ def compose_and_run(arguments: list[str]) -> int:
         ConfigError: Hydra cannot compose this, or an override holds a secret.
         UnavailableError: The launcher that was asked for is not installed.
     """
-    _refuse_secrets(arguments)
+    refuse_secrets(arguments)
     arguments = take_includes(arguments)
     is_dry_run = DRY_RUN in arguments
     is_sweep = bool({"-m", "--multirun"} & set(arguments))
@@ -76,7 +74,7 @@ def compose_one(overrides: list[str]) -> RunConfig:
     Raises:
         ConfigError: Hydra cannot compose this, an override holds a secret, or it is a sweep.
     """
-    _refuse_secrets(overrides)
+    refuse_secrets(overrides)
     given = [readable(each, is_sweep=False) for each in take_includes(overrides)]
     with sweep_folder(given, is_dry_run=False) as folder, _without_hydras_state():
         composable = _composable(given, folder)
@@ -126,9 +124,8 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
-    from omegaconf import flag_override
 
-    with _our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+    with our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None, "it was initialized here"
         if hydra.get_mode("config", arguments) == RunMode.MULTIRUN:
@@ -136,23 +133,7 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
         composed = hydra.compose_config("config", arguments, RunMode.RUN)
         HydraConfig.instance().set_config(composed)
         os.environ.update({key: str(value) for key, value in composed.hydra.job.env_set.items()})
-        choices = dict(composed.hydra.runtime.choices)
-        with flag_override(composed, ["readonly", "struct"], False):
-            del composed["hydra"]
-        return with_included(load_run_config(plain(composed)), choices)
-
-
-def _refuse_secrets(arguments: list[str]) -> None:
-    """Before anybody prints or stores an override: Hydra and its launchers do both.
-
-    Raises:
-        ConfigError: One holds a secret.
-    """
-    for argument in arguments:
-        key, _, values = argument.lstrip("+~").partition("=")
-        for value in values.split(",") if values else ():
-            if value.strip().lower() != "null":  # Hydra's None, however it is capitalised
-                refuse_secret(key, value.strip("\"' "))
+        return config_of(composed)
 
 
 def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
@@ -178,43 +159,9 @@ def _sweep(jobs: Jobs, arguments: list[str]) -> None:
     main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")
     shown = io.StringIO()  # by --cfg: what files of the user's hold, too
     aside = redirect_stdout(shown) if "--cfg" in arguments else nullcontext()
-    with _arguments(arguments), _our_words(), aside:
+    with _arguments(arguments), our_words(), aside:
         main(jobs.run)()
     print(redact(shown.getvalue()), end="")  # noqa: T201
-
-
-@contextmanager
-def _our_words() -> Iterator[None]:
-    """Words what Hydra and the files that it reads have to complain of.
-
-    Raises:
-        ConfigError: In place of theirs.
-    """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    with warnings.catch_warnings():
-        # Ours has the name of the plugin's, and the keys that it asks for.
-        warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
-        try:
-            yield
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(words(error)) from error
-        except YAMLError as error:  # it names the file
-            raise ConfigError(f"no YAML: {yaml_mistake(error)}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{_not_utf8()}: no YAML: {error}") from error
-
-
-def _not_utf8() -> str:
-    """The first file of ``conf/`` that is not UTF-8."""
-    for file in sorted(CONF_DIR.rglob("*.yaml")):
-        try:
-            file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
-            return str(file)
-    return str(CONF_DIR)
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def test_a_regression_outranks_errors() -> None:
         (["model=nobody"], "model=nobody: … r1_distill_qwen_7b"),
         (["results_dir=/x"], "results_dir=/x: … --results-dir"),
         (["resume=auto"], "resume=auto: "),
-        (["protocol.no=1"], "'protocol.no'"),
+        (["protocol.no=1"], "protocol.no: "),
         (["protocol.top_p=2"], "protocol.top_p=2: "),
         (["model=r1_distill_qwen_7b,r1_distill_qwen_7b"], "r1_distill_qwen_7b … two"),
     ],
@@ -237,6 +237,24 @@ def test_a_mistake_is_told_before_anything_runs(
     (line,) = capsys.readouterr().err.splitlines()
     assert mentions(line, words)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model=nobody",
+        "protocol.no=1",
+        "protocol.top_p=2",
+        "protocol.top_p=",
+        "engine={",
+        "engine.args.token=hf_0123456789abcdefghijklmnopqrstuvwx",
+    ],
+)
+def test_a_wrong_override_reads_the_same_in_a_run_and_in_a_night(tmp_path, capsys, override):
+    assert cli.main(["run", "--dry-run", override]) == 2
+    of_run = capsys.readouterr().err
+    assert cli.main(["nightly", "--results-dir", str(tmp_path), override]) == 2
+    assert capsys.readouterr().err == of_run
 
 
 # --- where a level changed --------------------------------------------------------------------

@@ -2,13 +2,20 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from harness.config.settings import RunConfig, load_run_config
-from harness.errors import ConfigError, UserError
+from harness.config.overrides import readable
+from harness.config.settings import RunConfig
+from harness.errors import UserError
 from harness.io.paths import CONF_DIR
-from harness.runner.included import with_included
-from harness.runner.sweep import search_path, take_includes
+from harness.runner.sweep import (
+    config_of,
+    our_words,
+    plain,
+    refuse_secrets,
+    search_path,
+    take_includes,
+)
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -38,34 +45,30 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
             that the experiment sweeps over. Without ``experiment=`` it is ``nightly``.
 
     Raises:
-        ConfigError: Hydra cannot compose it, or the configuration is wrong.
+        ConfigError: Hydra cannot compose it, the configuration is wrong, or it holds a secret.
         UserError: An override is none that a night can have, or two jobs are the same.
     """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    overrides = take_includes(overrides)
+    refuse_secrets(overrides)
+    overrides = [readable(each, is_sweep=True) for each in take_includes(overrides)]
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENT}", *overrides]
     GlobalHydra.instance().clear()  # of an earlier run in this process
-    try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            fixed, swept = _sorted_out(overrides)
-            first = [choices[0] for choices in swept.values()]
-            base = _composed(fixed, first)
-            params = _plain(base.hydra.sweeper).get("params") or {}
-            given = {override.partition("=")[0] for override in fixed}
-            _, more = _sorted_out([f"{key}={value}" for key, value in params.items()])
-            swept = {**{k: v for k, v in more.items() if k not in given}, **swept}
-            jobs = []
-            for choice in itertools.product(*swept.values()):
-                config = _config_of(_composed(fixed, choice))
-                label = _label(config.model.name, fixed, choice)
-                jobs.append(Job(label, (*fixed, *choice), config))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_words(error)) from error
+    with our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        fixed, swept = _sorted_out(overrides)
+        first = [choices[0] for choices in swept.values()]
+        base = _composed(fixed, first)
+        params = plain(base.hydra.sweeper).get("params") or {}
+        given = {override.partition("=")[0] for override in fixed}
+        _, more = _sorted_out([f"{key}={value}" for key, value in params.items()])
+        swept = {**{k: v for k, v in more.items() if k not in given}, **swept}
+        jobs = []
+        for choice in itertools.product(*swept.values()):
+            config = config_of(_composed(fixed, choice))
+            label = _label(config.model.name, fixed, choice)
+            jobs.append(Job(label, (*fixed, *choice), config))
     labels = [job.label for job in jobs]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
         raise UserError(f"{', '.join(twice)}: stands for two of the night's runs; once is right")
@@ -77,22 +80,6 @@ def _composed(fixed: Sequence[str], choice: Sequence[str]) -> "DictConfig":
 
     overrides = [*fixed, *choice, *search_path()]
     return compose("config", overrides, return_hydra_config=True)
-
-
-def _config_of(composed: "DictConfig") -> RunConfig:
-    from omegaconf import flag_override
-
-    choices = dict(composed.hydra.runtime.choices)
-    with flag_override(composed, ["readonly", "struct"], False):
-        del composed["hydra"]
-    return with_included(load_run_config(_plain(composed)), choices)
-
-
-def _plain(composed: Any) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    plain: Any = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    return dict(plain)
 
 
 def _sorted_out(overrides: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -124,14 +111,3 @@ def _label(model: str, fixed: Sequence[str], choice: Sequence[str]) -> str:
     parts += [each for each in choice if not each.startswith(("model=", "experiment="))]
     parts += [e.partition("=")[2] for e in choice if e.startswith("experiment=")]
     return f"{model} ({', '.join(parts)})" if parts else model
-
-
-def _words(error: Exception) -> str:
-    from hydra.errors import MissingConfigException
-
-    match error:
-        case MissingConfigException(missing_cfg_file=str(missing), options=options) if options:
-            group, _, choice = missing.rpartition("/")
-            return f"{group}={choice}: no such choice; there are {', '.join(sorted(options))}"
-        case _:
-            return " ".join(str(error).split())

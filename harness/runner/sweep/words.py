@@ -1,11 +1,17 @@
 """Hydra's configurations without Hydra, and its mistakes in our words."""
 
 import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from harness.config.overrides import how_to_give
-from harness.config.settings import did_you_mean
+from harness.config.settings import RunConfig, did_you_mean, load_run_config, refuse_secret
 from harness.errors import ConfigError
+from harness.io.paths import CONF_DIR
+from harness.io.yamlfile import yaml_mistake
+from harness.runner.included import with_included
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -35,6 +41,20 @@ def plain(composed: "DictConfig") -> Any:
         return OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(words(error)) from error
+
+
+def config_of(composed: "DictConfig") -> RunConfig:
+    """The configuration of a run that Hydra composed with its own part.
+
+    Raises:
+        ConfigError: A value is missing or wrong.
+    """
+    from omegaconf import flag_override
+
+    choices = dict(composed.hydra.runtime.choices)
+    with flag_override(composed, ["readonly", "struct"], False):
+        del composed["hydra"]
+    return with_included(load_run_config(plain(composed)), choices)
 
 
 def words(error: Exception) -> str:
@@ -68,3 +88,50 @@ def words(error: Exception) -> str:
             return f"{key}: no such key{hint}"
         case _:
             return " ".join(str(error).split())
+
+
+@contextmanager
+def our_words() -> Iterator[None]:
+    """Words what Hydra and the files that it reads have to complain of.
+
+    Raises:
+        ConfigError: In place of theirs.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    with warnings.catch_warnings():
+        # Ours has the name of the plugin's, and the keys that it asks for.
+        warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
+        try:
+            yield
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(words(error)) from error
+        except YAMLError as error:  # it names the file
+            raise ConfigError(f"no YAML: {yaml_mistake(error)}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{_not_utf8()}: no YAML: {error}") from error
+
+
+def _not_utf8() -> str:
+    """The first file of ``conf/`` that is not UTF-8."""
+    for file in sorted(CONF_DIR.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            return str(file)
+    return str(CONF_DIR)
+
+
+def refuse_secrets(arguments: Sequence[str]) -> None:
+    """Before anybody prints or stores an override: Hydra and its launchers do both.
+
+    Raises:
+        ConfigError: One holds a secret.
+    """
+    for argument in arguments:
+        key, _, values = argument.lstrip("+~").partition("=")
+        for value in values.split(",") if values else ():
+            if value.strip().lower() != "null":  # Hydra's None, however it is capitalised
+                refuse_secret(key, value.strip("\"' "))
