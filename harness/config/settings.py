@@ -424,6 +424,11 @@ class RunConfig(Record):
         return self
 
     @property
+    def is_divided(self) -> bool:
+        """Whether it is run by several workers at once, a shard each."""
+        return self.shards > 1 and self.shard is None
+
+    @property
     def shard_name(self) -> str | None:
         """``3 of 8``, counted from 0; None for a whole run."""
         return None if self.shard is None else f"{self.shard} of {self.shards}"

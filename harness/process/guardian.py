@@ -6,11 +6,13 @@ runs this file as a script, which may therefore import nothing but the standard 
 """
 
 import contextlib
+import logging
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,7 +29,8 @@ class Guardian:
     """Ends the processes that it watches as soon as this process ends or leaves the context.
 
     If this process ends without leaving the context, they get SIGTERM first, so that a run stops in
-    order and can be resumed. What is left after the grace period is killed.
+    order and can be resumed. What is left after the grace period is killed. A guardian that is
+    killed itself has a successor, which watches the same processes.
     """
 
     def __init__(self, grace_s: float) -> None:
@@ -37,9 +40,13 @@ class Guardian:
             grace_s: From SIGTERM to SIGKILL.
         """
         self._grace_s = grace_s
-        self._watched: set[int] = set()
+        self._watched: dict[int, str] = {}
+        """Start times by process id."""
         self._process: subprocess.Popen[bytes]
         self._pipe: int
+        self._is_left = False
+        self._lock = threading.RLock()
+        self._successions = threading.Thread(target=self._succeed, daemon=True)
 
     @property
     def pid(self) -> int:
@@ -47,9 +54,16 @@ class Guardian:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        """Starts the guardian, in a new session that no Ctrl-C reaches."""
+        """Starts the guardian."""
+        self._start()
+        self._successions.start()
+        return self
+
+    def _start(self) -> None:
+        """Starts its process, in a new session that no Ctrl-C reaches."""
         # Neither end survives an exec, so no other process that is started keeps the pipe open.
-        read, self._pipe = os.pipe()
+        read, write = os.pipe()
+        os.write(write, _lines(self._watched))
         script = str(Path(__file__).resolve())
         try:
             self._process = subprocess.Popen(
@@ -61,11 +75,30 @@ class Guardian:
                 cwd="/",
             )
         except BaseException:
-            os.close(self._pipe)
+            os.close(write)
             raise
         finally:
             os.close(read)
-        return self
+        self._pipe = write
+
+    def _succeed(self) -> None:
+        """Starts another process whenever a signal has ended the last one."""
+        while self._process.wait() < 0:
+            time.sleep(LOOK_S)
+            with self._lock:
+                if self._is_left:
+                    return
+                before = self._pipe
+                try:
+                    self._start()
+                except OSError as error:
+                    logging.getLogger(__name__).warning(
+                        "the process that ends what a killed harness leaves was killed; no other "
+                        "can be started: %s",
+                        error,
+                    )
+                    return
+                os.close(before)
 
     def __exit__(
         self,
@@ -74,19 +107,28 @@ class Guardian:
         trace: TracebackType | None,
     ) -> None:
         """Kills what is still alive, and ends the guardian."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._pipe, b"\n")
-        os.close(self._pipe)
+        with self._lock:
+            self._is_left = True
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, b"\n")
+            os.close(self._pipe)
         self._process.wait()
+        self._successions.join()
 
     def watch(self, pids: Iterable[int]) -> None:
         """Tells the guardian of processes; those that it knows already are not repeated."""
-        for pid in set(pids) - self._watched:
-            if (started := start_time(pid)) is not None:
-                self._watched.add(pid)
-                # That the guardian itself was killed is no reason to end a run.
-                with contextlib.suppress(BrokenPipeError):
-                    os.write(self._pipe, f"{pid} {started}\n".encode())
+        with self._lock:
+            started = {pid: start_time(pid) for pid in set(pids) - self._watched.keys()}
+            new = {pid: start for pid, start in started.items() if start is not None}
+            self._watched |= new
+            # One that was just killed has a successor in a moment, which is told of all.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, _lines(new))
+
+
+def _lines(processes: Mapping[int, str]) -> bytes:
+    """``pid start_time`` of each, as ``guard`` reads it."""
+    return "".join(f"{pid} {start}\n" for pid, start in processes.items()).encode()
 
 
 # --- families of processes --------------------------------------------------------------------

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from harness.machine import hardware
-from harness.process.guardian import Guardian
+from harness.process.guardian import KILL_LIMIT_S, Guardian
 from harness.process.interruption import deferred
 from harness.process.start import Child, ChildSpec
 
@@ -38,7 +38,7 @@ class ChildCleanup:
         Args:
             grace_s: From SIGTERM to SIGKILL.
         """
-        self._grace_s = grace_s
+        self.grace_s = grace_s
         self._guardian = Guardian(grace_s)
         self._children: list[Child] = []
         self._resources = contextlib.ExitStack()
@@ -71,7 +71,7 @@ class ChildCleanup:
         try:
             for child in children:
                 child.terminate()
-            deadline = time.monotonic() + self._grace_s
+            deadline = time.monotonic() + self.grace_s
             for child in children:
                 child.wait(max(0.0, deadline - time.monotonic()))
         finally:
@@ -92,8 +92,13 @@ class RunCleanup(ChildCleanup):
     then it is killed, which is logged. At last the GPU memory has to be free again.
     """
 
-    def __init__(self) -> None:
-        super().__init__(STOP_LIMIT_S)
+    def __init__(self, *, of_divided_run: bool = False) -> None:
+        """Starts nothing yet.
+
+        Args:
+            of_divided_run: A child may have workers of its own, which it has to stop in time.
+        """
+        super().__init__(STOP_LIMIT_S + _cleanup_limit_s() if of_divided_run else STOP_LIMIT_S)
         self._before: frozenset[int] = frozenset()
 
     def __enter__(self) -> Self:
@@ -120,7 +125,7 @@ class RunCleanup(ChildCleanup):
 
         found: list[Any] = []
         for pid, child in _own_children().items():
-            if pid not in self._before:
+            if pid not in self._before and pid != self._guardian.pid:
                 found.append(child)
                 with contextlib.suppress(psutil.NoSuchProcess):
                     found += child.children(recursive=True)
@@ -139,6 +144,11 @@ class RunCleanup(ChildCleanup):
                 process.kill()
         psutil.wait_procs(leftovers, timeout=LEFTOVER_LIMIT_S)
         log.warning("%d processes that a job had left behind were killed", len(leftovers))
+
+
+def _cleanup_limit_s() -> float:
+    """How long the end of a ``RunCleanup`` may take."""
+    return STOP_LIMIT_S + KILL_LIMIT_S + 2 * LEFTOVER_LIMIT_S + MEMORY_LIMIT_S
 
 
 def _own_children() -> dict[int, Any]:

@@ -81,7 +81,7 @@ def compose_one(overrides: list[str]) -> RunConfig:
         config = use_recorded_config(composable, folder / "conf") or _single_run(composable)
     if config is None:
         raise ConfigError("this is a sweep over several runs; start one run at a time")
-    if config.shards > 1 and config.shard is None:
+    if config.is_divided:
         raise ConfigError(
             f"shards={config.shards}: several workers need processes of their own; use the command "
             "harness run, or give each its shard"

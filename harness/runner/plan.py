@@ -268,7 +268,7 @@ def _refusals(
 
 def _check_workers(config: RunConfig) -> Callable[[], object]:
     """The devices of one worker, or of all that would start on this machine."""
-    if config.shards > 1 and config.shard is None:
+    if config.is_divided:
         return partial(share_out, config.engine, config.shards)
     return partial(config.engine.check_devices, hardware.cuda_devices())
 

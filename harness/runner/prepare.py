@@ -48,7 +48,7 @@ def prepare(
         UnavailableError: This machine lacks something; of a resumed run, it can go on later.
     """
     config, why = with_engine(config)
-    if config.shards > 1 and config.shard is None and config.resume in {None, "auto"}:
+    if config.is_divided and config.resume in {None, "auto"}:
         log.info("%s", why)
         return PreparedShards(config)
     results_dir = results_dir_of(config)

@@ -250,7 +250,9 @@ def test_a_mistake_is_told_before_anything_runs(
         "engine.args.token=hf_0123456789abcdefghijklmnopqrstuvwx",
     ],
 )
-def test_a_wrong_override_reads_the_same_in_a_run_and_in_a_night(tmp_path, capsys, override):
+def test_a_wrong_override_reads_the_same_in_a_run_and_in_a_night(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str
+) -> None:
     assert cli.main(["run", "--dry-run", override]) == 2
     of_run = capsys.readouterr().err
     assert cli.main(["nightly", "--results-dir", str(tmp_path), override]) == 2

@@ -262,6 +262,17 @@ def test_a_limit_ends_the_waiting_and_not_the_child() -> None:
     assert sleeper.poll() == Ending(-signal.SIGTERM)
 
 
+def test_a_divided_run_is_given_the_time_that_its_workers_have_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit_s in (reaper.STOP_LIMIT_S, 600.0):
+        monkeypatch.setattr(reaper, "STOP_LIMIT_S", limit_s)
+        of_worker, of_divided = RunCleanup().grace_s, RunCleanup(of_divided_run=True).grace_s
+        after_it_s = reaper.LEFTOVER_LIMIT_S + reaper.MEMORY_LIMIT_S
+        assert of_worker == limit_s
+        assert of_divided > of_worker + limit_s + after_it_s
+
+
 # Its child starts a sleeper and ends at once: nobody is left that could end the sleeper.
 LEAVES_ONE = """
 import subprocess, sys

@@ -1,5 +1,6 @@
 """What outlives a harness that was killed, and what does not."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.process.guardian import kill_family, start_time
@@ -76,6 +78,41 @@ def test_what_a_killed_harness_had_guarded_is_ended(
     assert process.wait() == -signal.SIGKILL
     assert wait_until_dead(guarded, forked, guardian)
     assert alive(other)
+
+
+def successor(parent: int, guardian: int) -> int:
+    """The id of the guardian that took the place of one that was killed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in psutil.Process(parent).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.pid != guardian and "guardian.py" in " ".join(child.cmdline()):
+                    return child.pid
+    pytest.fail("it has no successor")
+
+
+def test_a_guardian_that_is_killed_has_a_successor_that_watches_the_same(
+    harness: tuple["subprocess.Popen[str]", list[int]],
+) -> None:
+    process, (guarded, forked, other, guardian) = harness
+    for _ in range(2):
+        os.kill(guardian, signal.SIGKILL)
+        guardian = successor(process.pid, guardian)
+    assert all(map(alive, (guarded, forked, other)))
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert wait_until_dead(guarded, forked, guardian)
+    assert alive(other)
+
+
+def test_a_killed_guardian_does_not_hold_up_the_end(
+    harness: tuple["subprocess.Popen[str]", list[int]],
+) -> None:
+    process, (*_, guardian) = harness
+    os.kill(guardian, signal.SIGKILL)
+    stdout, _ = process.communicate("\n", timeout=60)
+    assert (stdout, process.returncode) == ("left\n", 0)
+    assert wait_until_dead(guardian)
 
 
 def test_leaving_ends_what_is_guarded_and_nothing_else(

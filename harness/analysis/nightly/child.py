@@ -38,7 +38,8 @@ def run_child(config: RunConfig, log: Path, report: Path, scratch: Path, limit_s
         scratch: Its ``TMPDIR``.
         limit_s: After so long it is stopped.
     """
-    with log.open("wb") as stream, RunCleanup() as children:
+    cleanup = RunCleanup(of_divided_run=config.is_divided)
+    with log.open("wb") as stream, cleanup as children:
         run = RunChild(
             children,
             RunSpec(

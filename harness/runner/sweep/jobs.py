@@ -95,7 +95,7 @@ class Jobs:
             self._plans.show(config)
             return FinishedReport(status=0)
         stdout = STDERR if self._is_elsewhere else None
-        with RunCleanup() as children:
+        with RunCleanup(of_divided_run=config.is_divided) as children:
             spec = RunSpec(config=config.model_dump(mode="json"), stdout=stdout)
             return RunChild(children, spec).finish()
 
