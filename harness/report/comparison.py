@@ -10,10 +10,10 @@ from harness.analysis.comparison.compare import NOTHING_PAIRED
 from harness.analysis.comparison.records import (
     Answers,
     CandidateComparison,
+    ComparedFigure,
     Comparison,
     Discordant,
     Equivalence,
-    Figure,
     ProtocolDifference,
     RunName,
     TaskComparison,
@@ -210,20 +210,20 @@ def _answer(answers: tuple[Answers, ...], solved: int, samples: int) -> str:
 # --- figures ----------------------------------------------------------------------------------
 
 
-def _run_table(figures: Iterable[Figure]) -> Table:
+def _run_table(figures: Iterable[ComparedFigure]) -> Table:
     table = _two_columns()
     for figure in figures:
         table.add_row(_name(figure), _figure(figure))
     return table
 
 
-def _name(figure: Figure) -> str:
+def _name(figure: ComparedFigure) -> str:
     if figure.metric.startswith("cost_per_solved."):
         return f"cost per solved, {figure.metric.partition('.')[2]}"
     return _FIGURES[figure.metric]
 
 
-def _figure(figure: Figure) -> str:
+def _figure(figure: ComparedFigure) -> str:
     if figure.metric == "draft_acceptance_fraction":
         sides = (figure.baseline, figure.candidate)
         return " -> ".join("none" if side is None else f"{100 * side:.1f} %" for side in sides)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from harness.analysis.leaderboard import LeftOut, RankedList, Row, Standing
+from harness.analysis.leaderboard import LeaderboardRow, LeftOut, RankedList, Standing
 from harness.io.terminal import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
@@ -121,7 +121,7 @@ def _narrow(columns: Sequence[Column], numbers: Mapping[str, str]) -> list[Colum
     ]
 
 
-def _named(row: Row) -> str:
+def _named(row: LeaderboardRow) -> str:
     """Which run it is, in rich's markup."""
     return f"[bold]{safe(row.model)}[/bold], {safe(_subject(row))}\n{safe(row.run_id)}"
 
@@ -136,7 +136,7 @@ def _runs(each: RankedList) -> str:
     return "1 run" if count == 1 else f"{count:,} runs"
 
 
-def _subject(row: Row) -> str:
+def _subject(row: LeaderboardRow) -> str:
     """What was run, beside the model: all in which two rows may differ."""
     name = f"{row.engine} {row.engine_version}"
     machine = f"{row.device_count} x {row.device_name}"
@@ -145,7 +145,7 @@ def _subject(row: Row) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _origin(row: Row) -> str:
+def _origin(row: LeaderboardRow) -> str:
     """Which code made it."""
     commit = "" if row.git_commit is None else f", {row.git_commit[:9]}"
     return f"{row.harness_version}{commit}{' with changes' if row.git_dirty else ''}"
@@ -219,7 +219,7 @@ def _rate(label: str, rate: str, concurrency: str) -> Column:
     return Column(label, shown, _value_of(attrgetter(rate)))
 
 
-def _number_of(of: Callable[[Row], float | None]) -> Callable[[Standing], str]:
+def _number_of(of: Callable[[LeaderboardRow], float | None]) -> Callable[[Standing], str]:
     return lambda standing: _digits(of(standing.row))
 
 
@@ -243,7 +243,7 @@ def _digits(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
 
 
-def _value_of(of: Callable[[Row], float | None]) -> Callable[[Standing], float | None]:
+def _value_of(of: Callable[[LeaderboardRow], float | None]) -> Callable[[Standing], float | None]:
     return lambda standing: of(standing.row)
 
 

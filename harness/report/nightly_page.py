@@ -47,7 +47,7 @@ SERIES = Mark("#0a58a8", "S", "solid", 1)
 VERSION = Mark("#565f69", "v", "dot", 1)
 
 
-class Row(NamedTuple):
+class NightRow(NamedTuple):
     """A night of one model, as the page shows it."""
 
     night: Night
@@ -105,7 +105,9 @@ def render_history(nights: Sequence[Night], results_dir: Path) -> str:
     parts = []
     for place, (label, of_label) in enumerate(by_label(nights).items()):
         shown = of_label[-SHOWN_NIGHTS:]
-        rows = [Row(*each) for each in zip(of_label, steps(of_label), strict=True)][-SHOWN_NIGHTS:]
+        rows = [NightRow(*each) for each in zip(of_label, steps(of_label), strict=True)][
+            -SHOWN_NIGHTS:
+        ]
         columns = _columns(shown)
         parts.append(
             {
@@ -157,7 +159,7 @@ def _link(night: Night, results_dir: Path) -> str | None:
 # --- plots ------------------------------------------------------------------------------------
 
 
-def _plots(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[tuple[Any, str]]:
+def _plots(rows: Sequence[NightRow], columns: Sequence[Column]) -> Iterator[tuple[Any, str]]:
     """One for each kind of figure, all tasks in it."""
     for kind, words in NAMES.items():
         of_kind = [column for column in columns if _kind(column.figure.metric) == kind]
@@ -165,7 +167,9 @@ def _plots(rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[tuple[Any
             yield _plot(words, kind, rows, of_kind)
 
 
-def _plot(words: str, kind: str, rows: Sequence[Row], columns: Sequence[Column]) -> tuple[Any, str]:
+def _plot(
+    words: str, kind: str, rows: Sequence[NightRow], columns: Sequence[Column]
+) -> tuple[Any, str]:
     import plotly.graph_objects as go
 
     figure = go.Figure()
@@ -194,9 +198,9 @@ def _plot(words: str, kind: str, rows: Sequence[Row], columns: Sequence[Column])
     return figure, caption
 
 
-def _segments(rows: Sequence[Row]) -> list[list[Row]]:
+def _segments(rows: Sequence[NightRow]) -> list[list[NightRow]]:
     """Nights with a result, cut where a new series begins."""
-    segments: list[list[Row]] = [[]]
+    segments: list[list[NightRow]] = [[]]
     for row in rows:
         if row.night.status != "done":
             continue
@@ -206,13 +210,13 @@ def _segments(rows: Sequence[Row]) -> list[list[Row]]:
     return [segment for segment in segments if segment]
 
 
-def _xy(rows: Sequence[Row], column: Column) -> tuple[list[str], list[float]]:
+def _xy(rows: Sequence[NightRow], column: Column) -> tuple[list[str], list[float]]:
     scale = 100 if column.figure.unit == "fraction" else 1
     known = [(row, value) for row in rows if (value := row.night.value(column.key)) is not None]
     return [row.night.night.isoformat() for row, _ in known], [scale * value for _, value in known]
 
 
-def _add_line(figure: Any, rows: Sequence[Row], column: Column, place: int) -> None:
+def _add_line(figure: Any, rows: Sequence[NightRow], column: Column, place: int) -> None:
     """A line for each series, broken at nights without a value, with its interval."""
     colour = TASK_COLOURS[place % len(TASK_COLOURS)]
     for order, segment in enumerate(_segments(rows)):
@@ -235,14 +239,14 @@ def _add_line(figure: Any, rows: Sequence[Row], column: Column, place: int) -> N
         )
 
 
-def _is_within(row: Row, segment: Sequence[Row]) -> bool:
+def _is_within(row: NightRow, segment: Sequence[NightRow]) -> bool:
     """Between the first and the last night of a series, with or without a result."""
     if row.night.status == "done":
         return any(row is each for each in segment)
     return segment[0].night.night <= row.night.night <= segment[-1].night.night
 
 
-def _add_band(figure: Any, segment: Sequence[Row], column: Column, colour: str) -> None:
+def _add_band(figure: Any, segment: Sequence[NightRow], column: Column, colour: str) -> None:
     known = [
         (row.night.night.isoformat(), each.low, each.high)
         for row in segment
@@ -265,7 +269,7 @@ def _add_band(figure: Any, segment: Sequence[Row], column: Column, colour: str) 
     )
 
 
-def _add_levels(figure: Any, rows: Sequence[Row], column: Column) -> list[str]:
+def _add_levels(figure: Any, rows: Sequence[NightRow], column: Column) -> list[str]:
     """Marks where the level changed for good; returns those dates."""
     found = []
     for segment in _segments(rows):
@@ -276,7 +280,7 @@ def _add_levels(figure: Any, rows: Sequence[Row], column: Column) -> list[str]:
     return found
 
 
-def _add_regressions(figure: Any, rows: Sequence[Row], column: Column) -> None:
+def _add_regressions(figure: Any, rows: Sequence[NightRow], column: Column) -> None:
     worse = [
         row
         for row in rows
@@ -300,7 +304,7 @@ def _add_regressions(figure: Any, rows: Sequence[Row], column: Column) -> None:
         )
 
 
-def _mark_nights(figure: Any, rows: Sequence[Row]) -> None:
+def _mark_nights(figure: Any, rows: Sequence[NightRow]) -> None:
     """Nights without a result, and where something changed."""
     for row in rows:
         day = row.night.night.isoformat()

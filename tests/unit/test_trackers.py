@@ -15,7 +15,7 @@ from harness.cli.main import main
 from harness.config.settings import NoTracker, RunConfig, WandbTracker, differing_keys
 from harness.errors import UnavailableError
 from harness.runner.trackers import check_tracker
-from harness.runner.trackers.entry import entry_of
+from harness.runner.trackers.flat import metrics_of, params_of, tags_of
 from harness.store.result import RunResult
 from tests.facts import mentions
 from tests.unit.leaderboard_results import BASELINES
@@ -52,20 +52,18 @@ def in_another_process(code: str, *arguments: str, home: Path) -> subprocess.Com
 # --- what is told -----------------------------------------------------------------------------
 
 
-def test_unknown_figures_are_left_out_and_intervals_have_names(
-    result: RunResult, folder: Path
-) -> None:
-    entry = entry_of(result, folder)
+def test_unknown_figures_are_left_out_and_intervals_have_names(result: RunResult) -> None:
+    metrics, params, tags = metrics_of(result), params_of(result), tags_of(result)
     known = [each for each in result.estimates if each.value is not None]
     assert len(known) < len(result.estimates)
     for each in result.estimates:
         name = f"{each.task}/{each.metric}" if each.task else each.metric
-        assert entry.metrics.get(name.replace("@", "_at_")) == each.value
-    assert entry.metrics["humaneval/accuracy.low"] < entry.metrics["humaneval/accuracy"]
-    assert "math500/cost_per_solved.rented" not in entry.metrics
-    assert entry.params["protocol.max_new_tokens"] == "400"
-    assert "purpose" not in entry.params
-    assert entry.tags["fingerprint.humaneval"] == "1e84a74d4fa768aa"
+        assert metrics.get(name.replace("@", "_at_")) == each.value
+    assert metrics["humaneval/accuracy.low"] < metrics["humaneval/accuracy"]
+    assert "math500/cost_per_solved.rented" not in metrics
+    assert params["protocol.max_new_tokens"] == "400"
+    assert "purpose" not in params
+    assert tags["fingerprint.humaneval"] == "1e84a74d4fa768aa"
 
 
 def test_the_tracker_is_no_part_of_a_runs_identity(result: RunResult) -> None:
@@ -104,12 +102,12 @@ def test_mlflow_keeps_what_it_was_told(result: RunResult, folder: Path, tmp_path
     pytest.importorskip("mlflow.version")
     done = in_another_process(TO_MLFLOW, str(folder), home=tmp_path)
     assert done.returncode == 0, done.stderr
-    told, kept = entry_of(result, folder), json.loads(done.stdout)
-    assert (kept["name"], kept["status"], kept["same"]) == (told.name, "FINISHED", True)
-    assert kept["params"] == told.params
-    assert kept["metrics"] == pytest.approx(told.metrics)
-    assert told.tags.items() <= kept["tags"].items()
-    assert kept["began"] == told.began_ms
+    manifest, kept = result.manifest, json.loads(done.stdout)
+    assert (kept["name"], kept["status"], kept["same"]) == (manifest.run_id, "FINISHED", True)
+    assert kept["params"] == params_of(result)
+    assert kept["metrics"] == pytest.approx(metrics_of(result))
+    assert tags_of(result).items() <= kept["tags"].items()
+    assert kept["began"] == round(manifest.started_at.timestamp() * 1000)
     assert kept["threads"] == ["MainThread"]  # none that reports to anybody
 
 
@@ -166,10 +164,10 @@ def test_wandb_offline_writes_files_alone(result: RunResult, folder: Path, tmp_p
         [sys.executable, "-c", READ_WANDB], input=lines, capture_output=True, text=True, check=True
     )
     config, summary = json.loads(read.stdout)
-    told = entry_of(result, folder)
-    assert told.params.items() <= config.items()
-    assert config["tags"] == told.tags
-    assert {name: summary[name] for name in told.metrics} == pytest.approx(told.metrics)
+    metrics = metrics_of(result)
+    assert params_of(result).items() <= config.items()
+    assert config["tags"] == tags_of(result)
+    assert {name: summary[name] for name in metrics} == pytest.approx(metrics)
 
 
 # --- what goes wrong --------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from harness.analysis.comparison.records import Figure
+from harness.analysis.comparison.records import ComparedFigure
 from harness.analysis.comparison.side import Side, SideProblem
 from harness.config.pricing import BASES, Basis
 from harness.metrics.figures import from_interval
@@ -25,7 +25,9 @@ Couple = tuple[SideProblem, SideProblem]
 Measure = Callable[[SideProblem], float | None]
 
 
-def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str]) -> list[Figure]:
+def task_figures(
+    task: str, baseline: Side, candidate: Side, names: Sequence[str]
+) -> list[ComparedFigure]:
     """Tokens per answer, latency and cost per solved task over the problems in common."""
     ours, theirs = baseline.tasks[task].problems, candidate.tasks[task].problems
     couples = [(ours[name], theirs[name]) for name in names]
@@ -45,7 +47,7 @@ def task_figures(task: str, baseline: Side, candidate: Side, names: Sequence[str
     return figures
 
 
-def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
+def run_figures(baseline: Side, candidate: Side) -> list[ComparedFigure]:
     """Rates and their concurrency: one measurement of each run, so no ratio has an interval.
 
     With speculative decoding also the share of drafted tokens that were accepted.
@@ -58,7 +60,7 @@ def run_figures(baseline: Side, candidate: Side) -> list[Figure]:
     return figures
 
 
-def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
+def _rate(metric: str, baseline: Side, candidate: Side) -> ComparedFigure:
     found = (baseline.run_estimates.get(metric), candidate.run_estimates.get(metric))
     one, other = (None if each is None else each.value for each in found)
     if one is None or other is None:
@@ -77,7 +79,7 @@ def _rate(metric: str, baseline: Side, candidate: Side) -> Figure:
 
 def _paired(
     task: str, metric: str, unit: str, couples: Sequence[Couple], measure: Measure
-) -> Figure:
+) -> ComparedFigure:
     """Ratio of means over problems of the mean over samples."""
     both = [(measure(one), measure(other)) for one, other in couples]
     known = [(a, b) for a, b in both if a is not None and b is not None]
@@ -90,7 +92,9 @@ def _paired(
     return _figure(metric, unit, means, ratio, task)
 
 
-def _cost(task: str, basis: Basis, couples: Sequence[Couple], prices: tuple[str, str]) -> Figure:
+def _cost(
+    task: str, basis: Basis, couples: Sequence[Couple], prices: tuple[str, str]
+) -> ComparedFigure:
     """Ratio of costs per solved sample, failed and truncated attempts paid for."""
     known = [(a, b) for a, b in couples if basis in a.usd and basis in b.usd]
     columns = [
@@ -118,9 +122,9 @@ def _figure(
     values: tuple[float | None, float | None],
     ratio: Interval,
     task: str | None,
-) -> Figure:
+) -> ComparedFigure:
     one, other = values
-    return Figure(
+    return ComparedFigure(
         metric=metric,
         unit=unit,
         paired=task is not None,

@@ -93,7 +93,7 @@ class Equivalence(Record):
     """90 %."""
 
 
-class Figure(Record):
+class ComparedFigure(Record):
     """One figure besides the score, on both sides."""
 
     metric: str
@@ -135,7 +135,7 @@ class TaskComparison(Record):
     is_regression: bool
     """``p_worse_holm`` < 0.05."""
     equivalence: Equivalence | None
-    figures: tuple[Figure, ...]
+    figures: tuple[ComparedFigure, ...]
     discordant: tuple[Discordant, ...]
 
 
@@ -153,7 +153,7 @@ class CandidateComparison(Record):
     tasks_only_in_baseline: tuple[str, ...]
     tasks_only_in_candidate: tuple[str, ...]
     tasks: tuple[TaskComparison, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[ComparedFigure, ...]
     """Of the whole run, over all its tasks."""
 
 

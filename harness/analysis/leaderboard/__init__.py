@@ -2,14 +2,14 @@
 
 from harness.analysis.leaderboard.index import Contents, LeftOut, read_rows
 from harness.analysis.leaderboard.ranking import RankedList, Standing, rank
-from harness.analysis.leaderboard.row import Row
+from harness.analysis.leaderboard.row import LeaderboardRow
 from harness.analysis.leaderboard.selection import Selection
 
 __all__ = [
     "Contents",
+    "LeaderboardRow",
     "LeftOut",
     "RankedList",
-    "Row",
     "Selection",
     "Standing",
     "rank",

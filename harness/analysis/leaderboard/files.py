@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.analysis.leaderboard.ranking import RankedList
-from harness.analysis.leaderboard.row import Row
+from harness.analysis.leaderboard.row import LeaderboardRow
 from harness.analysis.leaderboard.table import columns_of, connect, insert
 from harness.errors import StoreError
 from harness.io.jsonl import aside_for_user
 
-_COLUMNS = {"rank_first": "BIGINT", "rank_last": "BIGINT", **columns_of(Row)}
+_COLUMNS = {"rank_first": "BIGINT", "rank_last": "BIGINT", **columns_of(LeaderboardRow)}
 del _COLUMNS["protocol_fields"]  # the fingerprint stands for them
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

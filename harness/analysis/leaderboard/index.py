@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.analysis.leaderboard.row import Row, UnreadableError, rows_of
+from harness.analysis.leaderboard.row import LeaderboardRow, UnreadableError, rows_of
 from harness.analysis.leaderboard.selection import Selection, check_known
 from harness.analysis.leaderboard.table import columns_of, connect, insert
 from harness.errors import StoreError
@@ -53,7 +53,7 @@ class LeftOut(Record):
 class Contents(NamedTuple):
     """What a results folder has."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LeaderboardRow, ...]
     """Those that were asked for."""
     left_out: tuple[LeftOut, ...]
     read: int
@@ -146,7 +146,7 @@ def _read(results_dir: Path, stale: Iterable[State]) -> tuple[list[dict[str, Any
 # --- DuckDB -----------------------------------------------------------------------------------
 
 
-_COLUMNS = {**columns_of(Row), **columns_of(State)}
+_COLUMNS = {**columns_of(LeaderboardRow), **columns_of(State)}
 
 
 def _load(connection: "DuckDBPyConnection", kept: Path) -> None:
@@ -186,16 +186,18 @@ def _keep(connection: "DuckDBPyConnection", kept: Path) -> None:
             scratch.unlink(missing_ok=True)
 
 
-def _select(connection: "DuckDBPyConnection", asked: Selection) -> tuple[list[Row], list[LeftOut]]:
+def _select(
+    connection: "DuckDBPyConnection", asked: Selection
+) -> tuple[list[LeaderboardRow], list[LeftOut]]:
     """The rows asked for, each run once: a baseline is often a copy of a run that is there too."""
     condition, values = asked.sql()
     # The words are ours; values are passed apart.
-    names = ", ".join(Row._fields)
+    names = ", ".join(LeaderboardRow._fields)
     query = f"SELECT {names} FROM rows WHERE {condition} ORDER BY file DESC"  # noqa: S608
-    seen: dict[tuple[Any, ...], Row] = {}
+    seen: dict[tuple[Any, ...], LeaderboardRow] = {}
     copies = {}
     for line in connection.execute(query, values).fetchall():
-        row = Row._make(line)
+        row = LeaderboardRow._make(line)
         first = seen.setdefault(row._replace(file=""), row)
         if first is not row:
             reason = f"is a copy of {first.file}"

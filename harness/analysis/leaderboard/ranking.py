@@ -15,13 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.analysis.leaderboard.row import Row
+from harness.analysis.leaderboard.row import LeaderboardRow
 
 
 class Standing(NamedTuple):
     """A row and where it stands; an accuracy that is unknown has no rank."""
 
-    row: Row
+    row: LeaderboardRow
     first: int | None
     last: int | None
 
@@ -43,9 +43,9 @@ class RankedList(NamedTuple):
     standings: tuple[Standing, ...]
 
 
-def rank(rows: Iterable[Row]) -> list[RankedList]:
+def rank(rows: Iterable[LeaderboardRow]) -> list[RankedList]:
     """Ranks rows, each list for itself; lists by task, those of many runs first."""
-    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[LeaderboardRow]] = defaultdict(list)
     for row in rows:
         groups[row.task, row.fingerprint].append(row)
     words = _words_by_list(groups)
@@ -56,7 +56,7 @@ def rank(rows: Iterable[Row]) -> list[RankedList]:
     return sorted(lists, key=lambda each: (each.task, -len(each.standings), each.fingerprint))
 
 
-def _standings(rows: Sequence[Row]) -> list[Standing]:
+def _standings(rows: Sequence[LeaderboardRow]) -> list[Standing]:
     known = [row for row in rows if row.accuracy is not None]
     lows, highs = sorted(map(_low, known)), sorted(map(_high, known))
     standings = []
@@ -70,11 +70,11 @@ def _standings(rows: Sequence[Row]) -> list[Standing]:
     return sorted(standings, key=_order)
 
 
-def _low(row: Row) -> float:
+def _low(row: LeaderboardRow) -> float:
     return -math.inf if row.accuracy_low is None else row.accuracy_low
 
 
-def _high(row: Row) -> float:
+def _high(row: LeaderboardRow) -> float:
     return math.inf if row.accuracy_high is None else row.accuracy_high
 
 
@@ -104,7 +104,9 @@ _TOLD = frozenset(
 )
 
 
-def _words_by_list(groups: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[str, str], str]:
+def _words_by_list(
+    groups: Mapping[tuple[str, str], list[LeaderboardRow]],
+) -> dict[tuple[str, str], str]:
     """By list: its protocol, and in what else it differs from the task's other lists."""
     fields = {key: json.loads(rows[0].protocol_fields) for key, rows in groups.items()}
     words = {}
@@ -120,7 +122,7 @@ def _words_by_list(groups: Mapping[tuple[str, str], list[Row]]) -> dict[tuple[st
     return words
 
 
-def _words(rows: Sequence[Row], fields: Mapping[str, Any]) -> str:
+def _words(rows: Sequence[LeaderboardRow], fields: Mapping[str, Any]) -> str:
     names = sorted({row.protocol for row in rows})
     row = rows[0]
     size = f"{row.problems} of {row.full_size}" if row.problems < row.full_size else "all"

@@ -29,7 +29,7 @@ from harness.store.manifest import (
 from harness.store.result import RunResult, estimates_by_name
 
 
-class Row(NamedTuple):
+class LeaderboardRow(NamedTuple):
     """One run on one task. What is unknown is None."""
 
     task: str
@@ -117,7 +117,7 @@ class UnreadableError(ValueError):
     """A file is no finished result of this version; says why in a few words."""
 
 
-def rows_of(content: bytes, file: str) -> list[Row]:
+def rows_of(content: bytes, file: str) -> list[LeaderboardRow]:
     """The rows of a ``result.json``, one for each task; the index keeps these and not results.
 
     Raises:
@@ -217,7 +217,7 @@ _UNKNOWN = Estimate(metric="", value=None, unit="", n=0, method="", undefined="n
 Found = Mapping[tuple[str, str | None], Estimate]
 
 
-def _rows(result: Any, file: str) -> Iterator[Row]:
+def _rows(result: Any, file: str) -> Iterator[LeaderboardRow]:
     manifest, found = result.manifest, estimates_by_name(result.estimates)
     for session in manifest.sessions[-1:]:
         engine = session.engine
@@ -246,7 +246,7 @@ def _rows(result: Any, file: str) -> Iterator[Row]:
             "git_dirty": manifest.provenance.git_dirty,
         }
         for task in manifest.tasks:
-            yield Row(**run, **_of_task(task, manifest, found))
+            yield LeaderboardRow(**run, **_of_task(task, manifest, found))
 
 
 def _is_lower_bound(found: Found) -> bool:

@@ -30,7 +30,7 @@ _TIMES = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class HeadlineFigure:
     """One figure of one run."""
 
     key: str
@@ -42,7 +42,7 @@ class Figure:
     tone: Tone = ""
 
 
-def headline(run: ReportRun) -> list[Figure]:
+def headline(run: ReportRun) -> list[HeadlineFigure]:
     """What is said first of a run."""
     return [
         *_accuracies(run),
@@ -55,7 +55,7 @@ def headline(run: ReportRun) -> list[Figure]:
     ]
 
 
-def _accuracies(run: ReportRun) -> Iterator[Figure]:
+def _accuracies(run: ReportRun) -> Iterator[HeadlineFigure]:
     for task in run.result.manifest.tasks:
         new = run.result.estimate("accuracy", task.name)
         fixed = run.result.estimate("accuracy.fixed_benchmark", task.name)
@@ -63,7 +63,7 @@ def _accuracies(run: ReportRun) -> Iterator[Figure]:
         size = f"{task.problems:,}"
         if task.problems < task.full_size:
             size += f" of {task.full_size:,}"
-        yield Figure(
+        yield HeadlineFigure(
             f"accuracy/{task.name}",
             f"Accuracy, {task.selection}",
             value,
@@ -88,7 +88,7 @@ def _samples(run: ReportRun) -> str:
     return f"{samples} sample{'s' * (samples != 1)} of each"
 
 
-def _costs(run: ReportRun) -> Iterator[Figure]:
+def _costs(run: ReportRun) -> Iterator[HeadlineFigure]:
     for basis in run.result.pricing.bases():
         found = run.result.estimate(f"cost_per_solved.{basis}")
         total = run.result.estimate(f"cost.{basis}")
@@ -103,10 +103,12 @@ def _costs(run: ReportRun) -> Iterator[Figure]:
         if found.value is not None and run.result.cost_bound(basis) == "lower":
             value = f"≥ {value}"
             notes.append("at least: the machine was in use for longer than the files show")
-        yield Figure(key, label, value, tuple(notes), "USD" if found.value is not None else "")
+        yield HeadlineFigure(
+            key, label, value, tuple(notes), "USD" if found.value is not None else ""
+        )
     if not run.result.pricing.bases():
         why = "no price list is for this device (see conf/pricing)"
-        yield Figure("cost/rented", "Cost per solved task", "unknown", (why,))
+        yield HeadlineFigure("cost/rented", "Cost per solved task", "unknown", (why,))
 
 
 def _usd(value: float | None) -> str:
@@ -117,7 +119,7 @@ def _usd(value: float | None) -> str:
     return f"{value:.{2 - math.floor(math.log10(value))}f}"  # three digits, no exponent
 
 
-def _throughput(run: ReportRun) -> Figure:
+def _throughput(run: ReportRun) -> HeadlineFigure:
     rate = run.result.estimate("output_tokens_per_s")
     tokens, seconds = (
         run.result.estimate("completion_tokens.total"),
@@ -130,7 +132,7 @@ def _throughput(run: ReportRun) -> Figure:
     return _number("tokens_per_s", "Output, whole run", rate, "tokens/s", notes)
 
 
-def _steady_state(run: ReportRun) -> Figure:
+def _steady_state(run: ReportRun) -> HeadlineFigure:
     rate, seconds = (
         run.result.estimate("output_tokens_per_s.steady_state"),
         run.result.estimate("steady_state_s"),
@@ -146,25 +148,27 @@ def _at_once(concurrency: Estimate) -> Iterator[str]:
         yield f"{concurrency.value:,.1f} requests at once on average"
 
 
-def _times(run: ReportRun) -> Iterator[Figure]:
+def _times(run: ReportRun) -> Iterator[HeadlineFigure]:
     for metric, label in _TIMES.items():
         name = metric.partition(".")[0]
         middle, slowest = run.result.estimate(metric), run.result.estimate(f"{name}.p99")
         if middle.value is None:
-            yield Figure(f"time/{name}", label, "unknown", (middle.why_unknown,))
+            yield HeadlineFigure(f"time/{name}", label, "unknown", (middle.why_unknown,))
             continue
         notes = () if slowest.value is None else (f"99 % within {duration(slowest.value)}",)
-        yield Figure(f"time/{name}", label, duration(middle.value), notes)
+        yield HeadlineFigure(f"time/{name}", label, duration(middle.value), notes)
 
 
-def _number(key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]) -> Figure:
+def _number(
+    key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]
+) -> HeadlineFigure:
     if found.value is None:
-        return Figure(key, label, "unknown", (found.why_unknown,))
+        return HeadlineFigure(key, label, "unknown", (found.why_unknown,))
     digits = f"{found.value:,.0f}" if found.value >= 100 else f"{found.value:.3g}"  # noqa: PLR2004
-    return Figure(key, label, digits, tuple(notes), unit)
+    return HeadlineFigure(key, label, digits, tuple(notes), unit)
 
 
-def _truncated(run: ReportRun) -> Figure:
+def _truncated(run: ReportRun) -> HeadlineFigure:
     every = run.result.outcomes
     count = sum(outcome.status == "truncated" for outcome in every)
     found = fraction_interval([sum(f) / len(f) for f in _flags(every)])
@@ -177,7 +181,7 @@ def _truncated(run: ReportRun) -> Figure:
         limit = run.result.manifest.config.protocol.max_new_tokens
         notes.append(f"accuracy depends on the limit of {limit:,} tokens")
     tone: Tone = "warn" if is_much else ""
-    return Figure("truncated", "Truncated", value, tuple(notes), unit, tone)
+    return HeadlineFigure("truncated", "Truncated", value, tuple(notes), unit, tone)
 
 
 def _flags(outcomes: Sequence[Outcome]) -> list[list[bool]]:
@@ -188,16 +192,18 @@ def _flags(outcomes: Sequence[Outcome]) -> list[list[bool]]:
     return list(by_problem.values())
 
 
-def _errors(run: ReportRun) -> Figure:
+def _errors(run: ReportRun) -> HeadlineFigure:
     every = run.result.outcomes
     generation = sum(outcome.status == "generation_error" for outcome in every)
     scorer = sum(outcome.status == "scorer_error" for outcome in every)
     if not generation + scorer:
-        return Figure("errors", "Errors", "0", (f"of {len(every):,} requests",))
+        return HeadlineFigure("errors", "Errors", "0", (f"of {len(every):,} requests",))
     notes = [f"of {len(every):,} requests; in no denominator"]
     notes += [f"{generation:,} of the engine"] * bool(generation)
     notes += [f"{scorer:,} of a scorer"] * bool(scorer)
-    return Figure("errors", "Errors", f"⚠ {generation + scorer:,}", tuple(notes), tone="loud")
+    return HeadlineFigure(
+        "errors", "Errors", f"⚠ {generation + scorer:,}", tuple(notes), tone="loud"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -216,7 +222,7 @@ class FigureRow:
     """One figure of several runs, side by side."""
 
     label: str
-    cells: tuple[Figure | None, ...]
+    cells: tuple[HeadlineFigure | None, ...]
 
 
 def side_by_side(runs: Sequence[ReportRun]) -> list[FigureRow]:

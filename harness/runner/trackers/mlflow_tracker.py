@@ -5,10 +5,13 @@ which the whole ``mlflow`` brings.
 """
 
 import os
+from datetime import datetime
 from itertools import islice
+from pathlib import Path
 
 from harness.config.settings import MlflowTracker
-from harness.runner.trackers.entry import Entry
+from harness.runner.trackers.flat import metrics_of, params_of, tags_of
+from harness.store.result import RESULT_FILE, RunResult
 
 # What the server takes at once, by MLflow's REST API.
 _METRICS_AT_ONCE = 1000
@@ -16,7 +19,7 @@ _PARAMS_AT_ONCE = 100
 _PARAM_LENGTH = 6000
 
 
-def send_to_mlflow(config: MlflowTracker, entry: Entry) -> str:
+def send_to_mlflow(config: MlflowTracker, result: RunResult, folder: Path) -> str:
     """Writes one run; says where.
 
     Raises:
@@ -33,25 +36,34 @@ def send_to_mlflow(config: MlflowTracker, entry: Entry) -> str:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
-    results_dir = entry.result.parent.parent.parent
+    manifest, results_dir = result.manifest, folder.parent.parent
+    began_ms = _ms(manifest.started_at)
+    ended_ms = _ms(manifest.finished_at or manifest.started_at)
     uri = config.uri or os.environ.get("MLFLOW_TRACKING_URI") or (results_dir / "mlruns").as_uri()
     client = MlflowClient(uri)
     found = client.get_experiment_by_name(config.experiment)
     experiment = found.experiment_id if found else client.create_experiment(config.experiment)
-    tags = {**entry.tags, "mlflow.source.name": "gegenprobe"}
-    if commit := entry.tags.get("harness.commit"):
+    tags = {**tags_of(result), "mlflow.source.name": "gegenprobe"}
+    if commit := manifest.provenance.git_commit:
         tags["mlflow.source.git.commit"] = commit
-    run = client.create_run(experiment, entry.began_ms, tags, entry.name).info.run_id
+    run = client.create_run(experiment, began_ms, tags, manifest.run_id).info.run_id
     status = "FAILED"
     try:
-        params = iter([Param(name, text[:_PARAM_LENGTH]) for name, text in entry.params.items()])
+        params = iter(
+            [Param(name, text[:_PARAM_LENGTH]) for name, text in params_of(result).items()]
+        )
         while batch := list(islice(params, _PARAMS_AT_ONCE)):
             client.log_batch(run, params=batch)
-        metrics = iter([Metric(name, v, entry.ended_ms, 0) for name, v in entry.metrics.items()])
+        metrics = iter([Metric(name, v, ended_ms, 0) for name, v in metrics_of(result).items()])
         while measured := list(islice(metrics, _METRICS_AT_ONCE)):
             client.log_batch(run, metrics=measured)
-        client.log_artifact(run, str(entry.result))
+        client.log_artifact(run, str(folder / RESULT_FILE))
         status = "FINISHED"
     finally:
-        client.set_terminated(run, status, entry.ended_ms)
+        client.set_terminated(run, status, ended_ms)
     return f"run {run} of experiment {config.experiment} in {uri}"
+
+
+def _ms(moment: datetime) -> int:
+    """Since 1970."""
+    return round(moment.timestamp() * 1000)

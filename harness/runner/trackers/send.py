@@ -14,7 +14,6 @@ from typing import assert_never
 from harness.config.settings import MlflowTracker, NoTracker, TrackerConfig, WandbTracker
 from harness.errors import UnavailableError
 from harness.io.redaction import redact
-from harness.runner.trackers.entry import entry_of
 from harness.runner.trackers.mlflow_tracker import send_to_mlflow
 from harness.runner.trackers.wandb_tracker import send_to_wandb
 from harness.store.result import RunResult
@@ -65,11 +64,10 @@ def _send(config: MlflowTracker | WandbTracker, result: RunResult, folder: Path)
     """Says where it is now."""
     # Neither may report its use of itself to its makers, unless the user wants it to.
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    entry = entry_of(result, folder)
     match config:
         case MlflowTracker():
-            return send_to_mlflow(config, entry)
+            return send_to_mlflow(config, result, folder)
         case WandbTracker():
-            return send_to_wandb(config, entry)
+            return send_to_wandb(config, result, folder)
         case _:
             assert_never(config)

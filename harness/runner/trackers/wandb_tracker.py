@@ -9,12 +9,13 @@ import shutil
 from pathlib import Path
 
 from harness.config.settings import WandbTracker
-from harness.runner.trackers.entry import Entry
+from harness.runner.trackers.flat import metrics_of, params_of, tags_of
+from harness.store.result import RESULT_FILE, RunResult
 
 _TAG_LENGTH = 64
 
 
-def send_to_wandb(config: WandbTracker, entry: Entry) -> str:
+def send_to_wandb(config: WandbTracker, result: RunResult, folder: Path) -> str:
     """Writes one run; says where.
 
     Raises:
@@ -23,7 +24,7 @@ def send_to_wandb(config: WandbTracker, entry: Entry) -> str:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when wandb is imported
     import wandb
 
-    folder = entry.result.parent
+    tags = tags_of(result)
     settings = wandb.Settings(
         console="off",
         silent=True,
@@ -41,13 +42,13 @@ def send_to_wandb(config: WandbTracker, entry: Entry) -> str:
         entity=config.entity,
         dir=os.environ.get("WANDB_DIR") or str(folder),
         mode=config.mode,
-        name=entry.name,
-        config={**entry.params, "tags": entry.tags},
-        tags=[f"{name}:{value}"[:_TAG_LENGTH] for name, value in entry.tags.items()],
+        name=result.manifest.run_id,
+        config={**params_of(result), "tags": tags},
+        tags=[f"{name}:{value}"[:_TAG_LENGTH] for name, value in tags.items()],
         settings=settings,
     ) as run:
-        run.summary.update(entry.metrics)
+        run.summary.update(metrics_of(result))
         # What lies in its folder is sent as it is.
-        shutil.copyfile(entry.result, Path(run.dir) / entry.result.name)
+        shutil.copyfile(folder / RESULT_FILE, Path(run.dir) / RESULT_FILE)
         where = Path(run.dir).parent
     return f"files in {where}" if config.mode == "offline" else f"sent, files in {where}"

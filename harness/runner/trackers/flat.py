@@ -1,45 +1,26 @@
-"""What a tracker is told of a run: the same for each of them."""
+"""A result as trackers take it: text and numbers under flat names, unknown ones left out."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from harness.records import Estimate
 from harness.store.manifest import dump_json
 from harness.store.result import RunResult
 
 
-class Entry(NamedTuple):
-    """A result as trackers take it: text and numbers under flat names, unknown ones left out."""
-
-    name: str
-    params: dict[str, str]
+def params_of(result: RunResult) -> dict[str, str]:
     """The whole configuration by dotted key. What is not set is left out."""
-    metrics: dict[str, float]
+    return dict(_flat(result.manifest.config.model_dump(mode="json")))
+
+
+def metrics_of(result: RunResult) -> dict[str, float]:
     """By ``task/metric``, of the whole run by ``metric``; what is unknown is left out, never 0."""
-    tags: dict[str, str]
-    began_ms: int
-    """Since 1970."""
-    ended_ms: int
-    result: Path
-    """Its ``result.json``."""
+    return {name: value for each in result.estimates for name, value in _metrics(each).items()}
 
 
-def entry_of(result: RunResult, folder: Path) -> Entry:
-    """What is told of this run."""
-    manifest = result.manifest
-    ended = manifest.finished_at or manifest.started_at
-    return Entry(
-        name=manifest.run_id,
-        params=dict(_flat(manifest.config.model_dump(mode="json"))),
-        metrics={
-            name: value for each in result.estimates for name, value in _metrics(each).items()
-        },
-        tags=dict(_tags(result)),
-        began_ms=round(manifest.started_at.timestamp() * 1000),
-        ended_ms=round(ended.timestamp() * 1000),
-        result=folder / "result.json",
-    )
+def tags_of(result: RunResult) -> dict[str, str]:
+    """What tells the run from others: protocol, weights, engine, and the code that made it."""
+    return dict(_tags(result))
 
 
 def _flat(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
