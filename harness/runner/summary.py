@@ -182,7 +182,12 @@ def percents(estimate: Estimate) -> str:
 
 def percent(fraction: float | None) -> str:
     """A fraction, for a cell."""
-    return "unknown" if fraction is None else f"{100 * fraction:.1f} %"
+    return " ".join(percent_and_unit(fraction)).rstrip()
+
+
+def percent_and_unit(fraction: float | None) -> tuple[str, str]:
+    """A fraction's digits, and the unit; an unknown one has none."""
+    return ("unknown", "") if fraction is None else (f"{100 * fraction:.1f}", "%")
 
 
 def _run_table(result: RunResult) -> Table:

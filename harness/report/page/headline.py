@@ -8,7 +8,7 @@ from typing import Literal
 
 from harness.records import Estimate
 from harness.report.page.runs import ReportRun
-from harness.runner.summary import missing_end, percent, percents
+from harness.runner.summary import missing_end, percent_and_unit, percents
 from harness.stats.intervals import fraction_interval
 from harness.store.manifest import Outcome
 
@@ -59,7 +59,7 @@ def _accuracies(run: ReportRun) -> Iterator[HeadlineFigure]:
     for task in run.result.manifest.tasks:
         new = run.result.estimate("accuracy", task.name)
         fixed = run.result.estimate("accuracy.fixed_benchmark", task.name)
-        value, _, unit = percent(new.value).partition(" ")
+        value, unit = percent_and_unit(new.value)
         size = f"{task.problems:,}"
         if task.problems < task.full_size:
             size += f" of {task.full_size:,}"
@@ -172,7 +172,7 @@ def _truncated(run: ReportRun) -> HeadlineFigure:
     every = run.result.outcomes
     count = sum(outcome.status == "truncated" for outcome in every)
     found = fraction_interval([sum(f) / len(f) for f in _flags(every)])
-    value, _, unit = percent(count / len(every)).partition(" ")
+    value, unit = percent_and_unit(count / len(every))
     notes = [f"{count:,} of {len(every):,} answers; not solved"]
     if found.low is not None and found.high is not None:
         notes.append(f"95 %: {100 * found.low:.1f} to {100 * found.high:.1f} %")

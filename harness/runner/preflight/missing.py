@@ -151,7 +151,7 @@ def _task(selection: Selection, data_dir: Path | None) -> list[Missing]:
 
 
 def _how_to_fetch(spec: TaskSpec) -> str:
-    mirror = f"or put {spec.name}.jsonl into HARNESS_DATA_DIR"
+    mirror = f"put {spec.name}.jsonl into HARNESS_DATA_DIR"
     for source in spec.sources:
         if isinstance(source, HubSource):
             given = [repr(source.hub_id)]
@@ -159,5 +159,5 @@ def _how_to_fetch(spec: TaskSpec) -> str:
             given.append(f"split={source.split!r}")
             given += [f"revision={source.revision!r}"] if source.revision else []
             call = f"load_dataset({', '.join(given)})"
-            return f'python -c "from datasets import load_dataset; {call}", {mirror}'
-    return mirror.removeprefix("or ")
+            return f'python -c "from datasets import load_dataset; {call}", or {mirror}'
+    return mirror
