@@ -48,8 +48,8 @@ def judge_claims(ledger: Ledger, runs: Sequence[AnyRun] = ()) -> list[Judgement]
         for score in table.scores()
         if score.is_reproducible
     ]
-    measured = _settle([_measure(claim, runs) for claim in claims])
-    replicated = _settle([replications(score, runs) for score in scores])
+    measured = settle([_measure(claim, runs) for claim in claims])
+    replicated = settle([replications(score, runs) for score in scores])
     return [
         *(_claim(claim, ledger, each) for claim, each in zip(claims, measured, strict=True)),
         *(_score(score, each) for score, each in zip(scores, replicated, strict=True)),
@@ -75,7 +75,7 @@ def _measure(claim: Claim, runs: Sequence[AnyRun]) -> list[Evidence]:
             return []
 
 
-def _settle(found: Sequence[Sequence[Evidence]]) -> list[tuple[Evidence, ...]]:
+def settle(found: Sequence[Sequence[Evidence]]) -> list[tuple[Evidence, ...]]:
     """Adjusts the p of a family of tests, whichever way they went."""
     adjusted = iter(holm([each.p for group in found for each in group]))
     return [tuple(_adjusted(each, next(adjusted)) for each in group) for group in found]
@@ -198,7 +198,7 @@ def _models(block: Measured | object) -> tuple[str, ...]:
 
 
 def _score(score: PublishedScore, evidence: tuple[Evidence, ...]) -> Judgement:
-    measured = _opinion("published_score", evidence, _score_command(score))
+    measured = _opinion("published_score", evidence, score_command(score))
     column, table = score.column, score.table
     verdict = measured.verdict
     assert verdict is not None, "runs decide or are missing"
@@ -236,7 +236,8 @@ def _score(score: PublishedScore, evidence: tuple[Evidence, ...]) -> Judgement:
     )
 
 
-def _score_command(score: PublishedScore) -> str | None:
+def score_command(score: PublishedScore) -> str | None:
+    """What makes the run of a published score; None where its model has no file."""
     row, column, table = score.row, score.column, score.table
     if row.model is None:
         return None

@@ -164,12 +164,13 @@ def replications(score: PublishedScore, runs: Sequence[AnyRun]) -> list[Evidence
         if is_of_model(run, models):
             fit = fitting(run, wanted)
             found.append(
-                not_comparable(run, fit) if isinstance(fit, str) else _replication(fit, score)
+                not_comparable(run, fit) if isinstance(fit, str) else replication(fit, score)
             )
     return found
 
 
-def _replication(run: RunResult, score: PublishedScore) -> Evidence:
+def replication(run: RunResult, score: PublishedScore) -> Evidence:
+    """What a run that fits says of a published score."""
     task = score.column.task
     assert task is not None, "replications has seen to it"
     solved, samples = counts(run, task)

@@ -163,10 +163,10 @@ def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
         return f"other task: {asked} and not {wanted.task}"
     mistakes = [
         *_other_model(manifest.config.model, wanted.models),
-        *_other_task(task, manifest.protocol_fields.get(wanted.task, {})),
+        *other_task(task, manifest.protocol_fields.get(wanted.task, {})),
         *_other_protocol(manifest.config.protocol, _protocol(wanted.protocol)),
     ]
-    mistakes += _other_answers(manifest)
+    mistakes += other_answers(manifest)
     if wanted.is_score:
         mistakes += _not_the_whole(run, task)
     elif figure(run, wanted.metric, wanted.task).value is None:
@@ -201,7 +201,7 @@ def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
     return []
 
 
-def _other_answers(manifest: RunManifest) -> list[str]:
+def other_answers(manifest: RunManifest) -> list[str]:
     """Answers that this run's engine did not generate from weights that are known."""
     engine = manifest.engine
     if engine is None:
@@ -213,7 +213,8 @@ def _other_answers(manifest: RunManifest) -> list[str]:
     return []
 
 
-def _other_task(task: TaskInfo, fields: dict[str, object]) -> list[str]:
+def other_task(task: TaskInfo, fields: dict[str, object]) -> list[str]:
+    """How a run's task is not the one of that name here."""
     spec = _spec(task.name)
     mistakes = []
     if task.version != spec.version:

@@ -41,6 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_on_one_run(commands)
     _add_compare(commands)
     _add_claims(commands)
+    _add_check(commands)
     _add_pages(commands)
     _add_nightly(commands)
     _add_merge(commands)
@@ -175,6 +176,46 @@ def _add_study(command: argparse.ArgumentParser) -> None:
         help="whose claims: a name in conf/study, or a folder with study.yaml (default: "
         "deepseek_2025, five articles on DeepSeek)",
     )
+
+
+def _add_check(commands: Commands) -> None:
+    command = _add(commands, "check", "say what it takes to reproduce a published figure")
+    command.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a model card (README.md), .eval_results YAML or its folder, a model's folder, a file "
+        "of Every Eval Ever, or a table of a study",
+    )
+    command.add_argument(
+        "--runs",
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help=f"{RESULT}; judges the figures (default: every finished run of --results-dir)",
+    )
+    for name, text in (
+        ("model", "the model that the figures are of, where the file does not say it"),
+        ("task", "the task to run, where several ask the same problems"),
+        ("plan-for", "plan for this machine of conf/machine (h200, rtx4090 …) and not this one"),
+    ):
+        command.add_argument(f"--{name}", metavar=name.rpartition("-")[2].upper(), help=text)
+    command.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="what you know of the figure's protocol: fewshot=0 (may be repeated)",
+    )
+    command.add_argument(
+        "--margin",
+        type=float,
+        metavar="POINTS",
+        help="within so many points a figure counts as reproduced (default: 3, and at most half of "
+        "its distance to 0 or 100 %%)",
+    )
+    command.add_argument("--no-plan", action="store_true", help="leave out what a run would take")
+    command.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    _add_results_dir(command)
 
 
 def _add_grade(commands: Commands) -> None:

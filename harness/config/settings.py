@@ -25,11 +25,11 @@ from harness.io.mistakes import mistakes
 from harness.io.redaction import describe_secret, is_secret_name, is_variable_name
 from harness.models import ModelConfig, RemoteModel
 from harness.models.chat_tokenizer import TEMPLATE_DATE, PromptOptions
-from harness.records import Example, Record, Sampling
+from harness.records import Record, Sampling
 from harness.scorers.answers.marks import as_protocol_field
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.stats.power import PUBLISHED_SAMPLES
-from harness.tasks import Selection, Shots, known_selection, parse_selection
+from harness.tasks import BEFORE_ANSWER, Selection, Shots, Task, known_selection, parse_selection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotEmpty = Annotated[str, Field(min_length=1)]
@@ -91,6 +91,9 @@ class ProtocolConfig(Record):
     """Examples as turns of user and assistant; null: with ``chat``, else as text."""
     fewshot_seed: Annotated[int, Field(ge=0)] = 0
     """Decides which examples are drawn where the task has more."""
+    fewshot_file: Annotated[str, Field(min_length=1)] | None = None
+    """Rows with ``question`` and ``answer`` in place of the task's own examples, or a folder with a
+    file ``TASK.jsonl`` for each task; null: the task's."""
 
     @field_validator("min_p", "repetition_penalty", mode="before")
     @classmethod
@@ -121,6 +124,10 @@ class ProtocolConfig(Record):
     def _has_a_template(self) -> Self:
         if self.chat_template_kwargs and not self.chat:
             raise ValueError("chat_template_kwargs need chat=true: a bare text has no template")
+        if self.fewshot_file is not None and not self.fewshot:
+            raise ValueError(
+                f"fewshot_file={self.fewshot_file} needs fewshot, the number of examples to show"
+            )
         if self.fewshot_as_multiturn and not self.chat:
             raise ValueError("fewshot_as_multiturn=true needs chat=true: a bare text has no turns")
         return self
@@ -138,12 +145,13 @@ class ProtocolConfig(Record):
             stop=self.stop,
         )
 
-    def prompt_options(self, examples: tuple[Example, ...] = ()) -> PromptOptions:
-        """What is said besides a task's prompt; ``examples`` are the task's."""
+    def prompt_options(self, task: Task | None = None) -> PromptOptions:
+        """What is said besides a task's prompt; without a task there are no examples."""
         return PromptOptions(
             system_prompt=self.system_prompt,
             template_kwargs=self.chat_template_kwargs,
-            examples=examples,
+            examples=() if task is None else task.examples,
+            before_answer=BEFORE_ANSWER if task is None else task.before_answer,
             has_turns=self.has_turns,
             today=self.date,
         )
@@ -151,7 +159,7 @@ class ProtocolConfig(Record):
     @property
     def shots(self) -> Shots | None:
         """Which examples of a task are shown; None: none."""
-        return Shots(self.fewshot, self.fewshot_seed) if self.fewshot else None
+        return Shots(self.fewshot, self.fewshot_seed, self.fewshot_file) if self.fewshot else None
 
     @property
     def has_turns(self) -> bool:

@@ -88,6 +88,8 @@ class PromptOptions(NamedTuple):
     examples: tuple[Example, ...] = ()
     has_turns: bool = True
     """Examples are turns of user and assistant, and not text before the question."""
+    before_answer: str = BETWEEN_EXAMPLES
+    """Between an example's question and its answer where both are text."""
     today: date = TEMPLATE_DATE
     """What the chat template is told where it asks for the date."""
 
@@ -108,7 +110,8 @@ class PromptOptions(NamedTuple):
         """The user's last turn: the question, after the examples that are text."""
         shown = [] if self.has_turns else self.examples
         parts = [
-            part for each in shown for part in (_asked(instruction, each.question), each.answer)
+            f"{_asked(instruction, each.question)}{self.before_answer}{each.answer}"
+            for each in shown
         ]
         return BETWEEN_EXAMPLES.join([*parts, _asked(instruction, question)])
 

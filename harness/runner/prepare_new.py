@@ -197,7 +197,7 @@ def _rendered(
 ) -> tuple[ResolvedModel, dict[str, Prompt], Rendering]:
     """The model as it is here, and the prompts as its tokenizer renders them."""
     model, codec = load_checked(config)
-    options = {task.spec.name: config.protocol.prompt_options(task.examples) for task in tasks}
+    options = {task.spec.name: config.protocol.prompt_options(task) for task in tasks}
     for each in options.values() if config.protocol.chat else ():
         codec.check_options(each)
     prompts = {

@@ -13,6 +13,7 @@ MATH_LIMIT_S = 8.0
 BUILT_IN = {
     "math_answer": "harness.scorers.math_answer:MathAnswer",
     "python_tests": "harness.scorers.python_tests:PythonTests",
+    "gsm8k_answer": "harness.scorers.gsm8k_answer:Gsm8kAnswer",
 }
 """Imported when they are first used."""
 

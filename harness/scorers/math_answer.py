@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 from harness.errors import UnavailableError
 from harness.records import Grade, MathReference, Problem
-from harness.scorers.answers.boxed import extract_boxed
+from harness.scorers.answers.boxed import Extracted, extract_boxed
 from harness.scorers.answers.thinking import split_thinking
 from harness.scorers.base import (
     UNFINISHED,
@@ -42,6 +42,8 @@ class MathAnswerScorer:
     """
 
     name = "math_answer@3"
+    extract: Callable[[str], Extracted] = staticmethod(extract_boxed)
+    """Finds the answer in an answer text."""
 
     def __init__(self, workers: int, pair_limit_s: float = 8.0) -> None:
         self._pair_limit_s = pair_limit_s
@@ -83,7 +85,7 @@ class MathAnswerScorer:
 
     def _grade(self, gold: str, answer: str) -> Grade:
         started_s = time.monotonic()
-        extracted = extract_boxed(answer)
+        extracted = self.extract(answer)
         if extracted.text is None:
             why = "no final answer" if extracted.is_complete else "the last box was cut off"
             return Grade(
@@ -114,7 +116,7 @@ class MathAnswer(ScorerDefinition):
     """``math_answer``."""
 
     name = "math_answer"
-    command = "math"
+    command: ClassVar[str | None] = "math"
     line = MathLine
     known_problems: ClassVar[tuple[KnownProblem, ...]] = (
         _known("sum", "What is 2 + 3?", "5", "6"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from harness.config.settings import ProtocolConfig
 from harness.scorers.answers.marks import Reasoning, as_protocol_field
-from harness.tasks import Task, examples_sha256, own_definition_sha256
+from harness.tasks import BEFORE_ANSWER, Task, examples_sha256, own_definition_sha256
 
 _ALWAYS = {"temperature", "top_p", "top_k", "max_new_tokens"}
 SHARD = "shard"
@@ -63,13 +63,22 @@ def protocol_fields(
         "scorer": scorer,
         **{f"scorer.{key}": value for key, value in sorted(scorer_context.items())},
         **protocol.options,
-        **({} if not task.examples else {"fewshot_sha256": examples_sha256(task.examples)}),
+        **_of_examples(task, protocol),
         **({} if reasoning is None else {REASONING: reasoning}),
         **({OMITTED: list(rendering.omitted)} if rendering.omitted else {}),
         **({} if rendering.date is None else {DATE: rendering.date}),
         **({} if definition is None else {"definition_sha256": definition}),
         **({} if shard is None else {SHARD: shard}),
     }
+
+
+def _of_examples(task: Task, protocol: ProtocolConfig) -> dict[str, str]:
+    """Which examples, and how question and answer are joined where that is not as usual."""
+    if not task.examples:
+        return {}
+    is_usual = protocol.has_turns or task.before_answer == BEFORE_ANSWER
+    joint = {} if is_usual else {"fewshot_before_answer": task.before_answer}
+    return {"fewshot_sha256": examples_sha256(task.examples), **joint}
 
 
 def of_the_whole(fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from harness.tasks.fewshot import Shots, examples_sha256
 from harness.tasks.load import Task, load_task
 from harness.tasks.rows import planned_origin
 from harness.tasks.spec import (
+    BEFORE_ANSWER,
     Selection,
     TaskSpec,
     definition_sha256,
@@ -28,6 +29,7 @@ from harness.tasks.spec import (
 from harness.tasks.subset import digest, stratified_subset
 
 __all__ = [
+    "BEFORE_ANSWER",
     "Selection",
     "Shots",
     "Task",

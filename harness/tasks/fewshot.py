@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from harness.errors import TaskError
 from harness.records import Example, Problem
-from harness.tasks.files import Row, cell_text
+from harness.tasks.files import Row, cell_text, read_file
 from harness.tasks.rows import read_rows
 from harness.tasks.spec import FewShot, TaskSpec
 
@@ -17,6 +17,8 @@ class Shots(NamedTuple):
 
     number: int
     seed: int
+    file: str | None = None
+    """Where they are, in place of the task's own: a file, or a folder with ``TASK.jsonl``."""
 
 
 def choose_examples(
@@ -36,23 +38,41 @@ def choose_examples(
     Raises:
         TaskError: The task has none, or too few.
     """
-    if spec.fewshot is None:
+    if shots.file is not None:
+        every, where = _of_file(spec, Path(shots.file).expanduser()), shots.file
+    elif spec.fewshot is not None:
+        every, where = _known(spec, spec.fewshot, shots.seed, data_dir), f"task {spec.name}"
+    else:
         raise TaskError(
             f"protocol.fewshot={shots.number}: task {spec.name} has no examples; its task.yaml can "
-            "have them under fewshot"
+            "have them under fewshot, or protocol.fewshot_file names a file of them"
         )
     asked = {_words(problem.question) for problem in problems}
-    known = [
-        each
-        for each in _known(spec, spec.fewshot, shots.seed, data_dir)
-        if _words(each.question) not in asked
-    ]
+    known = [each for each in every if _words(each.question) not in asked]
     if len(known) < shots.number:
         raise TaskError(
-            f"protocol.fewshot={shots.number}: task {spec.name} has {len(known)} examples that are "
+            f"protocol.fewshot={shots.number}: {where} has {len(known)} examples that are "
             "no problems of it; use at most that many"
         )
     return tuple(known[: shots.number])
+
+
+def _of_file(spec: TaskSpec, given: Path) -> list[Example]:
+    """Examples of the user's, in the order of their file."""
+    file = given / f"{spec.name}.jsonl" if given.is_dir() else given
+    if not file.is_file():
+        raise TaskError(
+            f"protocol.fewshot_file={given}: no file {file}; give a file of rows with question and "
+            f"answer, or a folder with {spec.name}.jsonl"
+        )
+    return [
+        Example(
+            example_id=f"{spec.name}/fewshot_file/{number}",
+            question=_text(row, "question", "protocol.fewshot_file"),
+            answer=_text(row, "answer", "protocol.fewshot_file").strip(),
+        )
+        for number, row in enumerate(read_file(file))
+    ]
 
 
 def _known(spec: TaskSpec, fewshot: FewShot, seed: int, data_dir: Path | None) -> list[Example]:
@@ -73,19 +93,21 @@ def _known(spec: TaskSpec, fewshot: FewShot, seed: int, data_dir: Path | None) -
 
 
 def _of_row(spec: TaskSpec, answer: str | None, number: int, row: Row) -> Example:
-    def text(name: str | None) -> str:
-        where = f"task {spec.name}: {row.place}"
-        value = None if name is None else row.cells.get(name)
-        if value is None or not str(value).strip():
-            raise TaskError(f"{where}: an example needs text in '{name}'")
-        return cell_text(value, f"{where}: '{name}'")
-
-    own = number if spec.fields.problem_id is None else text(spec.fields.problem_id)
+    where = f"task {spec.name}"
+    of_row = spec.fields.problem_id
+    own = number if of_row is None else _text(row, of_row, where)
     return Example(
         example_id=f"{spec.name}/fewshot/{own}",
-        question=text(spec.fields.question),
-        answer=text(answer).strip(),
+        question=_text(row, spec.fields.question, where),
+        answer=_text(row, answer, where).strip(),
     )
+
+
+def _text(row: Row, name: str | None, where: str) -> str:
+    value = None if name is None else row.cells.get(name)
+    if value is None or not str(value).strip():
+        raise TaskError(f"{where}: {row.place}: an example needs text in '{name}'")
+    return cell_text(value, f"{where}: {row.place}: '{name}'")
 
 
 def _place(example: Example, seed: int) -> bytes:

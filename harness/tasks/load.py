@@ -10,7 +10,7 @@ from harness.scorers.build import definition_of
 from harness.tasks.fewshot import Shots, choose_examples
 from harness.tasks.files import Row, cell_text
 from harness.tasks.rows import read_rows
-from harness.tasks.spec import Selection, TaskSpec, load_spec
+from harness.tasks.spec import BEFORE_ANSWER, Selection, TaskSpec, load_spec
 from harness.tasks.subset import digest, ids_sha256, stratified_subset
 
 
@@ -32,6 +32,11 @@ class Task(Record):
     """Where they were read from."""
     examples: tuple[Example, ...] = ()
     """Shown before each problem."""
+
+    @property
+    def before_answer(self) -> str:
+        """Between an example's question and its answer where both are text."""
+        return BEFORE_ANSWER if self.spec.fewshot is None else self.spec.fewshot.before_answer
 
 
 def load_task(

@@ -92,6 +92,9 @@ class ListedExample(Record):
     """All that the model is shown to have said, with its reasoning."""
 
 
+BEFORE_ANSWER = "\n\n"
+
+
 class FewShot(Record):
     """Where ``protocol.fewshot`` has its examples: a list, or the rows of another data set."""
 
@@ -103,6 +106,8 @@ class FewShot(Record):
     """File names of a local mirror under ``data_dir``."""
     answer: str | None = None
     """The column with all that the model is shown to have said; None: ``fields.answer``."""
+    before_answer: str = Field(BEFORE_ANSWER, exclude_if=lambda text: text == BEFORE_ANSWER)
+    """Between an example's question and its answer where both are text and not turns."""
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> Self:

@@ -141,7 +141,10 @@ def test_a_sweep_goes_on_after_a_job_that_fails() -> None:
     first, mistake, second, again, end = done.stderr.splitlines()
     assert first == "harness: job 1: seed=1 tasks=[nope]"
     assert mentions(
-        mistake, "harness: job 1: tasks: ", "'nope'", "aime24, gsm8k, humaneval, math500, math_mini"
+        mistake,
+        "harness: job 1: tasks: ",
+        "'nope'",
+        "aime24, gsm8k, gsm8k_fewshot, humaneval, math500, math_mini",
     )
     assert second == "harness: job 2: seed=2 tasks=[nope]"
     assert mentions(again, "harness: job 2: ", "job 1")

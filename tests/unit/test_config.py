@@ -91,13 +91,13 @@ def test_the_shipped_configuration_is_valid() -> None:
         ({"tasks": "humaneval:20"}, "tasks=humaneval:20: … tasks=[humaneval:20]"),
         (
             {"tasks": ["nope", "humaneval:0"]},
-            "tasks: … 'nope' … aime24, gsm8k, humaneval, math500, math_mini; "
+            "tasks: … 'nope' … aime24, gsm8k, gsm8k_fewshot, humaneval, math500, math_mini; "
             "'humaneval:0' … COUNT … 1",
         ),
         ({"limits__max_error_fraction": 2}, "limits.max_error_fraction=2: … less … equal … 1"),
         (
             {"purpose": {"math5000": {"expected_fraction": 0.9}}},
-            "purpose: … 'math5000' … aime24, gsm8k, humaneval, math500, math_mini",
+            "purpose: … 'math5000' … aime24, gsm8k, gsm8k_fewshot, humaneval, math500, math_mini",
         ),
         (
             {"purpose": {"math500:100": {"expected_fraction": 0.9}}},

@@ -1,5 +1,6 @@
 """Options of a protocol: off by default, in the fingerprint where set, in prompts and requests."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -442,6 +443,52 @@ def test_a_row_that_is_no_example_is_named(own_tasks: Path, cell: str, words: st
     define(own_tasks, {"sources": sources, "answer": "solution"})
     with pytest.raises(TaskError, match=rf"examples\.jsonl:1: {words}"):
         examples(1)
+
+
+@pytest.mark.parametrize("name", task_names())
+def test_any_task_takes_examples_of_the_users(name: str, tmp_path: Path, shared_data: Path) -> None:
+    rows = [{"question": f"{n} and {n}?", "answer": f"It is {2 * n}."} for n in range(3)]
+    file = tmp_path / f"{name}.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    for given in (file, tmp_path):
+        task = load_task(parse_selection(f"{name}:2"), shared_data, Shots(2, 0, str(given)))
+        assert [each.answer for each in task.examples] == ["It is 0.", "It is 2."]
+    protocol = compose("protocol.fewshot=2", f"protocol.fewshot_file={file}").protocol
+    made = protocol.prompt_options(task)
+    assert len(made.earlier_turns(task.spec.prompt)) == 4
+    text = made._replace(has_turns=False).user_text(task.spec.prompt, "last?")
+    assert text.index("0 and 0?") < text.index("It is 0.") < text.index("last?")
+
+
+def test_examples_of_the_users_are_named_where_they_are_wrong(tmp_path: Path) -> None:
+    def examples_of(text: str) -> None:
+        (tmp_path / "mine.jsonl").write_text(text, encoding="utf-8")
+        shots = Shots(1, 0, str(tmp_path / "mine.jsonl"))
+        load_task(parse_selection("math_mini:5"), None, shots)
+
+    with pytest.raises(TaskError, match=r"mine\.jsonl:1: .*'answer'"):
+        examples_of('{"question": "1+1?"}\n')
+    question = load_task(parse_selection("math_mini:5")).problems[0].question
+    with pytest.raises(TaskError, match=r"^protocol\.fewshot=1: .*mine\.jsonl has 0 examples"):
+        examples_of(json.dumps({"question": question, "answer": "x"}))
+    with pytest.raises(TaskError, match=r"^protocol\.fewshot_file=.*none: no file"):
+        load_task(parse_selection("math_mini:5"), None, Shots(1, 0, str(tmp_path / "none")))
+    with pytest.raises(ConfigError, match=r"fewshot_file=x\.jsonl needs fewshot"):
+        compose("protocol.fewshot_file=x.jsonl")
+
+
+def test_a_task_says_what_joins_question_and_answer_in_a_text(own_tasks: Path) -> None:
+    listed = [{"question": "1+1?", "answer": "2"}]
+    define(own_tasks, {"examples": listed, "before_answer": " "})
+    text = compose("protocol.chat=false", "protocol.fewshot=1", "tasks=[math_mini]").protocol
+    task = load_task(parse_selection("math_mini:1"), None, text.shots)
+    prompt = task.spec.prompt
+    first = prompt.replace("{question}", "1+1?")
+    last = prompt.replace("{question}", "x?")
+    assert text.prompt_options(task).user_text(prompt, "x?") == f"{first} 2\n\n{last}"
+    assert fields(text, text.shots)["fewshot_before_answer"] == " "
+    turns = compose("protocol.fewshot=1", "tasks=[math_mini]").protocol
+    assert "fewshot_before_answer" not in fields(turns, turns.shots)
 
 
 def test_a_task_without_examples_is_refused(own_tasks: Path) -> None:

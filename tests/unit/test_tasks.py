@@ -60,7 +60,7 @@ def test_a_selection_is_a_name_and_perhaps_a_count(
 @pytest.mark.parametrize(
     ("text", "facts"),
     [
-        ("nope", ("'nope'", "aime24, gsm8k, humaneval, math500, math_mini")),
+        ("nope", ("'nope'", "aime24, gsm8k, gsm8k_fewshot, humaneval, math500, math_mini")),
         ("humaneval:0", ("'humaneval:0'", "COUNT", "1")),
         ("humaneval:-3", ("'humaneval:-3'", "COUNT", "1")),
         ("humaneval:x", ("'humaneval:x'", "NAME", "NAME:COUNT", "math500:100")),
@@ -144,7 +144,8 @@ def test_a_prompt_may_hold_other_braces_than_the_questions(
         ),
         (
             {"scorer": "guess", "licens": "MIT", "without": ["licence"]},
-            "licence: … scorer=guess: … 'math_answer' or 'python_tests'; licens=MIT: … licence?",
+            "licence: … scorer=guess: … 'math_answer', 'python_tests' or 'gsm8k_answer'; … "
+            "licens=MIT: … licence?",
         ),
         (
             {"fields": {"question": "problem", "anwser": "answer"}, "name": 7, "version": 0},

@@ -1,0 +1,211 @@
+"""The door: what can be said of each published figure of a file."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from harness.claims.check.protocol import overrides, unknown_settings
+from harness.claims.check.resolve import ModelFound, TaskFound, find_model, find_task, not_accuracy
+from harness.claims.check.takes import Takes, plan_of
+from harness.claims.check.verdicts import default_margin, evidence
+from harness.claims.judge import settle
+from harness.claims.runs import AnyRun
+from harness.claims.verdict import Decision, Evidence
+from harness.interop.published_figures import PublishedFigure
+from harness.quantities.published import answer_lengths
+from harness.records import Record
+from harness.tasks import load_spec
+
+_CHARACTERS_A_TOKEN = 2.5
+"""Of prompts in English with numbers, at least."""
+_CHARACTERS_AN_EXAMPLE = 800
+"""Where the examples are the rows of a data set."""
+_LEAST_PROMPT_TOKENS = 1024
+
+
+class Asked(NamedTuple):
+    """What a user adds to the file."""
+
+    model: str | None = None
+    """The model that the figures are of, where the file does not name it."""
+    task: str | None = None
+    """The task to run, where several ask the same problems, or none is found."""
+    assumed: Mapping[str, Any] = MappingProxyType({})
+    """What the user knows of the protocol."""
+    margin: float | None = None
+    """In points; None: ``default_margin``."""
+    plan_for: str | None = None
+    """The machine to plan for; None: this one."""
+    with_plan: bool = True
+
+
+class Checked(Record):
+    """All that is said of one figure."""
+
+    figure: PublishedFigure
+    task: str | None
+    """The task that would be run."""
+    model: str | None
+    """What ``model=`` would be."""
+    lacks: tuple[str, ...]
+    """Why it cannot be reproduced here; empty where it can."""
+    known: dict[str, Any]
+    """Of the protocol."""
+    assumed: tuple[str, ...]
+    """Which of these the user knows and not the file."""
+    unknown: tuple[str, ...]
+    """Of the protocol: settings that nobody gives."""
+    command: str | None
+    """What makes the run, ready for a shell."""
+    takes: Takes | None
+    margin_points: float | None
+    verdict: Decision
+    """Of the run with the most samples among those that fit."""
+    evidence: tuple[Evidence, ...]
+    caveats: tuple[str, ...]
+    """Whatever the runs."""
+
+    @property
+    def is_reproducible(self) -> bool:
+        """Whether a run here could be set against it."""
+        return not self.lacks
+
+
+def check_figures(
+    figures: Sequence[PublishedFigure], asked: Asked, runs: Sequence[AnyRun] = ()
+) -> list[Checked]:
+    """Says of each figure what it takes to reproduce it, and what runs say.
+
+    The tests by which runs can challenge the figures of one file are one family (Holm).
+
+    Raises:
+        UserError: A task or model that the user names does not exist.
+    """
+    prepared = [_prepared(figure, asked) for figure in figures]
+    found = settle([each.evidence(asked, runs) for each in prepared])
+    return [each.checked(asked, mine) for each, mine in zip(prepared, found, strict=True)]
+
+
+class _Prepared(NamedTuple):
+    figure: PublishedFigure
+    task: TaskFound
+    model: ModelFound
+    known: dict[str, Any]
+
+    def evidence(self, asked: Asked, runs: Sequence[AnyRun]) -> list[Evidence]:
+        """What the runs say."""
+        if self.lacks() or self.margin(asked) is None:
+            return []
+        margin = self.margin(asked) or 0.0
+        return evidence(self.figure, self.task.names, self.model, self.known, margin, runs)
+
+    def lacks(self) -> tuple[str, ...]:
+        """Why it cannot be reproduced here."""
+        metric = not_accuracy(self.figure)
+        model = None
+        if self.model.argument is None:
+            named = self.figure.model
+            model = (
+                "its file names no model; --model ORG/NAME or a folder names it"
+                if named is None
+                else f"model {named} is no file of conf/model, repository or folder"
+            )
+        return tuple(filter(None, (self.task.why_not, metric, model)))
+
+    def margin(self, asked: Asked) -> float | None:
+        """Points within which it counts as reproduced."""
+        percent = self.figure.percent
+        if asked.margin is not None or percent is None:
+            return asked.margin
+        return default_margin(percent)
+
+    def checked(self, asked: Asked, found: tuple[Evidence, ...]) -> Checked:
+        """All of it."""
+        lacks = self.lacks()
+        arguments = None if lacks else _arguments(self, asked)
+        return Checked(
+            figure=self.figure.model_copy(update={"model": self.figure.model or asked.model}),
+            task=self.task.names[0] if self.task.names else None,
+            model=self.model.argument,
+            lacks=lacks,
+            known=self.known,
+            assumed=tuple(asked.assumed),
+            unknown=unknown_settings(self.known),
+            command=None if arguments is None else f"harness run {shlex.join(arguments)}",
+            takes=plan_of(arguments) if arguments and asked.with_plan else None,
+            margin_points=None if lacks else self.margin(asked),
+            verdict=verdict_of(found),
+            evidence=found,
+            caveats=tuple(_caveats(self, asked)),
+        )
+
+
+def _prepared(figure: PublishedFigure, asked: Asked) -> _Prepared:
+    known = {**figure.protocol, **asked.assumed}
+    task = find_task(figure, known.get("fewshot"), asked.task)
+    return _Prepared(figure, task, find_model(asked.model or figure.model), known)
+
+
+def verdict_of(found: Sequence[Evidence]) -> Decision:
+    """As for published scores: the run with the most answers decides; equal ones must agree."""
+    fitting = [each for each in found if each.decides]
+    if not fitting:
+        return "untested"
+    most = max(float(each.numbers["samples"] or 0) for each in fitting)
+    verdicts = {each.verdict for each in fitting if each.numbers["samples"] == most}
+    verdict = verdicts.pop()
+    assert verdict not in (None, "not comparable"), "these decide nothing"
+    return "inconclusive" if verdicts else verdict  # type: ignore[return-value]
+
+
+def _caveats(each: _Prepared, asked: Asked) -> list[str]:
+    figure = each.figure
+    caveats = []
+    if figure.reading and figure.percent is not None:
+        caveats.append(figure.reading)
+    if each.model.other_weights:
+        caveats.append(f"other weights here: {each.model.other_weights}")
+    if figure.is_signed:
+        caveats.append("its verifyToken can be checked by the hub alone")
+    if figure.metric is None and figure.percent is not None:
+        caveats.append("its file names no metric: taken for the share of problems solved")
+    if asked.assumed:
+        caveats.append(f"as you say and not its file: {', '.join(asked.assumed)}")
+    others = each.task.names[1:]
+    if others:
+        caveats.append(f"the same problems in another form: --task {' or '.join(others)}")
+    return caveats
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def _arguments(each: _Prepared, asked: Asked) -> list[str]:
+    """Of ``harness run``."""
+    task, model, known = each.task.names[0], each.model.argument, each.known
+    assert model is not None, "lacks has seen to it"
+    is_thinking = model in answer_lengths()["reasoning"].models
+    return [
+        f"model={model}",
+        f"tasks=[{task}]",
+        f"protocol={'deepseek_r1' if is_thinking else 'greedy_long'}",
+        *overrides(known),
+        *_room_for_examples(task, known.get("fewshot") or 0),
+        *([] if asked.plan_for is None else [f"plan_for={asked.plan_for}"]),
+    ]
+
+
+def _room_for_examples(task: str, shots: int) -> list[str]:
+    """A budget of prompt tokens that holds the examples, as a power of two."""
+    fewshot = load_spec(task).fewshot
+    if not shots or fewshot is None:
+        return []
+    longest = max(
+        (len(e.question) + len(e.answer) for e in fewshot.examples), default=_CHARACTERS_AN_EXAMPLE
+    )
+    needed = (shots + 1) * longest / _CHARACTERS_A_TOKEN
+    tokens = _LEAST_PROMPT_TOKENS
+    while tokens < needed:
+        tokens *= 2
+    return [] if tokens == _LEAST_PROMPT_TOKENS else [f"protocol.max_prompt_tokens={tokens}"]

@@ -1,0 +1,106 @@
+"""How a figure was made: what is known of it, and what a run of it must set."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from harness.config.settings import ProtocolConfig
+from harness.errors import ConfigError, UserError
+from harness.io.mistakes import first_mistake
+from harness.io.paths import CONF_DIR
+from harness.io.yamlfile import read_yaml, yaml_mistake
+
+SETTINGS = (
+    "fewshot",
+    "fewshot_as_multiturn",
+    "chat",
+    "system_prompt",
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_new_tokens",
+    "stop",
+    "samples_per_problem",
+)
+"""Of a protocol: all that can move a score and that a publication may say."""
+DECISIVE = ("fewshot",)
+"""Without these nothing is judged: how many examples are shown makes it another benchmark."""
+_ONE_SAMPLE = ("top_p", "top_k")
+"""Without effect in greedy decoding."""
+_MAY_DIFFER = ("samples_per_problem",)
+"""More samples measure the same score better."""
+
+
+def unknown_settings(known: Mapping[str, Any]) -> tuple[str, ...]:
+    """Settings that matter for this figure and that nobody gives."""
+    without_effect: set[str] = set()
+    if known.get("temperature") == 0:
+        without_effect |= {*_ONE_SAMPLE, "samples_per_problem"}
+    if known.get("fewshot") == 0 or known.get("chat") is False:
+        without_effect.add("fewshot_as_multiturn")
+    return tuple(name for name in SETTINGS if name not in known and name not in without_effect)
+
+
+def value_in(protocol: ProtocolConfig, name: str) -> Any:
+    """A setting as a run has it, in the form in which a figure's is known."""
+    if name == "fewshot_as_multiturn":
+        return protocol.has_turns
+    return getattr(protocol, name)
+
+
+def differing(known: Mapping[str, Any], protocol: ProtocolConfig) -> list[str]:
+    """What a run does otherwise than the figure's own protocol."""
+    skipped = {*_MAY_DIFFER, *(_ONE_SAMPLE if known.get("temperature") == 0 else ())}
+    return [
+        f"other protocol: {name} {value_in(protocol, name)!r} and not {value!r}"
+        for name, value in known.items()
+        if name not in skipped and value_in(protocol, name) != value
+    ]
+
+
+def overrides(known: Mapping[str, Any]) -> list[str]:
+    """Arguments of ``harness run`` that set what is known."""
+    return [f"protocol.{name}={_spelled(value)}" for name, value in known.items()]
+
+
+def _spelled(value: Any) -> str:
+    """As Hydra reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple | list):
+        return f"[{','.join(_spelled(each) for each in value)}]"
+    return "null" if value is None else f"{value}"
+
+
+def assumed(given: Sequence[str]) -> dict[str, Any]:
+    """What a user knows of a protocol: ``fewshot=0``.
+
+    Raises:
+        UserError: No setting of this name, or a value that it cannot have.
+    """
+    found: dict[str, Any] = {}
+    for each in given:
+        name, mark, text = each.partition("=")
+        if name not in SETTINGS or not mark:
+            raise UserError(
+                f"--assume {each}: should be SETTING=VALUE; settings are {', '.join(SETTINGS)}"
+            )
+        found[name] = _valid(name, text)
+    return found
+
+
+def _valid(name: str, text: str) -> Any:
+    """The value, as ``protocol.NAME`` has it."""
+    base = read_yaml(CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError)
+    try:
+        found = ProtocolConfig.model_validate({**base, name: yaml.safe_load(text)})
+    except ValidationError as error:
+        raise UserError(f"--assume {name}={text}: {first_mistake(error).text}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"--assume {name}={text}: no YAML: {yaml_mistake(error)}") from error
+    return value_in(found, name)

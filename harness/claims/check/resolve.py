@@ -1,0 +1,162 @@
+"""What a figure's benchmark, metric and model are here."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import ConfigError, TaskError, UserError
+from harness.interop.published_figures import PublishedFigure
+from harness.io.paths import conf_files, shown
+from harness.io.yamlfile import read_yaml
+from harness.tasks import TaskSpec, load_spec, task_names
+
+_ACCURACY = frozenset(
+    {
+        *("acc", "accuracy", "em", "exact_match", "exactmatch", "mean_acc", "mean", "pass_rate"),
+        *("quasi_exact_match", "qem", "extractive_match", "math_verify", "score", "pass@1"),
+    }
+)
+"""Names under which others publish the share of problems solved."""
+
+
+class TaskFound(NamedTuple):
+    """The tasks with a figure's problems."""
+
+    names: tuple[str, ...]
+    """The one to run first."""
+    why_not: str | None = None
+
+
+class ModelFound(NamedTuple):
+    """The model that a figure is of."""
+
+    argument: str | None
+    """For ``model=``; None where it is not known."""
+    names: tuple[str, ...] = ()
+    """Of ``conf/model``, that have its weights."""
+    hub_id: str | None = None
+    path: Path | None = None
+    other_weights: str | None = None
+    """What the weights here are, where they are not those that were published."""
+
+
+# --- the benchmark ----------------------------------------------------------------------------
+
+
+def find_task(
+    figure: PublishedFigure, shots: int | None = None, wanted: str | None = None
+) -> TaskFound:
+    """The tasks that ask the same problems.
+
+    Args:
+        figure: Its data set and split are looked for among the sources of every task.
+        shots: How many solved examples were shown; None: unknown.
+        wanted: The task that the user names; None: as found.
+
+    Raises:
+        UserError: There is no such task.
+    """
+    if wanted is not None:
+        if wanted not in task_names():
+            raise UserError(f"--task {wanted}: no such task; there are {', '.join(task_names())}")
+        return TaskFound((wanted,))
+    names = [figure.dataset, figure.dataset.rpartition("/")[2]]
+    looked_for = {_plain(name) for name in names if name}
+    found = [spec for spec in _specs() if looked_for & set(_known_as(spec))]
+    if not found:
+        return TaskFound((), f"no task here asks the problems of {figure.dataset}")
+    splits = {split for spec in found for split in _splits(spec)}
+    if figure.split is not None and splits and figure.split not in splits:
+        asked = " or ".join(sorted(splits))
+        return TaskFound((), f"split {figure.split} of {figure.dataset}; the task here is {asked}")
+    return TaskFound(tuple(spec.name for spec in _by_examples(found, shots or 0)))
+
+
+def _by_examples(found: list[TaskSpec], shots: int) -> list[TaskSpec]:
+    """First the form that fits: for few-shot prompts the one with the data set's own examples."""
+
+    def order(spec: TaskSpec) -> tuple[bool, str]:
+        has_own = spec.fewshot is not None and bool(spec.fewshot.sources)
+        return has_own != (shots > 0), spec.name
+
+    return sorted(found, key=order)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _known_as(spec: TaskSpec) -> Iterator[str]:
+    yield _plain(spec.name)
+    for source in spec.sources:
+        if source.kind == "hub":
+            yield _plain(source.hub_id)
+            yield _plain(source.hub_id.rpartition("/")[2])
+        elif source.kind == "package":
+            yield _plain(source.package)
+
+
+def _splits(spec: TaskSpec) -> Iterator[str]:
+    for source in spec.sources:
+        if source.kind == "hub":
+            yield source.split
+
+
+def _specs() -> list[TaskSpec]:
+    specs = []
+    for name in task_names():
+        try:
+            specs.append(load_spec(name))
+        except TaskError:
+            continue  # harness tasks says what is wrong with it
+    return specs
+
+
+# --- the metric -------------------------------------------------------------------------------
+
+
+def not_accuracy(figure: PublishedFigure) -> str | None:
+    """Why a figure is no share of problems solved; None where it is, or may be: no metric named."""
+    if figure.percent is None:
+        return f"{figure.value:g} is no share of problems"
+    if figure.metric is None:
+        return None
+    name = figure.metric.lower().strip()
+    is_known = name in _ACCURACY or any(
+        name.startswith(f"{known}{mark}") for known in _ACCURACY for mark in (",", "(", " (")
+    )
+    return None if is_known else f"metric {figure.metric} is not computed here"
+
+
+# --- the model --------------------------------------------------------------------------------
+
+
+def find_model(named: str | None) -> ModelFound:
+    """A model by its repository, its name in ``conf/model`` or a folder on this disk."""
+    if named is None:
+        return ModelFound(None)
+    every = _conf_models()
+    same = [(name, raw) for name, raw in every if named in (name, raw.get("hub_id"))]
+    if same:
+        name, raw = same[0]
+        return ModelFound(name, tuple(each for each, _ in same), raw.get("hub_id"))
+    stored = [(name, raw) for name, raw in every if raw.get("weights_of") == named]
+    if stored:
+        name, raw = stored[0]
+        return ModelFound(
+            name, tuple(each for each, _ in stored), named, other_weights=str(raw.get("source"))
+        )
+    path = Path(named).expanduser()
+    if path.exists():
+        return ModelFound(str(path), path=path.absolute())
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", named):
+        return ModelFound(named, hub_id=named)
+    return ModelFound(None)
+
+
+def _conf_models() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, dict(read_yaml(file, shown(file), ConfigError)))
+        for name, file in conf_files("model").items()
+    ]

@@ -1,0 +1,142 @@
+"""Tables of a study as targets: their scores are judged as ``harness claims`` judges them."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from harness.claims.check.figures import Asked, Checked, verdict_of
+from harness.claims.check.protocol import unknown_settings
+from harness.claims.check.takes import Takes, not_planned, plan_of
+from harness.claims.judge import score_command, settle
+from harness.claims.ledger import load_ledger
+from harness.claims.published import replications
+from harness.claims.replication_rules import PublishedScore, ScoreTable
+from harness.claims.runs import AnyRun
+from harness.claims.verdict import Evidence
+from harness.errors import UserError
+from harness.interop.published_figures import PublishedFigure, protocol_in_words
+from harness.io.mistakes import first_mistake
+from harness.io.paths import CONF_DIR
+from harness.io.yamlfile import read_yaml
+
+
+def read_table(target: str) -> ScoreTable | None:
+    """A table by ``STUDY:TABLE`` or by its file; None where the target is neither.
+
+    Args:
+        target: STUDY is a name in ``conf/study``, or a folder.
+
+    Raises:
+        UserError: There is no such study or table.
+        ConfigError: The study has mistakes.
+    """
+    path = Path(target).expanduser()
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return _of_file(path)
+    study, mark, name = target.rpartition(":")
+    if not mark or path.exists():
+        return None
+    folder = _study_folder(study)
+    tables = load_ledger(folder).tables
+    if name not in tables:
+        raise UserError(
+            f"TARGET={target}: study {study} has no table {name}; there are {', '.join(tables)}"
+        )
+    return tables[name]
+
+
+def _study_folder(study: str) -> Path:
+    if (named := CONF_DIR / "study" / study).is_dir():
+        return named
+    if (folder := Path(study).expanduser()).is_dir():
+        return folder
+    known = ", ".join(sorted(each.name for each in (CONF_DIR / "study").iterdir()))
+    raise UserError(
+        f"TARGET={study}:…: no such file, folder or study; a table of a study is STUDY:TABLE, and "
+        f"STUDY a folder or one of {known}"
+    )
+
+
+def _of_file(file: Path) -> ScoreTable | None:
+    raw = read_yaml(file, f"TARGET={file}", UserError)
+    if not isinstance(raw, dict) or not {"columns", "rows"} <= raw.keys():
+        return None
+    try:
+        return ScoreTable.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"TARGET={file}: {first_mistake(error)}") from error
+
+
+def check_table(table: ScoreTable, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
+    """Says of each score what it takes to reproduce it, and what runs say."""
+    scores = table.scores()
+    found = settle([replications(each, runs) if each.is_reproducible else [] for each in scores])
+    return [_checked(each, asked, mine) for each, mine in zip(scores, found, strict=True)]
+
+
+def _lacks(score: PublishedScore) -> tuple[str, ...]:
+    """Why it cannot be reproduced here."""
+    row, column = score.row, score.column
+    found = [
+        (column.task is None, f"no task here asks the problems of {column.name}"),
+        (column.metric != "accuracy", f"metric {column.metric} is not checked"),
+        (column.unit != "percent", f"unit {column.unit} is no share of problems"),
+        (score.table.protocol is None, "the table names no protocol"),
+        (row.model is None, f"{row.hub_id} has no file in conf/model"),
+    ]
+    return tuple(why for is_so, why in found if is_so)
+
+
+def _checked(score: PublishedScore, asked: Asked, found: tuple[Evidence, ...]) -> Checked:
+    lacks = _lacks(score)
+    figure = _as_figure(score)
+    command = None if lacks else score_command(score)
+    no_margin = score.column.margin_points is None
+    return Checked(
+        figure=figure,
+        task=score.column.task,
+        model=score.row.model,
+        lacks=lacks,
+        known=figure.protocol,
+        assumed=(),
+        unknown=unknown_settings(figure.protocol),
+        command=command,
+        takes=None if command is None or not asked.with_plan else _takes(score, command, asked),
+        margin_points=score.column.margin_points,
+        verdict=verdict_of(found),
+        evidence=found,
+        caveats=(
+            *score.table.caveats,
+            *([f"no margin: {score.column.margin_reason}"] if no_margin else []),
+            *([f"a run is set against it under protocol={score.table.protocol}"] * (not lacks)),
+        ),
+    )
+
+
+def _takes(score: PublishedScore, command: str, asked: Asked) -> Takes:
+    if score.table.experiment is not None:
+        return not_planned("an experiment is several runs; the command with --dry-run plans them")
+    machine = [] if asked.plan_for is None else [f"plan_for={asked.plan_for}"]
+    return plan_of([*shlex.split(command)[2:], *machine])
+
+
+def _as_figure(score: PublishedScore) -> PublishedFigure:
+    table, column = score.table, score.column
+    said = protocol_in_words(table.published_protocol)
+    if column.samples_per_problem is not None:
+        said["samples_per_problem"] = column.samples_per_problem
+    return PublishedFigure(
+        place=score.id,
+        model=score.row.subject,
+        dataset=column.name,
+        metric=column.metric,
+        value=score.value,
+        percent=score.value if column.unit == "percent" else None,
+        problems=column.problems,
+        protocol=said,
+        source=score.source,
+        date=table.date,
+        notes=table.published_protocol,
+    )
