@@ -14,11 +14,11 @@ from harness.claims.ledger import load_ledger
 from harness.claims.published import replications
 from harness.claims.replication_rules import PublishedScore, ScoreTable
 from harness.claims.runs import AnyRun
+from harness.claims.study import find_study
 from harness.claims.verdict import Evidence
 from harness.errors import UserError
 from harness.interop.published_figures import PublishedFigure, protocol_in_words
 from harness.io.mistakes import first_mistake
-from harness.io.paths import CONF_DIR
 from harness.io.yamlfile import read_yaml
 
 
@@ -38,8 +38,7 @@ def read_table(target: str) -> ScoreTable | None:
     study, mark, name = target.rpartition(":")
     if not mark or path.exists():
         return None
-    folder = _study_folder(study)
-    tables = load_ledger(folder).tables
+    tables = load_ledger(_folder_of(target, study)).tables
     if name not in tables:
         raise UserError(
             f"TARGET={target}: study {study} has no table {name}; there are {', '.join(tables)}"
@@ -47,16 +46,14 @@ def read_table(target: str) -> ScoreTable | None:
     return tables[name]
 
 
-def _study_folder(study: str) -> Path:
-    if (named := CONF_DIR / "study" / study).is_dir():
-        return named
-    if (folder := Path(study).expanduser()).is_dir():
-        return folder
-    known = ", ".join(sorted(each.name for each in (CONF_DIR / "study").iterdir()))
-    raise UserError(
-        f"TARGET={study}:…: no such file, folder or study; a table of a study is STUDY:TABLE, and "
-        f"STUDY a folder or one of {known}"
-    )
+def _folder_of(target: str, study: str) -> Path:
+    try:
+        return find_study(study)
+    except UserError as error:
+        text = str(error).removeprefix(f"--study={study}: ")
+        raise UserError(
+            f"TARGET={target}: no such file; as STUDY:TABLE, a table of a study: {text}"
+        ) from error
 
 
 def _of_file(file: Path) -> ScoreTable | None:
