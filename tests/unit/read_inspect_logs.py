@@ -9,7 +9,7 @@ from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
 
 def described(file: Path) -> dict:
     try:
-        log = read_eval_log(str(file))
+        log = read_eval_log(str(file), resolve_attachments="full")
         summaries = read_eval_log_sample_summaries(str(file))
     except Exception as error:  # noqa: BLE001 - whatever it says of a file that it does not take
         return {"refused": f"{type(error).__name__}: {error}"}

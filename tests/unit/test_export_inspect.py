@@ -116,6 +116,13 @@ def test_inspect_finds_every_sample_with_text_verdict_tokens_and_time(read, run)
             assert output["choices"][0]["stop_reason"] == ("max_tokens" if is_cut else "stop")
             assert theirs["messages"][-1]["content"] == ours.text
             assert [message["role"] for message in theirs["messages"]] == ["user", "assistant"]
+        events = [event["event"] for event in theirs["events"]]
+        last = "error" if each.verdict.is_failure else "score"
+        assert events == ([] if ours.request_id == FIRST else ["model", last])
+        if events and not ours.is_failure:
+            call = theirs["events"][0]
+            assert call["output"]["choices"][0]["message"]["content"] == ours.text
+            assert call["input"][0]["content"] == theirs["messages"][0]["content"]
         if ours.request_id == FIRST:
             assert "usage" not in output
             assert theirs.keys().isdisjoint({"total_time", "started_at"})

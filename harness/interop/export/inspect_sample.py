@@ -12,6 +12,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from harness.interop.export.answered import Answered, reference_texts, wall_time
+from harness.interop.export.inspect_events import transcript
 from harness.interop.export.plain import known
 from harness.io.redaction import redact
 from harness.records import ERROR_STATUSES, Completion, FinishReason, VerdictStatus
@@ -65,7 +66,6 @@ def to_inspect_sample(each: Answered, session: Session | None, names: LogNames) 
         "scores": _scores(each, names),
         "metadata": _metadata(each),
         "store": {},
-        "events": [],
         "model_usage": {names.model: usage} if usage else {},
         "started_at": _iso(session, begun),
         "completed_at": _iso(session, ended),
@@ -74,10 +74,10 @@ def to_inspect_sample(each: Answered, session: Session | None, names: LogNames) 
         "uuid": _id(names.run_id, request_id),
         "error": _error(each),
         "error_retries": [],
-        "attachments": {},
         "limit": _limit(completion, names),
     }
-    return known(content)
+    whole = known(content)
+    return whole | transcript(whole)._asdict()
 
 
 def to_summary(sample: dict[str, Any]) -> dict[str, Any]:
