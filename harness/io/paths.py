@@ -22,7 +22,6 @@ _SHIPPED = _CHECKOUT if _IS_CHECKOUT else _PACKAGE / "_data"
 
 CONF_DIR = _SHIPPED / "conf"
 TASKS_DIR = _SHIPPED / "tasks"
-METRICS_DIR = _PACKAGE / "metrics"
 DEFAULT_STUDY = "deepseek_2025"
 """Of ``conf/study``: what ``harness claims`` judges where no other is named."""
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from harness.config.pricing import ApiPrice, OwnedPrice, Pricing, RentedPrice
-from harness.io.paths import METRICS_DIR
 from harness.io.token_gaps import bin_of
 from harness.machine.energy import NOT_MEASURED, Energy
 from harness.metrics import budget_curve, estimate_all
@@ -28,7 +27,8 @@ from harness.store.manifest import BudgetPoint
 from tests.engines import made_up_engine
 from tests.facts import mentions
 
-REPO = METRICS_DIR.parents[1]
+REPO = Path(__file__).resolve().parents[2]
+METRICS_DIR = REPO / "harness" / "metrics"
 METRICS = (
     "accuracy",
     "cons_at_k",

@@ -85,12 +85,6 @@ def step_seconds(load: Load, roof: Roof, sequences: int, context_tokens: float) 
     return max(memory_s, compute_s) + roof.step_s + sequences * roof.sequence_s
 
 
-def steady_tokens_per_s(load: Load, roof: Roof, sequences: int, context: float) -> float:
-    """Output tokens a second while so many run, each with so many tokens in its cache."""
-    seconds = step_seconds(load, roof, sequences, sequences * context)
-    return sequences * load.tokens_per_step / seconds
-
-
 def lengths(mean: float, log_sd: float, most: int, count: int) -> NDArray[np.int64]:
     """So many answer lengths: evenly spaced quantiles of a log-normal, cut off at the budget.
 
