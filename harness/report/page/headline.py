@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.records import Estimate
 from harness.report.page.runs import ReportRun
@@ -13,6 +13,8 @@ from harness.stats.intervals import fraction_interval
 from harness.store.manifest import Outcome
 
 Tone = Literal["", "warn", "loud"]
+Kind = Literal["accuracy", "cost", "tokens_per_s", "steady_state", "time", "truncated", "errors"]
+"""In the order of a table of several runs."""
 MUCH_TRUNCATED = 0.02
 """Above it a score depends on the token limit (the claims' own bound)."""
 _BASES = {
@@ -33,13 +35,19 @@ _TIMES = {
 class HeadlineFigure:
     """One figure of one run."""
 
-    key: str
-    """What makes it the same figure of another run."""
+    kind: Kind
     label: str
     value: str
     notes: tuple[str, ...] = ()
     unit: str = ""
     tone: Tone = ""
+    of: str = ""
+    """Which task, basis of cost or time, where there are several of the kind."""
+
+    @property
+    def key(self) -> str:
+        """What makes it the same figure of another run: ``accuracy/math500``, ``errors``."""
+        return f"{self.kind}/{self.of}" if self.of else self.kind
 
 
 def headline(run: ReportRun) -> list[HeadlineFigure]:
@@ -64,7 +72,7 @@ def _accuracies(run: ReportRun) -> Iterator[HeadlineFigure]:
         if task.problems < task.full_size:
             size += f" of {task.full_size:,}"
         yield HeadlineFigure(
-            f"accuracy/{task.name}",
+            "accuracy",
             f"Accuracy, {task.selection}",
             value,
             (
@@ -73,6 +81,7 @@ def _accuracies(run: ReportRun) -> Iterator[HeadlineFigure]:
                 f"95 % intervals; {size} problems, {_samples(run)}",
             ),
             unit,
+            of=task.name,
         )
 
 
@@ -98,17 +107,16 @@ def _costs(run: ReportRun) -> Iterator[HeadlineFigure]:
             notes.append(found.why_unknown)
         if total.value is not None:
             notes.append(f"{_usd(total.value)} USD in all, failed attempts too")
-        key, label = f"cost/{basis}", f"Cost per solved task, {_BASES[basis]}"
+        label = f"Cost per solved task, {_BASES[basis]}"
         value = "unknown" if found.value is None else _usd(found.value)
         if found.value is not None and run.result.cost_bound(basis) == "lower":
             value = f"≥ {value}"
             notes.append("at least: the machine was in use for longer than the files show")
-        yield HeadlineFigure(
-            key, label, value, tuple(notes), "USD" if found.value is not None else ""
-        )
+        unit = "USD" if found.value is not None else ""
+        yield HeadlineFigure("cost", label, value, tuple(notes), unit, of=basis)
     if not run.result.pricing.bases():
         why = "no price list is for this device (see conf/pricing)"
-        yield HeadlineFigure("cost/rented", "Cost per solved task", "unknown", (why,))
+        yield HeadlineFigure("cost", "Cost per solved task", "unknown", (why,), of="rented")
 
 
 def _usd(value: float | None) -> str:
@@ -153,19 +161,19 @@ def _times(run: ReportRun) -> Iterator[HeadlineFigure]:
         name = metric.partition(".")[0]
         middle, slowest = run.result.estimate(metric), run.result.estimate(f"{name}.p99")
         if middle.value is None:
-            yield HeadlineFigure(f"time/{name}", label, "unknown", (middle.why_unknown,))
+            yield HeadlineFigure("time", label, "unknown", (middle.why_unknown,), of=name)
             continue
         notes = () if slowest.value is None else (f"99 % within {duration(slowest.value)}",)
-        yield HeadlineFigure(f"time/{name}", label, duration(middle.value), notes)
+        yield HeadlineFigure("time", label, duration(middle.value), notes, of=name)
 
 
 def _number(
-    key: str, label: str, found: Estimate, unit: str, notes: Sequence[str]
+    kind: Kind, label: str, found: Estimate, unit: str, notes: Sequence[str]
 ) -> HeadlineFigure:
     if found.value is None:
-        return HeadlineFigure(key, label, "unknown", (found.why_unknown,))
+        return HeadlineFigure(kind, label, "unknown", (found.why_unknown,))
     digits = f"{found.value:,.0f}" if found.value >= 100 else f"{found.value:.3g}"  # noqa: PLR2004
-    return HeadlineFigure(key, label, digits, tuple(notes), unit)
+    return HeadlineFigure(kind, label, digits, tuple(notes), unit)
 
 
 def _truncated(run: ReportRun) -> HeadlineFigure:
@@ -228,13 +236,16 @@ class FigureRow:
 def side_by_side(runs: Sequence[ReportRun]) -> list[FigureRow]:
     """The headlines of runs as rows; None where a run has no such figure."""
     columns = [{figure.key: figure for figure in headline(run)} for run in runs]
-    labels: dict[str, str] = {}
+    first: dict[str, HeadlineFigure] = {}
     for column in columns:
-        for figure in column.values():
-            label = figure.label
-            if figure.key.startswith("accuracy/"):  # subsets of one task differ by run
-                label = f"Accuracy, {figure.key.partition('/')[2]}"
-            labels.setdefault(figure.key, label)
-    order = ("accuracy", "cost", "tokens_per_s", "steady_state", "time", "truncated", "errors")
-    keys = sorted(labels, key=lambda key: order.index(key.partition("/")[0]))
-    return [FigureRow(labels[key], tuple(c.get(key) for c in columns)) for key in keys]
+        first = first | {key: each for key, each in column.items() if key not in first}
+    kinds = get_args(Kind)
+    rows = sorted(first.values(), key=lambda figure: kinds.index(figure.kind))
+    return [
+        # subsets of one task differ by run
+        FigureRow(
+            f"Accuracy, {each.of}" if each.kind == "accuracy" else each.label,
+            tuple(column.get(each.key) for column in columns),
+        )
+        for each in rows
+    ]
