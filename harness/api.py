@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from pydantic import ValidationError
 
 from harness.analysis.comparison import Comparison, Options, compare_sides, read_side
-from harness.analysis.leaderboard import LeftOut, RankedList, Selection, rank, read_rows
+from harness.analysis.leaderboard import (
+    ForeignRow,
+    LeftOut,
+    RankedList,
+    Selection,
+    foreign_rows,
+    rank,
+    read_rows,
+)
 from harness.analysis.leaderboard.files import lines
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
@@ -121,6 +129,8 @@ class Leaderboard(NamedTuple):
     """One for each task and protocol; ranks in different lists say nothing about each other."""
     left_out: tuple[LeftOut, ...]
     """Files that are in no list, each with the reason."""
+    foreign: tuple[ForeignRow, ...] = ()
+    """Scores of other harnesses' logs: in no list and no rank."""
 
     def frame(self) -> "DataFrame":
         """A row for each run in each list, with the columns of ``harness leaderboard --csv``."""
@@ -135,6 +145,7 @@ def leaderboard(
     tasks: Sequence[str] = (),
     models: Sequence[str] = (),
     protocols: Sequence[str] = (),
+    logs: Sequence[str | Path] = (),
 ) -> Leaderboard:
     """Ranks all finished runs of a folder, as ``harness leaderboard`` does.
 
@@ -143,6 +154,7 @@ def leaderboard(
         tasks: Only these; nothing given is everything.
         models: Only these.
         protocols: Only these: names, or first digits of fingerprints.
+        logs: Logs of other harnesses, whose scores are shown beside the lists.
 
     Raises:
         UserError: Nothing has the task, model or protocol that is asked for.
@@ -150,7 +162,8 @@ def leaderboard(
     asked = Selection(tasks=tuple(tasks), models=tuple(models), protocols=tuple(protocols))
     folder = default_results_dir() if results_dir is None else Path(results_dir)
     contents = read_rows(folder, asked)
-    return Leaderboard(tuple(rank(contents.rows)), tuple(contents.left_out))
+    foreign = foreign_rows(Path(log) for log in logs)
+    return Leaderboard(tuple(rank(contents.rows)), tuple(contents.left_out), tuple(foreign))
 
 
 def grade(

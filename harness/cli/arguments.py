@@ -262,6 +262,14 @@ def _add_pages(commands: Commands) -> None:
         command.add_argument(
             f"--{name}", action="append", default=[], metavar=name.upper(), help=text
         )
+    command.add_argument(
+        "--log",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"show the score of {LOGS} too, in no list (may be repeated)",
+    )
     command.add_argument("--since", metavar="DATE", help="only runs begun on this day or later")
     command.add_argument("--until", metavar="DATE", help="only runs begun on this day or earlier")
     command.add_argument("--html", type=Path, metavar="FILE", help="write a page; '-' is stdout")

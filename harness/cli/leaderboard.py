@@ -9,13 +9,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.leaderboard import Contents, LeftOut, RankedList, Selection, rank, read_rows
+from harness.analysis.leaderboard import (
+    Contents,
+    ForeignRow,
+    LeftOut,
+    RankedList,
+    Selection,
+    foreign_rows,
+    rank,
+    read_rows,
+)
 from harness.analysis.leaderboard.files import lines, write_csv, write_parquet
 from harness.analysis.leaderboard.selection import check_order, parse_day
 from harness.errors import UserError
 from harness.io.jsonl import user_file
 from harness.io.printable import printable
-from harness.report.leaderboard import page, print_leaderboard
+from harness.report.leaderboard import page, print_foreign, print_leaderboard
 from harness.store.manifest import dump_json
 
 log = logging.getLogger(__name__)
@@ -38,6 +47,7 @@ def leaderboard(options: argparse.Namespace) -> int:
     _check_stdout(options)
     if options.top < 1:
         raise UserError(f"--top {options.top}: should be 1 or more")
+    foreign = foreign_rows(options.log)
     contents = read_rows(options.results_dir, _selection(options))
     lists = rank(contents.rows)
     _tell(contents)
@@ -55,20 +65,25 @@ def leaderboard(options: argparse.Namespace) -> int:
             print(f"harness: wrote {printable(str(file))}", file=sys.stderr)  # noqa: T201
     if options.html == _STDOUT:
         sys.stdout.writelines(pieces)
-    _print(options, lists, contents.left_out)
+    _print(options, lists, contents.left_out, foreign)
     return 0
 
 
 def _print(
-    options: argparse.Namespace, lists: Sequence[RankedList], left_out: Iterable[LeftOut]
+    options: argparse.Namespace,
+    lists: Sequence[RankedList],
+    left_out: Iterable[LeftOut],
+    foreign: Sequence[ForeignRow],
 ) -> None:
     """What goes to stdout: one thing, and nothing where files were asked for alone."""
     if options.csv == _STDOUT:
         write_csv(lists, sys.stdout)
     elif options.json:
-        print(dump_json(_as_json(lists, left_out)))  # noqa: T201
+        found = {**_as_json(lists, left_out), "foreign": [each.model_dump() for each in foreign]}
+        print(dump_json(found))  # noqa: T201
     elif not (options.html or options.parquet or options.csv):
         print_leaderboard(lists, options.top)
+        print_foreign(foreign)
 
 
 def _selection(options: argparse.Namespace) -> Selection:

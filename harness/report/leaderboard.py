@@ -8,7 +8,13 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from harness.analysis.leaderboard import LeaderboardRow, LeftOut, RankedList, Standing
+from harness.analysis.leaderboard import (
+    ForeignRow,
+    LeaderboardRow,
+    LeftOut,
+    RankedList,
+    Standing,
+)
 from harness.io.terminal import safe
 
 WIDTH_WITHOUT_TERMINAL = 180
@@ -57,6 +63,39 @@ def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
             console.print(f"… and {rest:,} more; --top {len(each.standings)} shows all")
         console.print()
     console.print(RANK_RULE)
+
+
+def print_foreign(rows: Sequence[ForeignRow]) -> None:
+    """Prints the scores of other harnesses' logs, each with what is unknown of its protocol."""
+    if not rows:
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_WITHOUT_TERMINAL
+    console.print("\n[bold]Logs of other harnesses, in no list[/bold]", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    for label in ("task", "harness", "model", "accuracy", "95 %", "problems", "tokens", "file"):
+        table.add_column(label)
+    for row in rows:
+        cells = (row.task, f"{row.harness} {row.version or ''}", row.model or "-", *_score(row))
+        table.add_row(*map(safe, (*cells, row.file)))
+    console.print(table)
+    for row in rows:
+        unknown = f"not comparable: unknown {', '.join(row.unknown)}"
+        known = f"of the protocol of list {row.fingerprint}"
+        line = f"{row.file}, {row.task}: {known if row.fingerprint else unknown}"
+        console.print(safe(f"{line}; graded by {row.scorer}"), soft_wrap=True)
+
+
+def _score(row: ForeignRow) -> tuple[str, ...]:
+    score = row.accuracy
+
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.1f}"
+
+    tokens = "-" if row.tokens_per_answer is None else f"{row.tokens_per_answer:,.0f}"
+    interval = f"{percent(score.low)} to {percent(score.high)}"
+    return percent(score.value), interval, f"{score.n}", tokens
 
 
 def page(lists: Sequence[RankedList], left_out: Sequence[LeftOut], top: int) -> Iterator[str]:

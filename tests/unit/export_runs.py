@@ -16,6 +16,7 @@ GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs"
 def finished(
     folder: Path,
     *,
+    recording: str = "r1_style",
     completions: dict[str, dict[str, object]] | None = None,
     verdicts: dict[str, dict[str, object]] | None = None,
 ) -> RunResult:
@@ -25,10 +26,11 @@ def finished(
 
     Args:
         folder: Where it goes; it must not exist.
+        recording: Another committed recording.
         completions: By request id, what is to be otherwise.
         verdicts: The same.
     """
-    shutil.copytree(GOLDEN / "r1_style", folder)
+    shutil.copytree(GOLDEN / recording, folder)
     _rewrite(folder / "completions.jsonl", Completion, completions or {})
     _rewrite(folder / "verdicts.jsonl", Verdict, verdicts or {})
     manifest = read_json(folder / "manifest.json", RunManifest)

@@ -272,6 +272,9 @@ def _entries(rows: Path, evaluation: str | None, *, is_ours: bool) -> Iterator[F
             continue
         # Rows are not numbered: those of one problem are its samples, in their order.
         number = numbers[task, row.sample_id] = numbers.get((task, row.sample_id), -1) + 1
+        own = (row.metadata or {}).get("sample") if is_ours else None
+        if isinstance(own, str) and own.isdecimal():
+            number = int(own)
         yield _entry(rows, place, row, number, is_ours=is_ours)
 
 

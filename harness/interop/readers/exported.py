@@ -6,11 +6,12 @@ from typing import Any, get_args
 
 from pydantic import JsonValue, ValidationError
 
+from harness.interop.export.block import NAME
 from harness.interop.readers.parts import Part, describe
 from harness.interop.readers.records import DamagedError
 from harness.records import VerdictStatus
 
-BLOCK = "gegenprobe"
+BLOCK = NAME
 """The key it is under."""
 _STATUSES = frozenset(get_args(VerdictStatus))
 

@@ -63,6 +63,7 @@ class _Spec(Part):
     model_generate_config: _Sampling = _Sampling()
     packages: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
     metadata: dict[str, JsonValue] | None = None
+    scorers: list[_Scorer] | None = None
 
 
 class _Plan(Part):
@@ -114,7 +115,6 @@ class _Output(Part):
 class _Score(Part):
     value: JsonValue
     answer: str | None = None
-    metadata: dict[str, JsonValue] | None = None
 
 
 class _Sample(Part):
@@ -126,6 +126,7 @@ class _Sample(Part):
     output: _Output = _Output()
     scores: dict[str, _Score] | None = None
     error: JsonValue = None
+    metadata: dict[str, JsonValue] | None = None
     attachments: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
 
 
@@ -165,7 +166,7 @@ class Inspect(Reader):
             version=spec.packages.get("inspect_ai"),
             fields=_fields(header),
             subject={"model": spec.model, **_seed(header)},
-            protocols=exported_protocols((spec.metadata or {}).get(BLOCK), file),
+            protocols=exported_protocols(_own_block(header), file),
         )
 
 
@@ -178,6 +179,13 @@ def _checked(file: Path, header: _Header) -> str:
     if header.results is None or not header.results.scores:
         raise DamagedError(file, _HEADER, "results.scores: has none; inspect score adds one")
     return header.results.scores[0].name
+
+
+def _own_block(header: _Header) -> JsonValue:
+    """What an export of ours says of its run; None where somebody has scored it anew since."""
+    own = [each.name for each in header.eval.scorers or ()]
+    scored = [each.name for each in header.results.scores] if header.results else []
+    return (header.eval.metadata or {}).get(BLOCK) if own == scored else None
 
 
 def _settings(header: _Header) -> dict[str, Any]:
@@ -213,7 +221,7 @@ def _entries(file: Path, names: list[str], header: _Header) -> Iterator[ForeignE
 def _entry(file: Path, place: str, sample: _Sample, header: _Header) -> ForeignEntry:
     assert header.results is not None
     spec = header.eval
-    scorer, is_ours = header.results.scores[0].name, BLOCK in (spec.metadata or {})
+    scorer, is_ours = header.results.scores[0].name, _own_block(header) is not None
     status, graded = _verdict(file, place, sample, scorer, is_ours=is_ours)
     is_error = status in {"generation_error", "scorer_error"}
     choice = sample.output.choices[0] if sample.output.choices else None
@@ -245,10 +253,10 @@ def _verdict(
     file: Path, place: str, sample: _Sample, scorer: str, *, is_ours: bool
 ) -> tuple[VerdictStatus, str | None]:
     score = (sample.scores or {}).get(scorer)
+    if is_ours and (ours := own_status(sample.metadata)) is not None:
+        return ours, None if score is None else score.answer
     if score is None:
         return ("generation_error" if sample.error else "scorer_error"), None
-    if is_ours and (ours := own_status(score.metadata)) is not None:
-        return ours, score.answer
     value = score.value
     known = _VERDICTS.get(value) if isinstance(value, str | int | float) else None
     if known is None:
