@@ -65,7 +65,7 @@ def require_index() -> None:
     """
     done = uv("pip", "compile", "--quiet", "asked.txt")
     if done.returncode != 0:
-        raise NoIndexError(f"no package index answers: {done.stderr.strip().splitlines()[-1]}")
+        raise NoIndexError(f"no package index answers: {' '.join(done.stderr.split())[:300]}")
 
 
 def install(name: str) -> Peer:
