@@ -458,7 +458,7 @@ def test_a_foreign_log_is_compared_and_marked_as_not_shown_to_be_the_same_protoc
     assert set(figures.values()) == {None}
     text = said(capsys, base, str(LOG), *FOREIGN)
     assert mentions(text, "humaneval: ", "force_think")
-    assert mentions(text, "model", "engine", "device")
+    assert mentions(text, "model", "engine.name", "engine.device_name")
 
 
 # --- arguments and files ----------------------------------------------------------------------
