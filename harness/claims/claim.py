@@ -88,7 +88,7 @@ def _check_date(value: Value, unit: Unit) -> None:
         raise ValueError(f"value={value} has the unit '{unit}'; a date has 'date', and no other")
 
 
-class Figure(Record):
+class PrintedFigure(Record):
     """A number as an article prints it."""
 
     what: Line
@@ -227,10 +227,10 @@ class Relation(Record):
     note: Line
     """What it shows."""
 
-    def holds(self, value: float, against: "float | Figure") -> bool | None:
+    def holds(self, value: float, against: "float | PrintedFigure") -> bool | None:
         """Whether it does, for the quantity's value and what ``to`` stands for; None: context."""
         mine = value * self.times
-        if isinstance(against, Figure):
+        if isinstance(against, PrintedFigure):
             if self.relation == "equals":
                 return against.rounds(mine)
             against = against.number
@@ -423,7 +423,7 @@ class Claim(Record):
     subject: Line
     category: Category
     comparison: Comparison
-    figure: Figure | None
+    figure: PrintedFigure | None
     """None where the claim gives none."""
     method: Method
     """What decides first; the other blocks are further evidence."""

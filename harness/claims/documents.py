@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from harness.claims.claim import (
     Claim,
-    Figure,
+    PrintedFigure,
     PublishedComparison,
     Reference,
     Relation,
@@ -139,7 +139,7 @@ def _computed(claim: Claim, known: StudyQuantities) -> str | None:
     return None
 
 
-def _relation(each: Relation, figure: Figure | None, known: StudyQuantities) -> Evidence:
+def _relation(each: Relation, figure: PrintedFigure | None, known: StudyQuantities) -> Evidence:
     mine = known.quantity(each.quantity)
     other = known.quantity(each.to) if isinstance(each.to, str) else None
     against = other.value if other else each.to if isinstance(each.to, float) else figure
@@ -151,7 +151,7 @@ def _relation(each: Relation, figure: Figure | None, known: StudyQuantities) -> 
     if each.relation == "context":
         verdict, words = None, shown_value
     else:
-        target = against.number if isinstance(against, Figure) else against
+        target = against.number if isinstance(against, PrintedFigure) else against
         numbers["against"] = target
         holds = None if value is None or against is None else each.holds(mine.number, against)
         words = f"{shown_value} {_relation_words(each, holds=holds, is_figure=against is figure)}"

@@ -6,10 +6,10 @@ from harness.claims.ablation import ablations
 from harness.claims.claim import (
     Claim,
     CostBelowPrice,
-    Figure,
     HomePc,
     LowerBound,
     Measured,
+    PrintedFigure,
     ProxyRatio,
 )
 from harness.claims.documents import derived_opinion, documentary_opinion, in_words
@@ -167,7 +167,7 @@ def _caveats(own: Iterable[str], evidence: Iterable[Evidence]) -> tuple[str, ...
     return tuple(dict.fromkeys([*own, *of_runs, *doubts]))
 
 
-def _figure(figure: Figure | None) -> str | None:
+def _figure(figure: PrintedFigure | None) -> str | None:
     if figure is None:
         return None
     return in_words(figure.value, figure.unit)

@@ -12,6 +12,7 @@ from harness.claims.published import (
     caveats_for,
     challenge_p,
     not_comparable,
+    run_evidence,
     subset_of,
 )
 from harness.claims.repetitions import (
@@ -66,13 +67,11 @@ def _proxy_ratio(
     verdict: Decision = "inconclusive"
     if found is not None and (found[0] > 1 or found[1] < 1):
         verdict = "reproduced" if (found[0] > 1) == (block.better == "more") else "challenged"
-    return Evidence(
-        kind="run",
-        text=f"{block.model} against {block.baseline}, {setting.words()}: {block.metric} "
+    return run_evidence(
+        [run for pair in pairs for run in pair],
+        f"{block.model} against {block.baseline}, {setting.words()}: {block.metric} "
         f"{ratio.words()}",
-        verdict=verdict,
-        tag="value" if verdict == "challenged" else None,
-        run_ids=tuple(run.manifest.run_id for pair in pairs for run in pair),
+        verdict,
         model=block.model,
         numbers={
             "ratio": ratio.value,
@@ -112,15 +111,12 @@ def _cost(block: CostBelowPrice, run: RunResult) -> Evidence:
         verdict = "inconclusive"  # the true cost may be above the price
     words = "unknown" if load is None else f"{load:.1f}"
     estimate = figure(run, block.metric, block.task)
-    return Evidence(
-        kind="run",
-        text=f"{run.manifest.config.model.name}: {'at least ' * is_least}{value:.3g} USD for a "
+    return run_evidence(
+        [run],
+        f"{run.manifest.config.model.name}: {'at least ' * is_least}{value:.3g} USD for a "
         f"million output tokens against {price:g} ({block.price_of}), {words} answers under way at "
         "once",
-        verdict=verdict,
-        tag="value" if verdict == "challenged" else None,
-        run_ids=(run.manifest.run_id,),
-        model=run.manifest.config.model.name,
+        verdict,
         numbers={"usd_per_million_output_tokens": value, "price": price, "mean_concurrency": load},
         arithmetic=estimate.method,
         caveats=(
@@ -180,12 +176,10 @@ def _home_pc(
     caveats = [caveat for run in scores for caveat in caveats_for(run, block.task)]
     engines = [run.manifest.engine for run in speeds]
     caveats += [f"the speed is that of {each.device_name}" for each in engines if each]
-    return Evidence(
-        kind="run",
-        text=f"{model}: {'; '.join(part.words for part in parts)}",
-        verdict=verdict,
-        tag="value" if verdict == "challenged" else None,
-        run_ids=tuple(run.manifest.run_id for run in (*scores, *speeds)),
+    return run_evidence(
+        [*scores, *speeds],
+        f"{model}: {'; '.join(part.words for part in parts)}",
+        verdict,
         model=model,
         numbers={name: value for part in parts for name, value in part.numbers.items()},
         caveats=tuple(dict.fromkeys(caveats)),

@@ -1,6 +1,7 @@
 """What runs' scores say: rule R1 of a published score, rule R2 of R1 by its distills."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal, TypedDict, Unpack
 
 from harness.claims.claim import Claim, LowerBound
 from harness.claims.replication_rules import PublishedScore
@@ -47,15 +48,37 @@ def challenge_p(excludes: Callable[[float], bool]) -> float:
     return high
 
 
-def not_comparable(run: AnyRun, why: str) -> Evidence:
-    """A run that says nothing of a claim."""
+class Shown(TypedDict, total=False):
+    """What is shown of runs beside their verdict; the fields are those of ``Evidence``."""
+
+    model: str
+    numbers: dict[str, float | int | str | None]
+    arithmetic: str
+    intervals: tuple[Bounds, ...]
+    p: float
+    caveats: tuple[str, ...]
+
+
+def run_evidence(
+    runs: Sequence[AnyRun],
+    text: str,
+    verdict: Decision | Literal["not comparable"],
+    **shown: Unpack[Shown],
+) -> Evidence:
+    """What some runs say of a claim; a challenge is of the value, and the model is the first's."""
     return Evidence(
         kind="run",
-        text=f"not comparable: {why}",
-        verdict="not comparable",
-        run_ids=(run.manifest.run_id,),
-        model=run.manifest.config.model.name,
+        text=text,
+        verdict=verdict,
+        tag="value" if verdict == "challenged" else None,
+        run_ids=tuple(run.manifest.run_id for run in runs),
+        **{"model": runs[0].manifest.config.model.name, **shown},
     )
+
+
+def not_comparable(run: AnyRun, why: str) -> Evidence:
+    """A run that says nothing of a claim."""
+    return run_evidence([run], f"not comparable: {why}", "not comparable")
 
 
 # --- what holds for every score ---------------------------------------------------------------
@@ -126,14 +149,11 @@ def _bound(run: RunResult, block: LowerBound, edge: float) -> Evidence:
 
     verdict = cap_if_unreliable("challenged" if low > edge else "inconclusive", run, block.task)
     is_above = "above" if low > edge else "not above"
-    return Evidence(
-        kind="run",
-        text=f"{run.manifest.config.model.name}: {100 * score:.1f} %, at least {100 * low:.1f} % "
+    return run_evidence(
+        [run],
+        f"{run.manifest.config.model.name}: {100 * score:.1f} %, at least {100 * low:.1f} % "
         f"by the one-sided 95 % bound, {is_above} {100 * edge:g} %",
-        verdict=verdict,
-        tag="value" if verdict == "challenged" else None,
-        run_ids=(run.manifest.run_id,),
-        model=run.manifest.config.model.name,
+        verdict,
         numbers={
             "score": score,
             "upper_edge_of_the_claim": edge,
@@ -187,14 +207,11 @@ def replication(run: RunResult, score: PublishedScore) -> Evidence:
     caveats = caveats_for(run, task, score.column.samples_per_problem)
     if which == "new_problems":
         caveats.append("one sample a problem: judged by the wider interval for new problems")
-    return Evidence(
-        kind="run",
-        text=f"{run.manifest.config.model.name}: {100 * mine:.1f} % against the published "
+    return run_evidence(
+        [run],
+        f"{run.manifest.config.model.name}: {100 * mine:.1f} % against the published "
         f"{score.value:g} %, {_interval_words(test)}; margin {margin:g} points",
-        verdict=verdict,
-        tag="value" if verdict == "challenged" else None,
-        run_ids=(run.manifest.run_id,),
-        model=run.manifest.config.model.name,
+        verdict,
         numbers={
             "score": mine,
             "published": score.value / 100,

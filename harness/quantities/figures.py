@@ -22,7 +22,7 @@ from harness.quantities.work import (
 DEFAULT_CONTEXT = 32_768
 
 
-class Figure(NamedTuple):
+class ModelFigure(NamedTuple):
     """How one figure is computed from an architecture and a context."""
 
     unit: str
@@ -126,8 +126,8 @@ def _active_words(architecture: Architecture, _context: int) -> str:
     )
 
 
-def _weight_bytes(bits: str) -> Figure:
-    return Figure(
+def _weight_bytes(bits: str) -> ModelFigure:
+    return ModelFigure(
         "bytes",
         lambda a, _: weight_bytes(total_parameters(a), precisions()[bits].bits_per_weight),
         lambda a, _: (
@@ -151,8 +151,8 @@ def _active_experts(architecture: Architecture, _context: int) -> float | None:
     return None if experts is None else experts.active / experts.routed
 
 
-FIGURES: dict[str, Figure] = {
-    "total_parameters": Figure(
+FIGURES: dict[str, ModelFigure] = {
+    "total_parameters": ModelFigure(
         "parameters",
         lambda a, _: total_parameters(a),
         lambda a, _: (
@@ -161,45 +161,47 @@ FIGURES: dict[str, Figure] = {
             f"{a.layers} layers, {_experts_words(a)}"
         ),
     ),
-    "mtp_parameters": Figure(
+    "mtp_parameters": ModelFigure(
         "parameters",
         lambda a, _: mtp_parameters(a),
         lambda a, _: f"{a.mtp_modules} modules, each a layer and a projection of twice the width",
     ),
-    "active_parameters": Figure("parameters", lambda a, _: active_parameters(a), _active_words),
-    "active_parameters_with_embedding": Figure(
+    "active_parameters": ModelFigure(
+        "parameters", lambda a, _: active_parameters(a), _active_words
+    ),
+    "active_parameters_with_embedding": ModelFigure(
         "parameters",
         lambda a, _: active_parameters(a, with_embedding=True),
         lambda a, context: _active_words(a, context).replace("without", "with"),
     ),
-    "active_expert_fraction": Figure(
+    "active_expert_fraction": ModelFigure(
         "of routed experts",
         _active_experts,
         lambda a, _: f"{a.experts.active} / {a.experts.routed}" if a.experts else "no experts",
     ),
-    "weight_flops_per_token": Figure(
+    "weight_flops_per_token": ModelFigure(
         "FLOP",
         lambda a, _: weight_flops_per_token(a),
         lambda a, _: f"2 x {shown(active_matrices(a))} weights in matrix products",
     ),
-    "attention_flops_per_token": Figure(
+    "attention_flops_per_token": ModelFigure(
         "FLOP",
         _of_variant(attention_flops_per_token, expanded=False),
         _attention_words(expanded=False),
     ),
-    "attention_flops_per_token_expanded": Figure(
+    "attention_flops_per_token_expanded": ModelFigure(
         "FLOP",
         _of_variant(attention_flops_per_token, expanded=True),
         _attention_words(expanded=True),
     ),
-    "flops_per_token": Figure(
+    "flops_per_token": ModelFigure(
         "FLOP", _of_variant(flops_per_token, expanded=False), _flops_words(expanded=False)
     ),
-    "flops_per_token_expanded": Figure(
+    "flops_per_token_expanded": ModelFigure(
         "FLOP", _of_variant(flops_per_token, expanded=True), _flops_words(expanded=True)
     ),
-    "kv_bytes_per_token": Figure("bytes", lambda a, _: kv_bytes_per_token(a), _kv_words),
-    "kv_bytes": Figure(
+    "kv_bytes_per_token": ModelFigure("bytes", lambda a, _: kv_bytes_per_token(a), _kv_words),
+    "kv_bytes": ModelFigure(
         "bytes",
         kv_bytes,
         lambda a, context: f"{shown(kv_bytes_per_token(a))} x {context:,} tokens",

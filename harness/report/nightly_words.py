@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.analysis.nightly import record
 from harness.analysis.nightly.history import Step
-from harness.analysis.nightly.record import Finding, Night, NightFigure
+from harness.analysis.nightly.record import Night, NightFigure, NightFinding
 
 NAMES = {
     record.ACCURACY: "accuracy",
@@ -71,7 +71,7 @@ def reasons(night: Night) -> list[str]:
     return [*found, *([night.error] if night.error else [])]
 
 
-def describe(finding: Finding, night: Night) -> str:
+def describe(finding: NightFinding, night: Night) -> str:
     """A finding in one phrase."""
     figure = night.figure(finding.figure)
     assert figure is not None

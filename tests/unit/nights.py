@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from harness.analysis.nightly.record import Finding, Night, NightFigure
+from harness.analysis.nightly.record import Night, NightFigure, NightFinding
 
 FIRST = date(2026, 11, 1)
 SETTING = {"math500.sampling.temperature": "0.6", "weights": "abc", "engine.version": "0.32.0"}
@@ -69,9 +69,9 @@ def crashed_night(number: int, **changed: Any) -> Night:
     return made_up_night(number, **(fields | changed))
 
 
-def regression(figure: str, value: float, reference: float) -> Finding:
+def regression(figure: str, value: float, reference: float) -> NightFinding:
     """A finding that the page has to mark."""
-    return Finding(
+    return NightFinding(
         figure=figure,
         against="median of 7 nights",
         value=value,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.claims.claim import Claim, Figure
+from harness.claims.claim import Claim, PrintedFigure
 from harness.claims.documents import documentary_opinion
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import METRICS, Ledger, load_ledger
@@ -185,17 +185,17 @@ def test_the_two_measured_scores_are_planned_as_the_rules_ask(ledger: Ledger) ->
 
 
 def test_a_figure_rounds_at_its_last_printed_digit() -> None:
-    millions = Figure(what="cost", value=5_600_000, unit="usd", last_digit=100_000)
+    millions = PrintedFigure(what="cost", value=5_600_000, unit="usd", last_digit=100_000)
     assert millions.rounds(5_576_000)
     assert not millions.rounds(5_500_000)
-    whole = Figure(what="score", value=85, unit="percent", last_digit=1)
+    whole = PrintedFigure(what="score", value=85, unit="percent", last_digit=1)
     assert [whole.rounds(value) for value in (84.49, 84.5, 85.49, 85.5)] == [
         False,
         True,
         True,
         False,
     ]
-    day = Figure(what="day", value=datetime.date(2025, 1, 27), unit="date")
+    day = PrintedFigure(what="day", value=datetime.date(2025, 1, 27), unit="date")
     with pytest.raises(ValueError, match="2025-01-27"):
         day.upper_edge  # noqa: B018
 

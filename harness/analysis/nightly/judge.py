@@ -9,7 +9,7 @@ from statistics import median
 
 from harness.analysis.comparison import Options, Side, compare_sides, read_side
 from harness.analysis.nightly import record
-from harness.analysis.nightly.record import Finding, Night, NightFigure
+from harness.analysis.nightly.record import Night, NightFigure, NightFinding
 from harness.errors import StoreError, UserError
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Rules:
 
 def compare_nights(
     tonight: Night, result_file: Path, before: Sequence[Night], rules: Rules, results_dir: Path
-) -> list[Finding]:
+) -> list[NightFinding]:
     """Compares tonight with the last nights of its series.
 
     Accuracy is compared problem by problem with the middle one of those nights, everything else
@@ -87,7 +87,7 @@ def compare_nights(
 # --- accuracy: problem by problem -------------------------------------------------------------
 
 
-def paired(reference: Side, label: str, result_file: Path, rules: Rules) -> list[Finding]:
+def paired(reference: Side, label: str, result_file: Path, rules: Rules) -> list[NightFinding]:
     """Accuracy of each task against another run's, by the paired test of ``comparison``.
 
     Raises:
@@ -102,7 +102,7 @@ def paired(reference: Side, label: str, result_file: Path, rules: Rules) -> list
             continue
         p = task.test.p_worse_holm
         found.append(
-            Finding(
+            NightFinding(
                 figure=f"{task.task}/{record.ACCURACY}",
                 against=label,
                 value=now,
@@ -146,7 +146,7 @@ def _mean_accuracy(night: Night) -> float:
 
 def _against_median(
     figure: NightFigure, nights: Sequence[Night], rules: Rules, alpha: float | None
-) -> Finding | None:
+) -> NightFinding | None:
     """Worse means beyond the tolerance and beyond what nights differ by anyway.
 
     Args:
@@ -171,7 +171,7 @@ def _against_median(
     limit = centre - allowed if is_loss else centre + allowed
     if alpha is not None:
         limit = max(limit, largest_ordinary_share(figure.n, past, alpha))
-    return Finding(
+    return NightFinding(
         figure=figure.key,
         against=f"median of {len(values)} nights",
         value=figure.value,

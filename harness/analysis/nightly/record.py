@@ -48,7 +48,7 @@ class NightFigure(Record):
         return f"{self.task}/{self.metric}" if self.task else self.metric
 
 
-class Finding(Record):
+class NightFinding(Record):
     """One comparison of tonight with what was before."""
 
     figure: str
@@ -91,7 +91,7 @@ class Night(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     """What may differ within a series and is marked where it does: commit, driver, packages."""
     figures: tuple[NightFigure, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[NightFinding, ...] = ()
 
     @property
     def is_regression(self) -> bool:
