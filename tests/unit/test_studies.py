@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -257,3 +258,20 @@ def test_two_studies_of_one_name_are_refused(
 def test_a_model_and_a_study_are_not_derived_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["derive", "--study", str(EXAMPLE), "--against", "V3"]) == 2
     assert "--against=V3" in capsys.readouterr().err
+
+
+# --- the page -----------------------------------------------------------------------------------
+
+
+def test_the_study_of_the_page_is_put_together_and_judged(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "studies.md").read_text()
+    blocks = re.findall(r"^```yaml\n# (\S+\.yaml)\n(.*?)^```", page, re.M | re.S)
+    for name, text in blocks:
+        file = tmp_path / "mine" / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text(text)
+    claim, score = judge_claims(load_ledger(tmp_path / "mine"))
+    assert (claim.id, claim.verdict, claim.tag) == ("larger-is-ahead", "reproduced", None)
+    assert (score.verdict, score.subject) == ("untested", "Qwen2.5-7B-Instruct")
+    assert mentions(str(score.decide), "model=qwen2_5_7b_instruct", "tasks=[humaneval]")
+    assert len(blocks) == 6  # each file that the page's table names
