@@ -60,6 +60,15 @@ class Stoppable(Protocol):
 
 
 @runtime_checkable
+class Counting(Protocol):
+    """An engine that knows how far its unfinished requests are."""
+
+    def tokens_under_way(self) -> int | None:
+        """Output tokens of unfinished requests; None where unknown. Any thread may ask."""
+        ...
+
+
+@runtime_checkable
 class Doubting(Protocol):
     """An engine that ends the run when a server refuses the first requests."""
 

@@ -214,7 +214,7 @@ def _append(rows: Sequence[Row], logits: Any) -> None:
     # The largest of a row is NaN if any is: argmax would take the first of those for a token.
     is_finite = torch.isfinite(logits.amax(-1))
     samplings = [row.request.sampling for row in rows]
-    usable = torch.where(is_finite[:, None], logits, 0.0)
+    usable = logits if is_finite.all() else torch.where(is_finite[:, None], logits, 0.0)
     # A copy of thousands of ids for each row and token: only where they are needed.
     known_ids = [
         row.known_ids if sampling.repetition_penalty is not None else ()

@@ -159,6 +159,14 @@ class Endpoint:
         self._clock = clock
         self._gone = gone
         self._standing = Standing(target.mode)
+        self._hearing: set[Heard] = set()
+        """Answers that are coming in."""
+
+    def tokens_under_way(self) -> int | None:
+        """Tokens of the answers that are coming in; None where the server sends no token ids."""
+        counts = [heard.tokens_so_far for heard in list(self._hearing)]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     def expect_refusals(self) -> None:
         """The run has answers from before: the first refusals are their requests' own."""
@@ -179,6 +187,7 @@ class Endpoint:
             sent_s = self._clock()
             attempts = Attempts(retries, sent_s, sent_s - turn_s)
             heard = Heard()
+            self._hearing.add(heard)
             try:
                 await self._hear(request, heard)
             except RequestError as error:
@@ -191,6 +200,8 @@ class Endpoint:
             else:
                 self._standing.answered()
                 return self._completion(request, heard, queued_s, attempts)
+            finally:
+                self._hearing.discard(heard)
 
     async def _hear(self, request: GenerationRequest, heard: Heard) -> None:
         """One attempt.

@@ -20,6 +20,7 @@ from harness.engines.batch import Batch, Row
 from harness.engines.config import BaseEngineConfig
 from harness.engines.kv_cache import ATTENTION, register_attention
 from harness.engines.lora import check_peft, with_adapter
+from harness.engines.output_layer import turn_round
 from harness.engines.recorded_environment import recorded
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.machine import hardware
@@ -45,6 +46,10 @@ TRANSFORMERS_SETTINGS = (
 its matrix products (oneDNN takes the best that the processor has and ``ONEDNN_MAX_CPU_ISA`` lets
 it)."""
 
+
+READ_TOKENS = 1024
+"""Prompt tokens that are read at once, unless one prompt alone has more: enough to keep a matrix
+product busy, and the first rows have their first token while others wait."""
 
 POSITION_TABLES = frozenset({"wpe", "embed_positions", "position_embeddings"})
 """What transformers calls the table of a model that learns its positions."""
@@ -136,6 +141,7 @@ class TransformersEngine:
         self._max_model_len = max_model_len
         self._limit = config.max_batch_size
         self._model: Any = None
+        self._batch: Batch | None = None
         self._load_s: float | None = None
 
     def __enter__(self) -> Self:
@@ -195,6 +201,11 @@ class TransformersEngine:
     def restart_counters(self) -> None:
         """It counts nothing."""
 
+    def tokens_under_way(self) -> int:
+        """Output tokens of the rows of the batch."""
+        rows = [] if self._batch is None else list(self._batch.rows)
+        return sum(len(row.token_ids) for row in rows)
+
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
         now = self._clock()
@@ -205,7 +216,7 @@ class TransformersEngine:
         )
         fitting, unfit = refuse_unfit(longest_first, self._max_model_len, self._codec.failed, now)
         waiting = deque(Row(request, now) for request in fitting)
-        batch = Batch(self._model, self._codec.pad_token_id)
+        batch = self._batch = Batch(self._model, self._codec.pad_token_id)
         try:
             while waiting or batch.rows:
                 yield from self._advance(batch, waiting)
@@ -250,11 +261,15 @@ class TransformersEngine:
     def _take(self, waiting: deque[Row], rows: Sequence[Row]) -> list[Row]:
         """Takes the rows that fit into the batch, at least one when it is empty."""
         taken: list[Row] = []
+        prompts: set[tuple[int, ...]] = set()
         longest = max((tokens_needed(row.request) for row in rows), default=0)
         while waiting and len(rows) + len(taken) < self._limit:
             longest = max(longest, tokens_needed(waiting[0].request))
             count = len(rows) + len(taken) + 1
             if count > 1 and count * longest > self._config.batch_tokens:
+                break
+            prompts.add(waiting[0].known_ids)
+            if taken and sum(map(len, prompts)) > READ_TOKENS:
                 break
             taken.append(waiting.popleft())
         now = self._clock()
@@ -330,6 +345,8 @@ class TransformersEngine:
                     trust_remote_code=self._source.trust_remote_code,
                 )
             refuse_unlike(found, self._source)
+            if device == "cpu":
+                turn_round(model)
             if self._source.adapter is not None:
                 model = with_adapter(model, self._source.adapter)
             model.to(device)

@@ -107,6 +107,8 @@ class VllmEngine:
         self._environment: dict[str, str] = {}
         self._preemptions = 0
         self._offset_s = 0.0
+        self._tokens_under_way: dict[str, int] = {}
+        """By request id."""
 
     def __enter__(self) -> Self:
         """Starts vLLM's processes, which load the model."""
@@ -180,6 +182,10 @@ class VllmEngine:
     def restart_counters(self) -> None:
         """Counts from here on."""
         self._meter = Meter(_own_metrics)
+
+    def tokens_under_way(self) -> int:
+        """Output tokens of the requests that vLLM has begun and not ended."""
+        return sum(list(self._tokens_under_way.values()))
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields each completion as soon as it ends."""
@@ -280,13 +286,15 @@ class VllmEngine:
                     until = self._codec.tokens_until(ids, request.sampling.stop, tokens)
                     if until is not None:
                         break
-                    tokens = len(ids)
+                    tokens = self._tokens_under_way[name] = len(ids)
         except EngineDeadError:
             raise
         except Exception as error:  # noqa: BLE001 - becomes this request's own error, on record
             times = Times(now, None, None, self._clock())
             answers.put(Ended(request, times, error=_one_line(error)))
             return
+        finally:
+            self._tokens_under_way.pop(name, None)
         answers.put(self._ended(request, final, now, until))
 
     def _lora_request(self) -> Any:

@@ -216,6 +216,10 @@ class VllmServerEngine:
         """The run has answers from before: the first refusals are their requests' own."""
         self._endpoint.expect_refusals()
 
+    def tokens_under_way(self) -> int | None:
+        """Tokens of unfinished answers; None where the server sends no token ids."""
+        return self._endpoint.tokens_under_way()
+
     def stop(self) -> None:
         """Sends nothing more: ``generate`` ends with what is under way."""
         self._loop.call_soon_threadsafe(self._pace.stop)

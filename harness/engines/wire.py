@@ -146,7 +146,7 @@ def _more(
     return more
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Heard:
     """An answer, as far as it has come."""
 
@@ -219,6 +219,13 @@ class Heard:
     def is_empty(self) -> bool:
         """Whether nothing of an answer has come: no text, no thought, no token."""
         return self._chunks == 0
+
+    @property
+    def tokens_so_far(self) -> int | None:
+        """Tokens that have come; None where only text comes."""
+        if self.is_empty:
+            return 0
+        return None if self.token_ids is None else len(self.token_ids)
 
     def token_gaps(self) -> dict[int, int] | None:
         """Between tokens, by bin; None where chunks hold several tokens.

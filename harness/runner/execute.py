@@ -34,7 +34,11 @@ def _execute(prepared: PreparedRun) -> Finished:
         prepared.problems, prepared.prompts, prepared.scorers, manifest.model.reasoning
     )
     asked = {request.request_id for request in missing}
-    progress = RunProgress(total=len(prepared.requests), done=len(prepared.requests) - len(missing))
+    progress = RunProgress(
+        total=len(prepared.requests),
+        done=len(prepared.requests) - len(missing),
+        max_new_tokens=config.protocol.max_new_tokens,
+    )
     graded = run.read_verdicts().values()
     progress.already_graded([each for each in graded if each.request_id not in asked])
     session_log = SessionLog.of(manifest)

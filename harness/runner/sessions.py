@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
-from harness.engines.base import Clock, Engine
+from harness.engines.base import Clock, Counting, Engine
 from harness.engines.build import build_engine
 from harness.engines.identity import Unlike, unlike
 from harness.errors import StoreError
@@ -125,7 +125,8 @@ def _session(
         sessions.append(opened)
         _write(prepared, session_log)
         pricing = choose_pricing(config.pricing, opened.engine)
-        progress.generation_starts(usd_per_s(pricing, opened.engine))
+        under_way = engine.tokens_under_way if isinstance(engine, Counting) else None
+        progress.generation_starts(usd_per_s(pricing, opened.engine), under_way)
         meter = EnergyMeter(opened.engine.device, devices=opened.engine.device_count)
         try:
             with meter:

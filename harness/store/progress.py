@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,19 +11,36 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from harness.records import ERROR_STATUSES, Completion, Verdict
 
-PLAIN_INTERVAL_S = 15.0
+PLAIN_INTERVAL_S = 10.0
 
 
 class RunProgress:
     """Counts what happens and shows it on stderr. Safe to call from threads."""
 
-    def __init__(self, total: int, done: int, *, interval_s: float = PLAIN_INTERVAL_S) -> None:
+    def __init__(
+        self,
+        total: int,
+        done: int,
+        *,
+        max_new_tokens: int | None = None,
+        interval_s: float = PLAIN_INTERVAL_S,
+    ) -> None:
+        """Shows nothing yet.
+
+        Args:
+            total: Requests of the run.
+            done: Of them, those that earlier sessions answered.
+            max_new_tokens: An answer has no more; None where that is unknown.
+            interval_s: Between two lines, where there is no terminal.
+        """
         self._total = total
+        self._max_new_tokens = max_new_tokens
         self._recorded = done  # by earlier sessions
         self._done = done
         self._solved = self._truncated = self._graded = self._errors = 0
         self._tokens, self._tokens_known = 0, True
         self._usd_per_s: float | None = None
+        self._tokens_under_way: Callable[[], int | None] | None = None
         self._interval_s = interval_s
         self._lock = threading.Lock()
         self._started = time.monotonic()
@@ -63,11 +81,21 @@ class RunProgress:
         else:
             self._console.print(self._line(), highlight=False, soft_wrap=True)
 
-    def generation_starts(self, usd_per_s: float | None) -> None:
-        """The model is loaded: rates and cost count from here."""
+    def generation_starts(
+        self, usd_per_s: float | None, tokens_under_way: Callable[[], int | None] | None = None
+    ) -> None:
+        """The model is loaded: rates and cost count from here.
+
+        Args:
+            usd_per_s: Of the machine.
+            tokens_under_way: Output tokens of unfinished requests; None where the engine does not
+                count them.
+        """
         with self._lock:
             self._started = time.monotonic()
+            self._recorded, self._tokens = self._done, 0
             self._usd_per_s = usd_per_s
+            self._tokens_under_way = tokens_under_way
         self._show()
 
     def on_completion(self, completion: Completion) -> None:
@@ -115,14 +143,32 @@ class RunProgress:
         ]
         if self._errors:
             parts.append(f"errors {self._errors}")
-        fresh = self._done - self._recorded
-        if self._tokens and self._tokens_known:
-            parts.append(f"{self._tokens / elapsed:.0f} tokens/s")
+        under_way = self._tokens_under_way() if self._tokens_under_way else None
+        tokens = self._tokens + (under_way or 0)
+        if tokens and self._tokens_known:
+            parts.append(f"{tokens / elapsed:.0f} tokens/s")
         if self._usd_per_s is not None:
             parts.append(f"{self._usd_per_s * elapsed:.4f} USD")
-        if fresh and self._done < self._total:
-            parts.append(f"{_duration((self._total - self._done) * elapsed / fresh)} left")
+        if (left_s := self._left_s(elapsed, under_way)) is not None:
+            parts.append(f"{_duration(left_s)} left")
         return "  ".join(parts)
+
+    def _left_s(self, elapsed_s: float, under_way: int | None) -> float | None:
+        """Seconds to the last answer, at the pace so far; None before anything ended or came.
+
+        Short answers end first, so at the beginning answers by time promise too late an end. The
+        tokens that may still come, at the rate of those that came, are an upper bound.
+        """
+        left = self._total - self._done
+        if not left:
+            return None
+        guesses = []
+        if fresh := self._done - self._recorded:
+            guesses.append(left * elapsed_s / fresh)
+        if self._max_new_tokens and self._tokens_known and under_way:
+            may_come = left * self._max_new_tokens - under_way
+            guesses.append(may_come * elapsed_s / (self._tokens + under_way))
+        return min(guesses, default=None)
 
 
 def _duration(seconds: float) -> str:

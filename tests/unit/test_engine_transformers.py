@@ -129,6 +129,24 @@ def test_a_place_is_taken_as_soon_as_it_is_free(model: ResolvedModel) -> None:
         assert all(each.finished_s < long.finished_s for each in others)
 
 
+def test_prompts_are_read_a_few_at_a_time_and_their_tokens_count_at_once(
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [request(n, 400, 3) for n in range(5)]
+    counts: list[int] = []
+    whole = Batch.admit
+    with engine(model) as loaded:
+
+        def noted(self: Batch, newcomers: list[Row]) -> None:
+            counts.append(loaded.tokens_under_way())
+            whole(self, newcomers)
+
+        monkeypatch.setattr(Batch, "admit", noted)
+        assert len(list(loaded.generate(requests))) == len(requests)
+        assert loaded.tokens_under_way() == 0
+    assert counts == [0, 2, 4]  # two of 400 tokens in 1,024, each with its first token by then
+
+
 OUT_OF_MEMORY = """
 import json, resource, sys
 sys.path[:0] = sys.argv[4:]
