@@ -177,13 +177,13 @@ def starved(model: ResolvedModel, lengths: list[int], mib: int) -> list[Any]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
 def test_a_batch_that_does_not_fit_is_halved(model: ResolvedModel) -> None:
-    lengths = [500] * 16
+    lengths = [2000] * 32
     found, errors, limit = starved(model, lengths, 200)
     with engine(model, max_batch_size=1) as alone:
-        expected = texts(list(alone.generate([request(n, 500, 6) for n in range(16)])))
+        expected = texts(list(alone.generate([request(n, 2000, 6) for n in range(32)])))
     assert {key: tuple(value) for key, value in found.items()} == expected
     assert set(errors) == {None}
-    assert 1 <= limit < 16
+    assert 1 <= limit < 32
 
 
 @pytest.mark.parametrize(
