@@ -13,10 +13,10 @@ The import package is ``harness``, the distribution ``gegenprobe``. From Python:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import compare, grade, leaderboard, load, run
+    from harness.api import check, compare, grade, leaderboard, load, run
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "compare", "grade", "leaderboard", "load", "run"]
+__all__ = ["__version__", "check", "compare", "grade", "leaderboard", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,6 +34,7 @@ from harness.store.run_files import find_run
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from harness.claims.check import Checked
     from harness.scorers.base import GradeLine, LineScorer
 
 
@@ -120,6 +121,37 @@ def compare(
         [read_side(str(each), folder, task) for each in candidates],
         Options(margin, equivalence, tuple(allow_protocol_mismatch)),
     )
+
+
+def check(
+    target: str | Path,
+    runs: Sequence[str | Path] = (),
+    *,
+    model: str | None = None,
+    assume: Sequence[str] = (),
+    margin: float | None = None,
+    results_dir: Path | None = None,
+) -> "list[Checked]":
+    """Says what published figures take to be reproduced, and what runs say, as ``harness check``.
+
+    Args:
+        target: A model card, ``.eval_results``, a file of Every Eval Ever, or ``STUDY:TABLE``.
+        runs: Set against the figures; none: every finished run of ``results_dir``.
+        model: The model that the figures are of, where the file does not say it.
+        assume: What you know of their protocol: ``["fewshot=0"]``.
+        margin: Percentage points within which a figure counts as reproduced.
+        results_dir: Where runs are; None: ``results/``.
+
+    Raises:
+        UserError: The target or an argument is not what it should be, or has no figures.
+        StoreError: A run is none.
+    """
+    from harness.claims.check import Asked, check_target, runs_to_check
+    from harness.claims.check.protocol import assumed
+
+    asked = Asked(model=model, assumed=assumed(assume), margin=margin)
+    found = runs_to_check([str(each) for each in runs], results_dir or default_results_dir())
+    return check_target(str(target), asked, found)
 
 
 class Leaderboard(NamedTuple):

@@ -1,20 +1,12 @@
 """``harness check``: published figures of a card or a file, and what it takes to check them."""
 
 import argparse
-import logging
-from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from harness.claims.check import Asked, Checked, check_figures, check_table, read_table
+from harness.claims.check import Asked, Checked, check_target, runs_to_check
 from harness.claims.check.protocol import assumed
-from harness.claims.runs import AnyRun, read_runs
-from harness.errors import HarnessError, UserError
-from harness.interop.published_figures import read_figures
+from harness.errors import UserError
 from harness.report.check import print_checked
 from harness.store.manifest import dump_json
-from harness.store.run_files import runs_dir
-
-log = logging.getLogger(__name__)
 
 
 def check(options: argparse.Namespace) -> int:
@@ -37,10 +29,8 @@ def check(options: argparse.Namespace) -> int:
         plan_for=options.plan_for,
         with_plan=not options.no_plan,
     )
-    table = read_table(options.target)
-    figures = [] if table else read_figures(Path(options.target).expanduser())
-    runs = _runs(options.runs, options.results_dir)
-    found = check_table(table, asked, runs) if table else check_figures(figures, asked, runs)
+    runs = runs_to_check(options.runs, options.results_dir)
+    found = check_target(options.target, asked, runs)
     if options.json:
         print(dump_json([_as_json(each) for each in found]))  # noqa: T201
     else:
@@ -50,16 +40,3 @@ def check(options: argparse.Namespace) -> int:
 
 def _as_json(each: Checked) -> dict[str, object]:
     return {**each.model_dump(mode="json"), "is_reproducible": each.is_reproducible}
-
-
-def _runs(given: Sequence[str], results_dir: Path) -> list[AnyRun]:
-    """The runs that are given; none given: every finished one of the folder."""
-    return read_runs(given, results_dir) if given else list(_finished(results_dir))
-
-
-def _finished(results_dir: Path) -> Iterator[AnyRun]:
-    for file in sorted(runs_dir(results_dir).glob("*/result.json")):
-        try:
-            yield from read_runs([str(file.parent)], results_dir)
-        except HarnessError as error:
-            log.warning("left out: %s", error)

@@ -53,7 +53,8 @@ def _title(each: Checked) -> str:
 def _lines(each: Checked) -> Iterator[tuple[str, str]]:
     """Label and text, in the order in which they are read."""
     figure = each.figure
-    said = filter(None, (figure.place, figure.source, figure.date))
+    made_with = None if figure.made_with is None else f"made with {figure.made_with}"
+    said = filter(None, (figure.place, figure.source, figure.date, made_with))
     yield "published", "; ".join(said)
     if figure.notes:
         yield "notes", figure.notes
@@ -123,7 +124,11 @@ def _reason(each: Checked) -> str:
 
 
 def _run(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    yield "run", f"{', '.join(evidence.run_ids)}: {evidence.verdict}"
+    named = ", ".join(evidence.run_ids)
+    if not evidence.decides:
+        yield "run", f"{named}: {evidence.text}"
+        return
+    yield "run", f"{named}: {evidence.verdict}"
     yield "", evidence.text
     if evidence.arithmetic:
         yield "", evidence.arithmetic

@@ -5,7 +5,15 @@ known of how it was made, ``takes`` plans the run, ``verdicts`` judges runs; ``f
 together. ``tables`` does the same for a table of a study.
 """
 
-from harness.claims.check.figures import Asked, Checked, check_figures
-from harness.claims.check.tables import check_table, read_table
+from harness.claims.check.figures import Asked, Checked, check_figures, runs_to_check
+from harness.claims.check.tables import check_table, check_target, read_table
 
-__all__ = ["Asked", "Checked", "check_figures", "check_table", "read_table"]
+__all__ = [
+    "Asked",
+    "Checked",
+    "check_figures",
+    "check_table",
+    "check_target",
+    "read_table",
+    "runs_to_check",
+]

@@ -1,7 +1,9 @@
 """The door: what can be said of each published figure of a file."""
 
+import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -10,12 +12,16 @@ from harness.claims.check.resolve import ModelFound, TaskFound, find_model, find
 from harness.claims.check.takes import Takes, plan_of
 from harness.claims.check.verdicts import default_margin, evidence
 from harness.claims.judge import settle
-from harness.claims.runs import AnyRun
+from harness.claims.runs import AnyRun, read_runs
 from harness.claims.verdict import Decision, Evidence
+from harness.errors import HarnessError
 from harness.interop.published_figures import PublishedFigure
 from harness.quantities.published import answer_lengths
 from harness.records import Record
+from harness.store.run_files import runs_dir
 from harness.tasks import load_spec
+
+log = logging.getLogger(__name__)
 
 _CHARACTERS_A_TOKEN = 2.5
 """Of prompts in English with numbers, at least."""
@@ -85,6 +91,23 @@ def check_figures(
     prepared = [_prepared(figure, asked) for figure in figures]
     found = settle([each.evidence(asked, runs) for each in prepared])
     return [each.checked(asked, mine) for each, mine in zip(prepared, found, strict=True)]
+
+
+def runs_to_check(given: Sequence[str], results_dir: Path) -> list[AnyRun]:
+    """The runs that are given; none given: every finished one of the folder.
+
+    Raises:
+        StoreError: One that is given is none.
+    """
+    return read_runs(given, results_dir) if given else list(_finished(results_dir))
+
+
+def _finished(results_dir: Path) -> Iterator[AnyRun]:
+    for file in sorted(runs_dir(results_dir).glob("*/result.json")):
+        try:
+            yield from read_runs([str(file.parent)], results_dir)
+        except HarnessError as error:
+            log.warning("left out: %s", error)
 
 
 class _Prepared(NamedTuple):

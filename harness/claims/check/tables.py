@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from harness.claims.check.figures import Asked, Checked, verdict_of
+from harness.claims.check.figures import Asked, Checked, check_figures, verdict_of
 from harness.claims.check.protocol import unknown_settings
 from harness.claims.check.takes import Takes, not_planned, plan_of
 from harness.claims.judge import score_command, settle
@@ -17,7 +17,11 @@ from harness.claims.runs import AnyRun
 from harness.claims.study import find_study
 from harness.claims.verdict import Evidence
 from harness.errors import UserError
-from harness.interop.published_figures import PublishedFigure, protocol_in_words
+from harness.interop.published_figures import (
+    PublishedFigure,
+    protocol_in_words,
+    read_figures,
+)
 from harness.io.mistakes import first_mistake
 from harness.io.yamlfile import read_yaml
 
@@ -64,6 +68,22 @@ def _of_file(file: Path) -> ScoreTable | None:
         return ScoreTable.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"TARGET={file}: {first_mistake(error)}") from error
+
+
+def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
+    """Says of each figure of a target what it takes to reproduce it, and what runs say.
+
+    Args:
+        target: A card, a file, a model's folder, or a table of a study.
+        asked: What the user adds.
+        runs: What is set against the figures.
+
+    Raises:
+        UserError: The target or what is asked is not what it should be, or has no figures.
+    """
+    if (table := read_table(target)) is not None:
+        return check_table(table, asked, runs)
+    return check_figures(read_figures(Path(target).expanduser()), asked, runs)
 
 
 def check_table(table: ScoreTable, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
