@@ -2,7 +2,7 @@
 
 import argparse
 
-from harness.claims.check import Asked, Checked, check_target, runs_to_check
+from harness.claims.check import Asked, check_target, runs_to_check
 from harness.claims.check.protocol import assumed
 from harness.errors import UserError
 from harness.report.check import print_checked
@@ -32,11 +32,7 @@ def check(options: argparse.Namespace) -> int:
     runs = runs_to_check(options.runs, options.results_dir)
     found = check_target(options.target, asked, runs)
     if options.json:
-        print(dump_json([_as_json(each) for each in found]))  # noqa: T201
+        print(dump_json([each.model_dump(mode="json") for each in found]))  # noqa: T201
     else:
         print_checked(options.target, found)
     return 0
-
-
-def _as_json(each: Checked) -> dict[str, object]:
-    return {**each.model_dump(mode="json"), "is_reproducible": each.is_reproducible}

@@ -550,6 +550,8 @@ def flat_config(config: RunConfig) -> dict[str, Any]:
     flat = _flat(config.model_dump(mode="json"))
     if as_protocol_field(config.model.reasoning) is None:
         flat["model.reasoning"] = None
+    # It names the weights' origin; which weights they are, their digest says.
+    flat.pop("model.weights_of", None)
     return flat
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+import harness
 from harness.claims.check import Asked, Checked, check_figures, check_table, read_table
 from harness.claims.check.protocol import assumed, overrides, unknown_settings
 from harness.claims.check.resolve import find_model, find_task, not_accuracy
@@ -411,6 +412,16 @@ def test_json_has_all_of_it(card: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert one["figure"]["percent"] == 92.8
     assert one["evidence"][0]["intervals"]
     assert one["takes"] is None
+
+
+def test_the_same_from_python(card: Path, tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run", solved=spread(500, 4, 1856))
+    entry = {"dataset": {"id": "cais/hle", "task_id": "default"}, "value": 20.9}
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump([entry]), encoding="utf-8")
+    (found,) = harness.check(tmp_path / "other.yaml", [run], model=DISTILL)
+    assert not found.is_reproducible
+    with pytest.raises(UserError, match=r"^--assume shots=5"):
+        harness.check(card, assume=["shots=5"])
 
 
 def test_runs_of_the_results_folder_are_found(

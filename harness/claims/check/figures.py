@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from pydantic import computed_field
+
 from harness.claims.check.protocol import overrides, unknown_settings
 from harness.claims.check.resolve import ModelFound, TaskFound, find_model, find_task, not_accuracy
 from harness.claims.check.takes import Takes, plan_of
@@ -72,6 +74,7 @@ class Checked(Record):
     caveats: tuple[str, ...]
     """Whatever the runs."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def is_reproducible(self) -> bool:
         """Whether a run here could be set against it."""
