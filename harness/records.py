@@ -20,7 +20,7 @@ Setting = bool | int | float | str | None
 class Record(BaseModel):
     """Base of everything that is stored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 def task_of(problem_id: str) -> str:

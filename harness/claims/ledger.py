@@ -21,6 +21,7 @@ from harness.claims.study_quantities import mistakes as mistaken_names
 from harness.errors import ConfigError
 from harness.io.conf_files import names_in
 from harness.io.mistakes import mistakes
+from harness.io.yamlfile import load_yaml
 from harness.quantities.expression import names_in_formula
 from harness.quantities.published import Document
 from harness.records import Record
@@ -118,10 +119,8 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
 
 def _read_file(file: Path, name: str, kind: type[Kind], mistakes: list[str]) -> Kind | None:
     """One record; None where ``mistakes`` got a line that says why not."""
-    # A study is 100 files: libyaml reads them in a tenth of the time.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+        raw = load_yaml(file.read_text(encoding="utf-8"))
         return kind.model_validate(raw)
     except OSError as error:
         mistakes.append(f"{name}: cannot be read: {error.strerror}")

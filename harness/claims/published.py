@@ -18,8 +18,8 @@ from harness.claims.runs import (
     truncated_fraction,
 )
 from harness.claims.verdict import ALPHA, Bounds, Decision, Evidence
+from harness.stats.assumed import PUBLISHED_SAMPLES
 from harness.stats.intervals import expected_standard_errors, normal_cdf, normal_quantile
-from harness.stats.power import PUBLISHED_SAMPLES
 from harness.stats.replication import ErrorModel, Published, Replication, lower_bound, replicate
 from harness.store.result import RunResult
 

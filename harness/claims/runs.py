@@ -8,12 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from harness.config.settings import ProtocolConfig
 from harness.errors import UserError
 from harness.interop.readers import harness_of
 from harness.io.paths import CONF_DIR, conf_file
+from harness.io.yamlfile import load_yaml
 from harness.models import HubModel, ModelConfig, WheelModel, origin
 from harness.records import ERROR_STATUSES, Estimate
 from harness.store.manifest import RunManifest, TaskInfo
@@ -263,5 +262,5 @@ def _protocol(name: str) -> ProtocolConfig:
 @cache
 def _conf(group: str, name: str) -> dict[str, object]:
     file = conf_file(group, name) or CONF_DIR / group / f"{name}.yaml"
-    loaded: dict[str, object] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    loaded: dict[str, object] = load_yaml(file.read_text(encoding="utf-8"))
     return loaded

@@ -13,8 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from harness.cli.arguments import INCLUDE
 from harness.errors import ConfigError
 from harness.io.extensions import ENGINES, declared, task_folders
@@ -27,6 +25,7 @@ from harness.io.paths import (
     include,
     task_dirs,
 )
+from harness.io.yamlfile import load_yaml
 
 RUN_OPTIONS = ("--dry-run", "--cfg", INCLUDE, "--multirun", "-m", "--resolve", "--help")
 _RUN_IDS = "runs"
@@ -264,9 +263,5 @@ def _run_ids(results: Path) -> list[str]:
 
 
 def _yaml(file: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506
+    loaded: dict[str, Any] = load_yaml(file.read_text(encoding="utf-8"))
     return loaded or {}
-
-
-# Several times as fast where PyYAML was built with it; both are safe.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

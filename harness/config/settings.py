@@ -28,7 +28,7 @@ from harness.models.chat_tokenizer import TEMPLATE_DATE, PromptOptions
 from harness.records import Record, Sampling
 from harness.scorers.answers.marks import as_protocol_field
 from harness.scorers.sandbox.config import SandboxConfig
-from harness.stats.power import PUBLISHED_SAMPLES
+from harness.stats.assumed import PUBLISHED_SAMPLES
 from harness.tasks import BEFORE_ANSWER, Selection, Shots, Task, known_selection, parse_selection
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

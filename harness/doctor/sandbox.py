@@ -1,9 +1,8 @@
 """The level of confinement that model-written code really gets here."""
 
-import yaml
-
 from harness.doctor.finding import Finding
 from harness.io.paths import CONF_DIR
+from harness.io.yamlfile import load_yaml
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.scorers.sandbox.level import find_level
 from harness.scorers.sandbox.protocol import LEVELS
@@ -18,7 +17,7 @@ _REMEDY = (
 
 def configured_sandbox() -> SandboxConfig:
     """The sandbox of ``conf/config.yaml``, which a run has unless told otherwise."""
-    config = yaml.safe_load((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
+    config = load_yaml((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
     return SandboxConfig.model_validate(config["sandbox"])
 
 

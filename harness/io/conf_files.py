@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
 from harness.io.paths import CONF_DIR, conf_file, conf_files, shown
+from harness.io.yamlfile import load_yaml
 from harness.records import Record
 
 Kind = TypeVar("Kind", bound=Record)
@@ -44,7 +45,7 @@ def read_file(group: str, name: str, kind: type[Kind]) -> Kind:
 def _read(file: Path, kind: type[Kind]) -> Kind:
     where = shown(file)
     try:
-        read = kind.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+        read = kind.model_validate(load_yaml(file.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         text = " ".join(str(error).split())
         raise UserError(f"{where} is no YAML: {text}") from error

@@ -6,8 +6,8 @@ from typing import Any
 
 from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
+from harness.models.plain_tokenizer import FILE, read_plain
 
-FILE = "tokenizer.json"
 DEFAULT_TEMPLATE = "default"
 PROBES = (
     "What is 2 + 3?\n\nLet x_1 = 5,  x_2 = -7; then \\frac{1}{2}\\cdot x_1.",
@@ -19,7 +19,8 @@ PROBES = (
 def load_tokenizer(model: ResolvedModel) -> Any:
     """The tokenizer of a model's folder.
 
-    ``tokenizer.json`` is read as it is. ``AutoTokenizer`` would first look up the class that
+    ``tokenizer.json`` is read as it is, without transformers where that adds nothing to it.
+    ``AutoTokenizer`` would first look up the class that
     ``tokenizer_config.json`` names, and transformers 5 builds some classes anew from the vocabulary
     alone: under ``LlamaTokenizerFast``, as R1-Distill-Llama has it, the byte-level vocabulary of
     Llama 3 then loses every blank.
@@ -32,10 +33,18 @@ def load_tokenizer(model: ResolvedModel) -> Any:
         ConfigError: It has several chat templates and none that is meant.
         UnavailableError: There is no tokenizer, or it gives other ids than ``tokenizer.json``.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
     file = Path(model.path) / FILE
     is_own = file.is_file() and not (model.trust_remote_code and _has_own_class(file.parent))
+    tokenizer = read_plain(file.parent) if is_own else None
+    if tokenizer is None:
+        tokenizer = _of_transformers(model, file, is_own=is_own)
+    tokenizer.chat_template = _chosen_template(tokenizer.chat_template, model)
+    return tokenizer
+
+
+def _of_transformers(model: ResolvedModel, file: Path, *, is_own: bool) -> Any:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
     kind, settings = (
         # This regex is Mistral's; without the setting every other model is warned of it.
         (PreTrainedTokenizerFast, {"fix_mistral_regex": False})
@@ -49,7 +58,6 @@ def load_tokenizer(model: ResolvedModel) -> Any:
         raise UnavailableError(f"model={model.name}: no tokenizer: {reason}") from error
     if is_own:
         _compare(tokenizer, file, model.name)
-    tokenizer.chat_template = _chosen_template(tokenizer.chat_template, model)
     return tokenizer
 
 

@@ -4,12 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import yaml
-
 from harness.config.pricing import BASES, PricedDevices, Pricing
 from harness.config.settings import LimitsConfig, RunConfig
 from harness.errors import StoreError
 from harness.io.paths import CONF_DIR, conf_files
+from harness.io.yamlfile import load_yaml
 from harness.machine.hardware import usable_cores
 from harness.metrics import budget_curve, estimate_all, machine_use
 from harness.metrics.cost import SECONDS_PER_HOUR, hourly_rent
@@ -203,7 +202,7 @@ def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
     own_last = sorted(conf_files("pricing").values(), key=lambda file: CONF_DIR in file.parents)
     for file in own_last:
         try:
-            known = Pricing.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+            known = Pricing.model_validate(load_yaml(file.read_text(encoding="utf-8")))
         except ValueError as error:
             raise StoreError(f"{file}: no price list: {' '.join(str(error).split())}") from error
         if known.is_for(devices):

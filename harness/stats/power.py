@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
+from harness.stats.assumed import PUBLISHED_SAMPLES
 from harness.stats.intervals import expected_standard_errors, normal_cdf, normal_quantile, wilson
 
 POWER = 0.8
@@ -20,8 +21,6 @@ FEWEST_DIFFERING = 6
 """Problems that must differ, all in one direction, for p < 0.05 two-sided: 2 / 2^6."""
 FEWEST_FOR_FORECAST = 20
 """Problems from which on the power with several samples is known within a few percent."""
-PUBLISHED_SAMPLES = 4
-"""Samples per problem that a published score is taken to rest on; most papers do not say."""
 MOST_SAMPLES = 64
 """Beyond these nobody is advised to go."""
 

@@ -11,7 +11,7 @@ from harness.config.settings import ProtocolConfig
 from harness.errors import ConfigError, UserError
 from harness.io.mistakes import first_mistake
 from harness.io.paths import CONF_DIR
-from harness.io.yamlfile import read_yaml, yaml_mistake
+from harness.io.yamlfile import load_yaml, read_yaml, yaml_mistake
 
 SETTINGS = (
     "fewshot",
@@ -98,7 +98,7 @@ def _valid(name: str, text: str) -> Any:
     """The value, as ``protocol.NAME`` has it."""
     base = read_yaml(CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError)
     try:
-        found = ProtocolConfig.model_validate({**base, name: yaml.safe_load(text)})
+        found = ProtocolConfig.model_validate({**base, name: load_yaml(text)})
     except ValidationError as error:
         raise UserError(f"--assume {name}={text}: {first_mistake(error).text}") from error
     except yaml.YAMLError as error:
