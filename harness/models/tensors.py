@@ -1,8 +1,8 @@
 """Whether a folder's tensors are those that its architecture has: nothing missing, nothing unused.
 
 Transformers fills a tensor that it does not find with random numbers, and leaves out one that it
-does not know; both only warn. The model is built on the meta device here, which reads names and
-shapes and no weights.
+does not know; both only warn. A plain Llama or Qwen2 is known to be whole by its names and shapes
+(``layout``); any other model is built on the meta device, which reads no weights either.
 """
 
 import logging
@@ -14,6 +14,7 @@ from typing import Any
 from harness.errors import ConfigError
 from harness.models.description import ResolvedModel
 from harness.models.folder import is_quantized
+from harness.models.layout import embedding_rows_if_whole
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,24 @@ def check_tensors(model: ResolvedModel, vocabulary: int) -> int | None:
         ConfigError: Tensors are missing, unused or of another shape, or the embedding has fewer
             rows than the vocabulary has ids.
     """
+    folder = Path(model.path)
+    if is_quantized(folder):
+        return None
+    rows = None if model.trust_remote_code else embedding_rows_if_whole(folder)
+    if rows is None:
+        rows = _rows_by_transformers(model)
+    if rows is not None and rows < vocabulary:
+        raise ConfigError(
+            f"model={model.name}: {model.path}: the tokenizer has ids up to {vocabulary - 1}, the "
+            f"embedding only {rows} rows; tokenizer and weights are of different models"
+        )
+    return rows
+
+
+def _rows_by_transformers(model: ResolvedModel) -> int | None:
+    """Builds the model on the meta device; None where transformers cannot."""
     from transformers import AutoModelForCausalLM
 
-    if is_quantized(Path(model.path)):
-        return None
     try:
         with quiet():
             built, found = AutoModelForCausalLM.from_pretrained(
@@ -59,15 +74,7 @@ def check_tensors(model: ResolvedModel, vocabulary: int) -> int | None:
         return None
     refuse_unlike(found, model)
     embedding = built.get_input_embeddings()
-    if embedding is None:
-        return None
-    rows: int = embedding.weight.shape[0]
-    if rows < vocabulary:
-        raise ConfigError(
-            f"model={model.name}: {model.path}: the tokenizer has ids up to {vocabulary - 1}, the "
-            f"embedding only {rows} rows; tokenizer and weights are of different models"
-        )
-    return rows
+    return None if embedding is None else int(embedding.weight.shape[0])
 
 
 def refuse_unlike(found: Mapping[str, Collection[Any]], model: ResolvedModel) -> None:

@@ -12,6 +12,7 @@ from harness.errors import CanaryError, UnavailableError
 from harness.io.paths import CONF_DIR
 from harness.models import ResolvedModel, WheelModel, wheel_folder
 from harness.models.chat_tokenizer import Codec, Times
+from harness.models.plain_tokenizer import MORE_TEMPLATES
 from harness.models.tokenizer_files import load_tokenizer
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
 from harness.runner.smoke_test.smoke_test import Canary
@@ -111,9 +112,10 @@ def test_the_model_from_a_wheel_is_read_likewise() -> None:
 def test_a_file_that_is_read_otherwise_is_refused(
     model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a later transformers might."""
+    """As a later transformers might; it is asked where more than one file holds templates."""
     import transformers
 
+    (Path(model.path) / MORE_TEMPLATES).mkdir(exist_ok=True)
     monkeypatch.setattr(transformers, "PreTrainedTokenizerFast", transformers.LlamaTokenizer)
     with pytest.raises(UnavailableError, match=r"reads .*tokenizer\.json otherwise"):
         load_tokenizer(model)
