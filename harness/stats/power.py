@@ -12,7 +12,13 @@ from functools import cache
 from typing import NamedTuple
 
 from harness.stats.assumed import PUBLISHED_SAMPLES
-from harness.stats.intervals import expected_standard_errors, normal_cdf, normal_quantile, wilson
+from harness.stats.intervals import (
+    Floats,
+    expected_standard_errors,
+    normal_cdf,
+    normal_quantile,
+    wilson,
+)
 
 POWER = 0.8
 REDRAWN = 0.1
@@ -21,6 +27,8 @@ FEWEST_DIFFERING = 6
 """Problems that must differ, all in one direction, for p < 0.05 two-sided: 2 / 2^6."""
 FEWEST_FOR_FORECAST = 20
 """Problems from which on the power with several samples is known within a few percent."""
+_PRECISION = 1e-6
+"""To which a smallest difference is known."""
 MOST_SAMPLES = 64
 """Beyond these nobody is advised to go."""
 
@@ -85,7 +93,7 @@ def sign_flip_power(plan: Plan, difference: float) -> float:
     By the t-test, which it follows closely but for the steps of its sums: half of one, 1/k, is
     taken off. Below ``FEWEST_FOR_FORECAST`` problems, where this does not hold, 0.
     """
-    from scipy import stats
+    from scipy.special import nctdtr, stdtrit
 
     n = plan.problems
     if n < FEWEST_FOR_FORECAST:
@@ -94,7 +102,7 @@ def sign_flip_power(plan: Plan, difference: float) -> float:
     if error == 0:
         return 1.0 if difference else 0.0
     seen = difference - 1 / (plan.samples * n)
-    return float(stats.nct.sf(stats.t.isf(0.025, n - 1), n - 1, seen / error))
+    return float(1 - nctdtr(n - 1, seen / error, stdtrit(n - 1, 0.975)))
 
 
 def _difference_variance(plan: Plan, difference: float) -> float:
@@ -145,19 +153,43 @@ def mcnemar_power(plan: Plan, difference: float, alpha: float = 0.05) -> float:
     its variance plus ``difference`` squared, and at least as often as the difference demands.
     """
     import numpy as np
-    from scipy import stats
+    from scipy.special import bdtr, bdtrc
 
     seen = _difference_variance(plan._replace(samples=1), difference) + difference**2
     discordant = min(1.0, max(seen, difference))
     if discordant == 0:
         return 0.0
-    counts = np.arange(plan.problems + 1)
-    # The fewest wins among so many discordant problems that are significant.
-    least = stats.binom.isf(alpha / 2, counts, 0.5) + 1
+    counts = np.arange(plan.problems + 1.0)
+    least = _fewest_significant_wins(plan.problems, alpha)
     share = (1 + difference / discordant) / 2
-    found = stats.binom.sf(least - 1, counts, share)
-    found += stats.binom.cdf(counts - least, counts, share)
-    return float((stats.binom.pmf(counts, plan.problems, discordant) * found).sum())
+    # With as many wins as problems, or fewer than none, the functions have no value.
+    can_be_found = least <= counts
+    counts, least = counts[can_be_found], least[can_be_found]
+    found = bdtrc(least - 1, counts, share) + bdtr(counts - least, counts, share)
+    return float((_binomial(counts, plan.problems, discordant) * found).sum())
+
+
+@cache
+def _fewest_significant_wins(problems: int, alpha: float) -> Floats:
+    """The fewest wins among 0, 1 … ``problems`` discordant problems that are significant."""
+    import numpy as np
+    from scipy.special import bdtrc, bdtrik
+
+    counts = np.arange(problems + 1.0)
+    # The smallest number that is exceeded with a chance of alpha / 2 at most, from both sides.
+    near = np.floor(bdtrik(1 - alpha / 2, counts, 0.5))
+    tried = np.clip(near + np.arange(-1, 3)[:, None], 0, counts)
+    is_rare = np.where(tried == counts, True, bdtrc(tried, counts, 0.5) <= alpha / 2)
+    return np.asarray(np.where(is_rare, tried, counts).min(axis=0) + 1)
+
+
+def _binomial(counts: Floats, trials: int, share: float) -> Floats:
+    """Chance of each count, not below 0 and not above ``trials``."""
+    import numpy as np
+    from scipy.special import gammaln, xlog1py, xlogy
+
+    ways = gammaln(trials + 1) - gammaln(counts + 1) - gammaln(trials - counts + 1)
+    return np.asarray(np.exp(ways + xlogy(counts, share) + xlog1py(trials - counts, -share)))
 
 
 def equivalence_power(plan: Plan, margin: float) -> float:
@@ -236,8 +268,10 @@ def _half_width(p: float, error: float) -> float:
 
 def _smallest(lack: Callable[[float], float], most: float) -> float | None:
     """Where the power that lacks is 0, None if some lacks even at ``most``."""
-    from scipy import optimize
-
     if lack(most) < 0:
         return None
-    return float(optimize.brentq(lack, 0.0, most, xtol=1e-6))
+    low, high = 0.0, most
+    while high - low > _PRECISION:
+        middle = (low + high) / 2
+        low, high = (middle, high) if lack(middle) < 0 else (low, middle)
+    return (low + high) / 2
