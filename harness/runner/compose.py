@@ -123,14 +123,22 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
     from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
 
     with our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None, "it was initialized here"
-        if hydra.get_mode("config", arguments) == RunMode.MULTIRUN:
+        try:
+            composed = hydra.compose_config("config", arguments, RunMode.RUN)
+        except (HydraException, OmegaConfBaseException):
+            # An experiment that sweeps takes several values where one run takes one.
+            if hydra.get_mode("config", arguments) == RunMode.MULTIRUN:
+                return None
+            raise
+        if composed.hydra.mode == RunMode.MULTIRUN:
             return None
-        composed = hydra.compose_config("config", arguments, RunMode.RUN)
         HydraConfig.instance().set_config(composed)
         os.environ.update({key: str(value) for key, value in composed.hydra.job.env_set.items()})
         return config_of(composed)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from harness.stats.assumed import PUBLISHED_SAMPLES
 from harness.stats.intervals import (
     Floats,
+    Ints,
     expected_standard_errors,
     normal_cdf,
     normal_quantile,
@@ -159,7 +160,7 @@ def mcnemar_power(plan: Plan, difference: float, alpha: float = 0.05) -> float:
     discordant = min(1.0, max(seen, difference))
     if discordant == 0:
         return 0.0
-    counts = np.arange(plan.problems + 1.0)
+    counts = np.arange(plan.problems + 1)
     least = _fewest_significant_wins(plan.problems, alpha)
     share = (1 + difference / discordant) / 2
     # With as many wins as problems, or fewer than none, the functions have no value.
@@ -175,7 +176,7 @@ def _fewest_significant_wins(problems: int, alpha: float) -> Floats:
     import numpy as np
     from scipy.special import bdtrc, bdtrik
 
-    counts = np.arange(problems + 1.0)
+    counts = np.arange(problems + 1)
     # The smallest number that is exceeded with a chance of alpha / 2 at most, from both sides.
     near = np.floor(bdtrik(1 - alpha / 2, counts, 0.5))
     tried = np.clip(near + np.arange(-1, 3)[:, None], 0, counts)
@@ -183,7 +184,7 @@ def _fewest_significant_wins(problems: int, alpha: float) -> Floats:
     return np.asarray(np.where(is_rare, tried, counts).min(axis=0) + 1)
 
 
-def _binomial(counts: Floats, trials: int, share: float) -> Floats:
+def _binomial(counts: Ints, trials: int, share: float) -> Floats:
     """Chance of each count, not below 0 and not above ``trials``."""
     import numpy as np
     from scipy.special import gammaln, xlog1py, xlogy
