@@ -26,7 +26,8 @@ class _Unique(SafeLoader):  # type: ignore[misc]
                     problem=f"the key {key} is given twice", problem_mark=key_node.start_mark
                 )
             seen.append(key)
-        return super().construct_mapping(node, deep=deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
 
 
 def load_yaml(text: str) -> Any:

@@ -22,8 +22,10 @@ MORE_TEMPLATES = "additional_chat_templates"
 _ELSEWHERE = ("special_tokens_map.json", "added_tokens.json")
 """What an older folder may have beside ``tokenizer_config.json``."""
 _FLAGS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-_NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token")
-_NAMED += ("mask_token",)
+_NAMED = (
+    *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"),
+    "mask_token",
+)
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 
@@ -131,7 +133,7 @@ def compiled(template: str) -> "Template":
     class Generation(Extension):
         """``{% generation %}`` marks the assistant's words for training; it writes nothing."""
 
-        tags = frozenset({"generation"})
+        tags = {"generation"}  # noqa: RUF012 - as Jinja declares it
 
         def parse(self, parser: Parser) -> nodes.Node:
             line = next(parser.stream).lineno
@@ -196,7 +198,7 @@ def _described(folder: Path) -> Described | None:
     template = config.get("chat_template")
     if (own_file := folder / TEMPLATE).is_file():
         template = own_file.read_text(encoding="utf-8")
-    extra = next((config[name] for name in _EXTRA if config.get(name)), [])
+    extra: Any = next((config[name] for name in _EXTRA if config.get(name)), [])
     if not isinstance(template, str | None) or not isinstance(extra, list):
         return None
     standard = {name: config[name] for name in _NAMED if config.get(name) is not None}
