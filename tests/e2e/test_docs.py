@@ -121,6 +121,7 @@ def arguments_of(results: Path, request: pytest.FixtureRequest) -> Callable[[Sho
             r"\$SLURM_ARRAY_TASK_ID": "3",
             r"^DIR$": str(results / "pages"),
             r"^(samples_.*\.jsonl|evalplus_.*\.json)$": rf"{CASES}/\1",
+            r"^log\.eval$": str(CASES / "foreign" / "inspect_math_mini.eval"),
         }
         words = list(shown.words[1:])
         if any("=/models/" in word for word in words):

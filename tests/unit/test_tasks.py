@@ -16,6 +16,7 @@ from harness.io.paths import TASKS_DIR
 from harness.records import CodeReference, MathReference, Problem
 from harness.tasks import (
     Selection,
+    definition_sha256,
     digest,
     known_selection,
     load_spec,
@@ -27,6 +28,7 @@ from harness.tasks import (
 from harness.tasks import (
     rows as task_rows,
 )
+from harness.tasks.names import tasks_called
 from harness.tasks.spec import HubSource
 from tests.facts import mentions
 
@@ -369,3 +371,25 @@ def test_a_digest_is_over_content_and_ignores_order() -> None:
     assert digest(problems) == digest(problems[::-1])
     other = [*problems[:2], problems[2].model_copy(update={"question": "!"})]
     assert digest(problems) != digest(other)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["GSM8K"], ["gsm8k"]),
+        (["inspect_evals/gsm8k", "openai/gsm8k"], ["gsm8k"]),
+        (["gsm8k_platinum"], []),
+        (["HuggingFaceH4/MATH-500"], ["math500"]),
+        (["aime25"], []),
+        ([], []),
+    ],
+)
+def test_a_task_is_found_by_what_others_call_it(names: list[str], found: list[str]) -> None:
+    assert tasks_called(names) == found
+
+
+def test_what_others_call_a_task_is_no_part_of_its_definition() -> None:
+    spec = load_spec("gsm8k")
+    assert spec.known_as
+    renamed = spec.model_copy(update={"known_as": ()})
+    assert definition_sha256(renamed) == definition_sha256(spec)
