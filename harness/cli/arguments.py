@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_doctor(commands)
     _add_completion(commands, parser)
+    _add_new(commands)
     _add(commands, "tasks", "list the tasks")
     _add(commands, "models", "list the models")
     commands.add_parser("schema", help="print the JSON Schema of result.json")
@@ -386,6 +387,19 @@ def _add_status(commands: Commands) -> None:
     )
     command.add_argument("--json", action="store_true", help="print JSON, one line for each look")
     _add_results_dir(command)
+
+
+def _add_new(commands: Commands) -> None:
+    command = _add(commands, "new", "write a task, model … to begin one of your own with")
+    command.add_argument("kind", choices=("task", "model", "engine", "scorer", "study"))
+    command.add_argument("name", metavar="NAME", help="small letters, digits and _")
+    command.add_argument(
+        "--dir",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the folder to write into (default: the working directory)",
+    )
 
 
 def _add_doctor(commands: Commands) -> None:

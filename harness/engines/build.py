@@ -98,6 +98,11 @@ def added_engines() -> tuple[str, ...]:
     return tuple(sorted(added(ENGINES, _BUILT_IN_KINDS)))
 
 
+def is_built_in(name: str) -> bool:
+    """Whether the harness has an engine of this name itself."""
+    return name in _BUILT_IN_KINDS
+
+
 def engine_class(name: str) -> type[BaseEngineConfig]:
     """The configuration of an engine that a package adds.
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,21 @@ def tiny_model(made_r1_tokenizer: Path, tmp_path_factory: pytest.TempPathFactory
     )
     Qwen2ForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's content in a folder of its own, first on the path."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--wheel-dir", str(folder), str(REPOSITORY)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    site = folder / "site"
+    with zipfile.ZipFile(next(folder.glob("gegenprobe-*.whl"))) as wheel:
+        wheel.extractall(site)
+    return site
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,6 @@ import pytest
 from tests.conftest import REPOSITORY
 
 LOCKS = sorted((REPOSITORY / "requirements").glob("*.txt"))
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel's content in a folder of its own, first on the path."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", str(folder), str(REPOSITORY)],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    site = folder / "site"
-    with zipfile.ZipFile(next(folder.glob("gegenprobe-*.whl"))) as wheel:
-        wheel.extractall(site)
-    return site
 
 
 def call(installed: Path, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
