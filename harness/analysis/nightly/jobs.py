@@ -1,7 +1,9 @@
 """What a night runs: one ``harness run`` for each combination of what is swept over."""
 
 import itertools
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.config.overrides import readable
@@ -15,6 +17,7 @@ from harness.runner.sweep import (
     refuse_secrets,
     search_path,
     take_includes,
+    write_engines,
 )
 
 if TYPE_CHECKING:
@@ -56,17 +59,23 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
     if not any(override.startswith("experiment=") for override in overrides):
         overrides = [f"experiment={EXPERIMENT}", *overrides]
     GlobalHydra.instance().clear()  # of an earlier run in this process
-    with our_words(), initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+    with (
+        our_words(),
+        initialize_config_dir(str(CONF_DIR), version_base="1.3"),
+        tempfile.TemporaryDirectory(prefix="gegenprobe-nightly-") as scratch,
+    ):
+        write_engines(overrides, Path(scratch, "conf"))
+        searched = search_path(Path(scratch, "conf"))
         fixed, swept = _sorted_out(overrides)
         first = [choices[0] for choices in swept.values()]
-        base = _composed(fixed, first)
+        base = _composed([*fixed, *first, *searched])
         params = plain(base.hydra.sweeper).get("params") or {}
         given = {override.partition("=")[0] for override in fixed}
         _, more = _sorted_out([f"{key}={value}" for key, value in params.items()])
         swept = {**{k: v for k, v in more.items() if k not in given}, **swept}
         jobs = []
         for choice in itertools.product(*swept.values()):
-            config = config_of(_composed(fixed, choice))
+            config = config_of(_composed([*fixed, *choice, *searched]))
             label = _label(config.model.name, fixed, choice)
             jobs.append(Job(label, (*fixed, *choice), config))
     labels = [job.label for job in jobs]
@@ -75,10 +84,9 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
     return jobs
 
 
-def _composed(fixed: Sequence[str], choice: Sequence[str]) -> "DictConfig":
+def _composed(overrides: list[str]) -> "DictConfig":
     from hydra import compose
 
-    overrides = [*fixed, *choice, *search_path()]
     return compose("config", overrides, return_hydra_config=True)
 
 

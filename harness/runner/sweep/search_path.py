@@ -32,16 +32,13 @@ def take_includes(arguments: Sequence[str]) -> list[str]:
     return [each for each in arguments if each not in given]
 
 
-def search_path(choices: Path | None = None) -> list[str]:
+def search_path(choices: Path) -> list[str]:
     """The argument with which Hydra finds what ``conf_dirs`` has; empty where it needs none.
 
     Args:
         choices: A folder of this command with choices that were written for it; may be missing.
-            None: there is none.
     """
-    folders = list(conf_dirs()[1:])
-    if choices is not None and choices.is_dir():
-        folders.append(choices)
+    folders = [*conf_dirs()[1:], *([choices] if choices.is_dir() else [])]
     if not folders:
         return []
     return [f"{_KEY}=[{','.join(quoted(f'{_SCHEME}{folder}') for folder in folders)}]"]
