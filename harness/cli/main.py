@@ -13,7 +13,7 @@ from importlib import import_module
 from harness.cli.arguments import INCLUDE, build_parser
 from harness.errors import HarnessError, Interrupted, UserError
 from harness.io.extensions import ENGINES, declared
-from harness.io.paths import conf_files, include
+from harness.io.paths import conf_files, include, includes_restored
 from harness.io.printable import printable
 from harness.io.redaction import RedactingFormatter, redact
 from harness.io.streams import lost_output, safe_streams
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    with safe_streams(redact) as stdout:
+    with safe_streams(redact) as stdout, includes_restored():
         _set_up_logging(debug=debug)
         status = _status_of(arguments, debug=debug)
         if (why := lost_output(stdout)) is not None:

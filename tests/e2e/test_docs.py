@@ -124,6 +124,12 @@ def arguments_of(results: Path, request: pytest.FixtureRequest) -> Callable[[Sho
             r"^log\.eval$": str(CASES / "foreign" / "inspect_math_mini.eval"),
         }
         words = list(shown.words[1:])
+        if "my-things" in words:
+            things = results / ("new" if words[0] == "new" else "things")
+            if things.name == "things" and not things.exists():
+                make = command(results, "new", "task", "mysums", "--dir", str(things))
+                subprocess.run(make, check=True, capture_output=True)
+            stands_for["^my-things$"] = str(things)
         if any("=/models/" in word for word in words):
             stands_for["/models/.*"] = str(request.getfixturevalue("tiny_model"))
         if any("=/data/" in word for word in words):
