@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.config.overrides import how_to_give
 from harness.config.settings import RunConfig, did_you_mean, load_run_config, refuse_secret
 from harness.errors import ConfigError
-from harness.io.paths import CONF_DIR
+from harness.io.paths import conf_dirs
 from harness.io.yamlfile import yaml_mistake
 from harness.runner.included import with_included
 
@@ -115,13 +115,13 @@ def our_words() -> Iterator[None]:
 
 
 def _not_utf8() -> str:
-    """The first file of ``conf/`` that is not UTF-8."""
-    for file in sorted(CONF_DIR.rglob("*.yaml")):
+    """The first file of ``conf/``, the harness's or a user's, that is not UTF-8."""
+    for file in sorted(file for folder in conf_dirs() for file in folder.rglob("*.yaml")):
         try:
             file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             return str(file)
-    return str(CONF_DIR)
+    return "conf/"
 
 
 def refuse_secrets(arguments: Sequence[str]) -> None:
