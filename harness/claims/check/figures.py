@@ -149,7 +149,7 @@ class _Prepared(NamedTuple):
     def checked(self, asked: Asked, found: tuple[Evidence, ...]) -> Checked:
         """All of it."""
         lacks = self.lacks()
-        arguments = None if lacks else _arguments(self, asked)
+        arguments = None if lacks else _arguments(self)
         return Checked(
             figure=self.figure.model_copy(update={"model": self.figure.model or asked.model}),
             task=self.task.names[0] if self.task.names else None,
@@ -159,7 +159,7 @@ class _Prepared(NamedTuple):
             assumed=tuple(asked.assumed),
             unknown=unknown_settings(self.known),
             command=None if arguments is None else f"harness run {shlex.join(arguments)}",
-            takes=plan_of(arguments) if arguments and asked.with_plan else None,
+            takes=_takes(arguments, asked) if arguments and asked.with_plan else None,
             margin_points=None if lacks else self.margin(asked),
             verdict=verdict_of(found),
             evidence=found,
@@ -207,7 +207,7 @@ def _caveats(each: _Prepared, asked: Asked) -> list[str]:
 # --- the command ------------------------------------------------------------------------------
 
 
-def _arguments(each: _Prepared, asked: Asked) -> list[str]:
+def _arguments(each: _Prepared) -> list[str]:
     """Of ``harness run``."""
     task, model, known = each.task.names[0], each.model.argument, each.known
     assert model is not None, "lacks has seen to it"
@@ -218,8 +218,12 @@ def _arguments(each: _Prepared, asked: Asked) -> list[str]:
         f"protocol={'deepseek_r1' if is_thinking else 'greedy_long'}",
         *overrides(known),
         *_room_for_examples(task, known.get("fewshot") or 0),
-        *([] if asked.plan_for is None else [f"plan_for={asked.plan_for}"]),
     ]
+
+
+def _takes(arguments: list[str], asked: Asked) -> Takes:
+    machine = [] if asked.plan_for is None else [f"plan_for={asked.plan_for}"]
+    return plan_of([*arguments, *machine])
 
 
 def _room_for_examples(task: str, shots: int) -> list[str]:
