@@ -69,7 +69,9 @@ class ForeignLog:
             if entry.task_names not in names:
                 names[entry.task_names] = self.task or _our_task(self.file, entry)
             task = names[entry.task_names]
-            problem = ours.setdefault(task, OurProblems(task)).find(entry)
+            if task not in ours:
+                ours[task] = OurProblems(task)
+            problem = ours[task].find(entry)
             if problem is None:
                 self.left_out += 1
                 continue
