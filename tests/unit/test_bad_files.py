@@ -12,7 +12,6 @@ from harness.io.jsonl import read_json
 from harness.io.paths import CONF_DIR, TASKS_DIR
 from harness.models.tokenizer_files import named_key
 from harness.runner import compose
-from harness.runner.sweep import words
 from harness.store.manifest import RunManifest
 from harness.tasks import load_spec, task_names
 from tests.conftest import REPOSITORY
@@ -29,7 +28,6 @@ def own_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "conf"
     shutil.copytree(CONF_DIR, folder)
     monkeypatch.setattr(compose, "CONF_DIR", folder)
-    monkeypatch.setattr(words, "CONF_DIR", folder)
     monkeypatch.setattr(paths, "CONF_DIR", folder)
     return folder
 
