@@ -133,7 +133,9 @@ def sends(content: Any, status: int = 200) -> Role:
 
 def chats(*deltas: dict[str, str], finish: str | None = "stop", usage: Any = USAGE) -> Role:
     """Streams a chat answer."""
-    choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas
+    ]
     choices.append([{"index": 0, "delta": {}, "finish_reason": finish}])
     events = [{"id": "1", "object": "chat.completion.chunk", "choices": each} for each in choices]
     last = {"id": "1", "object": "chat.completion.chunk", "choices": [], "usage": usage}
@@ -162,7 +164,11 @@ def loses(handler: Handler) -> None:
 
 def hangs(released: threading.Event) -> Role:
     """Accepts a request and says nothing until the test is over."""
-    return lambda handler: released.wait(60) and None
+
+    def role(_: Handler) -> None:
+        released.wait(60)
+
+    return role
 
 
 def only(path: str, role: Role) -> Role:

@@ -8,10 +8,11 @@ import pytest
 
 from harness.config.overrides import as_typed
 from harness.config.settings import RunConfig, load_run_config
+from harness.engines.openai_engine import OpenaiConfig
 from harness.errors import ConfigError
 from harness.io.paths import CONF_DIR
 from harness.models.description import HubModel
-from tests.facts import mentions
+from tests.facts import known, mentions, narrowed
 
 
 def choices(group: str) -> list[str]:
@@ -25,7 +26,8 @@ def compose(*overrides: str) -> RunConfig:
 
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         config = hydra_compose("config", overrides=list(overrides))
-    return load_run_config(OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    return load_run_config(narrowed(dict, plain))
 
 
 # What a choice needs besides its name.
@@ -70,14 +72,14 @@ def test_the_six_distills_are_pinned_to_commits() -> None:
     names = [name for name in choices("model") if name.startswith("r1_distill")]
     assert len(names) == 6
     for name in names:
-        model = compose(f"model={name}").model
+        model = narrowed(HubModel, compose(f"model={name}").model)
         assert len(model.revision) == 40
         assert model.parameters == expected_parameters(model)
 
 
 def expected_parameters(model: HubModel) -> int:
     """Counted from the shape: embeddings, attention (Qwen2's with biases), MLP, norms."""
-    shape = model.shape
+    shape = known(model.shape)
     head = shape.hidden // shape.attention_heads
     kv = head * shape.kv_heads
     biases = shape.hidden + 2 * kv if "Qwen" in model.hub_id else 0
@@ -206,7 +208,7 @@ REMOTE = ("model=remote", "model.name=m", "engine=openai", "engine.mode=chat", "
 def test_a_header_from_the_environment_is_configured_by_the_variables_name() -> None:
     """The variable's name is recorded; a value in its place is refused and not shown."""
     config = compose(*REMOTE, "+engine.headers_env.X-Api-Key=EXAMPLE_API_KEY")
-    assert config.engine.headers_env == {"X-Api-Key": "EXAMPLE_API_KEY"}
+    assert narrowed(OpenaiConfig, config.engine).headers_env == {"X-Api-Key": "EXAMPLE_API_KEY"}
     with pytest.raises(ConfigError) as caught:
         compose(*REMOTE, "+engine.headers_env.X-Api-Key=sk-v4lue-of-a-key-1234")
     assert "sk-v4lue" not in str(caught.value)

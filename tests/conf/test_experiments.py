@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.plugins.sweeper import Sweeper
@@ -22,9 +23,10 @@ from harness.runner import compose
 from harness.runner.duration import expect
 from harness.runner.finished import Finished
 from harness.runner.sweep import jobs as jobs_module
+from harness.store.manifest import ExpectedTime
 from harness.tasks import load_spec
 from tests.conftest import REPOSITORY
-from tests.facts import mentions
+from tests.facts import known, mentions, narrowed
 from tests.unit.claim_runs import SIZES, make_run
 
 JOBS = {
@@ -136,17 +138,19 @@ def test_the_runs_are_those_that_the_claims_need(
     found = judge_claims(named, read_runs(files, tmp_path))
     used = set()
     for judgement in found:
-        assert judgement.measured.verdict != "untested", judgement.id
+        assert known(judgement.measured).verdict != "untested", judgement.id
         assert not any("were planned" in caveat for caveat in judgement.caveats), judgement.id
-        for evidence in judgement.measured.evidence:
+        for evidence in known(judgement.measured).evidence:
             if evidence.verdict != "not comparable":
                 used |= set(evidence.run_ids)
     assert used == {f"job-{number}" for number in range(len(configs))}
     for name, claim in named.claims.items():
-        block = claim.ablation or claim.measured
+        block: Any = claim.ablation or claim.measured
         models = getattr(block, "models", None) or (block.model, block.baseline)
         judged = next(each for each in found if each.id == name)
-        ran = {run.model for run in judged.measured.evidence if run.verdict != "not comparable"}
+        ran = {
+            run.model for run in known(judged.measured).evidence if run.verdict != "not comparable"
+        }
         assert ran == set(models) or ran == {block.model}
 
 
@@ -156,14 +160,16 @@ def test_a_batch_is_as_large_as_it_is_called(
 ) -> None:
     """So many requests run at once as the batch is set to: fewer would leave places empty."""
     for config in jobs(f"experiment={experiment}"):
-        assert config.engine.args["max_num_seqs"] <= sum(requests_of(config).values())
+        assert narrowed(VllmConfig, config.engine).args["max_num_seqs"] <= sum(
+            requests_of(config).values()
+        )
 
 
 def requests_of(config: RunConfig) -> dict[str, int]:
     """By task, with none of them at hand."""
     samples = config.protocol.samples_per_problem
     return {
-        each.task: samples * (each.size or load_spec(each.task).problems)
+        each.task: samples * (known(each.size or load_spec(each.task).problems))
         for each in config.selections
     }
 
@@ -197,10 +203,11 @@ def test_the_durations_on_the_page_are_those_of_the_plan(
         if config.model.name == "r1_distill_llama_70b":
             assert isinstance(found, str)  # does not fit
             continue
+        found = narrowed(ExpectedTime, found)
         seconds = found.load_s + found.generation_s
         minutes.setdefault(config.model.name, []).append(seconds / 60)
         total_s += seconds
-        usd += found.usd
+        usd += known(found.usd)
     each = "; ".join(f"{TITLES[name]} {between(found)}" for name, found in minutes.items())
     row = f"| `{experiment}` | {each} | {total_s / 3600:.1f} h, {usd:.0f} USD |"
     assert row in (REPOSITORY / "docs" / "gpu.md").read_text(), row
@@ -213,8 +220,8 @@ def test_an_experiment_says_what_it_needs_and_expects(
     text = (CONF_DIR / "experiment" / f"{experiment}.yaml").read_text()
     assert "Forecast, written on 2026-11-21:" in text
     for config in jobs(f"experiment={experiment}"):
-        assert config.requires.gpus == 1
-        assert config.requires.gpu_memory_bytes == 80e9
+        assert known(config.requires).gpus == 1
+        assert known(config.requires).gpu_memory_bytes == 80e9
 
 
 def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(
@@ -229,9 +236,9 @@ def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(
 def test_the_ablation_is_balanced(jobs: Callable[..., list[RunConfig]]) -> None:
     cells = {
         (
-            config.engine.args["speculative_config"] is not None,
-            config.engine.args["quantization"],
-            config.engine.args["max_num_seqs"],
+            narrowed(VllmConfig, config.engine).args["speculative_config"] is not None,
+            narrowed(VllmConfig, config.engine).args["quantization"],
+            narrowed(VllmConfig, config.engine).args["max_num_seqs"],
             config.seed,
         )
         for config in jobs("experiment=mtp_fp8_speedup")
@@ -246,7 +253,8 @@ def test_both_sides_of_an_ablation_schedule_alike(
 ) -> None:
     """vLLM chooses by the draft where nobody does."""
     chosen = {
-        config.engine.args.get("async_scheduling") for config in jobs(f"experiment={experiment}")
+        narrowed(VllmConfig, config.engine).args.get("async_scheduling")
+        for config in jobs(f"experiment={experiment}")
     }
     assert len(chosen) == 1
     assert None not in chosen
@@ -258,8 +266,8 @@ def test_the_draft_head_drafts_as_far_as_an_answer_may_go(
     """Without it vLLM would stop at the head's own 2,048 tokens."""
     monkeypatch.delenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", raising=False)
     for config in jobs("experiment=mtp_fp8_speedup"):
-        draft = config.engine.args["speculative_config"]
-        settings = missing_settings(config.engine.args)
+        draft = narrowed(VllmConfig, config.engine).args["speculative_config"]
+        settings = missing_settings(narrowed(VllmConfig, config.engine).args)
         assert ("VLLM_ALLOW_LONG_MAX_MODEL_LEN" in settings) == (draft is not None)
         if draft is not None:
             assert draft["max_model_len"] == config.protocol.context_tokens
@@ -272,9 +280,9 @@ def test_one_model_of_an_experiment_is_one_job(jobs: Callable[..., list[RunConfi
         "requires.gpus=2",
         "+engine.args.tensor_parallel_size=2",
     )
-    assert config.requires.gpus == 2
+    assert known(config.requires).gpus == 2
     assert config.protocol.samples_per_problem == 4
-    assert config.engine.args["tensor_parallel_size"] == 2
+    assert narrowed(VllmConfig, config.engine).args["tensor_parallel_size"] == 2
 
 
 def test_every_command_that_would_decide_composes(

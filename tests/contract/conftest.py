@@ -23,7 +23,7 @@ from harness.engines.vllm_server_engine import VllmServerConfig, VllmServerEngin
 from harness.machine import hardware
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
-from harness.records import Completion, GenerationRequest, Sampling
+from harness.records import Completion, GenerationRequest, RequestId, Sampling
 
 Serve = Callable[[Sequence[GenerationRequest]], list[Completion]]
 
@@ -223,7 +223,7 @@ def ask(
     )
 
 
-def by_id(completions: Sequence[Completion]) -> dict[str, Completion]:
+def by_id(completions: Sequence[Completion]) -> dict[RequestId, Completion]:
     """The completions; every id but once."""
     found = {completion.request_id: completion for completion in completions}
     assert len(found) == len(completions)

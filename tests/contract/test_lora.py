@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.contract.conftest import (
     vllm_config,
     vllm_server_config,
 )
+from tests.facts import known
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 pytest.importorskip("peft", reason="needs peft (pip install 'gegenprobe[lora]')")
@@ -89,7 +91,9 @@ def test_applied_is_merged(
         pytest.param(vllm_server_config, marks=NEEDS_VLLM, id="vllm_server"),
     ],
 )
-def test_vllm_applies_it_too(config, adapted: ResolvedModel, expected: dict[str, str]) -> None:
+def test_vllm_applies_it_too(
+    config: Callable[[], EngineConfig], adapted: ResolvedModel, expected: dict[str, str]
+) -> None:
     assert texts(config(), adapted) == expected
 
 
@@ -99,13 +103,13 @@ def test_name_and_digest_are_not_the_base_models(
     base = resolve(LocalModel(kind="local", name="tiny", path=tiny.path))
     assert (base.name, adapted.name) == ("tiny", "tiny+my-adapter")
     assert base.sha256 != adapted.sha256
-    assert adapted.adapter.rank == 4
+    assert known(adapted.adapter).rank == 4
 
 
 def test_other_weights_of_an_adapter_are_another_model(
     adapted: ResolvedModel, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "my-adapter"))
+    copy = Path(shutil.copytree(known(adapted.adapter).path, tmp_path / "my-adapter"))
     config = json.loads((copy / "adapter_config.json").read_text())
     (copy / "adapter_config.json").write_text(json.dumps(config | {"lora_alpha": 32}))
     model = LocalModel(kind="local", name="tiny", path=adapted.path, adapter=str(copy))
@@ -122,9 +126,9 @@ def test_other_weights_of_an_adapter_are_another_model(
     ],
 )
 def test_what_is_no_adapter_is_refused(
-    adapted: ResolvedModel, tmp_path: Path, spoil, named
+    adapted: ResolvedModel, tmp_path: Path, spoil: Callable[[Path], object], named: str
 ) -> None:
-    copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "a"))
+    copy = Path(shutil.copytree(known(adapted.adapter).path, tmp_path / "a"))
     spoil(copy)
     model = LocalModel(kind="local", name="tiny", path=adapted.path, adapter=str(copy))
     with pytest.raises(ConfigError, match=named):
@@ -134,7 +138,7 @@ def test_what_is_no_adapter_is_refused(
 def test_an_adapter_of_another_architecture_is_refused(
     adapted: ResolvedModel, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(adapted.adapter.path, tmp_path / "a"))
+    copy = Path(shutil.copytree(known(adapted.adapter).path, tmp_path / "a"))
     config = json.loads((copy / "adapter_config.json").read_text())
     (copy / "adapter_config.json").write_text(json.dumps(config | {"target_modules": ["k_proj"]}))
     model = LocalModel(kind="local", name="tiny", path=adapted.path, adapter=str(copy))

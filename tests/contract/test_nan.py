@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.engines.build import EngineConfig
 from harness.engines.transformers_engine import TransformersConfig
 from harness.models import ResolvedModel
 from harness.records import RequestId
@@ -50,7 +51,7 @@ def poisoned(tiny: ResolvedModel, tmp_path_factory: pytest.TempPathFactory) -> R
 )
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_it_fails_alone(
-    config: TransformersConfig | Callable[..., object],
+    config: EngineConfig | Callable[[], EngineConfig],
     temperature: float,
     poisoned: ResolvedModel,
     monkeypatch: pytest.MonkeyPatch,

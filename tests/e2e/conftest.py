@@ -233,7 +233,8 @@ def stop(process: subprocess.Popen[str], number: int) -> tuple[int, str]:
 
 def manifest(folder: Path) -> dict[str, Any]:
     """What a run says of itself."""
-    return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return found
 
 
 def tiny_run(model: Path, *more: str) -> list[str]:
@@ -257,7 +258,8 @@ def tiny_run(model: Path, *more: str) -> list[str]:
 
 def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """What stdout's last line says."""
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def answers(folder: Path) -> dict[str, Completion]:

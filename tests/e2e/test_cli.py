@@ -337,7 +337,7 @@ def test_damage_is_found_and_named(
     replayed: tuple[subprocess.CompletedProcess[str], Path],
     harness: Harness,
     name: str,
-    damage: Callable[..., object],
+    damage: Callable[[str], str],
     facts: str,
 ) -> None:
     _, folder = replayed

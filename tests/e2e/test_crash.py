@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
@@ -56,6 +57,10 @@ def undisturbed(
     assert process.returncode == 0, err
     folder = Path(json.loads(out.splitlines()[-1])["path"])
     return texts(folder), verdicts(folder)
+
+
+def has_more_lines(results: Path, before: int) -> bool:
+    return lines_of(results) > before
 
 
 def texts(folder: Path) -> dict[str, str]:
@@ -216,7 +221,7 @@ def test_an_engine_that_dies_twice_ends_the_run_with_everything_kept(
         wait_until(lambda: bool(engine_processes(process.pid) - killed), process, 600)
         (engine,) = engine_processes(process.pid) - killed
         before = lines_of(tmp_path)  # by now all that the one before it had answered is there
-        wait_until(lambda before=before: lines_of(tmp_path) > before, process, 600)
+        wait_until(partial(has_more_lines, tmp_path, before), process, 600)
         os.kill(engine, signal.SIGKILL)
         killed.add(engine)
     _, err = process.communicate()

@@ -165,7 +165,7 @@ def test_twenty_kills_in_a_row_leave_no_trace(
 
 def by_id(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     lines = records(folder, name)
-    found = {each.get("request_id", each.get("problem_id")): each for each in lines}
+    found = {each.get("request_id") or each["problem_id"]: each for each in lines}
     assert len(found) == len(lines)
     return found
 

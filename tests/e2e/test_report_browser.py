@@ -12,6 +12,7 @@ from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.report.page import write
 from harness.report.page.runs import read_report_runs
+from tests.facts import known
 from tests.unit.report_runs import HOSTILE, HOSTILE_NAME, make_run
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def browser() -> "Iterator[Browser]":
         launched.close()
 
 
-def new_page(context: "BrowserContext") -> "Page":
+def new_page(context: "Browser | BrowserContext") -> "Page":
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     return page
@@ -202,7 +203,9 @@ def test_nothing_that_a_model_wrote_becomes_a_part_of_the_page(
     shown(page, "A:math_mini/mini/000#0")
     page.keyboard.press("r")
     blocks = [each.text_content() for each in page.query_selector_all("#sample pre")]
-    assert sum(HOSTILE in text for text in blocks) >= 4  # question, prompt, reasoning, answer
+    assert (
+        sum(HOSTILE in known(text) for text in blocks) >= 4
+    )  # question, prompt, reasoning, answer
     assert HOSTILE_NAME in page.inner_text("header .runs")
     assert page.title().startswith("2 runs: ")
     assert page.query_selector_all("img") == []
@@ -235,7 +238,7 @@ def test_colours_follow_the_system_and_the_button(
     text = "getComputedStyle(document.querySelector('#latency .xtick text')).fill"
     dark, dark_text = page.evaluate(background), page.evaluate(text)
     page.click("#theme")
-    assert "light" in page.get_attribute("#theme", "aria-label")
+    assert "light" in known(page.get_attribute("#theme", "aria-label"))
     light = page.evaluate(background)
     page.wait_for_function(f"{text} !== '{dark_text}'")
     page.click("#theme")
@@ -287,7 +290,7 @@ def test_many_samples_with_their_texts_in_files_beside_the_page(
     page.wait_for_selector("#list tr[data-row='1599']")
     page.click("#list tr[data-row='1599']")
     shown(page, "A:math_mini/mini/099#15")
-    assert "needle99x15" in page.text_content("#sample .reasoning")
+    assert "needle99x15" in known(page.text_content("#sample .reasoning"))
     page.fill("#search", "needle50x7 ")
     page.click("#search-texts")
     shown(page, "A:math_mini/mini/050#7")

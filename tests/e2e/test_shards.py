@@ -92,7 +92,8 @@ def test_a_worker_that_is_killed_stops_no_other_and_the_words_say_how_to_go_on(
 
 
 def shard(folder: Path) -> int | None:
-    return manifest(folder)["config"]["shard"]
+    shown: int | None = manifest(folder)["config"]["shard"]
+    return shown
 
 
 SWEEP = ["run", "-m", *REPLAY[1:], "tasks=[humaneval:20],[math_mini:20]"]

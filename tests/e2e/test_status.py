@@ -4,13 +4,15 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.conftest import GOLDEN, Harness, Hold, last_line, stop, tiny_run
 
 
-def looked(done: subprocess.CompletedProcess[str]) -> dict | list:
+def looked(done: subprocess.CompletedProcess[str]) -> Any:
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found: dict[Any, Any] | list[Any] = json.loads(done.stdout)
+    return found
 
 
 def test_a_run_is_seen_alive_then_dead_then_complete_and_is_not_disturbed(

@@ -28,6 +28,7 @@ from harness.records import (
     GenerationRequest,
     MathReference,
     Problem,
+    RequestId,
 )
 from harness.runner.pipeline import build_requests
 from harness.store.manifest import RunManifest, Session, TaskInfo
@@ -351,7 +352,7 @@ def with_verdicts(folder: Path) -> None:
     run = Run(folder)
     for each in ASKED:
         for sample, ending in enumerate(each.endings):
-            verdict = verdicts[f"{each.problem.problem_id}#{sample}"]
+            verdict = verdicts[RequestId(f"{each.problem.problem_id}#{sample}")]
             assert verdict.status in STATUSES[ending], verdict
             run.verdicts.append(verdict.model_copy(update={"wall_s": 0.0}))
     run.verdicts.close()

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -46,7 +46,7 @@ class Place(NamedTuple):
     def results(self) -> str:
         return str(self.folder / "results")
 
-    def finished(self, name: str, **shape: int) -> str:
+    def finished(self, name: str, **shape: Any) -> str:
         """A complete run with its result."""
         return str(make_run(self.folder / name, run_id=name, problems=5, **shape))
 
@@ -83,7 +83,7 @@ def has(*arguments: str) -> Situation:
     return lambda _: list(arguments)
 
 
-def on_a_run(*arguments: str, **shape: int) -> Situation:
+def on_a_run(*arguments: str, **shape: Any) -> Situation:
     """A command that is given a run."""
     return lambda place: [*arguments, place.finished("run", **shape)]
 
@@ -297,7 +297,7 @@ def status_of(arguments: list[str]) -> int:
     ],
 )
 def test_the_exit_status_is_the_documented_one(
-    status: int, situation: Callable[..., object], place: Place
+    status: int, situation: Callable[[Place], list[str]], place: Place
 ) -> None:
     if situation is stdout_is_full and not os.access("/dev/full", os.W_OK):
         pytest.skip("needs /dev/full")

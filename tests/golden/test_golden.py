@@ -3,7 +3,7 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def without_words(value: Any) -> Any:
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Every single value by its path; an empty list or object is one too."""
+    parts: Iterable[tuple[object, Any]]
     match value:
         case dict() if value:
             parts = value.items()

@@ -132,11 +132,9 @@ def helps(capsys: pytest.CaptureFixture[str]) -> str:
     """What ``--help`` prints, of the program and of every command."""
     pages = []
     for command in _commands():
-        try:
-            status = main([*command, "--help"])
-        except SystemExit as exit_:
-            status = exit_.code
-        assert status == 0
+        with pytest.raises(SystemExit) as ended:
+            main([*command, "--help"])
+        assert ended.value.code == 0
         pages.append(f"$ {' '.join(['harness', *command, '--help'])}\n{capsys.readouterr().out}")
     return "\n".join(pages)
 

@@ -21,7 +21,8 @@ def _text() -> str:
 
 
 def conf(group: str, name: str) -> dict[str, Any]:
-    return yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
+    found: dict[str, Any] = yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text())
+    return found
 
 
 def spread(problems: int, samples: int, solved: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Finished runs to export: the committed recordings, with the results that they come to."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from harness.io.jsonl import read_json
@@ -17,8 +18,8 @@ def finished(
     folder: Path,
     *,
     recording: str = "r1_style",
-    completions: dict[str, dict[str, object]] | None = None,
-    verdicts: dict[str, dict[str, object]] | None = None,
+    completions: Mapping[str, Mapping[str, object]] | None = None,
+    verdicts: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunResult:
     """A run of AIME and HumanEval, four samples a problem, with every kind of verdict.
 
@@ -38,7 +39,9 @@ def finished(
     return load(folder)
 
 
-def _rewrite(file: Path, kind: type[Completion | Verdict], changes: dict) -> None:
+def _rewrite(
+    file: Path, kind: type[Completion | Verdict], changes: Mapping[str, Mapping[str, object]]
+) -> None:
     lines = []
     for line in file.read_text("utf-8").splitlines():
         record = kind.model_validate_json(line)

@@ -24,7 +24,7 @@ class Nvml(ModuleType):
 
     NVMLError = NvmlError
 
-    def __init__(self, *devices: Device, failure: Exception | None = None) -> None:
+    def __init__(self, *devices: Device, failure: str | None = None) -> None:
         super().__init__("pynvml")
         self.devices = devices
         self.failure = failure
@@ -64,16 +64,20 @@ class Nvml(ModuleType):
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> Device:  # noqa: N802
         every = [*self.devices, *(part for each in self.devices for part in each.parts or ())]
-        return next(each for each in every if each.uuid == uuid)
+        found: Device = next(each for each in every if each.uuid == uuid)
+        return found
 
     def nvmlDeviceGetUUID(self, device: Device) -> str:  # noqa: N802
-        return device.uuid
+        found: str = device.uuid
+        return found
 
     def nvmlDeviceGetName(self, device: Device) -> str:  # noqa: N802
-        return device.name
+        found: str = device.name
+        return found
 
     def nvmlDeviceGetCudaComputeCapability(self, device: Device) -> tuple[int, int]:  # noqa: N802
-        return self._known(device.capability)
+        found: tuple[int, int] = self._known(device.capability)
+        return found
 
     def nvmlDeviceGetMemoryInfo(self, device: Device) -> SimpleNamespace:  # noqa: N802
         total, free = self._known(device.total), self._known(device.free)
@@ -86,13 +90,15 @@ class Nvml(ModuleType):
         return 7
 
     def nvmlDeviceGetMigDeviceHandleByIndex(self, device: Device, place: int) -> Device:  # noqa: N802
-        return self._known(dict(enumerate(device.parts)).get(place))
+        found: Device = self._known(dict(enumerate(device.parts)).get(place))
+        return found
 
     def nvmlDeviceGetComputeRunningProcesses(self, device: Device) -> tuple[SimpleNamespace, ...]:  # noqa: N802
         return self._known(device.processes)
 
     def nvmlDeviceGetTotalEnergyConsumption(self, device: Device) -> int:  # noqa: N802
-        return self._known(device.energy)
+        found: int = self._known(device.energy)
+        return found
 
 
 GB = 10**9

@@ -3,11 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
 
 
-def described(file: Path) -> dict:
+def described(file: Path) -> dict[str, Any]:
     try:
         log = read_eval_log(str(file), resolve_attachments="full")
         summaries = read_eval_log_sample_summaries(str(file))

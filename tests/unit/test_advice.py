@@ -25,6 +25,7 @@ from harness.errors import UserError
 from harness.io.paths import CONF_DIR
 from harness.runner.sweep.model_choice import with_models
 from tests.conftest import REPOSITORY
+from tests.facts import known
 
 SAMPLES = {
     "experiment": "demo",
@@ -52,7 +53,7 @@ def texts() -> Iterator[tuple[str, str]]:
                 skipped |= {id(part) for part in node.values}
                 yield f"{file.name}:{node.lineno}", "".join(map(part_of, node.values))
             elif is_text(node) and id(node) not in skipped:
-                yield f"{file.name}:{node.lineno}", node.value
+                yield f"{file.name}:{node.lineno}", str(node.value)
 
 
 def is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
@@ -68,7 +69,7 @@ def part_of(node: ast.expr) -> str:
 
 TEXTS = list(texts())
 COMMAND = re.compile(r"(?<![\w/.`-])harness ([a-z][a-z-]*)((?: +\S+)*)")
-COMMANDS = set(build_parser()._subparsers._group_actions[0].choices) | {"run"}  # type: ignore[union-attr]
+COMMANDS = set(known(build_parser()._subparsers._group_actions[0].choices)) | {"run"}  # type: ignore[union-attr]
 
 
 def commands() -> list[Any]:

@@ -3,6 +3,8 @@
 import ast
 import textwrap
 import time
+from collections.abc import Sized
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -346,8 +348,15 @@ def test_extraction(name: str) -> None:
 
 
 def test_no_name_is_used_twice() -> None:
-    tables = (EXTRACTIONS, SHARED_LINES, UNOPENED, INDENTED_OR_UNSEEN, PROSE, SHOWN)
-    assert len(EVERY_EXTRACTION) == sum(map(len, tables))
+    tables: tuple[Sized, ...] = (
+        EXTRACTIONS,
+        SHARED_LINES,
+        UNOPENED,
+        INDENTED_OR_UNSEEN,
+        PROSE,
+        SHOWN,
+    )
+    assert len(EVERY_EXTRACTION) == sum(len(table) for table in tables)
 
 
 PROMPT = '''from typing import List
@@ -364,7 +373,7 @@ def add(a: float, b: float) -> float:
 '''
 
 
-def run(program: str) -> dict[str, object]:
+def run(program: str) -> dict[str, Any]:
     namespace: dict[str, object] = {"__name__": "program"}
     exec(compile(program, "program", "exec"), namespace)
     return namespace

@@ -38,7 +38,8 @@ from harness.store.manifest import CanaryReport
 from harness.store.run_files import Run, create_run
 from harness.tasks import Task, load_spec, load_task, parse_selection
 from tests.conf.test_compose import compose
-from tests.facts import mentions
+from tests.doubles import EngineDouble, ScorerDouble
+from tests.facts import known, mentions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -244,7 +245,12 @@ def test_a_template_that_loses_the_question_is_found_before_anything_is_loaded(
 ) -> None:
     tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['role'] }}<\uff5cAssistant\uff5c>"
     with pytest.raises(CanaryError, match=r"chat template .*canary/sum"):
-        Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
+        Canary(
+            compose(),
+            SPECS,
+            {"math_mini": Lenient(), "humaneval": Lenient()},
+            Codec(tokenizer, frozenset()),
+        )
 
 
 def test_a_template_that_cannot_be_rendered_is_one_line(
@@ -252,15 +258,20 @@ def test_a_template_that_cannot_be_rendered_is_one_line(
 ) -> None:
     tokenizer.chat_template = "{% for message in messages %}"
     with pytest.raises(ConfigError, match=r"^model: .*chat template .*: Template"):
-        Canary(compose(), SPECS, {"math_mini": None, "humaneval": None}, Codec(tokenizer, set()))
+        Canary(
+            compose(),
+            SPECS,
+            {"math_mini": Lenient(), "humaneval": Lenient()},
+            Codec(tokenizer, frozenset()),
+        )
 
 
-class OneAnswer:
+class OneAnswer(EngineDouble):
     """An engine that says the same to everybody and remembers what it was sent."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.requests = []
+        self.requests: list[GenerationRequest] = []
         self.restarts = 0
 
     def restart_counters(self) -> None:
@@ -323,9 +334,7 @@ def test_three_problems_go_out_by_the_runs_own_protocol_and_are_kept(
     assert engine.restarts == 1
 
 
-class Lenient:
-    name = "lenient@1"
-
+class Lenient(ScorerDouble):
     def grade(self, problem: Problem, answer: str) -> Grade:
         return Grade(status="correct", extracted=answer)
 
@@ -335,7 +344,7 @@ class OwnTemplate(OneAnswer):
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         for each in super().generate(requests):
-            yield each.model_copy(update={"prompt_tokens": each.prompt_tokens + 1})
+            yield each.model_copy(update={"prompt_tokens": known(each.prompt_tokens) + 1})
 
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])

@@ -65,7 +65,8 @@ def compared(
     capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0
 ) -> dict[str, Any]:
     assert main(["compare", "--json", *arguments]) == expect
-    return json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str, expect: int = 0) -> str:

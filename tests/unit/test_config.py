@@ -16,7 +16,10 @@ from tests.facts import mentions
 
 
 def piece(group: str, name: str) -> dict[str, Any]:
-    return yaml.safe_load((CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = yaml.safe_load(
+        (CONF_DIR / group / f"{name}.yaml").read_text(encoding="utf-8")
+    )
+    return found
 
 
 def composed(**changes: object) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def test_all_mistakes_are_listed_at_once() -> None:
 def test_a_config_is_frozen() -> None:
     config = load_run_config(composed())
     with pytest.raises(ValueError, match="frozen"):
-        config.seed = 1
+        config.seed = 1  # type: ignore[misc]
 
 
 def test_differing_keys_are_dotted_and_leave_out_what_only_says_where() -> None:

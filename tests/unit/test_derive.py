@@ -41,7 +41,7 @@ from harness.quantities.work import (
     speculative_speedup,
     weight_flops_per_token,
 )
-from tests.facts import mentions
+from tests.facts import known, mentions
 
 GIGA = 1e9
 
@@ -79,27 +79,27 @@ MODELS = {
 def test_sizes_work_and_cache_of_each_model(name: str) -> None:
     parameters, bf16, weights, per_token, cache, at_4k, at_32k = MODELS[name]
     model = arch(name)
-    assert prints(total_parameters(model) / GIGA, parameters)
-    assert prints(weight_bytes(total_parameters(model), 16) / GIGA, bf16)
-    assert prints(weight_flops_per_token(model) / GIGA, weights)
+    assert prints(known(total_parameters(model)) / GIGA, parameters)
+    assert prints(known(weight_bytes(total_parameters(model), 16)) / GIGA, bf16)
+    assert prints(known(weight_flops_per_token(model)) / GIGA, weights)
     assert kv_bytes_per_token(model) == per_token
-    assert prints(kv_bytes(model, 32_768) / GIGA, cache)
+    assert prints(known(kv_bytes(model, 32_768)) / GIGA, cache)
     for context, printed in ((4_096, at_4k), (32_768, at_32k)):
-        served = next(iter(attention_flops_per_token(model, context).values()))
+        served = next(iter(known(attention_flops_per_token(model, context)).values()))
         assert printed is None or prints(served / GIGA, printed)
 
 
 def test_v3_by_part() -> None:
     v3 = arch("v3")
     assert total_parameters(v3) == 671_026_419_200
-    assert prints(active_parameters(v3) / GIGA, "36.63")
-    assert prints(active_parameters(v3, with_embedding=True) / GIGA, "37.55")
-    assert mtp_parameters(v3) / GIGA == pytest.approx(11.5, rel=0.01)  # README_WEIGHTS
+    assert prints(known(active_parameters(v3)) / GIGA, "36.63")
+    assert prints(known(active_parameters(v3, with_embedding=True)) / GIGA, "37.55")
+    assert known(mtp_parameters(v3)) / GIGA == pytest.approx(11.5, rel=0.01)  # README_WEIGHTS
     flops = attention_flops_per_token(v3, 4_096)
-    assert prints(flops["expanded"] / GIGA, "20.5")
-    assert prints(attention_flops_per_token(v3, 32_768)["expanded"] / GIGA, "163.7")
-    assert prints(flops_per_token(v3, 32_768)["absorbed"] / GIGA, "630")
-    assert prints(flops_per_token(arch("llama_3_1_405b"), 32_768)["gqa"] / GIGA, "1,078")
+    assert prints(known(flops)["expanded"] / GIGA, "20.5")
+    assert prints(known(attention_flops_per_token(v3, 32_768))["expanded"] / GIGA, "163.7")
+    assert prints(known(flops_per_token(v3, 32_768))["absorbed"] / GIGA, "630")
+    assert prints(known(flops_per_token(arch("llama_3_1_405b"), 32_768))["gqa"] / GIGA, "1,078")
 
 
 def test_v3_has_exactly_the_weights_of_its_published_files() -> None:
@@ -107,12 +107,14 @@ def test_v3_has_exactly_the_weights_of_its_published_files() -> None:
     v3 = arch("v3")
     own_tables = 2 * v3.vocab * v3.hidden  # the module's copies of embedding and head
     bf16, fp8, float32 = 3_918_786_560, 680_571_043_840, 15_104
-    assert total_parameters(v3) + mtp_parameters(v3) + own_tables == bf16 + fp8 + float32
+    assert (
+        known(total_parameters(v3)) + known(mtp_parameters(v3)) + own_tables == bf16 + fp8 + float32
+    )
 
 
 def test_files_on_the_hub_are_as_large_as_computed() -> None:
     bf16 = weight_bytes(total_parameters(arch("r1_distill_qwen_7b")), 16)
-    assert prints(bf16 / GIGA, "15.23")  # 8.61 + 6.62 GB
+    assert prints(known(bf16) / GIGA, "15.23")  # 8.61 + 6.62 GB
     q4 = precisions()["q4"].bits_per_weight
     files = {
         "r1_distill_qwen_7b": 4.68,
@@ -121,7 +123,7 @@ def test_files_on_the_hub_are_as_large_as_computed() -> None:
         "v3": 404,
     }
     for name, gigabytes in files.items():
-        computed_gb = weight_bytes(total_parameters(arch(name)), q4) / GIGA
+        computed_gb = known(weight_bytes(total_parameters(arch(name)), q4)) / GIGA
         assert computed_gb == pytest.approx(gigabytes, rel=0.015)
 
 
@@ -267,7 +269,7 @@ def test_caches_of_v3_with_another_attention() -> None:
     others = derive(arch("v3"), 4_096).kv_bytes_per_token_with_other_attention
     assert others == {"multi_head": 4_997_120, "multi_head_128": 3_997_696, "gqa_8": 249_856}
     for name, printed in {"multi_head": "71.1", "multi_head_128": "56.9", "gqa_8": "3.56"}.items():
-        assert prints(others[name] / kv_bytes_per_token(arch("v3")), printed)
+        assert prints(known(others[name]) / known(kv_bytes_per_token(arch("v3"))), printed)
 
 
 def test_what_a_training_took() -> None:
@@ -278,13 +280,13 @@ def test_what_a_training_took() -> None:
     assert prints(v3.utilisation["fp8"], "0.173")
     assert v3.flops == pytest.approx(3.29e24, rel=2e-3)
     assert llama.flops == pytest.approx(3.65e25, rel=2e-3)
-    assert v3.flops_per_s_per_gpu / 1e12 == pytest.approx(343, abs=0.5)
+    assert known(v3.flops_per_s_per_gpu) / 1e12 == pytest.approx(343, abs=0.5)
     for each in (v3, llama):
-        assert 0 < each.utilisation["bf16"] < 1, "not above the peak of its machine"
+        assert 0 < known(each.utilisation["bf16"]) < 1, "not above the peak of its machine"
     r1 = trainings()["deepseek_r1"]
     assert rent_usd(r1.gpu_hours, r1.usd_per_gpu_hour) == 294_000
     whole, last = v3.gpu_hours, trainings()["deepseek_v3"].stages[-1].gpu_hours
-    assert rent_usd(whole - last, v3.usd_per_gpu_hour) + 294_000 == 5_860_000
+    assert known(rent_usd(whole - last, v3.usd_per_gpu_hour)) + 294_000 == 5_860_000
 
 
 def test_published_figures_agree_with_each_other() -> None:
@@ -303,14 +305,14 @@ def test_published_figures_agree_with_each_other() -> None:
     price = api_price("api_deepseek_r1")
     revenue = (
         (tokens - cached) * price.input_usd_per_million_tokens
-        + cached * price.cached_input_usd_per_million_tokens
+        + cached * known(price.cached_input_usd_per_million_tokens)
         + output * price.output_usd_per_million_tokens
     ) / 1e6
     assert prints(revenue, "562,100")
     assert prints(number("service_revenue_usd") / cost - 1, "5.45")
     assert prints(number("r1_stage_gpus") * number("r1_zero_hours"), "101,376")
     assert prints(quantity("v3_gpu_hours").number / number("deepseek_fleet_gpus"), "55.8")
-    trillions = trainings()["deepseek_v3"].tokens / 1e12
+    trillions = known(trainings()["deepseek_v3"].tokens) / 1e12
     assert prints(quantity("v3_pretraining_days").number / trillions, "3.66")
     budget = number("article_openai_budget_usd")
     assert prints(budget / quantity("v3_training_usd").number, "897")
@@ -324,8 +326,10 @@ def test_break_even_of_other_machines(machine: str, printed: str) -> None:
 def test_quantities_too_large_to_write_out() -> None:
     own = quantity("v3_bf16_utilisation_by_own_count")
     peak = machines()["h800"].peak_flops["bf16"]
-    assert own.number * peak / 1e12 == pytest.approx(386, abs=0.5)
-    assert quantity("nvidia_loss_at_article_fall_usd").value / GIGA == pytest.approx(273, abs=0.5)
+    assert own.number * known(peak) / 1e12 == pytest.approx(386, abs=0.5)
+    assert known(quantity("nvidia_loss_at_article_fall_usd").value) / GIGA == pytest.approx(
+        273, abs=0.5
+    )
 
 
 def test_what_does_not_fit_has_no_speed_and_says_why() -> None:
@@ -388,28 +392,30 @@ def test_speculation_at_its_ends() -> None:
 
 def test_a_batch_shares_the_weights_and_not_the_cache() -> None:
     model, bf16 = arch("r1_distill_qwen_7b"), precisions()["bf16"]
-    weights, cache = 2 * active_parameters(model), kv_bytes(model, 1_000)
+    weights, cache = 2 * known(active_parameters(model)), kv_bytes(model, 1_000)
     found = tokens_per_s_ceiling(model, bf16, 1e12, 1_000, batch=64)
-    assert found == pytest.approx(64 * 1e12 / (weights + 64 * cache))
+    assert found == pytest.approx(64 * 1e12 / (weights + 64 * known(cache)))
 
 
 def test_fp8_weights_of_v3_need_eight_h200() -> None:
     v3, fp8 = arch("v3"), precisions()["fp8"]
     h200 = fit(v3, fp8, machines()["h200"], 32_768)
     h100 = fit(v3, fp8, machines()["h100"], 32_768)
-    assert h200.devices == 8
-    assert h200.memory_bytes == 1_128e9
-    assert h100.devices is None
-    assert h100.memory_bytes == 640e9
-    assert h100.kv_tokens_tensor_parallel == h100.kv_tokens_data_parallel_attention == 0
+    assert known(h200).devices == 8
+    assert known(h200).memory_bytes == 1_128e9
+    assert known(h100).devices is None
+    assert known(h100).memory_bytes == 640e9
+    assert (
+        known(h100).kv_tokens_tensor_parallel == known(h100).kv_tokens_data_parallel_attention == 0
+    )
 
 
 def test_room_for_the_cache_by_the_way_of_serving() -> None:
     """Worked out by hand: eight H200 hold 1,128 GB; a token leaves 70,272 bytes, a latent one."""
     h200 = fit(arch("v3"), precisions()["fp8"], machines()["h200"], 32_768)
     room = 1_128_000_000_000 - 671_026_419_200
-    assert h200.kv_tokens_data_parallel_attention == room // 70_272 == 6_502_925
-    assert h200.kv_tokens_tensor_parallel == room // 8 // 70_272 == 812_865
+    assert known(h200).kv_tokens_data_parallel_attention == room // 70_272 == 6_502_925
+    assert known(h200).kv_tokens_tensor_parallel == room // 8 // 70_272 == 812_865
 
 
 @pytest.mark.parametrize(
@@ -431,11 +437,13 @@ def test_a_cache_is_split_as_far_as_its_heads_go_round(
 def test_a_memory_that_is_nearly_full_is_called_tight() -> None:
     model, bf16 = arch("r1_distill_qwen_32b"), precisions()["bf16"]
     one = fit(model, bf16, machines()["h100"], 32_768)
-    assert (one.devices, one.tight) == (1, True)
-    assert fit(model, bf16, machines()["h200"], 32_768).tight is False
+    assert (known(one).devices, known(one).tight) == (1, True)
+    assert known(fit(model, bf16, machines()["h200"], 32_768)).tight is False
     # What is left holds the cache of all sequences together.
-    room = (80_000_000_000 - 2 * total_parameters(model)) // 262_144
-    assert one.kv_tokens_tensor_parallel == one.kv_tokens_data_parallel_attention == room
+    room = (80_000_000_000 - 2 * known(total_parameters(model))) // 262_144
+    assert (
+        known(one).kv_tokens_tensor_parallel == known(one).kv_tokens_data_parallel_attention == room
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,10 +476,10 @@ def test_attention_in_decoding_waits_for_the_cache() -> None:
     """32,768 tokens at 3.35 TB/s and 989.4 TFLOP/s, in milliseconds."""
     h800 = machines()["h800"]
     for model, read_ms, compute_ms in (("v3", 0.69, 0.56), ("llama_3_1_405b", 5.05, 0.27)):
-        read = 1e3 * kv_bytes(arch(model), 32_768) / h800.bandwidth
-        served = next(iter(attention_flops_per_token(arch(model), 32_768).values()))
+        read = 1e3 * known(kv_bytes(arch(model), 32_768)) / h800.bandwidth
+        served = next(iter(known(attention_flops_per_token(arch(model), 32_768)).values()))
         assert read == pytest.approx(read_ms, abs=0.005)
-        assert 1e3 * served / h800.peak_flops["bf16"] == pytest.approx(compute_ms, abs=0.005)
+        assert 1e3 * served / known(h800.peak_flops["bf16"]) == pytest.approx(compute_ms, abs=0.005)
         found = quantity(f"{model}_decode_attention_s_per_token_on_h800")
         assert 1e3 * found.number == pytest.approx(read)
 

@@ -8,9 +8,11 @@ import resource
 import subprocess
 import sys
 import threading
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from harness.doctor import cached, engines, machine, packages, system
 from harness.doctor.bounded import Check, run_checks
@@ -19,10 +21,11 @@ from harness.doctor.diagnosis import conclude, described_models
 from harness.doctor.finding import Finding
 from harness.doctor.fits import Fit, Place, fit, places
 from harness.doctor.storage import look_at_folder
+from harness.machine import hardware
 from harness.machine.provenance import GpuInfo
 from harness.report.doctor import print_diagnosis
 from harness.runner.preflight import LEAST_FREE_BYTES
-from tests.facts import mentions
+from tests.facts import known, mentions
 from tests.unit.made_up_gpus import GB, Nvml, h200, shared
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -164,19 +167,23 @@ def test_one_model_on_one_gpu_by_hand() -> None:
 
 def test_what_does_not_fit_has_no_context() -> None:
     found = fit(MODELS["r1_distill_llama_70b"], places([H200], 10**9)[0])
-    assert (found.context_tokens, found.long_contexts) == (None, 0)
+    assert (known(found).context_tokens, known(found).long_contexts) == (None, 0)
     pair = fit(MODELS["r1_distill_llama_70b"], places([H200] * 2, 10**9)[1])
-    assert (pair.devices, pair.context_tokens, pair.long_contexts) == (2, 131_072, 12)
+    assert (known(pair).devices, known(pair).context_tokens, known(pair).long_contexts) == (
+        2,
+        131_072,
+        12,
+    )
 
 
 def test_heads_decide_how_many_gpus_can_share_a_model() -> None:
     eight = Place("8 GPUs", 8, 8 * 150_000_000_000)
     qwen = fit(MODELS["r1_distill_qwen_1_5b"], eight)
     # 12 query heads and 2 of keys and values: 8 divides neither, 6 gives each three of a copy
-    assert (qwen.devices, qwen.memory_bytes) == (6, int(0.92 * 6 * 150e9))
-    assert qwen.kv_bytes_per_token == 3 * 28_672
+    assert (known(qwen).devices, known(qwen).memory_bytes) == (6, int(0.92 * 6 * 150e9))
+    assert known(qwen).kv_bytes_per_token == 3 * 28_672
     llama = fit(MODELS["r1_distill_llama_8b"], eight)
-    assert (llama.devices, llama.kv_bytes_per_token) == (8, 131_072)
+    assert (known(llama).devices, known(llama).kv_bytes_per_token) == (8, 131_072)
 
 
 def test_unlike_gpus_count_as_the_smallest_and_shared_memory_as_none() -> None:
@@ -192,7 +199,7 @@ def test_unlike_gpus_count_as_the_smallest_and_shared_memory_as_none() -> None:
 def test_a_table_says_no_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     names = ("r1_distill_llama_70b", "r1_distill_qwen_7b")
     where = places([H200], 10**9)[:1]
-    print_diagnosis(conclude(RUNNABLE, [fit(MODELS[name], where[0]) for name in names]))
+    print_diagnosis(conclude(RUNNABLE, [known(fit(MODELS[name], where[0])) for name in names]))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["r1_distill_llama_70b", "141.1", "GB", "no"] in lines
     at_once = (138_694_434_488 - 2 * 7_615_616_512) // (57_344 * 32_768)
@@ -226,13 +233,13 @@ def test_an_installed_harness_knows_its_demands_from_its_metadata(
 ) -> None:
     recorded = ["numpy>=2", 'vllm==0.32.0; extra == "vllm"', 'pytest>=9; extra == "dev"']
     monkeypatch.setattr(packages, "checkout_dir", lambda: None)
-    monkeypatch.setattr(packages.metadata, "requires", lambda _: recorded)
+    monkeypatch.setattr(metadata, "requires", lambda _: recorded)
     assert [each.name for each in packages.demands()] == ["numpy"]
     assert [each.name for each in packages.demands("vllm")] == ["vllm"]
 
 
 def test_a_wrong_package_and_an_absent_one_have_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = [packages.Requirement(text) for text in ("pytest<1", "no-such-thing>=2")]
+    wrong = [Requirement(text) for text in ("pytest<1", "no-such-thing>=2")]
     monkeypatch.setattr(packages, "demands", lambda: wrong)
     pytest_found, absent = packages.look_at_packages()[1:3]
     assert pytest_found.status == "warn"
@@ -348,7 +355,7 @@ def test_this_machine(tmp_path: Path) -> None:
 
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.hardware, "cuda_devices", lambda: 3)
+    monkeypatch.setattr(hardware, "cuda_devices", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
@@ -368,15 +375,15 @@ def test_gpus_are_read_from_the_driver(seen: None, monkeypatch: pytest.MonkeyPat
     ]
     assert mentions(found.findings[0].value, "580.65.06", "CUDA", "13.1")
     assert mentions(found.findings[3].value, "NVIDIA GB10", "shared")
-    assert "nvidia-smi" in found.findings[2].remedy
+    assert "nvidia-smi" in known(found.findings[2].remedy)
 
 
 def test_a_driver_older_than_cuda_13_is_told(seen: None, monkeypatch: pytest.MonkeyPatch) -> None:
     library = Nvml(h200(0))
-    library.nvmlSystemGetDriverVersion = lambda: "575.57.08"
+    monkeypatch.setattr(library, "nvmlSystemGetDriverVersion", lambda: "575.57.08")
     monkeypatch.setitem(sys.modules, "pynvml", library)
     driver = machine.find_gpus().findings[0]
-    assert (driver.status, "580" in driver.remedy) == ("warn", True)
+    assert (driver.status, "580" in known(driver.remedy)) == ("warn", True)
 
 
 def test_a_driver_that_does_not_answer_is_missing(
@@ -388,7 +395,7 @@ def test_a_driver_that_does_not_answer_is_missing(
     assert found.devices == ()
     (driver,) = found.findings
     assert (driver.status, driver.value) == ("missing", "NVML: Driver/library version mismatch")
-    assert "driver" in driver.remedy
+    assert "driver" in known(driver.remedy)
 
 
 # --- what vLLM expects of the system --------------------------------------------------------------
@@ -432,9 +439,9 @@ def test_the_compiler_is_looked_for_where_vllm_does(
 
 
 def test_rows_about_cuda_are_for_machines_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 0)
+    monkeypatch.setattr(hardware, "cuda_devices", lambda: 0)
     assert [each.name for each in system.look_at_system()] == ["open files"]
-    monkeypatch.setattr(system.hardware, "cuda_devices", lambda: 1)
+    monkeypatch.setattr(hardware, "cuda_devices", lambda: 1)
     assert [each.name for each in system.look_at_system()] == ["open files", "glibc", "nvcc"]
 
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, Provenance, collect
 from harness.quantities.published import machines
 from harness.runner.duration import ERROR_FACTORS, devices, expect
-from harness.runner.duration.devices import devices_of, measure_cpu
+from harness.runner.duration.devices import Devices, devices_of, measure_cpu
 from harness.runner.duration.expected_time import _batch, _load
 from harness.runner.duration.roofline import (
     PREEMPTION_FRACTION,
@@ -30,10 +31,11 @@ from harness.runner.duration.roofline import (
     step_seconds,
 )
 from harness.runner.preflight import FreeMemory, plan_memory
+from harness.store.manifest import ExpectedTime
 from harness.store.result import RunResult, load
 from harness.store.run_files import runs_dir
 from tests.conftest import REPOSITORY
-from tests.facts import mentions
+from tests.facts import known, mentions, narrowed
 from tests.unit.claim_runs import conf
 from tests.unit.test_config import composed
 from tests.unit.test_cost import OTHERS
@@ -54,6 +56,20 @@ def made_config(
     return load_run_config(
         composed(model=described, engine=knobs, protocol=conf("protocol", protocol), **changes)
     )
+
+
+def time_of(
+    config: RunConfig, requests: Mapping[str, int], here: Provenance, results_dir: Path
+) -> ExpectedTime:
+    return narrowed(ExpectedTime, expect(config, requests, here, results_dir))
+
+
+def known_devices(config: RunConfig, here: Provenance) -> Devices:
+    return narrowed(Devices, devices_of(config, here))
+
+
+def known_load(config: RunConfig) -> Load:
+    return narrowed(Load, _load(config))
 
 
 def machine(*names: str) -> Provenance:
@@ -94,7 +110,7 @@ def test_published_speeds_are_met_within_a_tenth(
 ) -> None:
     weights, cache = SIZES[model]
     load = Load(2 * weights, 2 * weights, 2 * weights, cache)
-    roof = devices_of(made_config(engine="vllm"), machine(H100)).roof
+    roof = known_devices(made_config(engine="vllm"), machine(H100)).roof
     seconds = step_seconds(load, roof, sequences, sequences * context)
     assert sequences * load.tokens_per_step / seconds == pytest.approx(measured, rel=ANCHOR_ERROR)
 
@@ -117,7 +133,7 @@ def test_the_table_by_hand_is_met_within_the_stated_error(
     model: str, task: str, tmp_path: Path
 ) -> None:
     config = made_config(model=model, engine="vllm", tasks=[task])
-    found = expect(config, {task: REQUESTS[task]}, machine(H200), tmp_path)
+    found = time_of(config, {task: REQUESTS[task]}, machine(H200), tmp_path)
     by_hand_s = 60 * BY_HAND[model][task]
     factor = ERROR_FACTORS["roofline"]
     assert found.basis == "roofline"
@@ -169,7 +185,7 @@ def test_lengths_are_cut_off_by_the_budget_and_keep_their_mean() -> None:
 def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with() -> None:
     for each in machines().values():
         if each.match:
-            found = devices_of(made_config(engine="vllm"), machine(each.match[0]))
+            found = known_devices(made_config(engine="vllm"), machine(each.match[0]))
             assert found.device_name == each.match[0]
 
 
@@ -187,15 +203,15 @@ def test_every_gpu_that_has_a_price_is_a_machine_that_can_be_reckoned_with() -> 
     ],
 )
 def test_which_devices_are_reckoned_with(
-    changed: dict[str, object], gpus: list[str], title: str
+    changed: dict[str, Any], gpus: list[str], title: str
 ) -> None:
-    assert devices_of(made_config(**changed), machine(*gpus)).title == title
+    assert known_devices(made_config(**changed), machine(*gpus)).title == title
 
 
 def test_two_copies_are_faster_than_one_spread_over_two(tmp_path: Path) -> None:
     def seconds(**args: int) -> float:
         config = made_config(model="r1_distill_qwen_7b", engine="vllm", args=args)
-        return expect(config, {"math500": 2000}, machine(H200, H200), tmp_path).generation_s
+        return time_of(config, {"math500": 2000}, machine(H200, H200), tmp_path).generation_s
 
     one, spread, copies = (
         seconds(),
@@ -224,10 +240,10 @@ def test_an_unknown_gpu_is_no_guess(name: str, tmp_path: Path) -> None:
     ],
 )
 def test_as_many_run_at_once_as_the_engine_lets(
-    changed: dict[str, object], gpu: str, places: int
+    changed: dict[str, Any], gpu: str, places: int
 ) -> None:
     config = made_config("r1_distill_qwen_7b", **changed)
-    found = _batch(config, devices_of(config, machine(gpu)), _load(config))
+    found = _batch(config, known_devices(config, machine(gpu)), known_load(config))
     assert found.sequences == places
 
 
@@ -238,16 +254,18 @@ def test_the_forecast_has_the_cache_of_the_memory_plan() -> None:
     here = here.model_copy(
         update={"gpus": tuple(gpu.model_copy(update={"memory_bytes": sheet}) for gpu in here.gpus)}
     )
-    load = _load(config)
-    room = _batch(config, devices_of(config, here), load).cache_tokens * load.cache_bytes_per_token
+    load = known_load(config)
+    room = (
+        _batch(config, known_devices(config, here), load).cache_tokens * load.cache_bytes_per_token
+    )
     planned = plan_memory(config, here, FreeMemory(cpu_bytes=1, gpu_bytes=(sheet,)))
-    assert room == pytest.approx(planned.cache_bytes)
+    assert room == pytest.approx(known(planned).cache_bytes)
 
 
 def test_an_engine_that_was_left_open_is_that_of_the_devices(tmp_path: Path) -> None:
     def seconds(engine: str, *gpus: str, **changed: Any) -> float:
         config = made_config(model="smollm2_135m", engine=engine, **changed)
-        return expect(config, {"math500": 100}, machine(*gpus), tmp_path).generation_s
+        return time_of(config, {"math500": 100}, machine(*gpus), tmp_path).generation_s
 
     assert seconds("auto", H200) == seconds("vllm", H200)
     # A laptop plans for the box that the experiment needs, and for vLLM on it.
@@ -261,7 +279,7 @@ def test_an_engine_that_was_left_open_is_the_one_that_this_machine_has(
 
     def seconds(engine: str, **changed: Any) -> float:
         config = made_config(model="smollm2_135m", engine=engine, **changed)
-        return expect(config, {"math500": 100}, machine(H200), tmp_path).generation_s
+        return time_of(config, {"math500": 100}, machine(H200), tmp_path).generation_s
 
     monkeypatch.setattr(hardware, "cuda_devices", lambda: 1)
     monkeypatch.setattr(build, "find_spec", lambda _: None)
@@ -302,7 +320,7 @@ def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path: Path) -> None:
         config = made_config(
             model="r1_distill_llama_8b", engine="vllm", args={"max_num_seqs": 1, **args}
         )
-        return expect(config, {"math500": 5}, machine(H200), tmp_path).generation_s
+        return time_of(config, {"math500": 5}, machine(H200), tmp_path).generation_s
 
     draft = {"method": "eagle3", "num_speculative_tokens": 1}
     assert seconds(quantization="fp8") < seconds()
@@ -312,7 +330,7 @@ def test_fp8_and_a_draft_are_faster_for_one_reader(tmp_path: Path) -> None:
 def test_a_drafted_token_is_multiplied_whether_it_is_accepted_or_not() -> None:
     draft = {"method": "ngram", "num_speculative_tokens": 4}
     args = {"speculative_config": draft}
-    load = _load(made_config(model="r1_distill_llama_8b", args=args))
+    load = known_load(made_config(model="r1_distill_llama_8b", args=args))
     assert 1 < load.tokens_per_step < load.computed_per_step == 5
     # So many at once that the products decide, and one sequence more is that many products more.
     slow = ROOF._replace(flops_per_s=1e12)
@@ -327,11 +345,11 @@ def test_a_folder_whose_yaml_names_no_sizes_computes_with_its_own(tmp_path: Path
     config = config.model_copy(
         update={"model": config.model.model_copy(update={"path": str(tmp_path)})}
     )
-    assert _load(config).flops_per_token == 2 * 300
+    assert known_load(config).flops_per_token == 2 * 300
 
 
 def test_experts_are_read_when_somebody_uses_them() -> None:
-    load = _load(made_config(model="deepseek_v2_lite_chat", engine="vllm"))
+    load = known_load(made_config(model="deepseek_v2_lite_chat", engine="vllm"))
     assert load.token_bytes < load.weight_bytes / 4
     assert load.flops_per_token < load.weight_bytes / 4
 
@@ -341,7 +359,7 @@ def test_a_cpu_is_measured_and_far_off(tmp_path: Path) -> None:
     assert bandwidth > 1e8
     assert flops > 1e8
     config = made_config(model="smollm2_135m", engine="transformers")
-    found = expect(config, {"math500": 3}, machine(), tmp_path)
+    found = time_of(config, {"math500": 3}, machine(), tmp_path)
     assert mentions(found.basis, "roofline", "CPU")
     assert found.generation_high_s / found.generation_low_s == pytest.approx(9)
 
@@ -355,9 +373,9 @@ def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(
     result = load(BASELINE.with_name(f"smollm2_135m_standard_{engine}.json"))
     config = result.manifest.config
     asked = {task.name: task.problems for task in result.manifest.tasks}
-    found = expect(config, asked, machine(), tmp_path)
+    found = time_of(config, asked, machine(), tmp_path)
     measured = next(e.value for e in result.estimates if e.metric == "generation_s")
-    assert found.generation_low_s < measured < found.generation_high_s
+    assert found.generation_low_s < known(measured) < found.generation_high_s
 
 
 # --- an earlier run ---------------------------------------------------------------------------
@@ -365,10 +383,10 @@ def test_our_own_runs_on_two_cores_are_met_within_the_stated_error(
 
 def test_rent_is_for_loading_too(tmp_path: Path) -> None:
     config = made_config(model="r1_distill_qwen_7b", pricing=conf("pricing", "auto"))
-    found = expect(config, {"math500": 100}, machine(H200), tmp_path)
-    hourly = 3600 * found.usd / (found.load_s + found.generation_s)
+    found = time_of(config, {"math500": 100}, machine(H200), tmp_path)
+    hourly = 3600 * known(found.usd) / (found.load_s + found.generation_s)
     price = re.search(r"usd_per_hour: ([\d.]+)", (CONF_DIR / "pricing/h200.yaml").read_text())
-    assert hourly == pytest.approx(float(price[1]))
+    assert hourly == pytest.approx(float(known(price)[1]))
 
 
 def recorded(results_dir: Path, *gpus: str, config: RunConfig | None = None) -> RunResult:
@@ -392,14 +410,14 @@ def test_an_earlier_run_is_expected_again(tmp_path: Path) -> None:
     result = recorded(tmp_path)
     config = result.manifest.config
     asked = {task.name: task.problems for task in result.manifest.tasks}
-    found = expect(config, asked, machine(), tmp_path)
+    found = time_of(config, asked, machine(), tmp_path)
     measured = next(e.value for e in result.estimates if e.metric == "generation_s")
     assert found.basis == "earlier run"
-    assert found.output_tokens == sum(each.completion_tokens for each in result.outcomes)
+    assert found.output_tokens == sum(known(each.completion_tokens) for each in result.outcomes)
     assert found.generation_s == pytest.approx(measured, rel=0.05)
     # Half of the problems take less, and most of the time that half of the answers take.
-    half = expect(config, {n: count // 2 for n, count in asked.items()}, machine(), tmp_path)
-    assert measured / 4 < half.generation_s < measured
+    half = time_of(config, {n: count // 2 for n, count in asked.items()}, machine(), tmp_path)
+    assert known(measured) / 4 < half.generation_s < known(measured)
 
 
 def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path: Path) -> None:
@@ -408,24 +426,24 @@ def test_an_earlier_run_that_was_resumed_loads_once_the_next_time(tmp_path: Path
     file = runs_dir(tmp_path) / result.manifest.run_id / "result.json"
     resumed = result.manifest.model_copy(update={"sessions": (session, session)})
     figures = [
-        each.model_copy(update={"value": 2 * session.engine.load_s})
+        each.model_copy(update={"value": 2 * known(session.engine.load_s)})
         if each.metric == "load_s"
         else each
         for each in result.estimates
     ]
     update = {"manifest": resumed, "estimates": tuple(figures)}
     file.write_text(result.model_copy(update=update).model_dump_json())
-    found = expect(result.manifest.config, {"humaneval": 20}, machine(), tmp_path)
+    found = time_of(result.manifest.config, {"humaneval": 20}, machine(), tmp_path)
     assert found.load_s == session.engine.load_s
 
 
 def test_an_earlier_run_of_one_worker_is_half_as_fast_as_two(tmp_path: Path) -> None:
-    def config(**changed: int) -> RunConfig:
+    def config(**changed: Any) -> RunConfig:
         return made_config("smollm2_135m", args={"max_num_seqs": 4}, **changed)
 
     recorded(tmp_path, H200, H200, config=config())
     here, asked = machine(H200, H200), {"math500": 400}
-    one, two = (expect(config(shards=count), asked, here, tmp_path) for count in (1, 2))
+    one, two = (time_of(config(shards=count), asked, here, tmp_path) for count in (1, 2))
     assert one.basis == two.basis == "earlier run"
     assert two.generation_s == pytest.approx(one.generation_s / 2, rel=0.1)
 
@@ -440,5 +458,5 @@ def test_an_earlier_run_of_something_else_is_none(
 ) -> None:
     recorded(tmp_path)
     config = made_config(**{"model": "smollm2_135m", "engine": "transformers", **changed})
-    found = expect(config, {"math500": 3}, machine(*gpus), tmp_path)
+    found = time_of(config, {"math500": 3}, machine(*gpus), tmp_path)
     assert found.basis != "earlier run"

@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_what_only_root_may_read_is_said(powercap: Path, monkeypatch: pytest.Mon
     counter = powercap / "intel-rapl:0" / "energy_uj"
     really_read = Path.read_text
 
-    def read(path: Path, *arguments: object, **named: object) -> str:
+    def read(path: Path, *arguments: Any, **named: Any) -> str:
         if path == counter:  # tests may run as root, whom no mode stops
             raise PermissionError(13, "Permission denied", str(path))
         return really_read(path, *arguments, **named)

@@ -5,20 +5,21 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
 import pytest
 
 from harness.engines import server_process
+from harness.engines.last_words import last_words
 from harness.engines.request_error import one_line
-from harness.engines.server_process import flags, free_port, last_words, serving
+from harness.engines.server_process import flags, free_port, serving
 from harness.engines.serving_metrics import Meter, parse
 from harness.engines.vllm_server_engine import _loaded
 from harness.errors import ConfigError, UnavailableError
 from harness.io import redaction
-from tests.facts import mentions
+from tests.facts import known, mentions
 
 # Stands for vLLM's module: it takes --host and --port, and a last word that says how it behaves.
 STAND_IN = """
@@ -200,7 +201,7 @@ vllm:num_preemptions_created{{engine="0"}} 1.79e+09
 """
 
 
-def readings(*each: dict[str, float] | None) -> Callable[[], str | None]:
+def readings(*each: Mapping[str, float] | None) -> Callable[[], str | None]:
     texts = [None if values is None else METRICS.format(**values) for values in each]
     return lambda: texts.pop(0) if len(texts) > 1 else texts[0]
 
@@ -211,11 +212,19 @@ AFTER = {"preempted": 4, "generated": 70, "steps": 25, "drafted": 24, "accepted"
 
 def test_engines_are_summed_and_what_was_before_is_left_out() -> None:
     stats = Meter(readings(BEFORE, AFTER)).stats()
-    assert (stats.preemptions, stats.steps, stats.tokens_per_step_mean) == (3, 20, 3.0)
-    assert (stats.draft_tokens, stats.accepted_draft_tokens) == (20, 5)
-    assert stats.draft_acceptance_fraction == 0.25
-    assert stats.prefix_cache_hit_tokens is None
-    assert (stats.looks, stats.running_mean, stats.running_max) == (0, None, None)
+    assert (known(stats).preemptions, known(stats).steps, known(stats).tokens_per_step_mean) == (
+        3,
+        20,
+        3.0,
+    )
+    assert (known(stats).draft_tokens, known(stats).accepted_draft_tokens) == (20, 5)
+    assert known(stats).draft_acceptance_fraction == 0.25
+    assert known(stats).prefix_cache_hit_tokens is None
+    assert (known(stats).looks, known(stats).running_mean, known(stats).running_max) == (
+        0,
+        None,
+        None,
+    )
 
 
 def test_the_last_reading_before_a_death_counts() -> None:
@@ -228,7 +237,7 @@ def test_a_death_before_anybody_looked_is_not_a_count_of_zero() -> None:
 
 
 def test_a_server_that_was_started_anew_meanwhile_is_not_counted() -> None:
-    assert Meter(readings(AFTER, BEFORE)).stats().steps is None
+    assert known(Meter(readings(AFTER, BEFORE)).stats()).steps is None
 
 
 def test_who_tells_nothing_has_no_stats() -> None:
@@ -238,16 +247,25 @@ def test_who_tells_nothing_has_no_stats() -> None:
 
 def test_what_rises_and_falls_is_looked_at_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.engines.serving_metrics.LOOK_S", 0.01)
-    seen = []
+    seen: list[str] = []
     text = METRICS.format(**BEFORE) + 'vllm:kv_cache_usage_perc{engine="0"} 0.5\n'
-    meter = Meter(lambda: seen.append(1) or text)
+
+    def read() -> str:
+        seen.append(text)
+        return text
+
+    meter = Meter(read)
     with meter.watching():
         while len(seen) < 5:
             time.sleep(0.005)
     stats = meter.stats()
-    assert (stats.running_mean, stats.running_max, stats.waiting_max) == (3.0, 3, 0)
-    assert stats.kv_cache_usage_max_fraction == 0.5
-    assert stats.looks >= 3
+    assert (known(stats).running_mean, known(stats).running_max, known(stats).waiting_max) == (
+        3.0,
+        3,
+        0,
+    )
+    assert known(stats).kv_cache_usage_max_fraction == 0.5
+    assert known(stats).looks >= 3
     assert parse(text)["vllm:num_preemptions_total"] == [1.0, 2.0]
 
 

@@ -13,6 +13,7 @@ from harness.analysis.comparison import Options, compare_sides, read_side
 from harness.analysis.nightly.record import setting_changes, setting_of
 from harness.engines.identity import identity, known_facts, unlike
 from harness.engines.recorded_environment import PLACES, RECORDED, SET_ONLY, recorded
+from harness.engines.transformers_engine import TransformersConfig
 from harness.engines.vllm_settings import VLLM_SETTINGS, of_config, of_server
 from harness.errors import NotComparableError, StoreError
 from harness.machine.provenance import collect
@@ -25,6 +26,7 @@ from harness.store.manifest import Session
 from harness.store.result import RunResult, load
 from tests.conf.test_compose import compose
 from tests.engines import made_up_engine
+from tests.facts import known, narrowed
 from tests.unit.claim_runs import BASELINE
 
 # Lines of vLLM 0.32 on an H100, cut to what is read; those before the engine's are its front's.
@@ -160,7 +162,7 @@ _MOVES_NOTHING = re.compile(
 @pytest.mark.skipif(find_spec("vllm") is None, reason="needs vllm")
 def test_every_variable_of_vllm_is_either_recorded_or_of_no_matter() -> None:
     """When this fails with a new vLLM: put what moves a number on the list, the rest in here."""
-    source = Path(find_spec("vllm").origin).with_name("envs.py").read_text("utf-8")
+    source = Path(known(known(find_spec("vllm")).origin)).with_name("envs.py").read_text("utf-8")
     names = set(re.findall(r'^ {4}"?(VLLM_[A-Z0-9_]+)"?:', source, re.MULTILINE))
     assert "VLLM_BATCH_INVARIANT" in names
     left = {name for name in names - RECORDED if not _MOVES_NOTHING.search(name)}
@@ -288,7 +290,7 @@ def test_what_an_engine_resolved_is_its_setting_and_not_the_auto_that_was_asked(
     tmp_path: Path,
 ) -> None:
     result, _ = run_with(tmp_path, "night", PLAIN)
-    auto = compose("experiment=demo", "engine=transformers").engine
+    auto = narrowed(TransformersConfig, compose("experiment=demo", "engine=transformers").engine)
     assert (auto.device, auto.dtype) == ("auto", "auto")
     config = result.manifest.config.model_copy(update={"engine": auto})
     manifest = result.manifest.model_copy(update={"config": config})
@@ -313,7 +315,7 @@ def test_a_run_is_not_resumed_under_another_setting() -> None:
     began = Session(
         started_at=datetime.now(UTC), clock_start_s=0, engine=PLAIN, provenance=collect()
     )
-    setup = SimpleNamespace(
+    setup: Any = SimpleNamespace(
         run=SimpleNamespace(run_id="RUN"),
         manifest=SimpleNamespace(config=SimpleNamespace(engine=SimpleNamespace(is_local=True))),
     )
@@ -328,7 +330,7 @@ def test_shards_with_other_settings_are_not_joined(tmp_path: Path) -> None:
         folder.mkdir()
         for file in ("problems.jsonl", "prompts.jsonl"):
             (folder / file).touch()
-        run = SimpleNamespace(folder=folder, shown=name)
+        run: Any = SimpleNamespace(folder=folder, shown=name)
         return Shard(run, run_with(tmp_path, name, info)[0].manifest)
 
     one = shard("one", PLAIN)

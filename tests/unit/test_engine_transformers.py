@@ -18,6 +18,7 @@ from harness.errors import ConfigError, UnavailableError
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec
 from harness.records import Completion, GenerationRequest, RequestId, Sampling
+from tests.facts import known, narrowed
 from tests.unit.tiny_model import save_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -55,7 +56,7 @@ def engine(model: ResolvedModel, **knobs: Any) -> TransformersEngine:
     return TransformersEngine(config, model, Codec.load(model), monotonic, 4096)
 
 
-def texts(completions: list[Completion]) -> dict[str, tuple[str, str, int]]:
+def texts(completions: list[Completion]) -> dict[str, tuple[str, str, int | None]]:
     return {
         each.request_id: (each.text, each.finish_reason, each.completion_tokens)
         for each in completions
@@ -102,13 +103,13 @@ def test_samples_of_one_prompt_are_read_once_and_stay_their_own(
     read: list[tuple[int, ...]] = []
     whole = Batch._read
 
-    def noted(self: TransformersEngine, prompts: Any) -> Any:
+    def noted(self: Batch, prompts: Any) -> Any:
         read.extend(prompts)
         return whole(self, prompts)
 
     monkeypatch.setattr(Batch, "_read", noted)
     with engine(model, max_batch_size=1) as alone, engine(model, max_batch_size=limit) as together:
-        expected = {}
+        expected: dict[str, tuple[str, str, int | None]] = {}
         for each in samples:  # one call each: nothing is known of the others
             expected |= texts(list(alone.generate([each])))
         assert len(read) == 2 + len(samples)  # with the two warm-ups
@@ -123,10 +124,10 @@ def test_a_place_is_taken_as_soon_as_it_is_free(model: ResolvedModel) -> None:
     requests = [request(n, 10, new) for n, new in enumerate([40, 4, 4, 4, 4, 4])]
     with engine(model, max_batch_size=2) as two:
         found = {each.request_id: each for each in two.generate(requests)}
-    long = found["t/p0#0"]
-    others = [found[f"t/p{n}#0"] for n in range(1, 6)]
+    long = found[RequestId("t/p0#0")]
+    others = [found[RequestId(f"t/p{n}#0")] for n in range(1, 6)]
     if long.completion_tokens == 40:
-        assert all(each.finished_s < long.finished_s for each in others)
+        assert all(known(each.finished_s) < known(long.finished_s) for each in others)
 
 
 def test_prompts_are_read_a_few_at_a_time_and_their_tokens_count_at_once(
@@ -172,7 +173,8 @@ def starved(model: ResolvedModel, lengths: list[int], mib: int) -> list[Any]:
     command = [sys.executable, "-c", OUT_OF_MEMORY, model.path, json.dumps(lengths), str(mib), root]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
+    shown: list[Any] = json.loads(done.stdout.splitlines()[-1])
+    return shown
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
@@ -289,12 +291,14 @@ def test_a_model_without_any_finite_logits_loads_and_fails_each_request(
 def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
     model: ResolvedModel, monkeypatch: pytest.MonkeyPatch, penalty: float | None
 ) -> None:
-    put_together = Row.known_ids.fget
+    put_together = narrowed(property, vars(Row)["known_ids"]).fget
+    assert put_together is not None
     read: list[Row] = []
 
     def counted(row: Row) -> tuple[int, ...]:
         read.append(row)
-        return put_together(row)
+        found: tuple[int, ...] = put_together(row)
+        return found
 
     asked = request(0, 5, 6)
     sampling = asked.sampling.model_copy(update={"repetition_penalty": penalty})
@@ -302,7 +306,7 @@ def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
         monkeypatch.setattr(Row, "known_ids", property(counted))
         (got,) = loaded.generate([asked.model_copy(update={"sampling": sampling})])
     admitted = 1
-    assert len(read) == admitted + (got.completion_tokens if penalty else 0)
+    assert len(read) == admitted + (known(got.completion_tokens if penalty else 0))
 
 
 def test_more_positions_than_the_model_has_learned_are_refused(

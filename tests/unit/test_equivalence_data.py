@@ -31,7 +31,8 @@ def golds() -> list[str]:
 
 def test_labelled_pairs(scorer: MathAnswerScorer, capsys: pytest.CaptureFixture[str]) -> None:
     pairs = rows("grading_dev.jsonl")
-    missed, credited = [], []
+    missed: list[tuple[str | None, ...]] = []
+    credited: list[tuple[str | None, ...]] = []
     for pair in pairs:
         grade = scorer.grade_output(pair["gold"], pair["output"])
         assert grade.status != "scorer_error", (pair["id"], grade)

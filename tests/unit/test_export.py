@@ -10,7 +10,7 @@ from harness.cli.main import main
 from harness.errors import StoreError, UserError
 from harness.interop.export import to_lm_eval, to_model_index
 from harness.store.result import RunResult
-from tests.facts import mentions
+from tests.facts import known, mentions
 from tests.unit.leaderboard_results import BASELINES
 
 BASELINE = BASELINES / "smollm2_135m_standard_vllm.json"
@@ -85,20 +85,23 @@ def test_lm_eval_gets_no_number_for_what_is_unknown(result: RunResult) -> None:
 
 
 def test_the_hub_reads_the_model_index_back(result: RunResult) -> None:
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
     text = to_model_index([result])
     card = ModelCard(f"{text}# SmolLM2\n")  # refuses what is no model index
+    assert isinstance(card.data, ModelCardData)
     assert card.data.model_name == "smollm2_135m"
-    code, maths = card.data.eval_results
+    code, maths = known(card.data.eval_results)
     assert (code.dataset_type, code.dataset_split) == ("openai/openai_humaneval", "test")
     assert (code.metric_type, code.metric_value) == ("pass@1", pytest.approx(9 / 164))
-    assert code.metric_args["low_95"] < code.metric_value < code.metric_args["high_95"]
+    assert (
+        known(code.metric_args)["low_95"] < code.metric_value < known(code.metric_args)["high_95"]
+    )
     assert code.verified is False
     assert code.source_url is None
     assert (maths.dataset_name, maths.metric_value) == ("math500 (100 of 500)", 0.0)
-    again = eval_results_to_model_index(card.data.model_name, card.data.eval_results)
+    again = eval_results_to_model_index(card.data.model_name, known(card.data.eval_results))
     assert again == yaml.safe_load(text.strip("-\n"))["model-index"]
 
 

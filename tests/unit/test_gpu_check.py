@@ -27,7 +27,7 @@ MACHINE = {
     "packages": {"torch": "2.13.0", "transformers": "5.19.0", "vllm": "0.32.0"},
     "gpus": [{"name": "NVIDIA H200", "memory_bytes": 150_754_820_096, "driver": "580.1"}],
 }
-OVERHEAD = {
+OVERHEAD: dict[str, Any] = {
     "target": 0.97,
     "engines": {"harness": {"device": "cuda"}},
     "median": {
@@ -55,14 +55,15 @@ def a_run(engine: str, joules: float | None) -> dict[str, Any]:
     session["energy_joules"] = joules
     session["engine"]["device"] = "cuda"
     session["energy_source"] = "none: no NVML" if joules is None else "NVML, 1 GPU"
-    return result
+    found: dict[str, Any] = result
+    return found
 
 
 def done(*names: str) -> list[dict[str, Any]]:
     return [{"name": name, "status": "done", "seconds": 1.0, "reason": None} for name in names]
 
 
-def a_plan(check: ModuleType, **named: object) -> tuple:
+def a_plan(check: ModuleType, **named: object) -> Any:
     return check.Plan(**{"python": Path(sys.executable), "model": ("model=smollm2_135m",)} | named)
 
 
@@ -80,7 +81,10 @@ def a_report(
         "overhead transformers": OVERHEAD,
         "overhead vllm": {**OVERHEAD, "median": {**OVERHEAD["median"], "ratio": ratio}},
     }
-    return check.build_report(given, done("machine", "tests"), now=NOW, plan=a_plan(check))
+    found: dict[str, Any] = check.build_report(
+        given, done("machine", "tests"), now=NOW, plan=a_plan(check)
+    )
+    return found
 
 
 def test_without_a_gpu_it_refuses_and_writes_nothing(tmp_path: Path) -> None:
@@ -172,7 +176,7 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
     def shell(script: str, *arguments: object) -> list[str]:
         return ["sh", "-c", script, "sh", *map(str, arguments)]
 
-    def run_command(plan: tuple, python: Path, engine: str, folder: Path, *_: str) -> list[str]:
+    def run_command(plan: Any, python: Path, engine: str, folder: Path, *_: str) -> list[str]:
         if engine == "vllm":
             return shell("echo first; echo 'out of memory' >&2; exit 1")
         (tmp_path / "result").write_text(result)
@@ -180,13 +184,13 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
             'mkdir -p "$1/runs/a" && cp "$2" "$1/runs/a/result.json"', folder, tmp_path / "result"
         )
 
-    def trial_command(plan: tuple, python: Path, engine: str, what: str, folder: Path) -> list[str]:
+    def trial_command(plan: Any, python: Path, engine: str, what: str, folder: Path) -> list[str]:
         found = {"resume": RESUME, "sweep": SWEEP, "memory": MEMORY}[what]
         status = 1 if what == "sweep" else 0  # what was found before it failed is kept
         file = folder.with_suffix(".json")
         return shell('echo "$1" > "$2"; exit "$3"', json.dumps(found), file, status)
 
-    def tests_command(plan: tuple, python: Path, scratch: Path) -> list[str]:
+    def tests_command(plan: Any, python: Path, scratch: Path) -> list[str]:
         return shell('echo "$1" > "$2"; exit 1', junit, scratch / "tests.xml")
 
     monkeypatch.setattr(check, "run_command", run_command)
@@ -199,7 +203,8 @@ def test_a_stage_that_fails_or_hangs_stops_no_other(
 
     def stage(name: str, command: list[str], scratch: Path, **named: Any) -> dict[str, Any]:
         limit_s = 0.2 if command[0] == "sleep" else 600
-        return really(name, command, scratch, **{**named, "limit_s": limit_s})
+        found: dict[str, Any] = really(name, command, scratch, **{**named, "limit_s": limit_s})
+        return found
 
     monkeypatch.setattr(check, "stage", stage)
     kept = []

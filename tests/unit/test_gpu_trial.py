@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from tests.facts import known
 from tests.unit.scripts import load_script
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "gpu-trial"
@@ -102,10 +103,10 @@ def test_what_a_job_left_behind_is_told_from_the_next_job(trials: ModuleType) ->
     with subprocess.Popen(
         python(A_SWEEP), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as sweep:
-        job = int(sweep.stdout.readline())
+        job = int(known(sweep.stdout).readline())
         assert trials.jobs_of(sweep.pid) == {job}
         assert trials.strangers(sweep.pid, job) == 1
-        sweep.stdin.close()
+        known(sweep.stdin).close()
     assert trials.jobs_of(sweep.pid) == set()
 
 

@@ -10,9 +10,9 @@ from harness.machine import gpus, hardware
 from harness.machine.energy import EnergyMeter
 from harness.machine.provenance import collect
 from tests.facts import mentions
-from tests.unit.made_up_gpus import GB, Nvml, h200, parted, shared, t400
+from tests.unit.made_up_gpus import GB, Device, Nvml, h200, parted, shared, t400
 
-BOXES = {
+BOXES: dict[str, Callable[[], tuple[Device, ...]]] = {
     "mixed": lambda: (t400(), h200(1), h200(2)),
     "eight": lambda: tuple(h200(number) for number in range(8)),
     "parted": lambda: (h200(1), parted()),

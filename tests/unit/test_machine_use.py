@@ -10,13 +10,14 @@ import pytest
 
 from harness.engines.replay_engine import ReplayConfig
 from harness.metrics import machine_use
-from harness.records import Completion, Sample, Verdict
+from harness.records import Completion, RequestId, Sample, Verdict
 from harness.store import heartbeat
 from harness.store.heartbeat import FILE, Heartbeat, beating, forget, last_beat
 from harness.store.killed_sessions import last_moment_s, settled
 from harness.store.manifest import LostLoad, RunManifest, Session
 from harness.store.run_files import Run
 from harness.store.shard_deal import dealt
+from tests.facts import known
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 BEGAN = datetime(2026, 11, 30, tzinfo=UTC)
@@ -107,19 +108,19 @@ def test_sessions_that_ended_in_order_are_whole_and_no_longer_than_the_clock(
     manifest = whole.model_copy(update={"sessions": sessions})
     used = machine_use(manifest, [])
     assert (used.generating.seconds, used.generating.is_lower_bound) == (450.0, False)
-    assert used.generating.seconds + used.loading.seconds <= last_moment_s(manifest)
+    assert known(used.generating.seconds) + known(used.loading.seconds) <= last_moment_s(manifest)
 
 
 def test_of_a_resumed_run_the_last_session_alone_lost_no_answer(whole: RunManifest) -> None:
     sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
     manifest = whole.model_copy(update={"sessions": sessions})
     samples = [answer(n, n, 100.0 * n, 100.0 * n + 50) for n in range(3)]
-    assert machine_use(manifest, samples).whole_sessions == {2}
+    assert machine_use(manifest, samples).whole_sessions == frozenset({2})
 
 
 def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole: RunManifest) -> None:
     """The first worker was resumed once, the second one never: sessions 1 and 2 are whole."""
-    first, second = dealt([f"math/{n}#0" for n in range(9)], 2)
+    first, second = dealt([RequestId(f"math/{n}#0") for n in range(9)], 2)
     numbers = {each: int(each.removeprefix("math/").removesuffix("#0")) for each in first | second}
     samples = [
         *(answer(numbers[each], n > 0, 0.0, 9.0) for n, each in enumerate(sorted(first))),
@@ -127,11 +128,13 @@ def test_of_a_merged_run_each_workers_last_session_lost_no_answer(whole: RunMani
     ]
     sessions = tuple(session(whole, n, 100.0 * n, clock_end_s=100.0 * n + 90) for n in range(3))
     manifest = whole.model_copy(update={"sessions": sessions, "merged_from": ("one", "other")})
-    assert machine_use(manifest, samples).whole_sessions == {1, 2}
+    assert machine_use(manifest, samples).whole_sessions == frozenset({1, 2})
     replay = ReplayConfig(kind="replay", run="a recording")
     config = manifest.config.model_copy(update={"engine": replay})
     replayed = manifest.model_copy(update={"config": config})
-    assert machine_use(replayed, samples).whole_sessions == {2}, "they share its sessions"
+    assert machine_use(replayed, samples).whole_sessions == frozenset({2}), (
+        "they share its sessions"
+    )
 
 
 def test_a_replay_of_a_part_is_not_billed_for_the_whole_recording(whole: RunManifest) -> None:

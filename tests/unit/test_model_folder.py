@@ -61,7 +61,7 @@ def only_an_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "someone/base"}')
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "no config": ("config.json", lambda f: (f / "config.json").unlink()),
     "broken config": ("config.json", lambda f: cut(f / "config.json", 0.5)),
     "config is a list": ("config.json", lambda f: (f / "config.json").write_text("[]")),
@@ -334,7 +334,10 @@ def test_tied_weights_are_whole(capsys: pytest.CaptureFixture[str], copy: Path) 
     ids=["missing", "prefix", "unused", "shape"],
 )
 def test_other_tensors_than_the_architectures_are_named(
-    capsys: pytest.CaptureFixture[str], copy: Path, change: Callable[..., object], named: str
+    capsys: pytest.CaptureFixture[str],
+    copy: Path,
+    change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    named: str,
 ) -> None:
     edit_weights(copy, change)
     assert named in refused(capsys, copy)
@@ -464,7 +467,7 @@ def test_a_template_is_chosen_by_name(
         prompt = capsys.readouterr().out.partition("first prompt")[2].splitlines()[1]
         assert prompt.startswith(begins)
         named = choice[0].partition("=")[2] if choice else None
-        model = LocalModel(kind="local", path=str(copy), chat_template=named)
+        model = LocalModel(kind="local", name="m", path=str(copy), chat_template=named)
         digests.add(Codec.load(resolve(model)).template_sha256)
     assert len(digests) == 2
 

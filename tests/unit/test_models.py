@@ -4,6 +4,7 @@ import json
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,10 +44,11 @@ from harness.models.shape import (
     Architecture,
     Experts,
     GroupedQuery,
+    Latent,
     architecture_names,
     read_architecture,
 )
-from tests.facts import mentions
+from tests.facts import mentions, narrowed
 
 HUB = HubModel(kind="hub", name="m", hub_id="someone/model", revision="0123456789abcdef")
 WHERE = "model=m: someone/model@0123456789ab"
@@ -140,7 +142,7 @@ def test_only_what_a_checkpoint_needs_is_fetched(
 ) -> None:
     import huggingface_hub
 
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def download(hub_id: str, **options: object) -> str:
         asked.update(options, hub_id=hub_id)
@@ -230,7 +232,7 @@ QWEN = {
 
 def described(**given: object) -> HubModel:
     repository = {"kind": "hub", "hub_id": "owner/mine", "revision": "main"}
-    return TypeAdapter(ModelConfig).validate_python({**repository, **given})
+    return narrowed(HubModel, TypeAdapter(ModelConfig).validate_python({**repository, **given}))
 
 
 def test_a_model_has_the_sizes_of_the_architecture_that_it_names() -> None:
@@ -290,7 +292,7 @@ def test_both_forms_of_a_shape_have_the_same_cache(name: str) -> None:
     architecture = read_architecture(name)
     shape = architecture.model_shape
     if shape is None:
-        assert architecture.attention.kind == "mla"
+        assert isinstance(architecture.attention, Latent)
         return
     for width in (1, 2, 4):
         assert kv_bytes_per_token(shape, width) == kv_bytes_per_token(architecture, width)

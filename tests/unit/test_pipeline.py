@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import pytest
 
@@ -37,32 +37,23 @@ from harness.runner.pipeline import (
     run_clock,
     score_missing,
 )
-from harness.scorers.answers.marks import Marks
+from harness.scorers.answers.marks import Marks, Reasoning
 from harness.scorers.base import Scorer
 from harness.store.failures import KEPT, count_failures, kind_of
 from harness.store.run_files import Run, create_run
+from tests.doubles import EngineDouble, ScorerDouble
+from tests.facts import narrowed
 from tests.fault_server import FaultServer, completes, refuses, serving
 
 SAMPLING = Sampling(temperature=0.6, top_p=0.95, top_k=None, max_new_tokens=8)
 
 
-class ExactScorer:
+class ExactScorer(ScorerDouble):
     """Grades by equality; breaks on 'break'."""
-
-    name = "exact@1"
 
     def __init__(self, is_complete: bool = True) -> None:
         self.is_complete = is_complete
-        self.graded = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass
-
-    def context(self) -> dict[str, str]:
-        return {}
+        self.graded: list[str] = []
 
     def grade(self, problem: Problem, answer: str) -> Grade:
         self.graded.append(answer)
@@ -70,13 +61,18 @@ class ExactScorer:
             raise RuntimeError("scorer bug")
         if not answer:
             return Grade(status="no_answer")
-        status = "correct" if answer == problem.reference.answer else "incorrect"
+        status = (
+            "correct"
+            if answer == narrowed(MathReference, problem.reference).answer
+            else "incorrect"
+        )
         return Grade(status=status, extracted=answer, is_complete=self.is_complete)
 
 
 class Quiet:
     def __init__(self) -> None:
-        self.completions, self.verdicts = [], []
+        self.completions: list[str] = []
+        self.verdicts: list[str] = []
         self.lock = threading.Lock()
 
     def on_completion(self, completion: Completion) -> None:
@@ -117,17 +113,12 @@ def completed(
 Answer = Callable[[GenerationRequest], Completion]
 
 
-class ScriptedEngine:
+class ScriptedEngine(EngineDouble):
     """Answers by a function; a test double for faults that no real engine makes on demand."""
 
     def __init__(self, answer: Answer) -> None:
-        self.answer, self.asked = answer, []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        pass
+        self.answer = answer
+        self.asked: list[str] = []
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         for request in requests:
@@ -210,21 +201,24 @@ def test_the_clock_goes_on_where_the_last_session_stopped() -> None:
         ("break", "stop", False, "scorer_error"),
     ],
 )
-def test_what_becomes_of_a_completion(text: str, finish: str, opened: bool, status: str) -> None:
+def test_what_becomes_of_a_completion(
+    text: str, finish: FinishReason, opened: bool, status: str
+) -> None:
     question = Question(PROBLEMS["t/0"], opened, ExactScorer())
     assert judge(question, completed(REQUESTS[0], text, finish)).status == status
 
 
 def test_a_completion_is_read_by_the_marks_of_its_model() -> None:
     plan = Marks(open="<plan>", close="</plan>")
-    for text, reasoning, status in [
+    cases: list[tuple[str, Reasoning, str]] = [
         ("<plan>no</plan>yes", plan, "correct"),
         ("<plan>yes", plan, "no_answer"),
         ("[THINK]yes", "mistral", "no_answer"),
         ("[THINK]yes", None, "no_answer"),
         ("[THINK]no[/THINK]yes", "mistral", "correct"),
         ("[THINK]no[/THINK]yes", "think", "incorrect"),
-    ]:
+    ]
+    for text, reasoning, status in cases:
         question = Question(PROBLEMS["t/0"], False, ExactScorer(), reasoning)
         assert judge(question, completed(REQUESTS[0], text)).status == status, (text, reasoning)
 
@@ -241,7 +235,7 @@ def test_reasoning_is_never_shown_to_a_scorer() -> None:
     [("no", "length", "truncated"), ("yes", "length", "correct"), ("no", "stop", "incorrect")],
 )
 def test_an_answer_cut_off_is_wrong_only_if_it_was_whole(
-    text: str, finish: str, status: str
+    text: str, finish: FinishReason, status: str
 ) -> None:
     question = Question(PROBLEMS["t/0"], False, ExactScorer(is_complete=False))
     assert judge(question, completed(REQUESTS[0], text, finish)).status == status
@@ -267,7 +261,7 @@ def test_everything_is_recorded_once_and_graded_once(run: Run) -> None:
 
 
 def test_a_failing_request_is_tried_once_more(run: Run) -> None:
-    seen = Counter()
+    seen: Counter[str] = Counter()
 
     def flaky(request: GenerationRequest) -> Completion:
         seen[request.request_id] += 1

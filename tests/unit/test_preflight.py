@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from harness.engines.vllm_config import VllmKnobs
 from harness.errors import ConfigError, StoreError, UnavailableError
 from harness.machine import hardware
 from harness.machine.provenance import GpuInfo, Provenance, collect
 from harness.models import missing_hub_files
-from harness.models.description import ModelConfig
+from harness.models.description import HubModel, ModelConfig
 from harness.models.memory import kv_bytes_per_token
 from harness.runner.plan import plan
 from harness.runner.preflight import (
@@ -34,7 +35,7 @@ from harness.runner.preflight import (
 from harness.runner.preflight.missing import OFFLINE_VARIABLES
 from harness.runner.preflight.sizes import sizes_of
 from tests.conf.test_compose import compose
-from tests.facts import mentions
+from tests.facts import known, mentions, narrowed
 
 
 def machine(memory_gb: float = 24, gpus: Sequence[float] = ()) -> Provenance:
@@ -145,7 +146,7 @@ def test_more_contexts_take_more_memory() -> None:
     config = compose("model=r1_distill_qwen_1_5b")
     one = memory_needed_bytes(config.model, config.engine, 34_816)
     two = memory_needed_bytes(config.model, config.engine, 34_816, concurrent=2)
-    assert two - one == 34_816 * 28_672
+    assert known(two) - known(one) == 34_816 * 28_672
 
 
 def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights() -> None:
@@ -156,9 +157,9 @@ def test_a_plan_says_how_many_full_contexts_fit_beside_the_weights() -> None:
     # 1,024 sequences' logits in the sampler's 20 bytes; 1 GiB for graphs
     own = 16_384 * 2 * (3 * 18_944 + 4 * 3_584) + 1_024 * 152_064 * 20 + (1 << 30)
     left = int(80e9 * 0.92) - 2 * 7_615_616_512 - own
-    assert (plan.context_bytes, plan.cache_bytes) == (context, left)
-    assert plan.contexts == left // context
-    assert plan.at_once == 1_024
+    assert (known(plan).context_bytes, known(plan).cache_bytes) == (context, left)
+    assert known(plan).contexts == left // context
+    assert known(plan).at_once == 1_024
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,7 @@ def test_the_batch_of_a_step_is_vllms_own(
     engine: str, name: str, gpu_gb: int | None, batch: tuple[int, int]
 ) -> None:
     config = compose("model=r1_distill_qwen_7b", f"engine={engine}")
+    assert isinstance(config.engine, VllmKnobs)
     assert config.engine.default_batch(name, gpu_gb and gpu_gb * GB) == batch
 
 
@@ -309,9 +311,9 @@ def test_a_cpu_without_bfloat16_computes_in_float32(
     monkeypatch.setattr(hardware, "cpu_has_bfloat16", lambda: False)
     config = compose("model=r1_distill_qwen_1_5b", *overrides)
     plan = plan_memory(config, machine(gpus=gpus), free(gpus_gb=gpus))
-    assert plan.weights_bytes == width * 1_777_088_000
+    assert known(plan).weights_bytes == width * 1_777_088_000
     # keys and values are no weights: fp8 is theirs only where it is asked for
-    assert plan.context_bytes == 34_816 * 28_672 * max(width, 2) // 2
+    assert known(plan).context_bytes == 34_816 * 28_672 * max(width, 2) // 2
 
 
 def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(
@@ -329,7 +331,7 @@ def test_the_memory_of_a_plan_is_that_of_the_machine_it_is_for(
 def test_a_process_that_may_use_no_gpu_is_planned_on_the_cpu() -> None:
     config = compose("model=r1_distill_qwen_1_5b", "engine=transformers")
     plan = plan_memory(config, machine(gpus=[80]), free(cpu_gb=20, gpus_gb=()))
-    assert (plan.device, plan.free_bytes) == ("this machine (Some CPU)", 20 * GB)
+    assert (known(plan).device, known(plan).free_bytes) == ("this machine (Some CPU)", 20 * GB)
 
 
 @pytest.mark.parametrize(
@@ -403,7 +405,7 @@ def test_what_will_be_slow_is_said(
 ) -> None:
     config = compose("model=r1_distill_qwen_1_5b", *overrides)
     plan = plan_memory(config, machine(), free(cpu_gb=cpu_gb))
-    notes = memory_notes(plan, config, requests)
+    notes = memory_notes(known(plan), config, requests)
     assert len(notes) == (note is not None)
     assert note is None or mentions(notes[0], note)
 
@@ -466,7 +468,7 @@ def test_everything_missing_is_listed_at_once(hub_cache: Path) -> None:
     cached(
         hub_cache,
         "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B",
-        config.model.revision,
+        narrowed(HubModel, config.model).revision,
         config__json="{}",
         tokenizer__json="{}",
         model__safetensors__index__json='{"weight_map": {"a": "one.safetensors", '
@@ -479,7 +481,8 @@ def test_everything_missing_is_listed_at_once(hub_cache: Path) -> None:
     assert first.startswith("offline=true: 3 ")
     assert model == (
         "  model r1_distill_qwen_7b: two.safetensors; hf download "
-        f"deepseek-ai/DeepSeek-R1-Distill-Qwen-7B --revision {config.model.revision}"
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B "
+        f"--revision {narrowed(HubModel, config.model).revision}"
     )
     assert mentions(draft, "  some/head", "engine.args.speculative_config", "hf download some/head")
     assert mentions(
@@ -502,7 +505,7 @@ def test_everything_missing_is_listed_at_once(hub_cache: Path) -> None:
 def test_a_checkpoint_is_here_when_all_of_it_is(
     hub_cache: Path, files: dict[str, str], lacks: list[str]
 ) -> None:
-    model = compose("model=r1_distill_qwen_1_5b").model
+    model = narrowed(HubModel, compose("model=r1_distill_qwen_1_5b").model)
     cached(hub_cache, model.hub_id, model.revision, **files)
     assert missing_hub_files(model) == lacks
     assert missing_hub_files(model, with_weights=False) == lacks[: 2 if len(lacks) == 3 else 0]
@@ -556,7 +559,7 @@ def a_folder(
 def test_a_folders_sizes_are_read_from_its_files(tmp_path: Path) -> None:
     found = sizes_of(a_folder(tmp_path / "m", QWEN))
     assert found.parameters == 300 * 64 + 64
-    assert kv_bytes_per_token(found.shape) == 2 * 2 * 2 * 16 * 2
+    assert kv_bytes_per_token(known(found.shape)) == 2 * 2 * 2 * 16 * 2
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import Signals
 from typing import NamedTuple
@@ -116,7 +116,7 @@ except Interrupted as stop:
 class Kind(NamedTuple):
     """A kind of child."""
 
-    count: int
+    children: int
     """Children of a parent."""
     when_killed: object
     """What its parent says of a child that was killed."""
@@ -128,6 +128,9 @@ KINDS = {
     "night": Kind(1, [-9, False]),
     "server": Kind(1, "vllm's server ended with status -9"),
 }
+
+
+Starter = Callable[..., "Started"]
 
 
 class Started(NamedTuple):
@@ -144,7 +147,7 @@ class Started(NamedTuple):
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator:
+def start(tmp_path: Path) -> Iterator[Starter]:
     """Starts a parent of a kind of child; returns when the children run."""
     for folder in (tmp_path / "harness", tmp_path / "vllm" / "entrypoints" / "openai"):
         folder.mkdir(parents=True)
@@ -170,7 +173,7 @@ def start(tmp_path: Path) -> Iterator:
         everything.append(psutil.Process(parent.pid))
         deadline = time.monotonic() + LONGEST_S
         is_ready = (tmp_path / "healthy").exists if kind == "server" else lambda: True
-        while len(files := list(tmp_path.glob("*.pids"))) < KINDS[kind].count or not is_ready():
+        while len(files := list(tmp_path.glob("*.pids"))) < KINDS[kind].children or not is_ready():
             assert parent.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -213,7 +216,7 @@ def still_alive(processes: list[psutil.Process]) -> list[psutil.Process]:
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_outlives_the_parent(
-    start: Iterator, kind: str, number: Signals, is_stubborn: bool
+    start: Starter, kind: str, number: Signals, is_stubborn: bool
 ) -> None:
     """Who listens is asked first, so that a run can be resumed; who does not is killed."""
     started = start(kind, is_stubborn=is_stubborn)
@@ -227,7 +230,7 @@ def test_nothing_outlives_the_parent(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_child_that_is_killed_is_reported_and_leaves_nothing(start: Iterator, kind: str) -> None:
+def test_a_child_that_is_killed_is_reported_and_leaves_nothing(start: Starter, kind: str) -> None:
     started = start(kind)
     for child in started.children:
         child.kill()

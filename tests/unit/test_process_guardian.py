@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from harness.process.guardian import kill_family, start_time
+from tests.facts import known
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="start times come from /proc")
 
@@ -132,7 +133,7 @@ def test_a_guardian_outlives_ctrl_c(harness: tuple["subprocess.Popen[str]", list
 
 def test_a_process_that_took_over_an_id_is_spared() -> None:
     with subprocess.Popen(["sleep", "600"]) as process:
-        started = start_time(process.pid)
+        started = known(start_time(process.pid))
         kill_family({process.pid: f"{started}0"})
         assert process.poll() is None
         kill_family({process.pid: started})

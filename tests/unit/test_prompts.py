@@ -10,7 +10,7 @@ from harness.errors import ConfigError
 from harness.models import ResolvedModel
 from harness.models.chat_tokenizer import Codec, PromptOptions, Times
 from harness.records import GenerationRequest, MathReference, Problem, Sampling
-from harness.scorers.answers.marks import Marks
+from harness.scorers.answers.marks import Marks, Reasoning
 from harness.scorers.answers.thinking import split_thinking
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def test_the_marks_are_read_from_template_and_tokens(
     ],
 )
 def test_a_thought_is_forced_with_the_marks_of_the_model(
-    tokenizer: "PreTrainedTokenizerBase", reasoning: str | Marks, end: str
+    tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning, end: str
 ) -> None:
     codec = Codec(tokenizer, frozenset({EOS}), reasoning)
     prompt = codec.prompt(PROBLEM, INSTRUCTION, chat=False, force_think=True)
@@ -257,7 +257,7 @@ def test_a_question_about_marks_opens_no_thought(tokenizer: "PreTrainedTokenizer
     ],
 )
 def test_the_tokens_of_a_thought_are_counted_whatever_its_marks(
-    tokenizer: "PreTrainedTokenizerBase", reasoning: str, thought: str, answer: str
+    tokenizer: "PreTrainedTokenizerBase", reasoning: Reasoning, thought: str, answer: str
 ) -> None:
     codec = Codec(tokenizer, frozenset({EOS}), reasoning)
     request = request_for(codec).model_copy(update={"prompt_opened_think": False})

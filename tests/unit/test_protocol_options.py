@@ -12,7 +12,7 @@ from harness.config.changes import config_changes, deciding
 from harness.config.settings import ProtocolConfig
 from harness.engines.model_list import Served
 from harness.engines.openai_engine import OpenaiConfig, _refuse_contradicted, _refuse_unknown
-from harness.engines.wire import body
+from harness.engines.wire import Mode, body
 from harness.errors import ConfigError, TaskError
 from harness.io import paths
 from harness.io.paths import TASKS_DIR
@@ -250,7 +250,7 @@ ASKED = {"min_p": 0.1, "repetition_penalty": 1.2, "stop": ("###",)}
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])
 @pytest.mark.parametrize("software", ["vllm", "sglang", "llamacpp", "unknown"])
-def test_options_reach_servers(mode: str, software: str) -> None:
+def test_options_reach_servers(mode: Mode, software: str) -> None:
     sent = body(request(**ASKED), mode, software, ServersCodec())
     assert sent["stop"] == ["###"]
     assert sent["min_p"] == 0.1
@@ -306,7 +306,7 @@ def test_what_the_protocol_says_is_not_replaced_by_an_extra_field(
 
 
 @pytest.mark.parametrize("mode", ["tokens", "chat"])
-def test_template_options_may_be_said_twice_alike(mode: str) -> None:
+def test_template_options_may_be_said_twice_alike(mode: Mode) -> None:
     extra = {"chat_template_kwargs": KWARGS}
     config = OpenaiConfig(kind="openai", base_url="http://h/v1", mode=mode, extra_body=extra)
     _refuse_contradicted(request().model_copy(update={"template_kwargs": KWARGS}), config)

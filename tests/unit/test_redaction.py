@@ -17,6 +17,7 @@ from harness.engines.request_error import MAX_REASON, one_line
 from harness.errors import ConfigError
 from harness.io import redaction
 from harness.io.redaction import describe_secret, is_variable_name, keep_secret, redact
+from tests.facts import narrowed
 
 WORD = "Zq7Xw9Kp3Vt5"
 """In every drawn key, so that a piece of one that is left in a text is found."""
@@ -253,5 +254,4 @@ def composed() -> dict[str, object]:
             ],
         )
     plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return plain
+    return narrowed(dict, plain)

@@ -26,7 +26,7 @@ from harness.report.page.runs import ReportRun, mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
 from harness.store.result import RunResult
-from tests.facts import mentions
+from tests.facts import known, mentions
 from tests.unit.report_runs import CYCLE, HOSTILE, HOSTILE_NAME, make_run
 
 PAGE_DIR = Path(write.__file__).parent
@@ -107,7 +107,7 @@ def test_a_claim_without_a_run_shows_what_the_documents_say(page: str) -> None:
     ]
     article = load_ledger().articles["A1"]
     assert article.title in row
-    assert article.file not in page
+    assert known(article.file) not in page
 
 
 def test_data_in_a_script_element_ends_nowhere() -> None:
@@ -136,13 +136,15 @@ def test_the_page_holds_every_text_whole(folders: Path, page: str) -> None:
     index = block(page, "index")
     run = index["runs"][0]
     chunks = [block(page, f"chunk-{number}") for number in range(index["chunks"])]
-    known = {c.request_id: c.text for c in read(folders, "a")[0].folder.read_completions()}
-    assert len(run["problem"]) == len(known) == 12
+    recorded = {
+        str(c.request_id): c.text for c in known(read(folders, "a")[0].folder).read_completions()
+    }
+    assert len(run["problem"]) == len(recorded) == 12
     for row, problem in enumerate(run["problem"]):
         request = f"{index['problems'][problem]['id']}#{run['sample'][row]}"
         entry = chunks[run["chunk"][row]][run["place"][row]]
         parts = [entry["r"]] if entry["a"] is None else [entry["r"], entry["a"]]
-        assert "</think>".join(parts) == known[request]
+        assert "</think>".join(parts) == recorded[request]
     assert index["problems"][0]["question"] == "What is $0 + 0$?" + HOSTILE
     assert run["prompts"]["0"].endswith("<|assistant|><think>\n")
     assert [run["status"][0], run["extracted"][0]] == ["correct", "0"]

@@ -16,7 +16,7 @@ from harness.runner.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.runner.summary import budget_table, missing_end, print_summary
 from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime
 from harness.store.result import RunResult
-from tests.facts import mentions
+from tests.facts import known, mentions
 
 BASELINES = Path(__file__).resolve().parents[2] / "results" / "baselines"
 SAMPLED = ProtocolConfig(
@@ -169,7 +169,7 @@ def test_a_cost_says_why_it_has_no_upper_end(
 ) -> None:
     found = cost_per_solved(usd, solved)
     why = missing_end(from_interval("cost_per_solved.rented", found, "USD"))
-    assert why is None if said is None else mentions(why, said)
+    assert why is None if said is None else mentions(known(why), said)
     assert (found.value is None or found.high is not None) == (said is None)
 
 

@@ -17,7 +17,8 @@ def test_it_knows_its_parts_and_is_a_plain_string_to_everything_else() -> None:
         2,
     )
     assert made == "math500/test/algebra/24#b.json#2"
-    assert {made: 1}["math500/test/algebra/24#b.json#2"] == 1
+    by_id: dict[str, int] = {made: 1}
+    assert by_id["math500/test/algebra/24#b.json#2"] == 1
     assert pickle.loads(pickle.dumps(made)).sample == 2
 
 

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,19 @@ from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.records import RequestId, VerdictStatus
 from harness.report.rerun import print_rerun
 from harness.store.run_files import Run
-from tests.facts import mentions
+from tests.facts import known, mentions, narrowed
 
 GOLDEN = Run(Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo")
 
 
 @pytest.fixture(scope="module")
-def answers() -> dict[str, Answer]:
+def answers() -> dict[RequestId, Answer]:
     verdicts = GOLDEN.read_verdicts()
     return {c.request_id: Answer(c, verdicts[c.request_id]) for c in GOLDEN.read_completions()}
 
 
 @pytest.fixture(scope="module")
-def statuses(answers: dict[str, Answer]) -> dict[RequestId, VerdictStatus]:
+def statuses(answers: dict[RequestId, Answer]) -> dict[RequestId, VerdictStatus]:
     return {key: answer.verdict.status for key, answer in answers.items()}
 
 
@@ -77,7 +78,9 @@ def test_as_many_are_drawn_as_were_asked_for_or_all(
 
 
 def test_a_rare_verdict_is_drawn_too() -> None:
-    statuses = {RequestId(f"t/{i}#0"): "correct" if i == 5 else "incorrect" for i in range(1000)}
+    statuses: dict[RequestId, VerdictStatus] = {
+        RequestId(f"t/{i}#0"): "correct" if i == 5 else "incorrect" for i in range(1000)
+    }
     selection = select(statuses, 2, seed=0)
     assert selection.drawn == {("t", "correct"): 1, ("t", "incorrect"): 1}
     assert select(statuses, 1, seed=0).drawn[StratumKey("t", "correct")] == 0
@@ -105,6 +108,7 @@ def test_a_server_of_our_own_is_asked_at_another_batch_size() -> None:
     given = VllmServerConfig(kind="vllm_server", args={"max_num_seqs": 64, "seed": 1})
     for own, before in ((given, 64), (given.model_copy(update={"concurrency": 4}), 4)):
         engine, found, size = rebatched(GOLDEN, own, None)
+        engine = narrowed(VllmServerConfig, engine)
         assert (engine.args, engine.concurrency) == ({"max_num_seqs": 1, "seed": 1}, None)
         assert (found, size) == (before, 1)
     assert rebatched(GOLDEN, VllmServerConfig(kind="vllm_server"), 7)[1:] == (None, 7)
@@ -121,7 +125,9 @@ def again(answer: Answer, *, status: VerdictStatus | None = None, **changes: obj
 
 
 def paired(
-    answers: dict[str, Answer], selection: Selection, changes: dict[str, dict[str, Any]]
+    answers: dict[RequestId, Answer],
+    selection: Selection,
+    changes: Mapping[RequestId, dict[str, Any]],
 ) -> list[Pair]:
     """Each chosen request with itself, but for some changes."""
     return [
@@ -132,7 +138,7 @@ def paired(
 
 
 def test_a_perfect_repetition_has_no_difference_but_an_upper_bound(
-    answers: dict[str, Answer], statuses: dict[RequestId, VerdictStatus]
+    answers: dict[RequestId, Answer], statuses: dict[RequestId, VerdictStatus]
 ) -> None:
     selection = select(statuses, 40, seed=0)
     everything, *by_task = figures_of(paired(answers, selection, {}), selection)
@@ -147,7 +153,7 @@ def test_a_perfect_repetition_has_no_difference_but_an_upper_bound(
 
 
 def test_every_kind_of_difference_is_counted_by_itself(
-    answers: dict[str, Answer], statuses: dict[RequestId, VerdictStatus]
+    answers: dict[RequestId, Answer], statuses: dict[RequestId, VerdictStatus]
 ) -> None:
     selection = select(statuses, 40, seed=0)
     by_status = {
@@ -157,7 +163,7 @@ def test_every_kind_of_difference_is_counted_by_itself(
     won, other, *_ = by_status["incorrect"]
     cut, died, *_ = by_status["truncated"]
     text = answers[won].completion.text
-    changes = {
+    changes: dict[RequestId, dict[str, Any]] = {
         lost: {"text": "no", "status": "no_answer"},
         won: {"text": text[:10] + "\x00" + text[11:], "status": "correct"},
         other: {"status": "truncated", "finish_reason": "length"},
@@ -205,7 +211,9 @@ def _pair(task: str, recorded: str, after: str) -> Pair:
 
 
 def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn() -> None:
-    statuses = {RequestId(f"t/{i}#0"): "correct" if i < 90 else "incorrect" for i in range(100)}
+    statuses: dict[RequestId, VerdictStatus] = {
+        RequestId(f"t/{i}#0"): "correct" if i < 90 else "incorrect" for i in range(100)
+    }
     selection = select(statuses, 2, seed=0)
     pairs = [_pair("t", "correct", "correct"), _pair("t", "incorrect", "correct")]
     (figures,) = figures_of(pairs, selection)
@@ -217,7 +225,7 @@ def test_a_stratum_counts_for_its_share_of_the_run_however_many_were_drawn() -> 
 
 
 def test_a_task_of_which_nothing_was_drawn_is_unknown() -> None:
-    statuses = dict.fromkeys(
+    statuses: dict[RequestId, VerdictStatus] = dict.fromkeys(
         [RequestId("a/1#0"), *(RequestId(f"b/{i}#0") for i in range(9))], "correct"
     )
     selection = select(statuses, 1, seed=0)
@@ -233,7 +241,9 @@ def test_the_noise_is_what_two_runs_differ_by() -> None:
     flip = generator.beta(0.3, 3.0, requests)
     signs = np.where(generator.random((draws, requests)) < 0.5, 1, -1)
     differences = (signs * (generator.random((draws, requests)) < flip)).mean(axis=1)
-    statuses = {RequestId(f"t/{i}#0"): "correct" for i in range(requests)}
+    statuses: dict[RequestId, VerdictStatus] = {
+        RequestId(f"t/{i}#0"): "correct" for i in range(requests)
+    }
     many = ["incorrect"] * round(1000 * flip.mean()) + ["correct"] * round(1000 * (1 - flip.mean()))
     pairs = [_pair("t", "correct", after) for after in many]
     (figures,) = figures_of(pairs, select(statuses, requests, seed=0))
@@ -242,7 +252,7 @@ def test_the_noise_is_what_two_runs_differ_by() -> None:
 
 
 def test_flips_in_one_direction_are_no_mere_noise() -> None:
-    statuses = {RequestId(f"t/{i}#0"): "correct" for i in range(10)}
+    statuses: dict[RequestId, VerdictStatus] = {RequestId(f"t/{i}#0"): "correct" for i in range(10)}
     pairs = [_pair("t", "correct", "incorrect")] * 6 + [_pair("t", "correct", "correct")] * 4
     (figures,) = figures_of(pairs, select(statuses, 10, seed=0))
     assert figures.direction_p == pytest.approx(2 / 2**6)
@@ -253,7 +263,7 @@ def test_flips_in_one_direction_are_no_mere_noise() -> None:
 
 def report_of(pairs: list[Pair], selection: Selection, **changes: object) -> RerunReport:
     manifest = GOLDEN.read_manifest()
-    engine = manifest.engine.model_copy(update={"version": "6.0.0 (torch 3.0)"})
+    engine = known(manifest.engine).model_copy(update={"version": "6.0.0 (torch 3.0)"})
     machine = manifest.provenance.model_copy(update={"packages": {"torch": "3.0"}})
     now = datetime(2026, 1, 2, tzinfo=UTC)
     fields = {
@@ -305,7 +315,7 @@ def test_a_run_of_two_machines_says_so() -> None:
 
 
 def test_the_table_says_it_for_people(
-    answers: dict[str, Answer],
+    answers: dict[RequestId, Answer],
     statuses: dict[RequestId, VerdictStatus],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -329,7 +339,7 @@ def test_the_table_says_it_for_people(
 
 
 def test_no_flip_is_no_proof_of_no_noise(
-    answers: dict[str, Answer],
+    answers: dict[RequestId, Answer],
     statuses: dict[RequestId, VerdictStatus],
     capsys: pytest.CaptureFixture[str],
 ) -> None:

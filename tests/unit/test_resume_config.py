@@ -9,7 +9,9 @@ import pytest
 
 from harness.cli.main import main
 from harness.config.changes import config_changes, deciding
+from harness.config.settings import RunConfig
 from harness.engines.identity import unlike
+from harness.engines.transformers_engine import TransformersConfig
 from harness.errors import ConfigError, StoreError
 from harness.runner.build_result import build_result
 from harness.runner.decisions import find_unfinished
@@ -18,6 +20,7 @@ from harness.runner.sweep import use_recorded_config, with_models
 from harness.store.manifest import RunManifest
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose
+from tests.facts import known, narrowed
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 SERVER = ("engine=openai", "engine.base_url=http://old:8000/v1", "protocol=greedy")
@@ -36,10 +39,11 @@ def edit(run: Run, **changes: object) -> None:
     run.write_manifest(run.read_manifest().model_copy(update=changes))
 
 
-def given(run: Run, *overrides: str) -> list[str]:
-    return use_recorded_config(
+def given(run: Run, *overrides: str) -> RunConfig:
+    config = use_recorded_config(
         [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}", *overrides]
     )
+    return known(config)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +111,12 @@ def test_batch_and_cache_sizes_may_change_and_types_of_the_cache_may_not() -> No
 def test_engines_that_differ_in_the_same_sizes_are_the_same_engine() -> None:
     engine = Run(GOLDEN).read_manifest().engine
     sizes = {"gpu_memory_utilization": 0.9, "max_num_seqs": 256, "max_num_batched_tokens": 8192}
-    one = engine.model_copy(update={"settings": {**sizes, "kv_cache_dtype": "auto"}})
+    one = known(engine).model_copy(update={"settings": {**sizes, "kv_cache_dtype": "auto"}})
     smaller = dict.fromkeys(sizes, 1)
-    other = engine.model_copy(update={"settings": {**smaller, "kv_cache_dtype": "auto"}})
+    other = known(engine).model_copy(update={"settings": {**smaller, "kv_cache_dtype": "auto"}})
     assert {each.name for each in unlike(one, other)} == {f"settings.{name}" for name in sizes}
     assert all(each.is_speed_alone for each in unlike(one, other))
-    other = engine.model_copy(update={"settings": {**sizes, "kv_cache_dtype": "fp8"}})
+    other = known(engine).model_copy(update={"settings": {**sizes, "kv_cache_dtype": "fp8"}})
     (refused,) = unlike(one, other)
     assert refused.name == "settings.kv_cache_dtype"
     assert not refused.is_speed_alone
@@ -156,8 +160,8 @@ def test_a_model_by_its_path_or_id_is_one_of_the_choices(
 ) -> None:
     where = [f"resume={run.run_id}", f"results_dir={run.folder.parents[1]}"]
     config = use_recorded_config(with_models([*where, f"model={model}"], tmp_path), tmp_path)
-    assert config.model.model_dump().items() >= described.items()
-    refused = deciding(config_changes(run.read_manifest().config, config))
+    assert known(config).model.model_dump().items() >= described.items()
+    refused = deciding(config_changes(run.read_manifest().config, known(config)))
     assert {change.key.partition(".")[0] for change in refused} == {"model"}
 
 
@@ -191,7 +195,7 @@ def test_the_command_that_began_it_goes_on_with_it(run: Run) -> None:
     changes = config_changes(run.read_manifest().config, config)
     assert deciding(changes) == []
     assert "engine.max_batch_size" in [change.key for change in changes]
-    assert find_unfinished(config, run.folder.parents[1]).run_id == run.run_id
+    assert known(find_unfinished(config, run.folder.parents[1])).run_id == run.run_id
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ def test_what_changed_is_on_record_with_the_sessions_before(run: Run) -> None:
         ("engine.max_batch_size", 32, 4, len(before.sessions)),
         ("limits.max_error_fraction", 0.02, 0.5, len(before.sessions)),
     ]
-    assert after.config.engine.max_batch_size == 4
+    assert narrowed(TransformersConfig, after.config.engine).max_batch_size == 4
     assert after.config.results_dir == before.config.results_dir
     assert after.config.resume is None
     assert Run(run.folder).read_manifest() == after
@@ -275,8 +279,11 @@ def test_places_are_unknown_where_sessions_differ_in_them() -> None:
         for count in (32, 4)
     ]
     same = manifest.model_copy(update={"sessions": (places[0], places[0])})
-    assert same.engine.max_concurrency == 32
-    assert manifest.model_copy(update={"sessions": tuple(places)}).engine.max_concurrency is None
+    assert known(same.engine).max_concurrency == 32
+    assert (
+        known(manifest.model_copy(update={"sessions": tuple(places)}).engine).max_concurrency
+        is None
+    )
 
 
 def test_an_older_manifest_has_no_changes() -> None:

@@ -21,6 +21,7 @@ from harness.runner.sweep import use_recorded_config
 from harness.store.result import load, sample_of
 from harness.store.run_files import Run
 from tests.conf.test_compose import compose
+from tests.facts import known
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
 TASK = "math_mini"
@@ -98,13 +99,13 @@ def lines(run: Run, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.split("\n") if line]
 
 
-def statuses(run: Run) -> Counter:
+def statuses(run: Run) -> Counter[str]:
     return Counter(each.status for each in load(run.folder).outcomes)
 
 
 def figure(run: Run, metric: str) -> float:
     found = load(run.folder).estimates
-    return next(each.value for each in found if each.metric == metric and each.task is None)
+    return next(known(each.value) for each in found if each.metric == metric and each.task is None)
 
 
 def test_what_failed_in_a_finished_run_is_asked_again(place: Place) -> None:
@@ -125,7 +126,7 @@ def test_what_failed_in_a_finished_run_is_asked_again(place: Place) -> None:
     result = load(run.folder)
     assert len(result.failed_attempts) == FAILED
     assert {each.status for each in result.failed_attempts} == {"generation_error"}
-    answered = sum(each.completion_tokens for each in result.outcomes)
+    answered = sum(known(each.completion_tokens) for each in result.outcomes)
     assert figure(run, "completion_tokens.total") == answered + 7 * FAILED > tokens
     assert figure(run, "cost.api") > figure(whole, "cost.api")
     assert figure(whole, "completion_tokens.total") == answered
@@ -147,7 +148,9 @@ def test_without_retry_what_failed_stays_as_it_is(place: Place) -> None:
     run = place.begin()
     write(place.recording, failing=0)
     assert (
-        start(use_recorded_config([f"resume={run.folder}", f"results_dir={place.results}"])).status
+        start(
+            known(use_recorded_config([f"resume={run.folder}", f"results_dir={place.results}"]))
+        ).status
         == 0
     )
     assert statuses(run)["generation_error"] == FAILED
@@ -227,9 +230,9 @@ def test_the_sessions_of_a_run_that_was_complete_lost_nothing() -> None:
     )
     samples = [sample_of(*pair, twice.sessions) for pair in [(late, pairs[0][1]), *pairs[1:]]]
     assert {each.session for each in samples} == {0, 1}
-    assert machine_use(twice, samples).whole_sessions == {1}
+    assert machine_use(twice, samples).whole_sessions == frozenset({1})
     done = twice.model_copy(update={"complete_after": (1,)})
-    assert machine_use(done, samples).whole_sessions == {0, 1}
+    assert machine_use(done, samples).whole_sessions == frozenset({0, 1})
 
 
 def graded(completion: Completion) -> Verdict:
@@ -249,7 +252,7 @@ def test_retry_is_no_part_of_a_runs_configuration(place: Place) -> None:
     assert manifest.config.retry is None
     assert manifest.config_changes == ()
     config = place.config(f"resume={run.folder}", "retry=errors")
-    assert find_unfinished(config, place.results).run_id == run.run_id
+    assert known(find_unfinished(config, place.results)).run_id == run.run_id
 
 
 def test_a_run_hands_back_its_folder_and_result_and_a_shard_has_no_result(place: Place) -> None:

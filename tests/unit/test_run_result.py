@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import StoreError
-from harness.records import Estimate
+from harness.records import Estimate, VerdictStatus
 from harness.runner.build_result import build_result
 from harness.store.result import RunResult, Tally, load
 from harness.store.run_files import Run
@@ -17,7 +17,7 @@ from harness.store.run_files import Run
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASELINES = sorted((REPOSITORY / "results" / "baselines").glob("*.json"))
 GOLDEN = sorted((REPOSITORY / "tests" / "golden" / "runs").glob("*/manifest.json"))
-FAILED = {"scorer_error", "generation_error"}
+FAILED: set[VerdictStatus] = {"scorer_error", "generation_error"}
 UNBOUNDED = "a way; no upper bound: a reason"
 """Of a method, as older versions wrote it."""
 

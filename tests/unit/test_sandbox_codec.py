@@ -1,11 +1,11 @@
 """Plain data crosses type for type, everything else is refused, and no text breaks the reader."""
 
 import json
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from collections import Counter, OrderedDict, defaultdict, deque
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy
 import pytest
@@ -73,15 +73,20 @@ def test_odd_values(value: object) -> None:
     assert repr(back) == repr(value)
 
 
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
 def test_a_subclass_with_its_bases_comparison_crosses_as_its_base() -> None:
-    point = namedtuple("point", "x y")(1, 2)
+    point = Point(1, 2)
     colour = IntEnum("colour", "RED")
     words = defaultdict(list, a=[1])
     for value, base in ((point, (1, 2)), (colour(1), 1), (words, {"a": [1]})):
         assert shape(decode(encode(value))) == shape(base)
 
 
-class AlwaysEqual(list):
+class AlwaysEqual(list[object]):
     def __eq__(self, other: object) -> bool:
         return True
 
@@ -97,7 +102,7 @@ SELF.append(SELF)
     [
         (AlwaysEqual(), "AlwaysEqual"),
         ([{1: object()}], "object"),
-        ((x for x in []), "generator"),
+        ((x for x in "ab"), "generator"),
         (map(abs, []), "map"),
         (print, "builtin_function_or_method"),
         (SELF, "nested"),

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from harness.errors import UnavailableError
+from harness.scorers.sandbox import escape_probes as canaries
 from harness.scorers.sandbox import level as levels
 from harness.scorers.sandbox.client import WardenClient, WardenFailedError
 from harness.scorers.sandbox.config import SandboxConfig
@@ -23,7 +24,7 @@ from harness.scorers.sandbox.level import LevelReport, require_level, self_test
 from harness.scorers.sandbox.pool import Sandbox
 from harness.scorers.sandbox.protocol import LEVELS, Level, Limits, Outcome
 from harness.scorers.sandbox.watch import Watch
-from tests.facts import mentions
+from tests.facts import known, mentions
 from tests.unit.as_user import REPOSITORY, UID, command_as_user, environment
 
 ANY = SandboxConfig(min_level="none")
@@ -72,8 +73,8 @@ def test_a_level_that_does_not_hold_is_passed_over(
         start(self, weak if level in ("namespaces", "landlock") else level, limits)
 
     monkeypatch.setattr(WardenClient, "__init__", pretend)
-    monkeypatch.setattr(levels.canaries, "CANARIES", [
-        canary for canary in levels.canaries.CANARIES
+    monkeypatch.setattr(canaries, "CANARIES", [
+        canary for canary in canaries.CANARIES
         # Without a filter these would really fork 600 times and signal this process's parent.
         if canary.promise not in ("forking is bounded", "the warden gets no signal")
     ])  # fmt: skip
@@ -387,7 +388,7 @@ def test_waiting_for_a_cpu_is_not_counted(best: LevelReport) -> None:
             hog.kill()
     assert patient.passed, patient
     # Beside more than one busy process it may get less than a sixtieth of the core.
-    is_starved = "starved" in endless.detail and endless.waited_s > 0.9 * endless.wall_s
+    is_starved = "starved" in endless.detail and known(endless.waited_s) > 0.9 * endless.wall_s
     assert endless.kind == "timeout" or is_starved, endless
     assert endless.wall_s > endless.cpu_s
 

@@ -7,6 +7,7 @@ import errno
 import re
 import signal
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -150,7 +151,11 @@ def test_numbers_are_those_of_the_headers(machine: str) -> None:
     }
     column = 0 if machine == "x86_64" else 1
     compared = 0
-    tables = [*seccomp._DENIED.values(), *seccomp._TOUCHES_FILES.values(), CALLS]
+    tables: list[Mapping[str, tuple[int | None, ...]]] = [
+        *seccomp._DENIED.values(),
+        *seccomp._TOUCHES_FILES.values(),
+        CALLS,
+    ]
     for name, numbers in [pair for table in tables for pair in table.items()]:
         number = known.get(name)
         if number is not None and numbers[column] is not None:

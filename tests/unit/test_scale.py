@@ -3,7 +3,6 @@
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from harness.runner.pipeline import (
     score_missing,
 )
 from harness.store.run_files import Run, create_run
+from tests.doubles import EngineDouble, ScorerDouble
 
 PROBLEM = Problem(problem_id="t/0", question="?", reference=MathReference(answer="yes"))
 PROMPT = Prompt(problem_id="t/0", text="?", token_ids=(1,), opened_think=False)
@@ -76,10 +76,8 @@ class Quiet:
         pass
 
 
-class WaitingScorer:
+class WaitingScorer(ScorerDouble):
     """Answers no sooner than it is let; says that every answer is right."""
-
-    name = "waiting@1"
 
     def __init__(self, may_go: Callable[[], object]) -> None:
         self.may_go = may_go
@@ -165,7 +163,7 @@ def test_a_pass_holds_one_completion_at_a_time(long_run: Run) -> None:
 # --- what waits for its grade -----------------------------------------------------------------
 
 
-class LongEngine:
+class LongEngine(EngineDouble):
     """Writes 20 MB; then the scorer may go on."""
 
     def __init__(self, at_end: Callable[[], object]) -> None:
@@ -185,13 +183,9 @@ def test_texts_that_wait_for_a_slow_scorer_are_few(
     questions = {"t/0": Question(PROBLEM, False, WaitingScorer(over.wait))}
     requests = build_requests([PROMPT], SAMPLING, COUNT, run_seed=0)
 
-    @contextmanager
-    def engine() -> Iterator[LongEngine]:
-        yield LongEngine(over.set)
-
     def go() -> None:
         with Scoring(run, questions, Quiet(), workers=2) as scoring:
-            generate(run, requests, engine, scoring, Quiet())
+            generate(run, requests, lambda: LongEngine(over.set), scoring, Quiet())
             score_missing(run, scoring)
 
     assert peak_bytes(go) < 4 * MEBIBYTE
@@ -226,7 +220,7 @@ class EchoScorer(WaitingScorer):
 
 
 def test_a_verdict_on_an_endless_answer_is_short_and_tells_answers_apart() -> None:
-    question = Question(PROBLEM, False, EchoScorer(None))
+    question = Question(PROBLEM, False, EchoScorer(lambda: None))
     texts = ["y" * MAX_EXTRACTED, *(f"{'y' * TEXT_BYTES}{end}" for end in "ab\ud800")]
     verdicts = [judge(question, completion("t/0#0", text)) for text in texts]
     assert verdicts[0].extracted == texts[0]

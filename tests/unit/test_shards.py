@@ -16,7 +16,7 @@ from harness.engines.vllm_engine import VllmConfig
 from harness.engines.vllm_server_engine import VllmServerConfig
 from harness.errors import ConfigError, NotComparableError, StoreError, UnavailableError
 from harness.machine import hardware
-from harness.records import Record
+from harness.records import Record, RequestId
 from harness.runner.build_result import build_result
 from harness.runner.decisions import find_unfinished
 from harness.runner.merge import SCRATCH, merge_runs
@@ -27,10 +27,14 @@ from harness.store.manifest import LostLoad
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run, create_run
 from tests.conf.test_compose import compose
-from tests.facts import mentions
+from tests.facts import known, mentions
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "runs" / "smollm2_demo"
-IDS = [f"math500/test/algebra/{number}.json#{sample}" for number in range(50) for sample in (0, 1)]
+IDS = [
+    RequestId(f"math500/test/algebra/{number}.json#{sample}")
+    for number in range(50)
+    for sample in (0, 1)
+]
 
 
 # --- which requests ---------------------------------------------------------------------------
@@ -57,7 +61,7 @@ def test_the_size_of_a_shard_is_known_before_its_requests_are() -> None:
 def test_a_shard_depends_on_the_ids_alone() -> None:
     """These few were worked out with sha256sum and sort; another order would split a run in two."""
     config = compose("experiment=demo", "shards=2", "shard=1")
-    names = [f"humaneval/HumanEval/{number}#0" for number in range(4)]
+    names = [RequestId(f"humaneval/HumanEval/{number}#0") for number in range(4)]
     assert of_shard(names, config) == of_shard(reversed(names), config)
     assert of_shard(names, config) == {"humaneval/HumanEval/2#0", "humaneval/HumanEval/3#0"}
 
@@ -127,7 +131,7 @@ def merged(runs: list[Run], results: Path) -> RunResult:
 
 
 def value(result: RunResult, metric: str, task: str | None = None) -> float:
-    return next(e.value for e in result.estimates if (e.metric, e.task) == (metric, task))
+    return next(known(e.value) for e in result.estimates if (e.metric, e.task) == (metric, task))
 
 
 def test_merged_shards_are_the_run_that_they_are_parts_of(parts: Parts) -> None:
@@ -254,7 +258,7 @@ def test_a_worker_that_looks_for_its_run_leaves_those_of_others_alone(
     for run in (mine, other):
         change(run, status="interrupted")
     config = mine.read_manifest().config.model_copy(update={"resume": "auto"})
-    assert find_unfinished(config, parts.results).run_id == mine.run_id
+    assert known(find_unfinished(config, parts.results)).run_id == mine.run_id
     with mine:  # somebody goes on with it already
         assert find_unfinished(config, parts.results) is None
     assert looked == [mine.run_id] * 2
@@ -299,7 +303,7 @@ def test_shards_of_two_runs_are_not_comparable_and_the_difference_is_named(parts
         pair = [parts.make(0), parts.make(1)]
         change(pair[1], **update)
         said = refusal(pair, NotComparableError)
-        return re.search(r" ((?:[\w.]+, )*[\w.]+)$", said)[1]
+        return known(re.search(r" ((?:[\w.]+, )*[\w.]+)$", said))[1]
 
     manifest = parts.make(1).read_manifest()
 

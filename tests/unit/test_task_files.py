@@ -23,7 +23,7 @@ from harness.errors import TaskError
 from harness.io import paths
 from harness.records import MathReference, Problem
 from harness.tasks import Selection, load_task
-from tests.facts import mentions
+from tests.facts import mentions, narrowed
 
 Rows = list[dict[str, str]]
 
@@ -118,7 +118,10 @@ TEXTS = st.one_of(
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
 @example(texts=AWKWARD)
 def test_every_text_arrives_as_it_was_written(
-    load: Callable[..., tuple[Problem, ...]], tmp_path: Path, write: Callable[..., object], texts
+    load: Callable[..., tuple[Problem, ...]],
+    tmp_path: Path,
+    write: Callable[..., object],
+    texts: list[str],
 ) -> None:
     rows = [{"id": f"{i:04}", "q": text, "a": text} for i, text in enumerate(texts)]
     problems = load(write(rows, tmp_path))
@@ -136,7 +139,9 @@ def test_numbers_in_json_are_text_as_they_are_spelled(
 ) -> None:
     lines = [f'{{"id": {i}, "q": "q", "a": {number}}}' for i, number in enumerate(NUMBERS)]
     (tmp_path / "p.jsonl").write_text("\n\n".join(lines), encoding="utf-8")
-    answers = [each.reference.answer for each in load(tmp_path / "p.jsonl")]
+    answers = [
+        narrowed(MathReference, each.reference).answer for each in load(tmp_path / "p.jsonl")
+    ]
     assert answers == NUMBERS
 
 
@@ -159,7 +164,9 @@ def test_numbers_in_parquet_are_text(
 ) -> None:
     columns = {"id": ["a", "b"], "q": ["q", "q"], "a": pa.array(values, kind)}
     parquet.write_table(pa.table(columns), tmp_path / "p.parquet")
-    assert [each.reference.answer for each in load(tmp_path / "p.parquet")] == texts
+    assert [
+        narrowed(MathReference, each.reference).answer for each in load(tmp_path / "p.parquet")
+    ] == texts
 
 
 @pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
@@ -180,7 +187,9 @@ def test_columns_without_a_name_may_be_several(
     load: Callable[..., tuple[Problem, ...]], tmp_path: Path
 ) -> None:
     (tmp_path / "p.csv").write_text("id,q,a,,\n1,q,2,,\n", encoding="utf-8")
-    assert [each.reference.answer for each in load(tmp_path / "p.csv")] == ["2"]
+    assert [
+        narrowed(MathReference, each.reference).answer for each in load(tmp_path / "p.csv")
+    ] == ["2"]
 
 
 GOOD = b'{"id": "1", "q": "q", "a": "1"}\n'

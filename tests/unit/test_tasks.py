@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -187,9 +187,9 @@ def test_every_mistake_of_a_definition_is_said_on_one_line(
     ],
 )
 def test_what_is_no_definition_at_all_is_one_line(
-    own_tasks: Callable[..., None], text: bytes, facts: str
+    own_tasks: Callable[..., None], tmp_path: Path, text: bytes, facts: str
 ) -> None:
-    (paths.TASKS_DIR / "mine" / "task.yaml").write_bytes(text)
+    (tmp_path / "tasks" / "mine" / "task.yaml").write_bytes(text)
     with pytest.raises(TaskError) as error:
         load_spec("mine")
     assert mentions(str(error.value), "tasks/mine/task.yaml: ", facts)
@@ -238,7 +238,7 @@ def test_the_variable_names_a_mirror_too(
     assert load_task(Selection("math500", 5)).origin == "mirror math500.jsonl"
 
 
-def write_rows(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
+def write_rows(folder: Path, name: str, rows: Sequence[Mapping[str, object]]) -> None:
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
 

@@ -220,7 +220,7 @@ def test_nothing_is_detected_where_two_styles_are_or_none() -> None:
 def test_the_fingerprint_of_runs_with_think_marks_is_what_it_was() -> None:
     assert as_protocol_field("think") is None
     assert as_protocol_field(None) is None
-    others = ["harmony", "kimi", Marks(open="<plan>", close="</plan>")]
+    others: list[Reasoning] = ["harmony", "kimi", Marks(open="<plan>", close="</plan>")]
     fields = [{"reasoning": as_protocol_field(each)} for each in others]
     assert len({fingerprint(each) for each in fields}) == len(others)
 

@@ -6,8 +6,8 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -135,7 +135,7 @@ json.dump([config, summary], sys.stdout)
 """
 
 
-def wandb_records(file: Path) -> list[Any]:
+def wandb_records(file: Path) -> Iterator[bytes]:
     """The records of an offline run: LevelDB's log format behind a header of 7 bytes."""
     content, place, record = file.read_bytes(), 7, b""
     while place + 7 <= len(content):

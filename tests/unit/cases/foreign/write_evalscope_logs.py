@@ -30,12 +30,13 @@ class Canned(BaseHTTPRequestHandler):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         question = asked["messages"][-1]["content"]
         text = next((text for word, text in ANSWERS.items() if word in question), None)
+        said = text or "Let me"
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text or "Let me"},
+            "message": {"role": "assistant", "content": said},
             "finish_reason": "stop" if text else "length",
         }
-        tokens = len(choice["message"]["content"])
+        tokens = len(said)
         body = json.dumps(
             {
                 "id": "canned",

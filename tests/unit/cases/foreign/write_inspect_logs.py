@@ -8,6 +8,7 @@ In an environment with inspect-ai 0.3.285 alone:
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from inspect_ai import Task
 from inspect_ai import eval as run_eval
@@ -40,8 +41,8 @@ def answer(text: str, *, thought: str | None = None, stop: str = "stop") -> Mode
     )
 
 
-@solver
-def fail_on_third():
+@solver  # type: ignore[untyped-decorator]  # what type it has is not known here
+def fail_on_third() -> Any:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if str(state.sample_id).endswith("/3.json"):
             raise RuntimeError("the server is gone")
@@ -50,7 +51,7 @@ def fail_on_third():
     return solve
 
 
-def write(name: str, task: Task, outputs: list[ModelOutput], **options) -> None:
+def write(name: str, task: Task, outputs: list[ModelOutput], **options: Any) -> None:
     model = get_model("mockllm/gegenprobe/canned", custom_outputs=outputs)
     log = run_eval(
         task,

@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NoReturn
 
 import lm_eval
 from lm_eval.api.model import LM
@@ -19,18 +20,18 @@ ANSWERS = {"Janet": "So #### 18", "robe": "I say 3", "house": "#### 1", "sprints
 """By a word of the question."""
 
 
-class Canned(LM):
-    def generate_until(self, requests, disable_tqdm=False):
+class Canned(LM):  # type: ignore[misc]  # what type it has is not known here
+    def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
         found = []
         for request in requests:
             question = request.args[0].rpartition("Question:")[2]
             found.append(next(text for word, text in ANSWERS.items() if word in question))
         return found
 
-    def loglikelihood(self, requests, disable_tqdm=False):
+    def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> NoReturn:
         raise NotImplementedError
 
-    def loglikelihood_rolling(self, requests, disable_tqdm=False):
+    def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> NoReturn:
         raise NotImplementedError
 
 
