@@ -18,11 +18,13 @@ import pytest
 from harness.errors import UnavailableError
 from harness.scorers.sandbox import escape_probes as canaries
 from harness.scorers.sandbox import level as levels
+from harness.scorers.sandbox import watch
 from harness.scorers.sandbox.client import WardenClient, WardenFailedError
 from harness.scorers.sandbox.config import SandboxConfig
 from harness.scorers.sandbox.level import LevelReport, require_level, self_test
 from harness.scorers.sandbox.pool import Sandbox
 from harness.scorers.sandbox.protocol import LEVELS, Level, Limits, Outcome
+from harness.scorers.sandbox.runqueue import RunQueue
 from harness.scorers.sandbox.watch import Watch
 from tests.facts import known, mentions
 from tests.unit.as_user import REPOSITORY, UID, command_as_user, environment
@@ -421,6 +423,24 @@ def test_where_the_kernel_does_not_say_who_waited_a_sleeper_may_have_been_starve
     assert ending.status == -signal.SIGKILL
     assert ending.is_starved is not kernel_says
     assert (ending.waited_s is not None) is kernel_says
+
+
+class WaitedThroughout(RunQueue):
+    """Programs that had no CPU so far; the watch itself loses its own while it looks."""
+
+    def __init__(self, start: float) -> None:
+        super().__init__(-1, [])
+        self.start = start
+
+    def waited_s(self) -> float:
+        time.sleep(0.1)
+        return time.monotonic() - self.start
+
+
+def test_a_watch_that_has_to_wait_for_a_cpu_takes_no_time_from_its_program() -> None:
+    """The limit for the rest of a failure's text is counted from what the program has used."""
+    start = time.monotonic()
+    assert watch._used_s(start, WaitedThroughout(start)) >= 0
 
 
 def test_programs_give_way(best: LevelReport) -> None:

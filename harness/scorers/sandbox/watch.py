@@ -187,9 +187,13 @@ class Watch:
 
 
 def _used_s(start: float, queue: RunQueue | None) -> float:
-    """Seconds since the start in which the programs had a CPU or did not want one."""
-    elapsed_s = time.monotonic() - start
-    return elapsed_s - (_waited_s(queue) or 0.0)
+    """Seconds since the start in which the programs had a CPU or did not want one.
+
+    Rather too many than too few, because a limit is counted from here.
+    """
+    # The time is taken last: this process, too, may have to wait between any two steps.
+    waited_s = _waited_s(queue) or 0.0
+    return time.monotonic() - start - waited_s
 
 
 def _waited_s(queue: RunQueue | None) -> float | None:
