@@ -13,7 +13,7 @@ from harness.claims.ledger import Ledger, load_ledger
 from harness.claims.runs import read_runs
 from harness.cli import main as cli
 from harness.config.settings import RunConfig
-from harness.engines.vllm_engine import VllmConfig
+from harness.engines.vllm_config import VllmKnobs
 from harness.engines.vllm_environment import missing_settings
 from harness.io.paths import CONF_DIR
 from harness.machine import hardware
@@ -83,6 +83,12 @@ def jobs() -> Callable[..., list[RunConfig]]:
         return known[overrides]
 
     return of
+
+
+def args_of(config: RunConfig) -> dict[str, Any]:
+    """What an engine that is vLLM is given as its arguments."""
+    assert isinstance(config.engine, VllmKnobs)
+    return config.engine.args
 
 
 def deciding(ledger: Ledger, experiment: str) -> Ledger:
@@ -160,9 +166,7 @@ def test_a_batch_is_as_large_as_it_is_called(
 ) -> None:
     """So many requests run at once as the batch is set to: fewer would leave places empty."""
     for config in jobs(f"experiment={experiment}"):
-        assert narrowed(VllmConfig, config.engine).args["max_num_seqs"] <= sum(
-            requests_of(config).values()
-        )
+        assert args_of(config)["max_num_seqs"] <= sum(requests_of(config).values())
 
 
 def requests_of(config: RunConfig) -> dict[str, int]:
@@ -236,13 +240,13 @@ def test_a_plan_takes_the_samples_of_deepseeks_aime_scores_from_its_table(
 def test_the_ablation_is_balanced(jobs: Callable[..., list[RunConfig]]) -> None:
     cells = {
         (
-            narrowed(VllmConfig, config.engine).args["speculative_config"] is not None,
-            narrowed(VllmConfig, config.engine).args["quantization"],
-            narrowed(VllmConfig, config.engine).args["max_num_seqs"],
+            args_of(config)["speculative_config"] is not None,
+            args_of(config)["quantization"],
+            args_of(config)["max_num_seqs"],
             config.seed,
         )
         for config in jobs("experiment=mtp_fp8_speedup")
-        if isinstance(config.engine, VllmConfig)
+        if isinstance(config.engine, VllmKnobs)
     }
     assert len(cells) == 2 * 2 * 2 * 5
 
@@ -253,8 +257,7 @@ def test_both_sides_of_an_ablation_schedule_alike(
 ) -> None:
     """vLLM chooses by the draft where nobody does."""
     chosen = {
-        narrowed(VllmConfig, config.engine).args.get("async_scheduling")
-        for config in jobs(f"experiment={experiment}")
+        args_of(config).get("async_scheduling") for config in jobs(f"experiment={experiment}")
     }
     assert len(chosen) == 1
     assert None not in chosen
@@ -266,8 +269,8 @@ def test_the_draft_head_drafts_as_far_as_an_answer_may_go(
     """Without it vLLM would stop at the head's own 2,048 tokens."""
     monkeypatch.delenv("VLLM_ALLOW_LONG_MAX_MODEL_LEN", raising=False)
     for config in jobs("experiment=mtp_fp8_speedup"):
-        draft = narrowed(VllmConfig, config.engine).args["speculative_config"]
-        settings = missing_settings(narrowed(VllmConfig, config.engine).args)
+        draft = args_of(config)["speculative_config"]
+        settings = missing_settings(args_of(config))
         assert ("VLLM_ALLOW_LONG_MAX_MODEL_LEN" in settings) == (draft is not None)
         if draft is not None:
             assert draft["max_model_len"] == config.protocol.context_tokens
@@ -282,7 +285,7 @@ def test_one_model_of_an_experiment_is_one_job(jobs: Callable[..., list[RunConfi
     )
     assert known(config.requires).gpus == 2
     assert config.protocol.samples_per_problem == 4
-    assert narrowed(VllmConfig, config.engine).args["tensor_parallel_size"] == 2
+    assert args_of(config)["tensor_parallel_size"] == 2
 
 
 def test_every_command_that_would_decide_composes(

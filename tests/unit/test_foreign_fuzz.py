@@ -38,7 +38,9 @@ LOTS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-ODD = st.sampled_from([None, True, -1, 0.5, 1e308, "", "x", [], {}, [[]], {"a": 1}, 10**30])
+ODD: st.SearchStrategy[object] = st.sampled_from(
+    [None, True, -1, 0.5, 1e308, "", "x", [], {}, [[]], {"a": 1}, 10**30]
+)
 
 
 def read_or_one_line(file: Path) -> Side | None:

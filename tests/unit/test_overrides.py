@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.config.overrides import as_typed, how_to_give, quoted, readable
-from harness.runner.sweep import words
+from harness.runner.sweep.words import words
 
 PATHS = [
     "/a=b", "/aü", "/a#b", "/a (1)", "/a&b", "~/a", "/a b", "/a'b", '/a"b', "/a[0]", "/a{b}",

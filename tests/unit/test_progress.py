@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from harness.records import Completion, RequestId
-from harness.store import progress as module
 from harness.store.progress import RunProgress
 
 
@@ -13,7 +12,7 @@ from harness.store.progress import RunProgress
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Time passes when it is told to."""
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("harness.store.progress.time.monotonic", lambda: now[0])
 
     def passes(seconds: float) -> None:
         now[0] += seconds
@@ -22,8 +21,13 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
 
 def completion(tokens: int | None, number: int = 0) -> Completion:
-    return Completion.model_construct(
-        request_id=RequestId.of(f"task/{number}", 0), completion_tokens=tokens
+    return Completion(
+        request_id=RequestId.of(f"task/{number}", 0),
+        text="",
+        finish_reason="stop",
+        prompt_tokens=None,
+        completion_tokens=tokens,
+        reasoning_tokens=None,
     )
 
 
