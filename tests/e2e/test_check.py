@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,23 @@ def test_the_command_of_a_figure_makes_a_run_that_is_set_against_it(
     assert mentions(caveats, "other weights", "Q4_1")
     assert mentions(caveats, "2 of 1319 problems")
     assert mentions(caveats, "system_prompt")
+
+
+def test_the_page_shows_what_the_kept_run_says(capsys: pytest.CaptureFixture[str]) -> None:
+    run = REPOSITORY / "results" / "checks" / "smollm2_135m_gsm8k_fewshot_300.json"
+    card = str(CARD.relative_to(REPOSITORY))
+    with chdir(REPOSITORY):
+        assert main(["check", card, "--model", MODEL, "--no-plan", "--runs", str(run)]) == 0
+    assert capsys.readouterr().out.strip() in (REPOSITORY / "docs" / "check.md").read_text("utf-8")
+    assert (
+        main(["check", str(CARD), "--model", MODEL, "--no-plan", "--json", "--runs", str(run)]) == 0
+    )
+    (found,) = json.loads(capsys.readouterr().out)
+    (evidence,) = found["evidence"]
+    assert (evidence["numbers"]["problems"], found["verdict"]) == (300, "inconclusive")
+    ninety = evidence["intervals"][2]
+    assert 0 < ninety["low"] < 0.0193 < ninety["high"]
+    assert mentions("\n".join(evidence["caveats"]), "other weights", "truncated", "300 of 1319")
 
 
 def test_the_hand_written_card_is_read_as_it_says(capsys: pytest.CaptureFixture[str]) -> None:
