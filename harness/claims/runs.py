@@ -4,14 +4,13 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence, Set
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.config.settings import ProtocolConfig
 from harness.errors import UserError
 from harness.interop.readers import harness_of
-from harness.io.paths import CONF_DIR, conf_file
+from harness.io.paths import CONF_DIR, cached_by_places, conf_file
 from harness.io.yamlfile import load_yaml
 from harness.models import HubModel, ModelConfig, WheelModel, origin
 from harness.records import ERROR_STATUSES, Estimate
@@ -249,17 +248,17 @@ def _not_the_whole(run: RunResult, task: TaskInfo) -> list[str]:
     return mistakes
 
 
-@cache
+@cached_by_places
 def _spec(name: str) -> TaskSpec:
     return load_spec(name)
 
 
-@cache
+@cached_by_places
 def _protocol(name: str) -> ProtocolConfig:
     return ProtocolConfig.model_validate(_conf("protocol", name))
 
 
-@cache
+@cached_by_places
 def _conf(group: str, name: str) -> dict[str, object]:
     file = conf_file(group, name) or CONF_DIR / group / f"{name}.yaml"
     loaded: dict[str, object] = load_yaml(file.read_text(encoding="utf-8"))

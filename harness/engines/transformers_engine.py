@@ -268,9 +268,10 @@ class TransformersEngine:
             count = len(rows) + len(taken) + 1
             if count > 1 and count * longest > self._config.batch_tokens:
                 break
-            prompts.add(waiting[0].known_ids)
-            if taken and sum(map(len, prompts)) > READ_TOKENS:
+            ids = waiting[0].known_ids
+            if taken and ids not in prompts and sum(map(len, prompts)) + len(ids) > READ_TOKENS:
                 break
+            prompts.add(ids)
             taken.append(waiting.popleft())
         now = self._clock()
         for row in taken:

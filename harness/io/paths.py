@@ -6,11 +6,11 @@ processes see the same.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from harness.errors import ConfigError
 
@@ -27,6 +27,10 @@ DEFAULT_STUDY = "deepseek_2025"
 
 INCLUDED = "GEGENPROBE_PATH"
 """The variable that names folders of the user's, separated as in ``PATH``."""
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Place(NamedTuple):
@@ -67,7 +71,16 @@ def task_dirs() -> tuple[Path, ...]:
 
 def place_of(file: Path) -> Path | None:
     """The user's folder that brings a file; None for one of the harness or of a package."""
-    return next((each.folder for each in places() if file.is_relative_to(each.folder)), None)
+    return next(
+        (
+            place.folder
+            for place in places()
+            for brought in (place.conf, place.tasks)
+            # not of the folder itself: an environment that lies in it holds the harness's own files
+            if brought is not None and file.is_relative_to(brought)
+        ),
+        None,
+    )
 
 
 def include(folders: Iterable[str | Path], key: str = "--include") -> None:
@@ -104,8 +117,23 @@ def includes_restored() -> Iterator[None]:
             os.environ[INCLUDED] = before
 
 
-@cache
+def cached_by_places(function: Callable[P, R]) -> Callable[P, R]:
+    """As ``functools.cache``, for what is read from folders that can be included."""
+
+    @cache
+    def kept(_: tuple[Place, ...], given: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> R:
+        return function(*given, **dict(named))
+
+    @wraps(function)
+    def asked(*given: P.args, **named: P.kwargs) -> R:
+        return kept(places(), given, tuple(named.items()))
+
+    return asked
+
+
 def _places(named: str, working_dir: Path) -> tuple[Place, ...]:
+    if not named:
+        return ()
     found: dict[Path, Place] = {}
     for each in named.split(os.pathsep):
         if each.strip():

@@ -167,7 +167,17 @@ def compiled(template: str) -> "Template":
 
 
 def read_plain(folder: Path) -> PlainTokenizer | None:
-    """The tokenizer of a folder; None where ``tokenizer.json`` alone does not decide its ids."""
+    """The tokenizer of a folder; None where ``tokenizer.json`` alone does not decide its ids.
+
+    So it is where a file is damaged, too: transformers says what is wrong with it.
+    """
+    try:
+        return _read(folder)
+    except Exception:  # noqa: BLE001 - what tokenizers raises is no more than that
+        return None
+
+
+def _read(folder: Path) -> PlainTokenizer | None:
     described = _described(folder)
     if described is None:
         return None

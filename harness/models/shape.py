@@ -5,12 +5,12 @@ is what a run records and what a checkpoint's ``config.json`` gives. The formula
 either.
 """
 
-from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from harness.io.conf_files import names_in, read_file
+from harness.io.paths import cached_by_places
 from harness.io.sourced import Sourced
 from harness.records import Count, Record
 
@@ -170,7 +170,7 @@ def architecture_names() -> tuple[str, ...]:
     return names_in(ARCHITECTURE)
 
 
-@cache
+@cached_by_places
 def read_architecture(name: str) -> Architecture:
     """One file of ``conf/architecture``.
 

@@ -5,9 +5,10 @@ Closed and computed on demand; ``docs/derive.md`` explains how to add one.
 
 import difflib
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 
 from harness.errors import UserError
+from harness.io.paths import cached_by_places
 from harness.quantities.models import model_quantities
 from harness.quantities.prices import price_quantities
 from harness.quantities.published import fact, facts
@@ -16,7 +17,7 @@ from harness.quantities.sourced import Quantity
 from harness.quantities.training_cost import training_quantities
 
 
-@cache
+@cached_by_places
 def catalogue() -> Mapping[str, Callable[[], Quantity]]:
     """How each quantity is computed, by name."""
     groups = (
@@ -33,7 +34,7 @@ def catalogue() -> Mapping[str, Callable[[], Quantity]]:
     return together
 
 
-@cache
+@cached_by_places
 def quantity(name: str) -> Quantity:
     """One quantity with its arithmetic, sources and grade.
 

@@ -7,12 +7,11 @@ that comes with the package are in ``study/deepseek_2025/published``.
 
 import difflib
 import re
-from functools import cache
 
 from harness.config.pricing import ApiPrice, Pricing, RentedPrice
 from harness.errors import UserError
 from harness.io.conf_files import read_file, read_group
-from harness.io.paths import DEFAULT_STUDY
+from harness.io.paths import DEFAULT_STUDY, cached_by_places
 from harness.io.sourced import Sourced
 from harness.models.shape import Architecture, Name, architecture_names, read_architecture
 from harness.quantities.answer_length import AnswerLengths
@@ -49,38 +48,38 @@ class Document(Sourced):
         return Fact(**self.facts[name].model_dump(), **origin)
 
 
-@cache
+@cached_by_places
 def architectures() -> dict[str, Architecture]:
     """All architectures by name."""
     return {name: read_architecture(name) for name in architecture_names()}
 
 
-@cache
+@cached_by_places
 def machines() -> dict[str, Machine]:
     """All machines by name."""
     return read_group("machine", Machine)
 
 
-@cache
+@cached_by_places
 def precisions() -> dict[str, Precision]:
     """All precisions by name, the widest first."""
     found = read_group("precision", Precision)
     return dict(sorted(found.items(), key=lambda item: -item[1].bits_per_weight))
 
 
-@cache
+@cached_by_places
 def answer_lengths() -> dict[str, AnswerLengths]:
     """How long answers are expected to be, by kind of model."""
     return read_group("answer_length", AnswerLengths)
 
 
-@cache
+@cached_by_places
 def trainings() -> dict[str, Training]:
     """All disclosed trainings by name."""
     return read_group("training", Training)
 
 
-@cache
+@cached_by_places
 def facts() -> dict[str, Fact]:
     """All numbers of all documents by id."""
     found: dict[str, Fact] = {}
@@ -104,7 +103,7 @@ def fact_of(document: Document, name: str) -> Quantity:
     return looked_up(found.value, found.unit, found)
 
 
-@cache
+@cached_by_places
 def api_price(name: str) -> ApiPrice:
     """An API's prices from ``conf/pricing``."""
     price = _pricing(name).api
@@ -112,7 +111,7 @@ def api_price(name: str) -> ApiPrice:
     return price
 
 
-@cache
+@cached_by_places
 def rented_price(name: str) -> RentedPrice:
     """A device's rent from ``conf/pricing``."""
     price = _pricing(name).rented

@@ -28,6 +28,7 @@ from tests.conftest import REPOSITORY
 from tests.facts import known
 
 SAMPLES = {
+    "engine": "transformers",
     "experiment": "demo",
     "model": "smollm2_135m",
     "protocol": "greedy",
@@ -90,7 +91,8 @@ def commands() -> list[Any]:
 def filled(word: str) -> str:
     """A word with samples in the place of what the message fills in."""
     key, is_given, value = re.sub(r"^\{\w+\}(?=\w+=)", "", word.strip("'")).partition("=")
-    if is_given and "{" in value:
+    # The engine that is being made, and models by their path or their name on the hub.
+    if is_given and ("{" in value or (key == "model" and "/" in value)):
         return f"{key}={SAMPLES.get(key, 'x')}"
     if is_given:
         return f"{key}={value if '[' in value else value.split(',')[0]}"

@@ -759,10 +759,10 @@ def test_prompts_as_text_have_one_bos_wherever_it_is_added(
         assert (got.finish_reason, asked["path"]) == ("stop", "/v1/completions")
         assert asked["prompt"].startswith(bos) is starts_with_bos
         assert asked.get("add_special_tokens", True) is not starts_with_bos
-        tokenized = codec._tokenizer(
+        ids = codec._tokenizer.encode(
             asked["prompt"], add_special_tokens=asked.get("add_special_tokens", True)
         )
-        assert tuple(tokenized["input_ids"]) == prompt.token_ids
+        assert tuple(ids) == prompt.token_ids
 
 
 # --- prompts that are too long ----------------------------------------------------------------

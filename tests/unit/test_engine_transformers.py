@@ -148,6 +148,26 @@ def test_prompts_are_read_a_few_at_a_time_and_their_tokens_count_at_once(
     assert counts == [0, 2, 4]  # two of 400 tokens in 1,024, each with its first token by then
 
 
+def test_samples_of_a_long_prompt_are_admitted_together(
+    model: ResolvedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = request(0, 1500, 3)
+    samples = [
+        long.model_copy(update={"request_id": RequestId.of("t/p0", n), "seed": n}) for n in range(4)
+    ]
+    sizes: list[int] = []
+    whole = Batch.admit
+
+    def noted(self: Batch, newcomers: list[Row]) -> None:
+        sizes.append(len(newcomers))
+        whole(self, newcomers)
+
+    with engine(model) as loaded:
+        monkeypatch.setattr(Batch, "admit", noted)
+        assert len(list(loaded.generate(samples))) == len(samples)
+    assert sizes == [4]
+
+
 OUT_OF_MEMORY = """
 import json, resource, sys
 sys.path[:0] = sys.argv[4:]
@@ -305,7 +325,7 @@ def test_ids_so_far_are_put_together_for_each_token_only_for_a_penalty(
     with engine(model) as loaded:
         monkeypatch.setattr(Row, "known_ids", property(counted))
         (got,) = loaded.generate([asked.model_copy(update={"sampling": sampling})])
-    admitted = 1
+    admitted = 2  # when it is taken, and when it is read
     assert len(read) == admitted + (known(got.completion_tokens if penalty else 0))
 
 

@@ -171,3 +171,14 @@ def test_the_made_templates_write_what_the_real_ones_do(
         for folder in folders
     )
     assert made == real
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_damaged_file_is_one_line(r1_tokenizer: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "cut"
+    shutil.copytree(r1_tokenizer, folder, copy_function=shutil.copyfile)
+    (folder / name).write_text('{"version": ', encoding="utf-8")
+    model = ResolvedModel(name="cut", path=str(folder), revision=None, sha256=None)
+    with pytest.raises(UnavailableError, match=r"^model=cut: no tokenizer: ") as caught:
+        load_tokenizer(model)
+    assert "\n" not in str(caught.value)
