@@ -9,7 +9,7 @@ from harness.io.in_order import in_order
 from harness.records import CodeReference, Grade, Problem
 from harness.scorers.answers.code import defines, extract_code
 from harness.scorers.answers.thinking import split_thinking
-from harness.scorers.base import UNFINISHED, Scorer
+from harness.scorers.base import UNFINISHED, Scorer, status_of
 from harness.scorers.build import definition_of, graded_by_lines, standard_settings
 from harness.store.manifest import dump_json
 from harness.tasks import load_spec
@@ -22,6 +22,7 @@ class Output(NamedTuple):
     problem: Problem
     text: str | None
     """What is graded; None where a thought never ended."""
+    is_cut_off: bool
     theirs: str | None
 
 
@@ -41,6 +42,7 @@ def grade_foreign(kind: str, log: ForeignLog, workers: int) -> int:
             verdict: dict[str, Any] = {
                 "id": output.id,
                 **grade.model_dump(),
+                "status": status_of(grade, is_cut_off=output.is_cut_off),
                 "scorer": scorer.name,
                 "their_status": output.theirs,
                 "their_scorer": log.scorer,
@@ -65,7 +67,8 @@ def _outputs(log: ForeignLog, kind: str) -> Iterator[Output]:
         for position, each in enumerate(found.entry.answers):
             if each.output is not None:
                 name = f"{found.problem.problem_id}#{first + position}"
-                yield Output(name, found.problem, _text(found.problem, each), each.status)
+                text, is_cut_off = _text(found.problem, each), bool(each.is_truncated)
+                yield Output(name, found.problem, text, is_cut_off, each.status)
 
 
 def _text(problem: Problem, each: ForeignAnswer) -> str | None:
@@ -74,7 +77,7 @@ def _text(problem: Problem, each: ForeignAnswer) -> str | None:
     A completion without a block of its own that defines the function makes no sense without the
     prompt, and the program that their filter put together has it.
     """
-    answer = split_thinking(each.output or "", prompt_opened_think=False).answer
+    answer = split_thinking(each.output or "", prompt_opened_think=each.opened_think).answer
     reference = problem.reference
     if answer is None or each.graded is None or not isinstance(reference, CodeReference):
         return answer

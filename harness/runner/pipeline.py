@@ -31,7 +31,7 @@ from harness.records import (
 from harness.runner.error_watch import ErrorWatch
 from harness.scorers.answers.marks import Reasoning
 from harness.scorers.answers.thinking import split_thinking
-from harness.scorers.base import Scorer
+from harness.scorers.base import Scorer, status_of
 from harness.store.run_files import Run
 
 log = logging.getLogger(__name__)
@@ -125,10 +125,9 @@ def judge(question: Question, completion: Completion) -> Verdict:
             wall_s=0.0,
         )
     grade = _grade(scorer, question.problem, split.answer)
-    is_cut = grade.status == "no_answer" or (grade.status == "incorrect" and not grade.is_complete)
     return Verdict(
         request_id=completion.request_id,
-        status="truncated" if cut_off and is_cut else grade.status,
+        status=status_of(grade, is_cut_off=cut_off),
         extracted=_bounded(grade.extracted),
         detail=grade.detail[:MAX_DETAIL],
         scorer=scorer.name,

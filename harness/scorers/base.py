@@ -7,11 +7,17 @@ from typing import ClassVar, NamedTuple, Protocol, Self
 
 from pydantic import ConfigDict
 
-from harness.records import Grade, Problem, Record, Reference
+from harness.records import Grade, Problem, Record, Reference, VerdictStatus
 from harness.scorers.sandbox.config import SandboxConfig
 
 UNFINISHED = Grade(status="no_answer", is_complete=False, detail="none: the reasoning never ended")
 """The grade of an output whose thought has no end."""
+
+
+def status_of(grade: Grade, *, is_cut_off: bool) -> VerdictStatus:
+    """The verdict on an answer; one that the token limit cut off must be whole to be graded."""
+    is_part = grade.status == "no_answer" or (grade.status == "incorrect" and not grade.is_complete)
+    return "truncated" if is_cut_off and is_part else grade.status
 
 
 class Scorer(Protocol):

@@ -6,10 +6,12 @@ The two logs of lm-evaluation-harness were written by lm_eval 0.4.13 (`simple_ev
 """
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.analysis.comparison.side import Side, side_of_log
 from harness.cli.main import main
@@ -291,6 +293,29 @@ def test_a_folder_of_evalscope_is_read_with_what_lies_beside_its_reviews(real_da
     assert known.items() <= fields(side).items()
     assert side.name.subject == {"model": "canned", "seed": 7}
     assert side.tasks["gsm8k"].problems["gsm8k/0000"].tokens == [17, 17]
+
+
+@pytest.mark.parametrize(
+    ("stated", "known"),
+    [
+        ({}, {}),
+        ({"few_shot_num": None, "system_prompt": None}, {"system_prompt": None}),
+        (
+            {"few_shot_num": 4, "system_prompt": "Be brief."},
+            {"fewshot": 4, "system_prompt": "Be brief."},
+        ),
+    ],
+)
+def test_what_evalscope_leaves_out_is_unknown_and_not_off(
+    real_data: Path, tmp_path: Path, stated: dict[str, Any], known: dict[str, Any]
+) -> None:
+    folder = shutil.copytree(EVALSCOPE, tmp_path / "run")
+    file = folder / "configs" / "task_config.yaml"
+    config = yaml.safe_load(file.read_text("utf-8"))
+    config["resolved_benchmarks"]["gsm8k"] = stated
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    found = fields(read(folder))
+    assert {k: found[k] for k in ("fewshot", "system_prompt") if k in found} == known
 
 
 def test_reviews_that_lie_alone_say_nothing_of_the_protocol(

@@ -31,8 +31,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 def logs(
     run: RunResult, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> list[Path]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "inspect":
+    return _logs(request.param, run, tmp_path_factory.mktemp(request.param))
+
+
+def _logs(kind: str, run: RunResult, folder: Path) -> list[Path]:
+    if kind == "inspect":
         return write_inspect(run, folder)
     write_eee(run, folder, Evaluator("An institute", "third_party"), "an-org/a-model")
     return sorted(folder.glob("data/*/*/*/*.json"))
@@ -90,6 +93,39 @@ def test_on_the_leaderboard_a_log_of_ours_names_its_list_and_another_what_is_unk
     text = capsys.readouterr().out
     assert mentions(text, "inspect_math_mini.eval … prompt_sha256 … inspect match")
     assert prints["math_mini"] in text
+
+
+@pytest.mark.parametrize("kind", ["inspect", "eee"])
+def test_an_exported_answer_gets_the_verdict_of_its_run_again(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the prompt opened the thought, and where the token limit cut the answer off."""
+    unfinished = "Perhaps \\boxed{47}. No, let me look again."
+    answers = {
+        "math_mini/mini/geometry/2-a.json": (
+            f"{unfinished}</think>\\boxed{{1}}",
+            "stop",
+            "incorrect",
+        ),
+        "math_mini/mini/number_theory/1-b.json": (unfinished, "stop", "no_answer"),
+        "math_mini/mini/prealgebra/3-b.json": (unfinished, "length", "truncated"),
+    }
+    opened = finished(
+        tmp_path / "run",
+        recording="smollm2_demo",
+        completions={
+            f"{name}#0": {"text": text, "finish_reason": reason}
+            for name, (text, reason, _) in answers.items()
+        },
+        verdicts={f"{name}#0": {"status": status} for name, (*_, status) in answers.items()},
+        prompts={name: {"opened_think": True} for name in answers},
+    )
+    for log in _logs(kind, opened, tmp_path / "logs"):
+        if "math" in str(log.relative_to(tmp_path)):
+            assert main(["grade", "math", str(log)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["their_status"] for line in lines} >= {"incorrect", "no_answer", "truncated"}
+    assert [line["status"] for line in lines] == [line["their_status"] for line in lines]
 
 
 def test_every_decisive_field_is_one_of_a_protocol(run: RunResult) -> None:

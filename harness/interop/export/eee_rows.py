@@ -36,6 +36,7 @@ def to_row(each: Answered) -> dict[str, Any]:
                     "status": verdict.status,
                     "detail": redact(verdict.detail) or None,
                     "finish_reason": completion.finish_reason,
+                    "opened_think": each.prompt.opened_think or None,
                     "sample": each.sample.index,
                     "subject": each.problem.subject,
                     "level": each.problem.level,

@@ -177,7 +177,14 @@ def _scores(each: Answered, names: LogNames) -> dict[str, Any]:
 
 def _metadata(each: Answered) -> dict[str, Any]:
     verdict, problem = each.sample.verdict, each.problem
-    return known({"status": verdict.status, "subject": problem.subject, "level": problem.level})
+    return known(
+        {
+            "status": verdict.status,
+            "opened_think": each.prompt.opened_think or None,
+            "subject": problem.subject,
+            "level": problem.level,
+        }
+    )
 
 
 def _error(each: Answered) -> dict[str, str] | None:

@@ -13,7 +13,12 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from harness.interop.readers.exported import BLOCK, exported_protocols, own_status
+from harness.interop.readers.exported import (
+    BLOCK,
+    exported_protocols,
+    own_opened_think,
+    own_status,
+)
 from harness.interop.readers.parts import (
     Part,
     as_verdict,
@@ -299,6 +304,7 @@ def _entry(rows: Path, place: str, row: _Row, number: int, *, is_ours: bool) -> 
         graded=None if final is None else final.extracted_value,
         completion_tokens=(row.token_usage.output_tokens or None) if row.token_usage else None,
         is_truncated=_is_truncated(row.metadata or {}),
+        opened_think=is_ours and own_opened_think(row.metadata),
     )
     return ForeignEntry(
         place=place,
@@ -335,6 +341,6 @@ def _said(row: _Row) -> list[str]:
 
 
 def _is_truncated(metadata: Mapping[str, Any]) -> bool | None:
-    """Of those that came from Inspect."""
-    reason = metadata.get("stop_reason")
-    return reason in {"max_tokens", "model_length"} if reason else None
+    """Of those that came from Inspect (``stop_reason``) or from us (``finish_reason``)."""
+    reason = metadata.get("stop_reason") or metadata.get("finish_reason")
+    return reason in {"max_tokens", "model_length", "length"} if reason else None

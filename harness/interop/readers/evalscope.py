@@ -158,10 +158,18 @@ def _fields(config: _Config, reviews: list[Path]) -> dict[str, Any]:
     given = config.generation_config.model_dump(exclude_none=True, exclude={"seed"})
     fields = {ours.get(name, name): value for name, value in given.items()}
     used = [config.resolved_benchmarks.get(_benchmark(file, config)) for file in reviews]
-    first = used[0]
-    if first is not None and all(each == first for each in used):
-        fields["fewshot"] = first.few_shot_num or None
-        fields["system_prompt"] = first.system_prompt
+    first, *others = [_benchmark_fields(each or _Benchmark()) for each in used]
+    shared = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
+    return {**fields, **shared}
+
+
+def _benchmark_fields(benchmark: _Benchmark) -> dict[str, Any]:
+    """What it states: a missing key says nothing, and a system prompt of null is none."""
+    fields: dict[str, Any] = {}
+    if benchmark.few_shot_num is not None:
+        fields["fewshot"] = benchmark.few_shot_num or None
+    if "system_prompt" in benchmark.model_fields_set:
+        fields["system_prompt"] = benchmark.system_prompt
     return fields
 
 

@@ -44,3 +44,8 @@ def own_status(metadata: Mapping[str, Any] | None) -> VerdictStatus | None:
     """Our status of an answer that was exported; None of another's."""
     status = (metadata or {}).get("status")
     return status if status in _STATUSES else None
+
+
+def own_opened_think(metadata: Mapping[str, Any] | None) -> bool:
+    """Whether the prompt of an answer that was exported ended inside a thought."""
+    return (metadata or {}).get("opened_think") in (True, "true")

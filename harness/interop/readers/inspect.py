@@ -12,7 +12,12 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from harness.interop.readers.exported import BLOCK, exported_protocols, own_status
+from harness.interop.readers.exported import (
+    BLOCK,
+    exported_protocols,
+    own_opened_think,
+    own_status,
+)
 from harness.interop.readers.parts import Part, head, parse, shown
 from harness.interop.readers.records import (
     DamagedError,
@@ -235,6 +240,7 @@ def _entry(file: Path, place: str, sample: _Sample, header: _Header) -> ForeignE
         completion_tokens=tokens or None,
         latency_s=seconds if seconds and math.isfinite(seconds) else None,
         is_truncated=None if choice is None else choice.stop_reason in _CUT_OFF,
+        opened_think=BLOCK in (spec.metadata or {}) and own_opened_think(sample.metadata),
     )
     return ForeignEntry(
         place=place,

@@ -29,7 +29,9 @@ class ForeignAnswer:
     latency_s: float | None = None
     """From the request's start to its end."""
     is_truncated: bool | None = None
-    """Whether the model was cut off."""
+    """Whether the token limit cut the model off."""
+    opened_think: bool = False
+    """Whether the prompt ended inside a thought, so that ``output`` begins in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
