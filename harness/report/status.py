@@ -13,7 +13,11 @@ from harness.analysis.status import UNDER_WAY, RunState
 from harness.io.terminal import safe
 from harness.runner.summary import duration
 
-_WIDTH_WITHOUT_TERMINAL = 160
+_WIDTH_WITHOUT_TERMINAL = 180
+_COLUMNS = (
+    *("run", "state", "done", "solved", "truncated", "tokens/s", "cost", "left"),
+    "last sign, UTC",
+)
 EARLY = "of those graded so far; short answers end first, so this is no score yet"
 
 
@@ -43,17 +47,19 @@ def all_runs(states: Sequence[RunState], folder: str) -> RenderableType:
     if not states:
         return safe(f"no run is in {folder}")
     table = Table(show_edge=False)
-    for column in ("run", "state", "done", "solved", "tokens/s", "cost", "left"):
-        table.add_column(column, justify="left" if column in {"run", "state"} else "right")
+    for column in _COLUMNS:
+        table.add_column(column, justify="left" if column in _COLUMNS[:2] else "right")
     for state in states:
         table.add_row(
             safe(state.run_id),
             state.state,
             f"{state.done}/{state.requests}",
-            f"{state.solved}/{state.graded}",
+            f"{state.solved}/{state.graded}{_percent(state)}",
+            str(state.truncated),
             _or_dash(state.output_tokens_per_s, "{:.0f}"),
             _or_dash(state.usd, "{:.4f} USD"),
             "-" if state.time_left_s is None else duration(state.time_left_s),
+            f"{state.last_sign_at:%m-%d %H:%M:%S}",
         )
     return table
 
@@ -99,11 +105,18 @@ def _state_words(state: RunState) -> str:
 
 def _solved_words(state: RunState) -> str:
     text = f"{state.solved} of {state.graded}"
-    if None in (state.solved_fraction, state.solved_low, state.solved_high):
-        return text
-    low, high = 100 * (state.solved_low or 0.0), 100 * (state.solved_high or 0.0)
-    text += f": {100 * (state.solved_fraction or 0.0):.1f} % ({low:.1f} to {high:.1f} %)"
-    return f"{text}, {EARLY}" if state.state in UNDER_WAY else text
+    if percent := _percent(state):
+        text += f":{percent}"
+        return f"{text}, {EARLY}" if state.state in UNDER_WAY else text
+    return text
+
+
+def _percent(state: RunState) -> str:
+    """Solved so far with its interval; empty where nothing was graded."""
+    if state.solved_fraction is None or state.solved_low is None or state.solved_high is None:
+        return ""
+    low, high = 100 * state.solved_low, 100 * state.solved_high
+    return f" {100 * state.solved_fraction:.1f} % ({low:.1f} to {high:.1f} %)"
 
 
 def _or_dash(value: float | None, form: str) -> str:
