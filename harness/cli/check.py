@@ -4,7 +4,6 @@ import argparse
 
 from harness.claims.check import Asked, check_target, runs_to_check
 from harness.claims.check.protocol import assumed
-from harness.errors import UserError
 from harness.report.check import print_checked
 from harness.store.manifest import dump_json
 
@@ -19,8 +18,6 @@ def check(options: argparse.Namespace) -> int:
         UserError: The target or an option is not what it should be, or has no figures.
         StoreError: A run is none.
     """
-    if options.margin is not None and options.margin <= 0:
-        raise UserError(f"--margin {options.margin:g}: should be more than 0 points")
     asked = Asked(
         model=options.model,
         task=options.task,

@@ -8,13 +8,20 @@ _STRUCTURED = re.compile(r"[\[{'\"]|\w+\(")
 """Begins like a list, a dictionary, a quoted text or a function: what was meant is not certain."""
 
 
-def quoted(value: str) -> str:
-    """A text in quotes, as Hydra reads it back."""
+def quoted(value: str, mark: str = "'") -> str:
+    """A text in quotes, as Hydra reads it back.
+
+    Args:
+        value: The text.
+        mark: Of the two kinds of quotes, the one to use.
+    """
     # A backslash counts only before a quote: there each is written twice.
     escaped = re.sub(
-        r"(\\*)('|\Z)", lambda found: found[1] * 2 + found[2].replace("'", "\\'"), value
+        rf"(\\*)({mark}|\Z)",
+        lambda found: found[1] * 2 + found[2].replace(mark, f"\\{mark}"),
+        value,
     )
-    return f"'{escaped}'"
+    return f"{mark}{escaped}{mark}"
 
 
 def as_typed(key: str, value: str) -> str:

@@ -12,23 +12,26 @@ read too; what they leave out stays unknown here.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
 from harness.io.yamlfile import read_yaml, yaml_mistake
-from harness.records import Record
+from harness.records import Count, Record
 
 EVAL_RESULTS = ".eval_results"
 CARD = "README.md"
 _YAML = (".yaml", ".yml")
 _EEE_VERSION = "0.3."
+_OURS = re.compile(r"\bgegenprobe \d")
+"""In what this harness exports: to ``.eval_results`` per cent, to a model-index a fraction."""
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -53,6 +56,8 @@ class PublishedFigure(Record):
     """The same in per cent; None where it is no share."""
     reading: str | None = None
     """How ``value`` was read, where the file does not give its unit."""
+    is_unit_unsure: bool = False
+    """``value`` was read as a fraction and may be per cent."""
     problems: int | None = None
     """How many it rests on."""
     standard_error_percent: float | None = None
@@ -143,53 +148,81 @@ def _front_matter(file: Path) -> dict[str, Any] | None:
 # --- a score's unit ---------------------------------------------------------------------------
 
 
-def _number(value: Any) -> float:
+class _Value(NamedTuple):
+    number: float
+    most: float | None
+    """What a model that solves everything has; None: the file does not say."""
+
+
+def _value(given: Any) -> _Value:
     """``45``, ``"45.1"``, ``"45.1 %"`` and ``"20.0 ± 1.2"``."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise ValueError("should be a number")
-    found = re.fullmatch(r"\s*(-?[\d.]+)\s*%?\s*(?:(?:±|\+/-).*)?", str(value))
+    found = re.fullmatch(r"\s*(-?[\d.]+)\s*%?\s*(?:(?:±|\+/-).*)?", str(given))
     try:
-        return float(found[1] if found else value)
+        number = float(found[1] if found else str(given))
     except ValueError as error:
         raise ValueError("should be a number") from error
+    if not math.isfinite(number):
+        raise ValueError("should be a number")
+    return _Value(number, 100.0 if "%" in str(given) else None)
+
+
+Value = Annotated[_Value, BeforeValidator(_value)]
 
 
 class _Share(NamedTuple):
     percent: float | None
-    reading: str | None
+    reading: str | None = None
+    is_unsure: bool = False
+    """It may be a hundredth of that."""
 
 
 def _as_percent(value: float, most: float | None = None) -> _Share:
     """A share in per cent. Without a stated maximum, up to 1 it is taken for a fraction."""
     if most is not None and most > 0:
-        return _Share(100 * value / most, None) if 0 <= value <= most else _Share(None, None)
+        return _Share(100 * value / most if 0 <= value <= most else None)
     if not 0 <= value <= 100:  # noqa: PLR2004
-        return _Share(None, None)
-    if value <= 1:
-        return _Share(100 * value, f"{value:g} read as {100 * value:g} %: its unit is not given")
-    return _Share(value, f"{value:g} read as per cent: its unit is not given")
+        return _Share(None)
+    if value > 1:
+        return _Share(value, f"{value:g} read as per cent: its unit is not given")
+    reading = f"{value:g} read as {100 * value:g} %: its unit is not given"
+    return _Share(100 * value, reading, is_unsure=value > 0)
 
 
 # --- what is said of the protocol -------------------------------------------------------------
 
+_IS = r"[\"']?\s*(?:of|[=:])?\s*"
+"""Between a setting's name and its value, as in prose, code or JSON."""
+_IS_OFF = r"(?:\W{1,4}(?:false|none|null|off|no)\b| (?:is |was )?not\b)"
 _NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _SAYS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
     ("fewshot", r"(\d+)[- ]?shots?\b", int),
     ("fewshot", r"(?:num|n)?_?few_?shots?[^\w.]{1,5}(\d+)", int),
-    ("temperature", r"\btemp(?:erature)?\s*(?:of|[=:])?\s*(\d+(?:\.\d+)?)", float),
-    ("top_p", r"\btop[-_ ]?p\s*(?:of|[=:])?\s*(0?\.\d+|[01](?:\.0+)?)", float),
-    ("top_k", r"\btop[-_ ]?k\s*(?:of|[=:])?\s*(\d+)", int),
-    ("max_new_tokens", r"([\d,]+) (?:new|output|generated) tokens", int),
-    ("max_new_tokens", r"max_?(?:new_|gen_|output_)?(?:tokens|toks)\W{1,4}([\d,]+)", int),
+    ("temperature", rf"\btemp(?:erature)?{_IS}(\d+(?:\.\d+)?)", float),
+    ("top_p", rf"\btop[-_ ]?p{_IS}(0?\.\d+|[01](?:\.0+)?)", float),
+    ("top_k", rf"\btop[-_ ]?k{_IS}(\d+)", int),
+    ("max_new_tokens", r"(\d[\d,]*) (?:new|output|generated) tokens", int),
+    ("max_new_tokens", r"max_?(?:new_|gen_|output_)?(?:tokens|toks)\W{1,4}(\d[\d,]*)", int),
+    ("max_new_tokens", r"\bmax (\d[\d,]*) tokens", int),
     ("samples_per_problem", r"(?<!to )\b(\d+) samples? (?:a|per) (?:problem|question)", int),
     ("samples_per_problem", r"\b(?:avg|mean)@(\d+)", int),
+    ("samples_per_problem", r"\bmean of (\d+) samples", int),
+    ("samples_per_problem", r"\bsamples_per_problem\W{1,4}(\d+)", int),
 )
 _FLAGS: tuple[tuple[str, str, Any], ...] = (
-    ("temperature", r"\bgreedy\b", 0.0),
-    ("chat", r"(?<!no )(?<!without )(?<!without a )\bchat[ _]template\b", True),
-    ("chat", r"\b(?:no|without(?: a)?) chat[ _]template\b", False),
-    ("fewshot_as_multiturn", r"\bmulti-?turn\b", True),
+    ("temperature", r"(?<!non-)(?<!non )(?<!not )\bgreedy\b", 0.0),
+    ("chat", rf"(?<!no )(?<!without )(?<!without a )\bchat[ _]template\b(?!{_IS_OFF})", True),
+    ("chat", rf"\b(?:no|without(?: a)?) chat[ _]template\b|\bchat[ _]template{_IS_OFF}", False),
+    ("fewshot_as_multiturn", r"(?<!no )(?<!not )(?<!without )\bmulti-?turn\b", True),
 )
+_OTHER_METRIC = re.compile(
+    r"(?<!no )(?<!not )(?<!without )\b"
+    r"((?:maj|cons|sc|best)[@-]\d+|best[- ]of[- ]\d+|pass@(?!1\b)\d+|majority[- ]vot\w*"
+    r"|self[- ]consistency)",
+    re.IGNORECASE,
+)
+"""Of several samples one is chosen, or one that is right is enough."""
 
 
 def protocol_in_words(text: str) -> dict[str, Any]:
@@ -211,13 +244,19 @@ def protocol_in_words(text: str) -> dict[str, Any]:
     return {name: values.pop() for name, values in said.items() if len(values) == 1}
 
 
+def _metric_in_words(text: str) -> str | None:
+    """A metric that is not the share of samples solved; None where the text names none."""
+    found = _OTHER_METRIC.search(text)
+    return found[1] if found else None
+
+
 # --- .eval_results ----------------------------------------------------------------------------
 
 
 class _Entry(BaseModel):
     """A part of somebody's file; what we do not use may be there."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -240,30 +279,31 @@ class _Source(_Entry):
 
 class _EvalResult(_Entry):
     dataset: _Dataset
-    value: float
+    value: Value
     verify_token: str | None = Field(None, alias="verifyToken")
     date: Any = None
     source: _Source | None = None
     notes: str | None = None
     evaluation_framework: str | None = None
 
-    _is_number = field_validator("value", mode="before")(_number)
-
 
 def _of_entries(file: Path, raw: Sequence[Any]) -> Iterator[PublishedFigure]:
     for number, each in enumerate(raw):
         place = f"{file.name}[{number}]"
         entry = _checked(_EvalResult, each, f"TARGET={file}: entry {number}")
-        share = _as_percent(entry.value)
         notes = entry.notes or ""
+        value, most = entry.value
+        share = _as_percent(value, 100.0 if _OURS.search(notes) else most)
         yield PublishedFigure(
             place=place,
             model=_repository_of(file),
             dataset=entry.dataset.id,
             part=entry.dataset.task_id,
-            value=entry.value,
+            metric=_metric_in_words(notes),
+            value=value,
             percent=share.percent,
             reading=share.reading,
+            is_unit_unsure=share.is_unsure,
             protocol=protocol_in_words(f"{notes}\n{entry.dataset.task_id or ''}"),
             made_with=entry.evaluation_framework,
             source=entry.source.words if entry.source else None,
@@ -294,12 +334,10 @@ class _IndexedData(_Entry):
 
 class _IndexedMetric(_Entry):
     type: Text
-    value: float
+    value: Value
     name: str | None = None
     args: Any = None
     verify_token: str | None = Field(None, alias="verifyToken")
-
-    _is_number = field_validator("value", mode="before")(_number)
 
 
 class _IndexedResult(_Entry):
@@ -329,19 +367,22 @@ def _of_metric(
     place: str, model: str | None, result: _IndexedResult, metric: _IndexedMetric
 ) -> PublishedFigure:
     data = result.dataset
-    share = _as_percent(metric.value)
+    number, most = metric.value
     words = [data.name, metric.name, json.dumps([data.args, metric.args], default=str)]
+    text = "\n".join(filter(None, words))
+    share = _as_percent(number, 1.0 if _OURS.search(text) else most)
     return PublishedFigure(
         place=place,
         model=model,
         dataset=data.type or data.name or "",
         part=data.config,
         split=data.split,
-        metric=metric.type,
-        value=metric.value,
+        metric=_metric_in_words(text) or metric.type,
+        value=number,
         percent=share.percent,
         reading=share.reading,
-        protocol=protocol_in_words("\n".join(filter(None, words))),
+        is_unit_unsure=share.is_unsure,
+        protocol=protocol_in_words(text),
         grader=metric.name,
         source=result.source.words if result.source else None,
         notes=data.name,
@@ -368,16 +409,25 @@ class _EeeData(_Entry):
     dataset_name: Text
     hf_repo: str | None = None
     hf_split: str | None = None
-    samples_number: int | None = None
+    samples_number: Count | None = None
 
 
 class _EeeMetric(_Entry):
     metric_id: str | None = None
     metric_name: str | None = None
+    metric_parameters: dict[str, Any] | None = None
     metric_unit: str | None = None
     lower_is_better: bool
     max_score: float | str | None = None
     evaluation_description: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """``pass_at_k`` is one id for every ``k``."""
+        k = (self.metric_parameters or {}).get("k")
+        if self.metric_id == "pass_at_k" and k is not None:
+            return f"pass@{k}"
+        return self.metric_id or self.metric_name
 
 
 class _EeeError(_Entry):
@@ -386,7 +436,7 @@ class _EeeError(_Entry):
 
 class _EeeUncertainty(_Entry):
     standard_error: _EeeError | None = None
-    num_samples: int | None = None
+    num_samples: Count | None = None
 
 
 class _EeeScore(_Entry):
@@ -438,6 +488,7 @@ def _of_eee_result(place: str, file: _EeeFile, result: _EeeResult) -> PublishedF
     share = _Share(None, None) if metric.lower_is_better else _as_percent(score.score, most)
     uncertainty = score.uncertainty or _EeeUncertainty()
     error = uncertainty.standard_error
+    named = f"{result.evaluation_name}\n{metric.metric_name or ''}"
     source = file.source_metadata
     sources = (source.source_organization_name, source.source_name, source.evaluator_relationship)
     return PublishedFigure(
@@ -446,11 +497,12 @@ def _of_eee_result(place: str, file: _EeeFile, result: _EeeResult) -> PublishedF
         dataset=data.hf_repo or data.dataset_name,
         part=result.evaluation_name,
         split=data.hf_split,
-        metric=metric.metric_id or metric.metric_name,
+        metric=_metric_in_words(named) or metric.name,
         value=score.score,
         percent=share.percent,
         reading=share.reading,
-        problems=uncertainty.num_samples or data.samples_number,
+        is_unit_unsure=share.is_unsure,
+        problems=uncertainty.num_samples or data.samples_number or None,
         standard_error_percent=_in_percent(error, score.score, share.percent),
         protocol=_eee_protocol(result),
         made_with=" ".join(filter(None, (file.eval_library.name, file.eval_library.version))),

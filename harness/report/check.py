@@ -118,6 +118,8 @@ def _takes(each: Checked) -> Iterator[tuple[str, str]]:
 
 
 def _reason(each: Checked) -> str:
+    if each.margin_points is None:
+        return "; there is no margin"
     if each.verdict == "untested":
         return "; no run that fits" if each.evidence else "; no run of this model on this task"
     return f"; within {each.margin_points:g} points counts as reproduced"

@@ -10,12 +10,12 @@ import yaml
 
 import harness
 from harness.claims.check import Asked, Checked, check_figures, check_table, read_table
-from harness.claims.check.protocol import assumed, overrides, unknown_settings
+from harness.claims.check.protocol import assumed, differing, overrides, unknown_settings
 from harness.claims.check.resolve import find_model, find_task, not_accuracy
 from harness.claims.check.verdicts import default_margin
 from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
-from harness.claims.runs import read_runs
+from harness.claims.runs import Wanted, fitting, read_runs
 from harness.cli.main import main
 from harness.errors import UserError
 from harness.interop.published_figures import PublishedFigure
@@ -177,6 +177,33 @@ def test_a_model_that_thinks_is_asked_as_one(model: str, protocol: str) -> None:
     assert f"protocol={protocol}" in str(check(figure(model=model)).command).split()
 
 
+@pytest.mark.parametrize(
+    ("known", "has"),
+    [
+        ({"temperature": 0.0, "top_k": 0, "samples_per_problem": 8}, {"temperature": 0.0}),
+        ({"temperature": 0.0, "top_k": -1, "top_p": 0.9}, {"temperature": 0.0}),
+        ({"temperature": 0.6, "top_k": 0}, {"temperature": 0.6, "top_k": None}),
+        ({"temperature": 0.6, "top_p": 0.0}, {"temperature": 0.6}),
+        ({"chat": False, "fewshot_as_multiturn": True}, {"chat": False}),
+        ({"stop": ("\n\n",)}, {"stop": ("\n\n",)}),
+        ({"system_prompt": 'a\\n\n"b\\"'}, {"system_prompt": 'a\\n\n"b\\"'}),
+    ],
+)
+def test_the_command_makes_a_run_that_has_what_is_known(
+    known: dict[str, Any], has: dict[str, Any]
+) -> None:
+    command = check(figure(model="org/name", protocol={"fewshot": 0, **known})).command
+    protocol = compose_one(shlex.split(str(command))[2:]).protocol
+    assert {name: getattr(protocol, name) for name in has} == has
+    assert differing(has, protocol) == []
+
+
+def test_what_no_run_can_have_is_named() -> None:
+    found = check(figure(protocol={"fewshot": 0, "temperature": 0.6, "top_p": 0.0}))
+    assert found.known == {"fewshot": 0, "temperature": 0.6}
+    assert any(mentions(caveat, "top_p=0.0") for caveat in found.caveats)
+
+
 def test_unknown_settings_are_those_that_matter() -> None:
     assert set(unknown_settings({})) > {"fewshot", "temperature", "chat", "stop"}
     greedy = unknown_settings({"temperature": 0.0, "fewshot": 0})
@@ -223,12 +250,43 @@ def test_what_a_user_cannot_know_is_one_line(given: str, facts: tuple[str, ...])
 
 
 @pytest.mark.parametrize(
-    ("percent", "points"), [(92.8, 3.0), (50, 3.0), (1.4, 0.7), (98, 1.0), (0, 0), (100, 0)]
+    ("percent", "points"),
+    [(92.8, 3.0), (50, 3.0), (1.4, 0.7), (98, 1.0), (0, None), (100, None)],
 )
 def test_no_margin_reaches_a_model_that_solves_nothing_or_all(
-    percent: float, points: float
+    percent: float, points: float | None
 ) -> None:
-    assert default_margin(percent) == pytest.approx(points)
+    assert default_margin(percent) == (None if points is None else pytest.approx(points))
+
+
+@pytest.mark.parametrize("percent", [0.0, 100.0])
+def test_a_figure_without_a_margin_is_not_judged_and_says_so(
+    tmp_path: Path, percent: float
+) -> None:
+    run = a_run(tmp_path)
+    found = check(figure(value=percent, percent=percent), run)
+    assert (found.verdict, found.margin_points, found.evidence) == ("untested", None, ())
+    assert any(mentions(caveat, "--margin") for caveat in found.caveats)
+    given = check(figure(value=percent, percent=percent), run, margin=2.0)
+    assert (given.verdict, given.margin_points) != ("untested", None)
+    assert len(given.evidence) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": "Model card "},
+        {"source": "Model\ncard"},
+        {"place": "a  b.yaml[0] "},
+        {"dataset": " HuggingFaceH4/MATH-500\n"},
+        {"protocol": {**SAMPLED, "samples_per_problem": 0}},
+    ],
+)
+def test_a_text_or_number_of_a_file_that_no_table_could_have_stops_nothing(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    run = a_run(tmp_path, solved=spread(500, 4, 1856))
+    assert check(figure(**changes), run, model=DISTILL).verdict == "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -306,6 +364,91 @@ def test_other_weights_can_challenge_nothing(tmp_path: Path) -> None:
         (evidence,) = check(figure(), run).evidence
         assert evidence.verdict == verdict
         assert mentions(evidence.caveats[0], "other weights", "fp8")
+
+
+def with_model(run: str, **changes: Any) -> str:
+    """The same run, of a model that is described otherwise."""
+    file = Path(run)
+    raw = json.loads(file.read_text())
+    model = raw["manifest"]["config"]["model"]
+    raw["manifest"]["config"]["model"] = changes if "kind" in changes else {**model, **changes}
+    file.write_text(json.dumps(raw))
+    return run
+
+
+@pytest.mark.parametrize("asked", [SMOLLM2, "smollm2_135m"])
+def test_a_wheel_with_a_repositorys_weights_has_other_weights_however_it_is_asked_for(
+    tmp_path: Path, asked: str
+) -> None:
+    short = {"max_new_tokens": 4096}
+    run = a_run(tmp_path, model="smollm2_135m", solved=spread(500, 4, 0), protocol_changes=short)
+    found = check(figure(model=None, protocol={**SAMPLED, **short}), run, model=asked)
+    (evidence,) = found.evidence
+    assert (found.model, evidence.verdict) == ("smollm2_135m", "inconclusive")
+    assert mentions(evidence.caveats[0], "other weights", "Q4_1")
+    assert any(mentions(caveat, "Q4_1") for caveat in found.caveats)
+    wanted = Wanted("math500", "accuracy", "deepseek_r1", ["smollm2_135m"])
+    (read,) = read_runs([run], Path("results"))
+    assert mentions(str(fitting(read, wanted)), "quantised weights", "Q4_1")
+
+
+def test_a_run_of_the_published_weights_has_no_other_ones(tmp_path: Path) -> None:
+    run = a_run(tmp_path, model="smollm2_135m", solved=spread(500, 4, 0))
+    with_model(run, kind="hub", name="SmolLM2-135M-Instruct", hub_id=SMOLLM2, revision="main")
+    (evidence,) = check(figure(model=SMOLLM2), run).evidence
+    assert evidence.verdict == "challenged"
+    assert not any("other weights" in caveat for caveat in evidence.caveats)
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "facts"),
+    [
+        ("smollm2_135m", {"member_sha256": "0" * 64}, ("only named smollm2_135m",)),
+        ("r1_distill_qwen_7b", {"hub_id": "org/name"}, ("only named", DISTILL)),
+        ("r1_distill_qwen_7b", {"revision": "0" * 40}, ("other revision", "000000000000")),
+    ],
+)
+def test_a_name_alone_makes_no_model(
+    tmp_path: Path, model: str, changes: dict[str, Any], facts: tuple[str, ...]
+) -> None:
+    short = {"max_new_tokens": 4096}
+    run = with_model(a_run(tmp_path, model=model, protocol_changes=short), **changes)
+    found = check(figure(model=model), run)
+    assert found.verdict == "untested"
+    assert mentions(found.evidence[0].text, *facts)
+
+
+@pytest.mark.parametrize(
+    ("args", "facts"),
+    [
+        ({"hf_overrides": {"num_experts": 4}}, ("hf_overrides",)),
+        ({"kv_cache_dtype": "fp8"}, ("quantised cache", "fp8")),
+    ],
+)
+def test_another_computation_is_not_judged(
+    tmp_path: Path, args: dict[str, Any], facts: tuple[str, ...]
+) -> None:
+    run = a_run(tmp_path, engine={"kind": "vllm", "dtype": "auto", "args": args})
+    found = check(figure(), run)
+    assert found.verdict == "untested"
+    assert mentions(found.evidence[0].text, *facts)
+
+
+def test_settings_that_no_publication_says_are_named(tmp_path: Path) -> None:
+    changes = {"min_p": 0.1, "repetition_penalty": 1.2, "chat_template_kwargs": {"thinking": True}}
+    run = a_run(tmp_path, protocol_changes=changes)
+    (evidence,) = check(figure(), run).evidence
+    (unknown,) = [caveat for caveat in evidence.caveats if caveat.startswith("not known")]
+    for name in (*changes, "force_think"):
+        assert f"{name} (here " in unknown
+
+
+def test_a_value_whose_unit_is_unsure_is_not_challenged(tmp_path: Path) -> None:
+    run = a_run(tmp_path, solved=spread(500, 4, 20))
+    sure = check(figure(value=0.7, percent=70.0), run)
+    unsure = check(figure(value=0.7, percent=70.0, is_unit_unsure=True), run)
+    assert (sure.verdict, unsure.verdict) == ("challenged", "inconclusive")
+    assert any(mentions(caveat, "unit of 0.7") for caveat in unsure.evidence[0].caveats)
 
 
 def test_the_run_with_the_most_samples_decides(tmp_path: Path) -> None:
@@ -457,6 +600,8 @@ def test_a_plan_for_another_machine_has_time_and_rent(
     [
         (["nowhere"], ("TARGET=nowhere",)),
         (["CARD", "--margin", "0"], ("--margin 0",)),
+        (["CARD", "--margin", "nan"], ("--margin nan",)),
+        (["CARD", "--margin", "inf"], ("--margin inf",)),
         (["CARD", "--task", "gsm9k"], ("--task gsm9k",)),
         (["CARD", "--assume", "shots=1"], ("--assume shots=1",)),
         (["CARD", "--runs", "no-such-run"], ("no-such-run",)),

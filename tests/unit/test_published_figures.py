@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.claims.check.resolve import not_accuracy
 from harness.errors import UserError
+from harness.interop.export import Benchmark, Evaluator, to_eval_results, to_model_index, write_eee
 from harness.interop.published_figures import protocol_in_words, read_figures
+from harness.store.result import RunResult
 from tests.facts import mentions
+from tests.unit.export_runs import finished
 
 ENTRY = {
     "dataset": {"id": "openai/gsm8k", "task_id": "gsm8k"},
@@ -96,6 +100,18 @@ def eee(**changes: object) -> dict[str, Any]:
     }
 
 
+def with_score(score: float) -> dict[str, Any]:
+    raw = eee()
+    raw["evaluation_results"][0]["score_details"]["score"] = score
+    return raw
+
+
+def with_samples(number: int) -> dict[str, Any]:
+    raw = eee()
+    raw["evaluation_results"][0]["source_data"]["samples_number"] = number
+    return raw
+
+
 def write(folder: Path, name: str, content: object) -> Path:
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +137,118 @@ def test_what_an_entry_must_have_is_enough(tmp_path: Path) -> None:
     assert mentions(str(figure.reading), "0.412", "41.2 %")
     assert figure.protocol == {}
     assert not figure.is_signed
+
+
+@pytest.mark.parametrize(
+    ("value", "percent", "is_unsure"),
+    [
+        ("0.8 %", 0.8, False),
+        ("0.8%", 0.8, False),
+        ("0.8 % ± 0.1", 0.8, False),
+        ("150 %", None, False),
+        (0.8, 80, True),
+        (1, 100, True),
+        (0, 0, False),
+        (1.4, 1.4, False),
+    ],
+)
+def test_a_sign_of_per_cent_gives_the_unit(
+    tmp_path: Path, value: object, percent: float | None, is_unsure: bool
+) -> None:
+    index = {
+        "model-index": [
+            {"results": [{"dataset": {"type": "x"}, "metrics": [{"type": "acc", "value": value}]}]}
+        ]
+    }
+    entries = write(tmp_path, "entries.yaml", [{**ENTRY, "value": value}])
+    for file in (entries, write(tmp_path, "index.yaml", index)):
+        (found,) = read_figures(file)
+        assert found.percent == (None if percent is None else pytest.approx(percent))
+        assert found.is_unit_unsure == is_unsure
+        assert (found.reading is None) == isinstance(value, str)
+
+
+@pytest.mark.parametrize(
+    ("words", "metric"),
+    [
+        ("maj@8", "maj@8"),
+        ("5-shot, Majority vote of 8", "Majority vote"),
+        ("pass@8", "pass@8"),
+        ("best-of-16", "best-of-16"),
+        ("self-consistency over 40", "self-consistency"),
+        ("pass@1", None),
+        ("avg@64", None),
+        ("without majority voting", None),
+    ],
+)
+def test_a_metric_may_stand_in_the_words(tmp_path: Path, words: str, metric: str | None) -> None:
+    (entry,) = read_figures(write(tmp_path, "x.yaml", [{**ENTRY, "notes": words}]))
+    assert entry.metric == metric
+    metrics = [{"type": "accuracy", "value": 40, "name": words}]
+    results = [{"dataset": {"type": "gsm8k"}, "metrics": metrics}]
+    index = write(tmp_path, "y.yaml", {"model-index": [{"results": results}]})
+    assert read_figures(index)[0].metric == (metric or "accuracy")
+
+
+def test_no_problems_are_an_unknown_number_of_them(tmp_path: Path) -> None:
+    raw = eee()
+    (result,) = raw["evaluation_results"]
+    result["source_data"]["samples_number"] = 0
+    del result["score_details"]["uncertainty"]
+    assert read_figures(write(tmp_path, "x.json", raw))[0].problems is None
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    return finished(tmp_path_factory.mktemp("runs") / "r1_style")
+
+
+@pytest.mark.parametrize("form", ["eval-results", "model-index", "eee"])
+def test_what_this_harness_exports_is_read_back(
+    exported: RunResult, tmp_path: Path, form: str
+) -> None:
+    match form:
+        case "eval-results":
+            named = {"aime24": Benchmark("HuggingFaceH4/aime_2024", "a")}
+            (tmp_path / "x.yaml").write_text(to_eval_results([exported], named))
+            found = read_figures(tmp_path / "x.yaml")
+        case "model-index":
+            (tmp_path / "x.md").write_text(to_model_index([exported]))
+            found = read_figures(tmp_path / "x.md")
+        case _:
+            files = write_eee(exported, tmp_path, Evaluator("Me", "other"), "org/name")
+            found = [
+                each for file in files if file.suffix == ".json" for each in read_figures(file)
+            ]
+    checked = [each for each in found if not_accuracy(each) is None]
+    (figure,) = [each for each in checked if "aime" in each.dataset.lower()]
+    assert len(checked) == (1 if form == "eval-results" else 2), "and that of HumanEval"
+    accuracy = exported.estimate("accuracy", "aime24").value
+    assert accuracy is not None
+    assert figure.percent == pytest.approx(100 * accuracy, abs=1e-3)
+    assert not figure.is_unit_unsure
+    protocol = exported.manifest.config.protocol
+    said = ("fewshot", "temperature", "samples_per_problem", "max_new_tokens")
+    for name in said if form == "model-index" else (*said, "top_p"):
+        assert figure.protocol[name] == getattr(protocol, name), name
+
+
+@pytest.mark.parametrize("percent", [0.0, 0.7, 1.0, 55.0])
+def test_a_low_score_that_this_harness_exports_keeps_its_unit(
+    exported: RunResult, tmp_path: Path, percent: float
+) -> None:
+    estimates = tuple(
+        each.model_copy(update={"value": percent / 100}) if each.metric == "accuracy" else each
+        for each in exported.estimates
+    )
+    low = exported.model_copy(update={"estimates": estimates})
+    text = to_eval_results([low], {"aime24": Benchmark("HuggingFaceH4/aime_2024", "a")})
+    (tmp_path / "x.yaml").write_text(text)
+    (tmp_path / "x.md").write_text(to_model_index([low]))
+    for name in ("x.yaml", "x.md"):
+        figure = read_figures(tmp_path / name)[0]
+        assert figure.percent == pytest.approx(percent)
+        assert not figure.is_unit_unsure
 
 
 def test_a_model_repository_has_both_kinds(tmp_path: Path) -> None:
@@ -161,6 +289,19 @@ def test_an_aggregate_of_every_eval_ever(tmp_path: Path) -> None:
         ("temperature 0.6, top_p 0.95", {"temperature": 0.6, "top_p": 0.95}),
         ("greedy, temperature=0", {"temperature": 0.0}),
         ("greedy, temperature 0.6", {}),
+        ("non-greedy", {}),
+        ("not greedy decoding", {}),
+        ("non greedy, temperature 0.6", {"temperature": 0.6}),
+        (
+            '{"temperature": 0.6, "top_p": 0.95, "top_k": 20}',
+            {"temperature": 0.6, "top_p": 0.95, "top_k": 20},
+        ),
+        ("max 4096 tokens; mean of 4 samples", {"max_new_tokens": 4096, "samples_per_problem": 4}),
+        ('{"samples_per_problem": 4}', {"samples_per_problem": 4}),
+        ("chat template not used", {"chat": False}),
+        ("chat template was not applied", {"chat": False}),
+        ('{"chat_template": null}', {"chat": False}),
+        ("max_tokens: , and , new tokens", {}),
         ("32,768 new tokens", {"max_new_tokens": 32768}),
         ("max_gen_toks=1024", {"max_new_tokens": 1024}),
         ("avg@64", {"samples_per_problem": 64}),
@@ -181,6 +322,10 @@ def test_what_words_say_of_a_protocol(text: str, known: dict[str, Any]) -> None:
     ("name", "content", "facts"),
     [
         ("x.yaml", [{**ENTRY, "value": "high"}], ("entry 0", "value", "number")),
+        ("x.yaml", [{**ENTRY, "value": float("nan")}], ("entry 0", "value", "number")),
+        ("x.yaml", [{**ENTRY, "value": "inf"}], ("entry 0", "value", "number")),
+        ("x.json", with_score(float("nan")), ("score_details.score",)),
+        ("x.json", with_samples(-1), ("samples_number",)),
         ("x.yaml", [{"value": 1}], ("entry 0", "dataset")),
         ("x.yaml", [{**ENTRY, "dataset": {"task_id": "t"}}], ("dataset.id",)),
         ("x.yaml", {"value": 1}, ("dataset", "model-index")),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import computed_field
 
-from harness.claims.check.protocol import overrides, unknown_settings
+from harness.claims.check.protocol import overrides, possible, unknown_settings
 from harness.claims.check.resolve import ModelFound, TaskFound, find_model, find_task, not_accuracy
 from harness.claims.check.takes import Takes, plan_of
 from harness.claims.check.verdicts import default_margin, evidence
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
     assumed: Mapping[str, Any] = MappingProxyType({})
     """What the user knows of the protocol."""
     margin: float | None = None
-    """In points; None: ``default_margin``."""
+    """In points, more than 0; None: ``default_margin``."""
     plan_for: str | None = None
     """The machine to plan for; None: this one."""
     with_plan: bool = True
@@ -118,12 +118,14 @@ class _Prepared(NamedTuple):
     task: TaskFound
     model: ModelFound
     known: dict[str, Any]
+    impossible: list[str]
+    """What its file says of the protocol and no run can have."""
 
     def evidence(self, asked: Asked, runs: Sequence[AnyRun]) -> list[Evidence]:
         """What the runs say."""
-        if self.lacks() or self.margin(asked) is None:
+        margin = self.margin(asked)
+        if self.lacks() or margin is None:
             return []
-        margin = self.margin(asked) or 0.0
         return evidence(self.figure, self.task.names, self.model, self.known, margin, runs)
 
     def lacks(self) -> tuple[str, ...]:
@@ -140,7 +142,7 @@ class _Prepared(NamedTuple):
         return tuple(filter(None, (self.task.why_not, metric, model)))
 
     def margin(self, asked: Asked) -> float | None:
-        """Points within which it counts as reproduced."""
+        """Points within which it counts as reproduced; None: there is no such margin."""
         percent = self.figure.percent
         if asked.margin is not None or percent is None:
             return asked.margin
@@ -168,9 +170,10 @@ class _Prepared(NamedTuple):
 
 
 def _prepared(figure: PublishedFigure, asked: Asked) -> _Prepared:
-    known = {**figure.protocol, **asked.assumed}
+    said, impossible = possible(figure.protocol)
+    known = {**said, **asked.assumed}
     task = find_task(figure, known.get("fewshot"), asked.task)
-    return _Prepared(figure, task, find_model(asked.model or figure.model), known)
+    return _Prepared(figure, task, find_model(asked.model or figure.model), known, impossible)
 
 
 def verdict_of(found: Sequence[Evidence]) -> Decision:
@@ -196,6 +199,11 @@ def _caveats(each: _Prepared, asked: Asked) -> list[str]:
         caveats.append("its verifyToken can be checked by the hub alone")
     if figure.metric is None and figure.percent is not None:
         caveats.append("its file names no metric: taken for the share of problems solved")
+    if figure.percent is not None and each.margin(asked) is None:
+        caveats.append(
+            f"no margin for {figure.percent:g} %, so nothing is judged; --margin sets one"
+        )
+    caveats += [f"its file says what no run can have: {said}" for said in each.impossible]
     if asked.assumed:
         caveats.append(f"as you say and not its file: {', '.join(asked.assumed)}")
     others = each.task.names[1:]

@@ -1,12 +1,12 @@
 """How a figure was made: what is known of it, and what a run of it must set."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from harness.config.overrides import quoted
 from harness.config.settings import ProtocolConfig
 from harness.errors import ConfigError, UserError
 from harness.io.mistakes import first_mistake
@@ -36,12 +36,18 @@ _MAY_DIFFER = ("samples_per_problem",)
 
 def unknown_settings(known: Mapping[str, Any]) -> tuple[str, ...]:
     """Settings that matter for this figure and that nobody gives."""
-    without_effect: set[str] = set()
-    if known.get("temperature") == 0:
-        without_effect |= {*_ONE_SAMPLE, "samples_per_problem"}
-    if known.get("fewshot") == 0 or known.get("chat") is False:
-        without_effect.add("fewshot_as_multiturn")
+    without_effect = _without_effect(known)
     return tuple(name for name in SETTINGS if name not in known and name not in without_effect)
+
+
+def _without_effect(known: Mapping[str, Any]) -> set[str]:
+    """Settings that can move no score, given the others."""
+    found: set[str] = set()
+    if known.get("temperature") == 0:
+        found |= {*_ONE_SAMPLE, "samples_per_problem"}
+    if known.get("fewshot") == 0 or known.get("chat") is False:
+        found.add("fewshot_as_multiturn")
+    return found
 
 
 def value_in(protocol: ProtocolConfig, name: str) -> Any:
@@ -53,7 +59,7 @@ def value_in(protocol: ProtocolConfig, name: str) -> Any:
 
 def differing(known: Mapping[str, Any], protocol: ProtocolConfig) -> list[str]:
     """What a run does otherwise than the figure's own protocol."""
-    skipped = {*_MAY_DIFFER, *(_ONE_SAMPLE if known.get("temperature") == 0 else ())}
+    skipped = {*_MAY_DIFFER, *_without_effect(known)}
     return [
         f"other protocol: {name} {value_in(protocol, name)!r} and not {value!r}"
         for name, value in known.items()
@@ -62,8 +68,11 @@ def differing(known: Mapping[str, Any], protocol: ProtocolConfig) -> list[str]:
 
 
 def overrides(known: Mapping[str, Any]) -> list[str]:
-    """Arguments of ``harness run`` that set what is known."""
-    return [f"protocol.{name}={_spelled(value)}" for name, value in known.items()]
+    """Arguments of ``harness run`` that set what is known and has an effect."""
+    skipped = _without_effect(known)
+    return [
+        f"protocol.{name}={_spelled(value)}" for name, value in known.items() if name not in skipped
+    ]
 
 
 def _spelled(value: Any) -> str:
@@ -71,10 +80,30 @@ def _spelled(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return quoted(value, '"')
     if isinstance(value, tuple | list):
         return f"[{','.join(_spelled(each) for each in value)}]"
     return "null" if value is None else f"{value}"
+
+
+def possible(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Divides what a file says of a protocol into settings that one can have and the rest.
+
+    Returns:
+        The settings, and for each of the others ``top_p=0: why not``.
+    """
+    known, impossible = {}, []
+    for name, value in said.items():
+        try:
+            known[name] = _validated(name, _off_is_none(name, value))
+        except ValidationError as error:
+            impossible.append(f"{name}={value}: {first_mistake(error).text}")
+    return known, impossible
+
+
+def _off_is_none(name: str, value: Any) -> Any:
+    """0 and -1 are how others write that ``top_k`` is off."""
+    return None if name == "top_k" and value in (0, -1) else value
 
 
 def assumed(given: Sequence[str]) -> dict[str, Any]:
@@ -96,11 +125,14 @@ def assumed(given: Sequence[str]) -> dict[str, Any]:
 
 def _valid(name: str, text: str) -> Any:
     """The value, as ``protocol.NAME`` has it."""
-    base = read_yaml(CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError)
     try:
-        found = ProtocolConfig.model_validate({**base, name: load_yaml(text)})
+        return _validated(name, load_yaml(text))
     except ValidationError as error:
         raise UserError(f"--assume {name}={text}: {first_mistake(error).text}") from error
     except yaml.YAMLError as error:
         raise UserError(f"--assume {name}={text}: no YAML: {yaml_mistake(error)}") from error
-    return value_in(found, name)
+
+
+def _validated(name: str, value: Any) -> Any:
+    base = read_yaml(CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError)
+    return value_in(ProtocolConfig.model_validate({**base, name: value}), name)

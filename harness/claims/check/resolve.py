@@ -138,15 +138,13 @@ def find_model(named: str | None) -> ModelFound:
         return ModelFound(None)
     every = _conf_models()
     same = [(name, raw) for name, raw in every if named in (name, raw.get("hub_id"))]
-    if same:
-        name, raw = same[0]
-        return ModelFound(name, tuple(each for each, _ in same), raw.get("hub_id"))
     stored = [(name, raw) for name, raw in every if raw.get("weights_of") == named]
-    if stored:
-        name, raw = stored[0]
-        return ModelFound(
-            name, tuple(each for each, _ in stored), named, other_weights=str(raw.get("source"))
-        )
+    if found := same or stored:
+        name, raw = found[0]
+        names = tuple(each for each, _ in found)
+        stored_of = raw.get("weights_of")
+        other = None if stored_of is None else raw.get("source") or f"of {stored_of}, stored anew"
+        return ModelFound(name, names, raw.get("hub_id") or stored_of, other_weights=other)
     path = Path(named).expanduser()
     if path.exists():
         return ModelFound(str(path), path=path.absolute())

@@ -1,5 +1,6 @@
 """Tables of a study as targets: their scores are judged as ``harness claims`` judges them."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,6 +82,9 @@ def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list
     Raises:
         UserError: The target or what is asked is not what it should be, or has no figures.
     """
+    margin = asked.margin
+    if margin is not None and not (math.isfinite(margin) and margin > 0):
+        raise UserError(f"--margin {margin:g}: should be a number of points, more than 0")
     if (table := read_table(target)) is not None:
         return check_table(table, asked, runs)
     return check_figures(read_figures(Path(target).expanduser()), asked, runs)

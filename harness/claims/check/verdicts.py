@@ -3,14 +3,29 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.claims.check.protocol import DECISIVE, differing, unknown_settings, value_in
+from harness.claims.check.protocol import (
+    DECISIVE,
+    SETTINGS,
+    differing,
+    unknown_settings,
+    value_in,
+)
 from harness.claims.check.resolve import ModelFound
 from harness.claims.published import not_comparable, replication, subset_of
 from harness.claims.replication_rules import Column, PublishedScore, Row, ScoreTable
-from harness.claims.runs import AnyRun, Unfinished, other_answers, other_task, quantization
+from harness.claims.runs import (
+    AnyRun,
+    Unfinished,
+    is_of_model,
+    other_answers,
+    other_computation,
+    other_model,
+    other_task,
+    quantization,
+)
 from harness.claims.verdict import Evidence
 from harness.interop.published_figures import PublishedFigure
-from harness.models import HubModel, LocalModel, WheelModel
+from harness.models import LocalModel
 from harness.models.description import ModelBase
 from harness.store.manifest import TaskInfo
 from harness.store.result import RunResult
@@ -20,13 +35,13 @@ MARGIN_POINTS = 3.0
 replications and the vendor."""
 
 
-def default_margin(percent: float) -> float:
-    """Within so many points a figure counts as reproduced.
+def default_margin(percent: float) -> float | None:
+    """Within so many points a figure counts as reproduced; None for 0 and 100 %.
 
     At most half of its distance to 0 and to 100 %: otherwise a model that solves nothing would
     reproduce a low figure, and one that solves everything a high one.
     """
-    return min(MARGIN_POINTS, percent / 2, (100 - percent) / 2)
+    return min(MARGIN_POINTS, percent / 2, (100 - percent) / 2) or None
 
 
 def evidence(
@@ -41,32 +56,30 @@ def evidence(
     found = []
     for run in runs:
         task = next((each for name in tasks if (each := run.manifest.task(name))), None)
-        if task is None or not is_of_model(run, model):
+        if task is None or not _is_of(run, model):
             continue
-        misfits = _misfits(run, task, known)
+        misfits = _misfits(run, task, model, known)
         if misfits:
             found.append(not_comparable(run, "; ".join(misfits)))
             continue
         assert isinstance(run, RunResult), "an unfinished run is a misfit"
-        found.append(_judged(run, task, figure, model, known, margin))
+        found.append(_judged(run, task, figure, known, margin))
     return found
 
 
-def is_of_model(run: AnyRun, found: ModelFound) -> bool:
-    """Whether a run is of the figure's model, or of its weights stored in another way."""
+def _is_of(run: AnyRun, found: ModelFound) -> bool:
+    """Whether a run is of the figure's model, of its weights stored in another way, or says so."""
     model = run.manifest.config.model
-    match model:
-        case HubModel():
-            return found.hub_id is not None and model.hub_id == found.hub_id
-        case WheelModel():
-            return model.name in found.names
-        case LocalModel():
-            return found.path is not None and str(found.path) == model.path
-        case _:
-            return False
+    if found.path is not None:
+        return isinstance(model, LocalModel) and model.path == str(found.path)
+    return is_of_model(run, _wanted(found))
 
 
-def _misfits(run: AnyRun, task: TaskInfo, known: Mapping[str, Any]) -> list[str]:
+def _wanted(found: ModelFound) -> list[str]:
+    return [*found.names, *([] if found.hub_id is None else [found.hub_id])]
+
+
+def _misfits(run: AnyRun, task: TaskInfo, model: ModelFound, known: Mapping[str, Any]) -> list[str]:
     """Why nothing may be judged by a run; empty where it fits."""
     manifest = run.manifest
     if isinstance(run, Unfinished) or manifest.status != "complete":
@@ -79,9 +92,11 @@ def _misfits(run: AnyRun, task: TaskInfo, known: Mapping[str, Any]) -> list[str]
             for name in DECISIVE
             if name not in known
         ),
+        *([] if model.path else other_model(manifest.config.model, _wanted(model))),
         *differing(known, protocol),
         *other_task(task, manifest.protocol_fields.get(task.name, {})),
         *other_answers(manifest),
+        *other_computation(run),
         *_other_adapter(manifest.config.model),
     ]
 
@@ -94,26 +109,22 @@ def _judged(
     run: RunResult,
     task: TaskInfo,
     figure: PublishedFigure,
-    model: ModelFound,
     known: Mapping[str, Any],
     margin: float,
 ) -> Evidence:
     found = replication(run, _as_score(figure, task.name, known, margin))
-    caveats = [*found.caveats, *subset_of(run, task.name), *_unknown(run, task, figure, known)]
-    other = _other_weights(run, model)
-    if other is None:
-        return found.model_copy(update={"caveats": tuple(caveats)})
-    caveats.insert(0, f"other weights than the published ones: {other}")
-    update: dict[str, Any] = {"caveats": tuple(caveats)}
-    if found.verdict == "challenged":  # the difference may be that of the weights
-        caveats.insert(1, "a difference may come from the weights: inconclusive at most")
-        update = {"caveats": tuple(caveats), "verdict": "inconclusive", "tag": None, "p": None}
-    return found.model_copy(update=update)
-
-
-def _other_weights(run: RunResult, model: ModelFound) -> str | None:
-    """What the run's weights are, where they are not the published ones."""
-    return model.other_weights or quantization(run)
+    caveats, causes = [], []
+    if (weights := quantization(run)) is not None:
+        caveats.append(f"other weights than the published ones: {weights}")
+        causes.append("the weights")
+    if figure.is_unit_unsure:
+        causes.append(f"the unit of {figure.value:g}, which its file does not give")
+    update: dict[str, Any] = {}
+    if found.verdict == "challenged" and causes:
+        caveats.append(f"a difference may come from {' or '.join(causes)}: inconclusive at most")
+        update = {"verdict": "inconclusive", "tag": None, "p": None}
+    caveats += [*found.caveats, *subset_of(run, task.name), *_unknown(run, task, figure, known)]
+    return found.model_copy(update={**update, "caveats": tuple(caveats)})
 
 
 def _unknown(
@@ -122,6 +133,13 @@ def _unknown(
     """What nobody says of the figure, beside what the run did."""
     protocol = run.manifest.config.protocol
     here = [f"{name} (here {value_in(protocol, name)!r})" for name in unknown_settings(known)]
+    # What cannot be known of a publication may be set in a run; it moves a score all the same.
+    also = {**protocol.options, "force_think": protocol.force_think or None}
+    here += [
+        f"{name} (here {value!r})"
+        for name, value in also.items()
+        if name not in SETTINGS and value is not None
+    ]
     here += ["the prompt's words"]
     if task.examples:
         here += [f"which examples were shown (here {', '.join(task.examples)})"]
@@ -138,8 +156,9 @@ def _as_score(
 ) -> PublishedScore:
     """The figure in the form that the rules of published scores take."""
     assert figure.percent is not None, "a figure that is no share is not judged"
+    subject, place = _line(figure.model), _line(figure.place)
     column = Column(
-        name=figure.dataset or task,
+        name=_line(figure.dataset),
         task=task,
         metric="accuracy",
         unit="percent",
@@ -148,17 +167,22 @@ def _as_score(
         margin_reason="see default_margin, unless the user gives one",
         samples_per_problem=known.get("samples_per_problem"),
     )
-    row = Row(subject=figure.model or "?", hub_id=figure.model or "?", values={column.name: 0})
+    row = Row(subject=subject, hub_id=subject, values={column.name: 0})
     table = ScoreTable(
         id="check",
-        title=figure.place,
+        title=place,
         kind="vendor",
         protocol=None,
         published_protocol="as far as the file gives it",
-        source=figure.source or figure.place,
+        source=_line(figure.source or place),
         grade="S",
         date="2026-11",
         columns=(column,),
         rows=(row,),
     )
-    return PublishedScore(figure.place, table, row, column, figure.percent)
+    return PublishedScore(place, table, row, column, figure.percent)
+
+
+def _line(text: str | None) -> str:
+    """A text of somebody's file, in the form that tables have."""
+    return " ".join((text or "").split()) or "?"

@@ -73,6 +73,7 @@ def _arguments(result: RunResult, task: TaskInfo, accuracy: Estimate) -> dict[st
         "low_95": accuracy.low,
         "high_95": accuracy.high,
         "problems": accuracy.n,
+        "fewshot": protocol.fewshot,
         "samples_per_problem": protocol.samples_per_problem,
         "temperature": protocol.temperature,
         "max_new_tokens": protocol.max_new_tokens,
