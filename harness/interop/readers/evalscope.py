@@ -293,8 +293,9 @@ def _output(review: _Review) -> str | None:
     return _text(said[-1]) if said else review.sample_score.score.prediction
 
 
-def _questions(review: _Review) -> Iterator[str]:
-    yield from (_text(each) for each in review.messages if each.role == "user")
+def _questions(review: _Review) -> list[str]:
+    """What the user said last; before are examples."""
+    return [_text(each) for each in review.messages if each.role == "user"][-1:]
 
 
 def _problem_names(review: _Review) -> Iterator[str]:

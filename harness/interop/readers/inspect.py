@@ -273,12 +273,17 @@ def _verdict(
 
 
 def _questions(sample: _Sample) -> Iterator[str]:
-    """The input as the data set has it, and what the user said in the end."""
+    """The input as the data set has it, and what the user said in the end: before are examples."""
     if isinstance(sample.input, str):
         yield _attached(sample.input, sample)
     else:
-        yield from (_text(each, sample) for each in sample.input if each.role == "user")
-    yield from (_text(each, sample) for each in sample.messages if each.role == "user")
+        yield from _said_last(sample.input, sample)
+    yield from _said_last(sample.messages, sample)
+
+
+def _said_last(messages: list[_Message], sample: _Sample) -> list[str]:
+    """By the user; nothing where only others spoke."""
+    return [_text(each, sample) for each in messages if each.role == "user"][-1:]
 
 
 def _text(message: _Message, sample: _Sample) -> str:

@@ -1,5 +1,6 @@
 """Which of our problems an entry of another harness's log is about."""
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -81,13 +82,40 @@ class OurProblems:
         for text in texts:
             if (exact := self._by_question.get(text)) is not None:
                 return exact
-        places = [
-            (text.rfind(question) + len(question), len(question), problem)
-            for text in texts
-            for question, problem in self._by_question.items()
-            if question in text
-        ]
-        return max(places, key=lambda each: each[:2])[2] if places else None
+        for text in texts:
+            places = [
+                (text.rfind(question) + len(question), len(question), problem)
+                for question, problem in self._by_question.items()
+                if question in text
+            ]
+            if places:
+                end, length, problem = max(places, key=lambda each: each[:2])
+                if not _is_example(text[: end - length], text[end:], texts):
+                    return problem
+        return None
+
+
+_LABEL = re.compile(r"([^\W\d]+) ?\d*[*_]*:[*_]* ?$")
+"""What a prompt writes before a question: ``Problem:``, ``Question 3:``, ``**Q**:``."""
+_WORDS_OF_A_QUESTION = 3
+"""A text of fewer is a level, a subject or a number, which may stand after any question."""
+
+
+def _is_example(before: str, after: str, texts: list[str]) -> bool:
+    """Whether a question in a prompt is an example: the one that was asked comes after it.
+
+    Args:
+        before: What the prompt has before the question.
+        after: What it has after it.
+        texts: All texts of the entry: with some logs the question that was asked is one of them.
+    """
+    asked = (text for text in texts if text.count(" ") >= _WORDS_OF_A_QUESTION - 1)
+    if any(text in after for text in asked):
+        return True
+    label = _LABEL.search(before)
+    if label is None:
+        return False
+    return re.search(rf"\b{re.escape(label[1])} ?\d*[*_]*:", after) is not None
 
 
 def _words(text: str) -> str:
