@@ -44,7 +44,7 @@ def run(
     overrides: Sequence[str] = (),
     include: Sequence[str | Path] = (),
 ) -> Finished:
-    """Runs one benchmark in this process, as ``harness run`` does.
+    """Runs one benchmark in this process, as ``harness run`` does; progress goes to stderr.
 
     Args:
         model: A name in ``conf/model``, a folder, or ``org/name`` on the hub; None: as configured.
@@ -183,9 +183,10 @@ def leaderboard(
 
     Args:
         results_dir: None: ``results/``.
-        tasks: Only these; nothing given is everything.
-        models: Only these.
-        protocols: Only these: names, or first digits of fingerprints.
+        tasks: Only these, of runs and logs; nothing given is everything. A log whose own names do
+            not say which of our tasks it is about is about one of these.
+        models: Only runs of these.
+        protocols: Only runs of these: names, or first digits of fingerprints.
         logs: Logs of other harnesses, whose scores are shown beside the lists.
 
     Raises:
@@ -193,8 +194,8 @@ def leaderboard(
     """
     asked = Selection(tasks=tuple(tasks), models=tuple(models), protocols=tuple(protocols))
     folder = default_results_dir() if results_dir is None else Path(results_dir)
-    contents = read_rows(folder, asked)
-    foreign = foreign_rows(Path(log) for log in logs)
+    foreign = foreign_rows((Path(log) for log in logs), asked.tasks)
+    contents = read_rows(folder, asked, [each.task for each in foreign])
     return Leaderboard(tuple(rank(contents.rows)), tuple(contents.left_out), tuple(foreign))
 
 

@@ -256,7 +256,7 @@ def _add_pages(commands: Commands) -> None:
     _add_results_dir(command)
     command = _add(commands, "leaderboard", "rank all runs, one list for each protocol")
     for name, text in (
-        ("task", "only this task"),
+        ("task", "only this task; of a --log whose names leave it open, the one it is about"),
         ("model", "only this model"),
         ("protocol", "only this protocol: its name, or the first digits of its fingerprint"),
     ):

@@ -47,8 +47,9 @@ def leaderboard(options: argparse.Namespace) -> int:
     _check_stdout(options)
     if options.top < 1:
         raise UserError(f"--top {options.top}: should be 1 or more")
-    foreign = foreign_rows(options.log)
-    contents = read_rows(options.results_dir, _selection(options))
+    selection = _selection(options)
+    foreign = foreign_rows(options.log, selection.tasks)
+    contents = read_rows(options.results_dir, selection, [each.task for each in foreign])
     lists = rank(contents.rows)
     _tell(contents)
     pieces = page(lists, contents.left_out, options.top) if options.html else []

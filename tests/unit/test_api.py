@@ -1,6 +1,8 @@
 """The commands as functions: what a notebook gets from ``import harness``."""
 
+import inspect
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from harness.errors import ConfigError, NotComparableError, StoreError, UserErro
 from harness.io.jsonl import read_json
 from harness.records import Estimate
 from harness.runner.build_result import build_result
+from harness.runner.summary import RUN_FIGURES
 from harness.store.manifest import RunManifest
 from harness.store.result import RunResult
 from harness.store.run_files import Run
@@ -52,6 +55,18 @@ def test_every_function_is_there_and_no_other() -> None:
         assert callable(getattr(harness, name)), name
     with pytest.raises(AttributeError, match="rnu"):
         harness.rnu  # noqa: B018
+
+
+def test_the_page_names_every_parameter() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
+    shown = {
+        name: [each.strip("*= ") for each in given.split(",")]
+        for name, given in re.findall(r"^\| `(\w+)\((.*?)\)` \|", page, re.MULTILINE)
+    }
+    functions = {name: getattr(harness, name) for name in set(harness.__all__) - {"__version__"}}
+    assert shown == {
+        name: list(inspect.signature(function).parameters) for name, function in functions.items()
+    }
 
 
 def test_a_run_is_loaded_by_folder_file_and_id(results: Path, recorded: Path) -> None:
@@ -176,7 +191,9 @@ def test_a_run_returns_its_result_and_prints_nothing(
         for result in (finished.result, harness.load(recorded))
     )
     assert again == before
-    assert capsys.readouterr().out == ""
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert not any(figure in shown.err for figure in RUN_FIGURES), "the table is the command's"
     assert callable(harness.run), "a room of this name would hide it"
     part = harness.run(tasks=["humaneval:20"], overrides=overrides)
     assert part.result is not None

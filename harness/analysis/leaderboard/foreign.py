@@ -5,7 +5,7 @@ list, with what is unknown. Only a log that was exported from a run of ours, and
 protocol, names the list that it belongs to.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,13 @@ class ForeignRow(Record):
     file: str
 
 
-def foreign_rows(files: Iterable[Path]) -> list[ForeignRow]:
+def foreign_rows(files: Iterable[Path], tasks: Sequence[str] = ()) -> list[ForeignRow]:
     """A row for each task of each log.
+
+    Args:
+        files: The logs.
+        tasks: Only these; nothing given is everything. A log whose own names leave open which task
+            it is about is about one of them.
 
     Raises:
         UserError: One of them is damaged, of no known format, or about no task of ours.
@@ -58,10 +63,11 @@ def foreign_rows(files: Iterable[Path]) -> list[ForeignRow]:
     """
     rows = []
     for file in files:
-        log = open_log(file)
+        log = open_log(file, among=tasks)
         side = side_of_log(log)
         for name, task in side.tasks.items():
-            rows.append(_row(name, task, log, side.name.subject.get("model")))
+            if not tasks or name in tasks:
+                rows.append(_row(name, task, log, side.name.subject.get("model")))
     return sorted(rows, key=lambda row: (row.task, row.file))
 
 

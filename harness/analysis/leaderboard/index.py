@@ -60,8 +60,15 @@ class Contents(NamedTuple):
     """Files that were read, because they are new or changed."""
 
 
-def read_rows(results_dir: Path, selection: Selection | None = None) -> Contents:
+def read_rows(
+    results_dir: Path, selection: Selection | None = None, other_tasks: Iterable[str] = ()
+) -> Contents:
     """The rows of all finished runs and baselines, brought up to date.
+
+    Args:
+        results_dir: Where they are.
+        selection: Which are asked for; None: all.
+        other_tasks: That may be asked for though no result has them: logs beside the results do.
 
     Raises:
         StoreError: There is no such folder.
@@ -80,7 +87,7 @@ def read_rows(results_dir: Path, selection: Selection | None = None) -> Contents
         if gone or fresh:
             _keep(connection, kept)
         asked = selection or Selection()
-        _check(connection, asked)
+        _check(connection, asked, other_tasks)
         rows, copies = _select(connection, asked)
     return Contents(tuple(rows), (*left_out, *unreadable, *copies), len(stale))
 
@@ -205,20 +212,21 @@ def _select(
     return list(seen.values()), list(copies.values())
 
 
-def _check(connection: "DuckDBPyConnection", asked: Selection) -> None:
+def _check(connection: "DuckDBPyConnection", asked: Selection, other_tasks: Iterable[str]) -> None:
     """Refuses names that no result has.
 
     Raises:
         UserError: There is one.
     """
-    for option, names, query in (
-        ("--task", asked.tasks, "SELECT DISTINCT task FROM rows"),
-        ("--model", asked.models, "SELECT DISTINCT model FROM rows"),
+    for option, names, query, others in (
+        ("--task", asked.tasks, "SELECT DISTINCT task FROM rows", other_tasks),
+        ("--model", asked.models, "SELECT DISTINCT model FROM rows", ()),
     ):
         if names:
-            check_known(option, names, {name for (name,) in connection.execute(query).fetchall()})
+            known = {name for (name,) in connection.execute(query).fetchall()}
+            check_known(option, names, known.union(others))
     for name in asked.protocols:
         found = "SELECT 1 FROM rows WHERE protocol = ? OR starts_with(fingerprint, ?) LIMIT 1"
         if not connection.execute(found, [name, name]).fetchall():
-            known = connection.execute("SELECT DISTINCT protocol FROM rows").fetchall()
-            check_known("--protocol", [name], {protocol for (protocol,) in known})
+            protocols = connection.execute("SELECT DISTINCT protocol FROM rows").fetchall()
+            check_known("--protocol", [name], {protocol for (protocol,) in protocols})

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,8 @@ class ForeignLog:
     content: ForeignFile
     task: str | None
     """Which of our tasks it is about, where its user said so."""
+    among: Sequence[str] = ()
+    """Tasks that its user asked for: they decide where its names leave it open."""
     left_out: int = 0
     """Entries so far whose problem our task does not have."""
     _seen: set[tuple[str, int | None]] = field(default_factory=set)
@@ -67,7 +69,7 @@ class ForeignLog:
         names: dict[tuple[str, ...], str] = {}
         for entry in _guarded(self.file, self.reader, self.content.entries):
             if entry.task_names not in names:
-                names[entry.task_names] = self.task or _our_task(self.file, entry)
+                names[entry.task_names] = self.task or _our_task(self.file, entry, self.among)
             task = names[entry.task_names]
             if task not in ours:
                 ours[task] = OurProblems(task)
@@ -114,12 +116,13 @@ class ForeignLog:
         }
 
 
-def open_log(file: Path, task: str | None = None) -> ForeignLog:
+def open_log(file: Path, task: str | None = None, among: Sequence[str] = ()) -> ForeignLog:
     """Begins to read a log.
 
     Args:
         file: A file, or the folder that evalscope writes.
         task: Which of our tasks it is about; None: as its own names tell.
+        among: Tasks that are asked for: one of them it is where its own names leave it open.
 
     Raises:
         UserError: It is of no format that is known, damaged, or of another version.
@@ -135,7 +138,7 @@ def open_log(file: Path, task: str | None = None) -> ForeignLog:
         content = reader.read(file)
     except _DAMAGE as error:
         raise _damaged(file, reader, error) from error
-    return ForeignLog(file, reader, content, task)
+    return ForeignLog(file, reader, content, task, among)
 
 
 def _guarded(file: Path, reader: Reader, entries: Iterator[ForeignEntry]) -> Iterator[ForeignEntry]:
@@ -157,8 +160,10 @@ def _damaged(file: Path, reader: Reader, error: Exception) -> HarnessError:
     return DamagedError(file, "", what)
 
 
-def _our_task(file: Path, entry: ForeignEntry) -> str:
+def _our_task(file: Path, entry: ForeignEntry, among: Sequence[str]) -> str:
     found = tasks_called(entry.task_names)
+    if len(found) != 1:
+        found = [each for each in among if each in found or not found] or found
     if len(found) == 1:
         return found[0]
     named = ", ".join(entry.task_names) or "nothing"
