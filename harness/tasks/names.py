@@ -1,44 +1,63 @@
-"""Which task another program means by a name."""
+"""Which task others mean by a name: a log of another program, a published figure."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from harness.errors import TaskError
-from harness.tasks.spec import HubSource, TaskSpec, load_spec, task_names
+from harness.tasks.spec import HubSource, PackageSource, TaskSpec, load_spec, task_names
+
+
+class Called(NamedTuple):
+    """The tasks that go by one of some names, each in the order of ``task_names``."""
+
+    by_name: list[TaskSpec]
+    """By their own name, or one of ``known_as``."""
+    by_data: list[TaskSpec]
+    """By their data set on the hub, with or without its owner, or the package that has it."""
 
 
 def tasks_called(names: Iterable[str]) -> list[str]:
-    """The tasks that go by one of some names, sorted.
+    """The tasks that another program's task is, sorted.
 
-    A task goes by its own name and those of ``known_as``; where no task does, by its data set on
-    the hub, which several tasks may share. Capital letters, ``-`` and ``_`` make no difference; a
-    name in a namespace (``inspect_evals/gsm8k``, ``gsm8k/strict-match``) is all of its parts too.
+    Those that go by the name; where no task does, those that go by the data set, which several may
+    share. A name in a namespace (``inspect_evals/gsm8k``, ``gsm8k/strict-match``) is all of its
+    parts too.
 
     Args:
         names: As the other program has them.
     """
     given = tuple(names)
-    asked = {_plain(part) for name in given for part in (name, *name.split("/"))}
+    found = specs_called(part for name in given for part in (name, *name.split("/")))
+    return sorted(spec.name for spec in found.by_name or found.by_data)
+
+
+def specs_called(names: Iterable[str]) -> Called:
+    """The tasks that go by one of some names; only letters and digits count, of any case."""
+    asked = set(_plain(names))
     specs = list(_specs())
-    by_name = [spec.name for spec in specs if asked & _plain_all((spec.name, *spec.known_as))]
-    by_data = [spec.name for spec in specs if asked & _plain_all(_hubs(spec))]
-    return sorted(by_name or by_data)
+    return Called(
+        [spec for spec in specs if asked & set(_plain((spec.name, *spec.known_as)))],
+        [spec for spec in specs if asked & set(_plain(_data(spec)))],
+    )
 
 
-def _specs() -> Iterable[TaskSpec]:
+def _specs() -> Iterator[TaskSpec]:
     for name in task_names():
         try:
             yield load_spec(name)
         except TaskError:
-            continue  # somebody's unfinished task is no reason not to read a log of another
+            continue  # harness tasks says what is wrong with it
 
 
-def _hubs(spec: TaskSpec) -> Iterable[str]:
-    return (source.hub_id for source in spec.sources if isinstance(source, HubSource))
+def _data(spec: TaskSpec) -> Iterator[str]:
+    for source in spec.sources:
+        if isinstance(source, HubSource):
+            yield source.hub_id
+            yield source.hub_id.rpartition("/")[2]
+        elif isinstance(source, PackageSource):
+            yield source.package
 
 
-def _plain_all(names: Iterable[str]) -> set[str]:
-    return {_plain(name) for name in names}
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace("-", "_").replace(" ", "_")
+def _plain(names: Iterable[str]) -> Iterator[str]:
+    return (re.sub(r"[^a-z0-9]", "", name.lower()) for name in names)

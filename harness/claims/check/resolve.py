@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.errors import ConfigError, TaskError, UserError
+from harness.errors import ConfigError, UserError
 from harness.interop.published_figures import PublishedFigure
 from harness.io.paths import conf_files, shown
 from harness.io.yamlfile import read_yaml
-from harness.tasks import TaskSpec, load_spec, task_names
+from harness.tasks import TaskSpec, task_names
+from harness.tasks.names import specs_called
 
 _ACCURACY = frozenset(
     {
@@ -50,7 +51,7 @@ def find_task(
     """The tasks that ask the same problems.
 
     Args:
-        figure: Its data set and split are looked for among the sources of every task.
+        figure: Its data set and split are looked for among the names and sources of every task.
         shots: How many solved examples were shown; None: unknown.
         wanted: The task that the user names; None: as found.
 
@@ -61,9 +62,11 @@ def find_task(
         if wanted not in task_names():
             raise UserError(f"--task {wanted}: no such task; there are {', '.join(task_names())}")
         return TaskFound((wanted,))
-    names = [figure.dataset, figure.dataset.rpartition("/")[2]]
-    looked_for = {_plain(name) for name in names if name}
-    found = [spec for spec in _specs() if looked_for & set(_known_as(spec))]
+    named = specs_called([figure.dataset, figure.dataset.rpartition("/")[2]])
+    # A task that goes by the name may have others with the same problems.
+    data = [source for spec in named.by_name for source in spec.sources]
+    same = specs_called(source.hub_id for source in data if source.kind == "hub").by_data
+    found = list({spec.name: spec for spec in (*named.by_name, *named.by_data, *same)}.values())
     if not found:
         return TaskFound((), f"no task here asks the problems of {figure.dataset}")
     splits = {split for spec in found for split in _splits(spec)}
@@ -83,34 +86,10 @@ def _by_examples(found: list[TaskSpec], shots: int) -> list[TaskSpec]:
     return sorted(found, key=order)
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _known_as(spec: TaskSpec) -> Iterator[str]:
-    yield _plain(spec.name)
-    for source in spec.sources:
-        if source.kind == "hub":
-            yield _plain(source.hub_id)
-            yield _plain(source.hub_id.rpartition("/")[2])
-        elif source.kind == "package":
-            yield _plain(source.package)
-
-
 def _splits(spec: TaskSpec) -> Iterator[str]:
     for source in spec.sources:
         if source.kind == "hub":
             yield source.split
-
-
-def _specs() -> list[TaskSpec]:
-    specs = []
-    for name in task_names():
-        try:
-            specs.append(load_spec(name))
-        except TaskError:
-            continue  # harness tasks says what is wrong with it
-    return specs
 
 
 # --- the metric -------------------------------------------------------------------------------
