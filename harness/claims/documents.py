@@ -266,11 +266,11 @@ def _row(asked: PublishedComparison, benchmark: str, known: StudyQuantities) -> 
 
 
 def _test(asked: PublishedComparison, benchmark: str, known: StudyQuantities) -> Quantity | None:
-    """The catalogue's test, or of a study's own scores the same one."""
+    """The catalogue's test, or the same one where a score is the study's own."""
     name, size = asked.p_value(benchmark), f"{benchmark}_problems"
     if name in known:
         return known.quantity(name)
-    if size not in known or not known.own() >= set(asked.scores(benchmark)):
+    if size not in known or known.own().isdisjoint(asked.scores(benchmark)):
         return None
     this, other = (known.quantity(each) for each in asked.scores(benchmark))
     problems = known.quantity(size)

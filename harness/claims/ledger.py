@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from harness.claims.article import Article
 from harness.claims.claim import Ablation, Claim, Measured, ProxyRatio
 from harness.claims.replication_rules import ScoreTable
+from harness.claims.runs import protocol_named
 from harness.claims.study import STUDY_FILE, Study, default_study, find_study
 from harness.claims.study_quantities import StudyDerivation, StudyQuantities
 from harness.claims.study_quantities import mistakes as mistaken_names
 from harness.errors import ConfigError
+from harness.interop.published_figures import protocol_in_words
 from harness.io.conf_files import names_in
 from harness.io.mistakes import mistakes
 from harness.io.yamlfile import load_yaml
@@ -167,11 +169,8 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
         return [f"{folder}: an empty study, with no claim in claim/ and no table in score/"]
     names = _Names(
         {
+            **_of_the_harness(),
             "article": frozenset(ledger.articles),
-            "task": frozenset(task_names()),
-            "model": frozenset(names_in("model")),
-            "protocol": frozenset(names_in("protocol")),
-            "experiment": frozenset(names_in("experiment")),
             "claim": frozenset(ledger.claims),
             "quantity": ledger.quantities.names(),
         }
@@ -192,6 +191,20 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
         for each in names_in_formula(derivation.formula):
             mistakes += names.check(where, "formula", "quantity", each)
     return mistakes
+
+
+def _of_the_harness() -> dict[str, frozenset[str]]:
+    """What a study finds here, by the word for it."""
+    found = {kind: frozenset(names_in(kind)) for kind in ("model", "protocol", "experiment")}
+    return {**found, "task": frozenset(task_names())}
+
+
+def table_mistakes(table: ScoreTable) -> list[str]:
+    """What is wrong with a table that lies alone, a line each."""
+    return [
+        line.removeprefix(f"{_place(table)}: ")
+        for line in _check_table(table, _Names(_of_the_harness()))
+    ]
 
 
 def _check_test(where: str, key: str, block: Measured | Ablation, names: _Names) -> Iterator[str]:
@@ -236,8 +249,10 @@ def _check_contradictions(where: str, claim: Claim, ledger: Ledger, names: _Name
 
 
 def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
-    where = f"score/{table.id}.yaml"
+    where = _place(table)
     yield from names.check(where, "protocol", "protocol", table.protocol)
+    if table.protocol in names.choices["protocol"]:
+        yield from _check_examples(where, table, table.protocol)
     yield from names.check(where, "experiment", "experiment", table.experiment)
     for column in table.columns:
         if table.protocol is None and column.margin_points is not None:
@@ -247,3 +262,18 @@ def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
         yield from _check_metric(where, f"columns.{column.name}.metric", column.metric)
     for row in table.rows:
         yield from names.check(where, f"rows.{row.subject}.model", "model", row.model)
+
+
+def _place(table: ScoreTable) -> str:
+    return f"score/{table.id}.yaml"
+
+
+def _check_examples(where: str, table: ScoreTable, protocol: str) -> Iterator[str]:
+    """Scores with another number of examples are of another benchmark; no run may judge them."""
+    published = protocol_in_words(table.published_protocol).get("fewshot")
+    here = protocol_named(protocol).fewshot
+    if published not in (None, here) and any(each.margin_points for each in table.columns):
+        yield (
+            f"{where}: protocol={protocol}: shows {here} examples, and published_protocol says "
+            f"{published}; name a protocol that shows as many, or leave margin_points out"
+        )

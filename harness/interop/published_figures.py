@@ -195,10 +195,12 @@ def _as_percent(value: float, most: float | None = None) -> _Share:
 _IS = r"[\"']?\s*(?:of|[=:])?\s*"
 """Between a setting's name and its value, as in prose, code or JSON."""
 _IS_OFF = r"(?:\W{1,4}(?:false|none|null|off|no)\b| (?:is |was )?not\b)"
+_EXAMPLES = "(?:solved |worked |in-context )?examples?"
 _NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 _SAYS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
     ("fewshot", r"(\d+)[- ]?shots?\b", int),
     ("fewshot", r"(?:num|n)?_?few_?shots?[^\w.]{1,5}(\d+)", int),
+    ("fewshot", rf"\b(\d{{1,2}}) {_EXAMPLES} (?:before|in (?:the )?(?:prompt|context))", int),
     ("temperature", rf"\btemp(?:erature)?{_IS}(\d+(?:\.\d+)?)", float),
     ("top_p", rf"\btop[-_ ]?p{_IS}(0?\.\d+|[01](?:\.0+)?)", float),
     ("top_k", rf"\btop[-_ ]?k{_IS}(\d+)", int),
@@ -211,6 +213,7 @@ _SAYS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
     ("samples_per_problem", r"\bsamples_per_problem\W{1,4}(\d+)", int),
 )
 _FLAGS: tuple[tuple[str, str, Any], ...] = (
+    ("fewshot", rf"\b(?:without|no) {_EXAMPLES}\b", 0),
     ("temperature", r"(?<!non-)(?<!non )(?<!not )\bgreedy\b", 0.0),
     ("chat", rf"(?<!no )(?<!without )(?<!without a )\bchat[ _]template\b(?!{_IS_OFF})", True),
     ("chat", rf"\b(?:no|without(?: a)?) chat[ _]template\b|\bchat[ _]template{_IS_OFF}", False),
@@ -232,7 +235,7 @@ def protocol_in_words(text: str) -> dict[str, Any]:
     """
     said: dict[str, set[Any]] = {}
     for number, word in enumerate(_NUMBER_WORDS):
-        text = re.sub(rf"\b{word}[- ]shot", f"{number}-shot", text, flags=re.IGNORECASE)
+        text = re.sub(rf"\b{word}(?=[- ]shots?\b| {_EXAMPLES}\b)", f"{number}", text, flags=re.I)
     for name, pattern, kind in _SAYS:
         for found in re.findall(pattern, text, re.IGNORECASE):
             said.setdefault(name, set()).add(kind(found.replace(",", "")))

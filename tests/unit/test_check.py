@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 import harness
-from harness.claims.check import Asked, Checked, check_figures, check_table, read_table
+from harness.claims.check import (
+    Asked,
+    Checked,
+    check_figures,
+    check_table,
+    check_target,
+    read_table,
+)
 from harness.claims.check.protocol import assumed, differing, overrides, unknown_settings
 from harness.claims.check.resolve import find_model, find_task, not_accuracy
 from harness.claims.check.verdicts import default_margin
@@ -17,7 +24,7 @@ from harness.claims.judge import judge_claims
 from harness.claims.ledger import load_ledger
 from harness.claims.runs import Wanted, fitting, read_runs
 from harness.cli.main import main
-from harness.errors import UserError
+from harness.errors import ConfigError, UserError
 from harness.interop.published_figures import PublishedFigure
 from harness.io.paths import CONF_DIR
 from harness.runner.compose import compose_one
@@ -508,6 +515,50 @@ def test_a_table_is_a_file_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^TARGET=.*mine\.yaml: grade: ") as error:
         read_table(str(tmp_path / "mine.yaml"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"model": DISTILL}, {"task": "math500"}, {"assumed": {"fewshot": 0}}, {"margin": 2.0}],
+)
+def test_what_a_table_has_of_its_own_is_not_asked_for(asked: dict[str, Any]) -> None:
+    option = {"assumed": "assume"}.get(*asked, *asked)
+    with pytest.raises(UserError, match=rf"^--{option}: [^\n]*$"):
+        check_target("deepseek_2025:distill_table", Asked(with_plan=False, **asked))
+
+
+def test_what_a_table_s_protocol_does_otherwise_is_named() -> None:
+    found = check_target("deepseek_2025:replication_evalhub_vllm", Asked(with_plan=False))
+    for each in found:
+        (differs,) = [caveat for caveat in each.caveats if "other protocol" in caveat]
+        assert mentions(differs, "max_new_tokens", "32768", "30720")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("protocol", "greddy"), ("task", "math5000"), ("model", "qwen")]
+)
+def test_a_table_that_lies_alone_is_checked_too(tmp_path: Path, key: str, value: str) -> None:
+    file = CONF_DIR / "study" / "deepseek_2025" / "score" / "qwen2_5_instruct.yaml"
+    raw = yaml.safe_load(file.read_text())
+    place = {"protocol": raw, "task": raw["columns"][0], "model": raw["rows"][1]}[key]
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    assert read_table(str(tmp_path / "mine.yaml")) is not None
+    place[key] = value
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw), encoding="utf-8")
+    with pytest.raises(UserError, match=r"^TARGET=[^\n]*mine\.yaml: [^\n]*$") as error:
+        read_table(str(tmp_path / "mine.yaml"))
+    assert mentions(str(error.value), f"{key}={value}: no such {key}")
+
+
+def test_a_table_in_a_study_is_read_as_the_study_reads_it(tmp_path: Path) -> None:
+    source = CONF_DIR / "study" / "deepseek_2025"
+    (tmp_path / "mine" / "score").mkdir(parents=True)
+    file = tmp_path / "mine" / "score" / "other.yaml"
+    study = {**yaml.safe_load((source / "study.yaml").read_text()), "name": "mine"}
+    (tmp_path / "mine" / "study.yaml").write_text(yaml.safe_dump(study, default_flow_style=False))
+    file.write_bytes((source / "score" / "qwen2_5_instruct.yaml").read_bytes())
+    with pytest.raises(ConfigError, match=r"id=qwen2_5_instruct"):
+        read_table(str(file))
 
 
 @pytest.mark.parametrize(

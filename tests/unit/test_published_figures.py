@@ -285,6 +285,10 @@ def test_an_aggregate_of_every_eval_ever(tmp_path: Path) -> None:
     [
         ("5-shot", {"fewshot": 5}),
         ("zero-shot", {"fewshot": 0}),
+        ("five examples before the question", {"fewshot": 5}),
+        ("8 solved examples in the prompt", {"fewshot": 8}),
+        ("without examples", {"fewshot": 0}),
+        ("1,319 examples", {}),
         ("five shots and then 3-shot", {}),
         ("temperature 0.6, top_p 0.95", {"temperature": 0.6, "top_p": 0.95}),
         ("greedy, temperature=0", {"temperature": 0.0}),

@@ -16,7 +16,7 @@ from harness.claims.ledger import load_ledger
 from harness.claims.study import default_study, find_study
 from harness.cli import main as cli
 from harness.errors import ConfigError, UserError
-from harness.io.paths import INCLUDED
+from harness.io.paths import CONF_DIR, INCLUDED
 from tests.conftest import REPOSITORY
 from tests.facts import mentions
 
@@ -197,6 +197,58 @@ def test_a_study_without_claims_and_tables_is_refused(study: Path) -> None:
     assert load_ledger(study).tables
     shutil.rmtree(study / "score")
     assert mistakes_of(study).startswith(f"{study}: ")
+
+
+def with_a_margin(raw: Any, words: str) -> None:
+    raw.update(protocol="greedy", published_protocol=words)
+    raw["columns"][0].update(task="gsm8k", metric="accuracy", margin_points=1.0, margin_reason="so")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_refused"),
+    [
+        ("5-shot", True),
+        ("five examples before the question; nothing else is published", True),
+        ("without examples", False),
+        ("lighteval's settings", False),
+    ],
+)
+def test_a_score_with_other_examples_than_its_protocol_shows_is_not_judged(
+    study: Path, words: str, is_refused: bool
+) -> None:
+    change(study / "score" / "card.yaml", lambda raw: with_a_margin(raw, words))
+    if is_refused:
+        assert mentions(mistakes_of(study), "score/card.yaml: protocol=greedy: … 0 … 5")
+    else:
+        assert load_ledger(study).tables["card"].protocol == "greedy"
+
+
+def test_a_new_study_has_a_score_that_a_run_can_decide(tmp_path: Path) -> None:
+    assert cli.main(["new", "study", "fresh", "--dir", str(tmp_path)]) == 0
+    tables = load_ledger(tmp_path / "conf" / "study" / "fresh").tables
+    scores = [score for table in tables.values() for score in table.scores()]
+    assert scores
+    for score in scores:
+        assert score.is_reproducible
+        model = yaml.safe_load((CONF_DIR / "model" / f"{score.row.model}.yaml").read_text())
+        assert "weights_of" not in model, "quantised weights decide nothing"
+
+
+@pytest.mark.parametrize(
+    ("this", "other", "is_tested"),
+    [("smollm2_135m", "r1", True), ("r1", "smollm2_135m", True), ("r1", "gpt_4o", False)],
+)
+def test_a_score_of_the_study_is_tested_against_one_of_the_catalogue(
+    study: Path, this: str, other: str, is_tested: bool
+) -> None:
+    score = {"smollm2_135m_mmlu": {"value": 40.0, "unit": "percent"}}
+    change(study / "published" / "card.yaml", lambda raw: raw["facts"].update(score))
+    asked = {"question": "beats", "this": this, "other": other, "benchmarks": ["mmlu"]}
+    change(study / "claim" / f"{AHEAD}.yaml", lambda raw: raw.update(published=asked))
+    (found,) = judge_claims(load_ledger(study))
+    assert found.derived is not None
+    (row,) = [each for each in found.derived.evidence if "this" in each.numbers]
+    assert (row.numbers["p"] is not None) == is_tested
 
 
 # --- which study --------------------------------------------------------------------------------

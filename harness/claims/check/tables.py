@@ -8,14 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.claims.check.figures import Asked, Checked, check_figures, verdict_of
-from harness.claims.check.protocol import unknown_settings
+from harness.claims.check.protocol import differing, unknown_settings
 from harness.claims.check.takes import Takes, not_planned, plan_of
 from harness.claims.judge import score_command, settle
-from harness.claims.ledger import load_ledger
+from harness.claims.ledger import load_ledger, table_mistakes
 from harness.claims.published import replications
 from harness.claims.replication_rules import PublishedScore, ScoreTable
-from harness.claims.runs import AnyRun
-from harness.claims.study import find_study
+from harness.claims.runs import AnyRun, protocol_named
+from harness.claims.study import STUDY_FILE, find_study
 from harness.claims.verdict import Evidence
 from harness.errors import UserError
 from harness.interop.published_figures import (
@@ -25,6 +25,13 @@ from harness.interop.published_figures import (
 )
 from harness.io.mistakes import first_mistake
 from harness.io.yamlfile import read_yaml
+
+_OF_A_TABLE = {
+    "--model": "models",
+    "--task": "tasks",
+    "--assume": "protocol",
+    "--margin": "margins",
+}
 
 
 def read_table(target: str) -> ScoreTable | None:
@@ -65,10 +72,16 @@ def _of_file(file: Path) -> ScoreTable | None:
     raw = read_yaml(file, f"TARGET={file}", UserError)
     if not isinstance(raw, dict) or not {"columns", "rows"} <= raw.keys():
         return None
+    study = file.absolute().parent.parent
+    if file.absolute().parent == study / "score" and (study / STUDY_FILE).is_file():
+        return load_ledger(study).tables[file.stem]
     try:
-        return ScoreTable.model_validate(raw)
+        table = ScoreTable.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"TARGET={file}: {first_mistake(error)}") from error
+    if mistakes := table_mistakes(table):
+        raise UserError(f"TARGET={file}: {'; '.join(mistakes)}")
+    return table
 
 
 def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
@@ -86,8 +99,25 @@ def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list
     if margin is not None and not (math.isfinite(margin) and margin > 0):
         raise UserError(f"--margin {margin:g}: should be a number of points, more than 0")
     if (table := read_table(target)) is not None:
+        _refuse_for_a_table(asked)
         return check_table(table, asked, runs)
     return check_figures(read_figures(Path(target).expanduser()), asked, runs)
+
+
+def _refuse_for_a_table(asked: Asked) -> None:
+    """A table names its models, tasks, protocol and margins."""
+    given = {
+        "--model": asked.model,
+        "--task": asked.task,
+        "--assume": asked.assumed or None,
+        "--margin": asked.margin,
+    }
+    for option, value in given.items():
+        if value is not None:
+            raise UserError(
+                f"{option}: goes with a card or a file of figures; a study's table has its own "
+                f"{_OF_A_TABLE[option]}"
+            )
 
 
 def check_table(table: ScoreTable, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
@@ -131,9 +161,17 @@ def _checked(score: PublishedScore, asked: Asked, found: tuple[Evidence, ...]) -
         caveats=(
             *score.table.caveats,
             *([f"no margin: {score.column.margin_reason}"] if no_margin else []),
-            *([f"a run is set against it under protocol={score.table.protocol}"] * (not lacks)),
+            *([] if lacks else _under_its_protocol(score, figure)),
         ),
     )
+
+
+def _under_its_protocol(score: PublishedScore, figure: PublishedFigure) -> list[str]:
+    """Under what a run is set against it, and what of that was published otherwise."""
+    name = score.table.protocol
+    assert name is not None, "it lacks nothing"
+    words = f"a run is set against it under protocol={name}"
+    return [words, *differing(figure.protocol, protocol_named(name))]
 
 
 def _takes(score: PublishedScore, command: str, asked: Asked) -> Takes:
