@@ -6,10 +6,12 @@ killed or a night of several runs: an engine that dies twice (1), runs and sweep
 ``test_nightly.py``.
 """
 
+import fcntl
 import os
 import re
 import signal
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -178,12 +180,16 @@ def shards_of_two_runs(place: Place) -> list[str]:
 
 
 def a_signal_comes(place: Place) -> list[str]:
-    """While it waits for its input: the pipe is open, and nothing is in it."""
+    """While it waits for its input: it has read all that was in the pipe."""
     pipe = place.folder / "answers.jsonl"
     os.mkfifo(pipe)
 
     def send() -> None:
-        with pipe.open("wb"):
+        with pipe.open("wb") as stream:
+            stream.write(b"\n")
+            stream.flush()
+            while any(fcntl.ioctl(stream, termios.FIONREAD, bytes(4))):
+                threading.Event().wait(0.01)
             os.kill(os.getpid(), signal.SIGTERM)
             threading.Event().wait(0.1)
 

@@ -6,6 +6,7 @@ The two logs of lm-evaluation-harness were written by lm_eval 0.4.13 (`simple_ev
 """
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -363,3 +364,15 @@ def test_two_logs_of_other_harnesses_are_compared(
     assert {"fewshot", "system_prompt"} <= set(unknown)
     assert [each["field"] for each in candidate["protocol_mismatch"]] == ["scorer"]
     assert [each["field"] for each in candidate["subject_differences"]] == ["model"]
+
+
+def test_looking_at_a_pipe_takes_nothing_from_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "answers"
+    os.mkfifo(pipe)
+    descriptor = os.open(pipe, os.O_RDWR)  # neither end waits for the other
+    try:
+        os.write(descriptor, b'{"doc_id": 1}\n')
+        assert harness_of(pipe) is None
+        assert os.read(descriptor, 100) == b'{"doc_id": 1}\n'
+    finally:
+        os.close(descriptor)

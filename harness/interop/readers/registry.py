@@ -35,7 +35,12 @@ def _of_package(name: str) -> Reader:
 
 
 def reader_of(file: Path) -> Reader | None:
-    """Which of them reads a file or folder; None when none does."""
+    """Which of them reads a file or folder; None when none does.
+
+    A pipe is none of theirs: what is read to find out would be gone.
+    """
+    if not (file.is_file() or file.is_dir()):
+        return None
     return next((each for each in readers() if each.recognises(file)), None)
 
 
