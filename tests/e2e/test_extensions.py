@@ -1,4 +1,4 @@
-"""An engine, a scorer and a task of another package, none of which the harness knows."""
+"""An engine, a scorer, a reader and a task of another package, none of which the harness knows."""
 
 import json
 import os
@@ -21,6 +21,8 @@ Version: 1.5
 toy = toy_package.engine:ToyConfig
 [gegenprobe.scorers]
 toy_match = toy_package.scorer:ToyMatch
+[gegenprobe.readers]
+toy_log = toy_package.log:ToyLog
 [gegenprobe.tasks]
 toy = toy_package
 """,
@@ -80,6 +82,38 @@ class ToyMatch(ScorerDefinition):
 
     def reference(self, values):
         return OtherReference(values={name: values[name] for name in self.fields})
+""",
+    "toy_package/log.py": """\
+from harness.interop.readers import ForeignAnswer, ForeignEntry, ForeignFile, Reader
+
+BEGIN = "toy log 3, temperature 0"
+
+
+def entries(lines):
+    for number, line in enumerate(lines, start=2):
+        question, said, mark = line.split("|")
+        status = {"+": "correct", "-": "incorrect"}[mark]
+        yield ForeignEntry(
+            place=f"line {number}",
+            task_names=("toy_sums",),
+            texts=(question,),
+            answers=(ForeignAnswer(status=status, output=said),),
+            judged=1,
+            solved=int(mark == "+"),
+        )
+
+
+class ToyLog(Reader):
+    name = "toy-harness"
+
+    def recognises(self, file):
+        return file.is_file() and file.read_bytes().startswith(BEGIN.encode())
+
+    def read(self, file):
+        _, *lines = file.read_text().splitlines()
+        return ForeignFile(
+            entries=entries(lines), scorer="marks", version="3", fields={"temperature": 0.0}
+        )
 """,
     "toy_package/engine.py": """\
 import os
@@ -235,3 +269,49 @@ def test_a_wrong_setting_of_another_packages_engine_is_named_by_its_key(
     assert wrong.returncode == 2
     assert "engine.at_once=many: " in wrong.stderr
     assert call(*dry, "+engine.unit=pears").returncode == 0
+
+
+def test_a_log_that_another_packages_reader_knows_is_compared_and_stands_beside_the_lists(
+    call: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    results = f"--results-dir={tmp_path / 'results'}"
+    made = call("run", *RUN, "tasks=[toy_sums]", f"results_dir={tmp_path / 'results'}")
+    assert made.returncode == 0, made.stderr
+    (run,) = (tmp_path / "results" / "runs").iterdir()
+    log = tmp_path / "toy.log"
+    marks = "".join(f"{n} + {n} = ?|{2 * n} apples|{'-+'[n % 2]}\n" for n in range(6))
+    log.write_text(f"toy log 3, temperature 0\n{marks}")
+
+    compared = call("compare", run.name, str(log), results, "--json")
+    (candidate,) = json.loads(compared.stdout)["candidates"]
+    (task,) = candidate["tasks"]
+    assert (task["task"], task["problems"]) == ("toy_sums", 6)
+    assert (task["test"]["problems_better"], task["test"]["problems_worse"]) == (0, 3)
+    assert "temperature" not in candidate["protocol_unknown"]["toy_sums"]
+
+    listed = call("leaderboard", results, f"--log={log}", "--json")
+    (row,) = json.loads(listed.stdout)["foreign"]
+    assert (row["harness"], row["version"], row["scorer"]) == (
+        "toy-harness",
+        "3",
+        "toy-harness marks",
+    )
+    assert row["accuracy"]["value"] == 0.5
+
+    log.write_text(log.read_text() + "1 + 1 = ?|2 apples|*\n")
+    damaged = call("compare", run.name, str(log), results)
+    assert damaged.returncode == 2
+    assert damaged.stderr.count("\n") == 1
+    assert "toy.log: not as toy-harness writes it" in damaged.stderr
+
+
+def test_a_reader_that_is_none_is_named_with_its_package(
+    call: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "site" / "toy_package" / "log.py").write_text("class ToyLog:\n    pass\n")
+    log = tmp_path / "some.log"
+    log.write_text("toy log 3\n")
+    found = call("grade", "math", str(log))
+    assert found.returncode == 2
+    assert found.stderr.count("\n") == 1
+    assert "toy_log of toy-package 1.5" in found.stderr
