@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from harness.errors import UserError
+from harness.interop.eee_settings import protocol_settings
 from harness.io.mistakes import first_mistake
 from harness.io.yamlfile import read_yaml, yaml_mistake
 from harness.records import Count, Record
@@ -447,13 +448,18 @@ class _EeeScore(_Entry):
     uncertainty: _EeeUncertainty | None = None
 
 
+class _EeeGeneration(_Entry):
+    generation_args: dict[str, Any] | None = None
+    additional_details: dict[str, Any] | None = None
+
+
 class _EeeResult(_Entry):
     evaluation_name: Text
     source_data: _EeeData
     metric_config: _EeeMetric
     score_details: _EeeScore
     evaluation_timestamp: str | None = None
-    generation_config: dict[str, Any] = Field(default_factory=dict)
+    generation_config: _EeeGeneration | None = None
 
 
 class _EeeFile(_Entry):
@@ -521,14 +527,12 @@ def _in_percent(error: _EeeError | None, score: float, percent: float | None) ->
 
 
 def _eee_protocol(result: _EeeResult) -> dict[str, Any]:
-    settings = result.generation_config
-    args = settings.get("generation_args") or {}
-    words = json.dumps(settings.get("additional_details") or {})
-    said = protocol_in_words(f"{result.evaluation_name}\n{words}")
-    names = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k"}
-    names["max_tokens"] = "max_new_tokens"
-    given = {ours: args[theirs] for theirs, ours in names.items() if args.get(theirs) is not None}
-    return {**said, **given}
+    config = result.generation_config or _EeeGeneration()
+    details = config.additional_details or {}
+    # What the model is told says nothing of how it is asked.
+    words = {name: text for name, text in details.items() if name != "system_prompt"}
+    said = protocol_in_words(f"{result.evaluation_name}\n{json.dumps(words)}")
+    return {**said, **protocol_settings(config.generation_args, details)}
 
 
 def _checked(kind: type[Kind], raw: Any, where: str) -> Kind:

@@ -9,6 +9,7 @@ from harness.analysis.comparison import read_side
 from harness.analysis.leaderboard.foreign import DECISIVE
 from harness.cli.main import main
 from harness.interop.export import Evaluator, write_eee, write_inspect
+from harness.interop.readers.eee import EveryEvalEver
 from harness.store.result import RunResult
 from tests.facts import mentions
 from tests.unit.export_runs import finished
@@ -126,6 +127,25 @@ def test_an_exported_answer_gets_the_verdict_of_its_run_again(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["their_status"] for line in lines} >= {"incorrect", "no_answer", "truncated"}
     assert [line["status"] for line in lines] == [line["their_status"] for line in lines]
+
+
+def test_an_aggregate_has_its_settings_also_without_what_only_we_write(
+    run: RunResult, tmp_path: Path
+) -> None:
+    """A tool that copies records may drop what it does not know."""
+    files = write_eee(run, tmp_path, Evaluator("An institute", "third_party"), "an-org/a-model")
+    whole = next(file for file in files if file.suffix == ".json")
+    raw = json.loads(whole.read_text())
+    del raw["eval_library"]["additional_details"]
+    whole.write_text(json.dumps(raw))
+    protocol = run.manifest.config.protocol
+    found = EveryEvalEver().read(whole).fields
+    assert found == {
+        "temperature": protocol.temperature,
+        "top_p": protocol.top_p,
+        "max_new_tokens": protocol.max_new_tokens,
+        "fewshot": None,
+    }
 
 
 def test_every_decisive_field_is_one_of_a_protocol(run: RunResult) -> None:

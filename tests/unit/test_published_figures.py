@@ -112,6 +112,12 @@ def with_samples(number: int) -> dict[str, Any]:
     return raw
 
 
+def with_args(args: object) -> dict[str, Any]:
+    raw = eee()
+    raw["evaluation_results"][0]["generation_config"]["generation_args"] = args
+    return raw
+
+
 def write(folder: Path, name: str, content: object) -> Path:
     file = folder / name
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -188,6 +194,19 @@ def test_a_metric_may_stand_in_the_words(tmp_path: Path, words: str, metric: str
     results = [{"dataset": {"type": "gsm8k"}, "metrics": metrics}]
     index = write(tmp_path, "y.yaml", {"model-index": [{"results": results}]})
     assert read_figures(index)[0].metric == (metric or "accuracy")
+
+
+def with_details(**details: str) -> dict[str, Any]:
+    raw = eee()
+    raw["evaluation_results"][0]["generation_config"]["additional_details"] = details
+    return raw
+
+
+@pytest.mark.parametrize("key", ["num_fewshot", "fewshot"])
+def test_an_aggregate_has_its_examples_under_either_key(tmp_path: Path, key: str) -> None:
+    raw = with_details(**{key: "3"}, system_prompt="A 5-shot greedy chat template")
+    (figure,) = read_figures(write(tmp_path, "x.json", raw))
+    assert figure.protocol == {"fewshot": 3, "temperature": 0.0, "max_new_tokens": 256}
 
 
 def test_no_problems_are_an_unknown_number_of_them(tmp_path: Path) -> None:
@@ -330,6 +349,7 @@ def test_what_words_say_of_a_protocol(text: str, known: dict[str, Any]) -> None:
         ("x.yaml", [{**ENTRY, "value": "inf"}], ("entry 0", "value", "number")),
         ("x.json", with_score(float("nan")), ("score_details.score",)),
         ("x.json", with_samples(-1), ("samples_number",)),
+        ("x.json", with_args("greedy"), ("generation_args",)),
         ("x.yaml", [{"value": 1}], ("entry 0", "dataset")),
         ("x.yaml", [{**ENTRY, "dataset": {"task_id": "t"}}], ("dataset.id",)),
         ("x.yaml", {"value": 1}, ("dataset", "model-index")),

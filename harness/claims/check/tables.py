@@ -106,17 +106,18 @@ def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list
 
 def _refuse_for_a_table(asked: Asked) -> None:
     """A table names its models, tasks, protocol and margins."""
+    assumed = " ".join(f"{name}={value}" for name, value in asked.assumed.items())
     given = {
         "--model": asked.model,
         "--task": asked.task,
-        "--assume": asked.assumed or None,
+        "--assume": assumed or None,
         "--margin": asked.margin,
     }
     for option, value in given.items():
         if value is not None:
             raise UserError(
-                f"{option}: goes with a card or a file of figures; a study's table has its own "
-                f"{_OF_A_TABLE[option]}"
+                f"{option} {value}: goes with a card or a file of figures; a study's table has "
+                f"{_OF_A_TABLE[option]} of its own"
             )
 
 

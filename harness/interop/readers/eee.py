@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from harness.interop.eee_settings import protocol_settings
 from harness.interop.readers.exported import (
     BLOCK,
     exported_protocols,
@@ -242,12 +243,11 @@ def _fields(whole: _Whole) -> dict[str, Any]:
 def _sampling(config: _Generation | None) -> dict[str, Any]:
     if config is None:
         return {}
-    given = config.generation_args.model_dump(exclude_none=True)
-    fields = {"max_new_tokens" if k == "max_tokens" else k: v for k, v in given.items()}
-    shots = (config.additional_details or {}).get("num_fewshot", "")
-    if shots.isdecimal():
-        fields["fewshot"] = int(shots) or None
-    return fields
+    fields = protocol_settings(config.generation_args.model_dump(), config.additional_details)
+    # No examples are a field that is known to be off.
+    return {
+        name: None if (name, value) == ("fewshot", 0) else value for name, value in fields.items()
+    }
 
 
 def _subject(whole: _Whole) -> dict[str, Any]:
