@@ -12,15 +12,14 @@ from pydantic import ValidationError
 
 from harness.analysis.comparison import Comparison, Options, compare_sides, read_side
 from harness.analysis.leaderboard import (
-    ForeignRow,
     LeftOut,
     RankedList,
     Selection,
-    foreign_rows,
     rank,
     read_rows,
 )
 from harness.analysis.leaderboard.files import lines
+from harness.analysis.leaderboard.foreign import ForeignRow, foreign_rows
 from harness.errors import UserError
 from harness.io.mistakes import first_mistake
 from harness.io.paths import default_results_dir, includes_restored

@@ -7,15 +7,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.analysis.leaderboard import (
     Contents,
-    ForeignRow,
     LeftOut,
     RankedList,
     Selection,
-    foreign_rows,
     rank,
     read_rows,
 )
@@ -26,6 +24,9 @@ from harness.io.jsonl import user_file
 from harness.io.printable import printable
 from harness.report.leaderboard import page, print_foreign, print_leaderboard
 from harness.store.manifest import dump_json
+
+if TYPE_CHECKING:
+    from harness.analysis.leaderboard.foreign import ForeignRow
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def leaderboard(options: argparse.Namespace) -> int:
     if options.top < 1:
         raise UserError(f"--top {options.top}: should be 1 or more")
     selection = _selection(options)
-    foreign = foreign_rows(options.log, selection.tasks)
+    foreign = _foreign(options.log, selection.tasks)
     contents = read_rows(options.results_dir, selection, [each.task for each in foreign])
     lists = rank(contents.rows)
     _tell(contents)
@@ -70,11 +71,20 @@ def leaderboard(options: argparse.Namespace) -> int:
     return 0
 
 
+def _foreign(files: Sequence[Path], tasks: Sequence[str]) -> "list[ForeignRow]":
+    """Without logs, what reads them is not imported, which takes long."""
+    if not files:
+        return []
+    from harness.analysis.leaderboard.foreign import foreign_rows
+
+    return foreign_rows(files, tasks)
+
+
 def _print(
     options: argparse.Namespace,
     lists: Sequence[RankedList],
     left_out: Iterable[LeftOut],
-    foreign: Sequence[ForeignRow],
+    foreign: "Sequence[ForeignRow]",
 ) -> None:
     """What goes to stdout: one thing, and nothing where files were asked for alone."""
     if options.csv == _STDOUT:

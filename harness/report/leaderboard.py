@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
 from harness.analysis.leaderboard import (
-    ForeignRow,
     LeaderboardRow,
     LeftOut,
     RankedList,
     Standing,
 )
 from harness.io.terminal import safe
+
+if TYPE_CHECKING:
+    from harness.analysis.leaderboard.foreign import ForeignRow
 
 WIDTH_WITHOUT_TERMINAL = 180
 # Characters of a run's description beside its figures; with less room it stands below them.
@@ -65,7 +67,7 @@ def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
     console.print(RANK_RULE)
 
 
-def print_foreign(rows: Sequence[ForeignRow]) -> None:
+def print_foreign(rows: "Sequence[ForeignRow]") -> None:
     """Prints the scores of other harnesses' logs, each with what is unknown of its protocol."""
     if not rows:
         return
@@ -87,7 +89,7 @@ def print_foreign(rows: Sequence[ForeignRow]) -> None:
         console.print(safe(f"{line}; graded by {row.scorer}"), soft_wrap=True)
 
 
-def _score(row: ForeignRow) -> tuple[str, ...]:
+def _score(row: "ForeignRow") -> tuple[str, ...]:
     score = row.accuracy
 
     def percent(value: float | None) -> str:
