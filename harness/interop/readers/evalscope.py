@@ -12,6 +12,14 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from harness.errors import UserError
+from harness.interop.readers.messages import (
+    CUT_OFF,
+    Message,
+    Sampling,
+    protocol_fields,
+    said_last,
+    text_of,
+)
 from harness.interop.readers.parts import (
     Part,
     as_verdict,
@@ -35,17 +43,6 @@ _USABLE = {"success", "fallback", "degraded"}
 _IDS = ("question_id", "task_id", "unique_id")
 
 
-class _Content(Part):
-    type: str
-    text: str | None = None
-    reasoning: str | None = None
-
-
-class _Message(Part):
-    role: str
-    content: str | list[_Content]
-
-
 class _Score(Part):
     value: dict[str, bool | int | float]
     status: str = "success"
@@ -64,7 +61,7 @@ class _SampleScore(Part):
 class _Review(Part):
     index: int
     target: list[str] | str | None = None
-    messages: list[_Message] = []  # noqa: RUF012 - pydantic copies it
+    messages: list[Message] = []  # noqa: RUF012 - pydantic copies it
     sample_score: _SampleScore
 
 
@@ -87,15 +84,6 @@ class _Prediction(Part):
     model_output: _ModelOutput | None = None
 
 
-class _Generation(Part):
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stop_seqs: list[str] | None = None
-
-
 class _Benchmark(Part):
     few_shot_num: int | None = None
     system_prompt: str | None = None
@@ -105,7 +93,7 @@ class _Config(Part):
     evalscope_version: str | None = None
     model: str | None = None
     datasets: list[str] = []  # noqa: RUF012 - pydantic copies it
-    generation_config: _Generation = _Generation()
+    generation_config: Sampling = Sampling()
     resolved_benchmarks: dict[str, _Benchmark] = {}  # noqa: RUF012 - pydantic copies it
 
 
@@ -154,9 +142,7 @@ def _config(run: Path) -> _Config:
 
 
 def _fields(config: _Config, reviews: list[Path]) -> dict[str, Any]:
-    ours = {"max_tokens": "max_new_tokens", "stop_seqs": "stop"}
-    given = config.generation_config.model_dump(exclude_none=True, exclude={"seed"})
-    fields = {ours.get(name, name): value for name, value in given.items()}
+    fields = protocol_fields(config.generation_config.model_dump(exclude_none=True))
     used = [config.resolved_benchmarks.get(_benchmark(file, config)) for file in reviews]
     first, *others = [_benchmark_fields(each or _Benchmark()) for each in used]
     shared = {k: v for k, v in first.items() if all(k in o and o[k] == v for o in others)}
@@ -209,7 +195,7 @@ def _endings(run: Path, review: Path) -> Mapping[int, _Ended]:
         output = line.model_output or _ModelOutput()
         reason = output.choices[0].stop_reason if output.choices else None
         tokens = output.usage.output_tokens if output.usage else None
-        is_cut = None if reason in {None, "unknown"} else reason in {"max_tokens", "model_length"}
+        is_cut = None if reason in {None, "unknown"} else reason in CUT_OFF
         found[line.index] = _Ended(tokens or None, output.time, is_cut)
     return found
 
@@ -225,7 +211,7 @@ def _all_entries(run: Path, reviews: list[Path], config: _Config) -> Iterator[Fo
                 place=f"{file.name}: {place}",
                 task_names=names,
                 problem_names=tuple(_problem_names(review)),
-                texts=tuple(_questions(review)),
+                texts=tuple(said_last(review.messages)),
                 reference=_reference(review),
                 sample=_sample(review),
                 answers=(answer,),
@@ -290,27 +276,10 @@ def _status(score: _Score, file: Path, place: str) -> VerdictStatus:
 def _output(review: _Review) -> str | None:
     """What was said last; the score's copy has no thoughts."""
     said = [each for each in review.messages if each.role == "assistant"]
-    return _text(said[-1]) if said else review.sample_score.score.prediction
-
-
-def _questions(review: _Review) -> list[str]:
-    """What the user said last; before are examples."""
-    return [_text(each) for each in review.messages if each.role == "user"][-1:]
+    return text_of(said[-1]) if said else review.sample_score.score.prediction
 
 
 def _problem_names(review: _Review) -> Iterator[str]:
     """An index is the place in a subset, so it names no problem."""
     metadata = review.sample_score.sample_metadata or {}
     yield from (metadata[name] for name in _IDS if isinstance(metadata.get(name), str))
-
-
-def _text(message: _Message) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    parts = []
-    for each in message.content:
-        if each.type == "reasoning" and each.reasoning:
-            parts.append(f"<think>\n{each.reasoning}\n</think>\n\n")
-        elif each.text is not None:
-            parts.append(each.text)
-    return "".join(parts)

@@ -7,6 +7,7 @@ first counts.
 import math
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from harness.interop.readers.exported import (
     exported_protocols,
     own_opened_think,
     own_status,
+)
+from harness.interop.readers.messages import (
+    CUT_OFF,
+    Message,
+    Sampling,
+    protocol_fields,
+    said_last,
+    text_of,
 )
 from harness.interop.readers.parts import Part, head, parse, shown
 from harness.interop.readers.records import (
@@ -40,16 +49,6 @@ _VERDICTS: Mapping[Any, VerdictStatus] = {
     0: "incorrect",
 }
 """By the value of a score; True is 1 and False is 0."""
-_CUT_OFF = {"max_tokens", "model_length"}
-
-
-class _Sampling(Part):
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    max_tokens: int | None = None
-    seed: int | None = None
-    stop_seqs: list[str] | None = None
 
 
 class _Dataset(Part):
@@ -65,14 +64,14 @@ class _Spec(Part):
     task: str
     model: str
     dataset: _Dataset
-    model_generate_config: _Sampling = _Sampling()
+    model_generate_config: Sampling = Sampling()
     packages: dict[str, str] = {}  # noqa: RUF012 - pydantic copies it
     metadata: dict[str, JsonValue] | None = None
     scorers: list[_Scorer] | None = None
 
 
 class _Plan(Part):
-    config: _Sampling = _Sampling()
+    config: Sampling = Sampling()
 
 
 class _Results(Part):
@@ -91,19 +90,8 @@ class _Header(Part):
     invalidated: bool = False
 
 
-class _Content(Part):
-    type: str
-    text: str | None = None
-    reasoning: str | None = None
-
-
-class _Message(Part):
-    role: str
-    content: str | list[_Content]
-
-
 class _Choice(Part):
-    message: _Message
+    message: Message
     stop_reason: str = "unknown"
 
 
@@ -125,9 +113,9 @@ class _Score(Part):
 class _Sample(Part):
     id: int | str
     epoch: int
-    input: str | list[_Message]
+    input: str | list[Message]
     target: str | list[str]
-    messages: list[_Message] = []  # noqa: RUF012 - pydantic copies it
+    messages: list[Message] = []  # noqa: RUF012 - pydantic copies it
     output: _Output = _Output()
     scores: dict[str, _Score] | None = None
     error: JsonValue = None
@@ -201,15 +189,7 @@ def _settings(header: _Header) -> dict[str, Any]:
 
 def _fields(header: _Header) -> dict[str, Any]:
     """What is not given is the server's default, which is not known."""
-    ours = {
-        "temperature": "temperature",
-        "top_p": "top_p",
-        "top_k": "top_k",
-        "max_tokens": "max_new_tokens",
-        "stop_seqs": "stop",
-    }
-    given = _settings(header)
-    return {ours[name]: value for name, value in given.items() if name in ours}
+    return protocol_fields(_settings(header))
 
 
 def _seed(header: _Header) -> dict[str, Any]:
@@ -234,12 +214,12 @@ def _entry(file: Path, place: str, sample: _Sample, header: _Header) -> ForeignE
     seconds = sample.output.time
     answer = ForeignAnswer(
         status=status,
-        output=None if choice is None else _text(choice.message, sample),
+        output=None if choice is None else text_of(choice.message, partial(_attached, sample)),
         graded=graded,
         # Inspect writes 0 where the server told nothing.
         completion_tokens=tokens or None,
         latency_s=seconds if seconds and math.isfinite(seconds) else None,
-        is_truncated=None if choice is None else choice.stop_reason in _CUT_OFF,
+        is_truncated=None if choice is None else choice.stop_reason in CUT_OFF,
         opened_think=BLOCK in (spec.metadata or {}) and own_opened_think(sample.metadata),
     )
     return ForeignEntry(
@@ -274,31 +254,15 @@ def _verdict(
 
 def _questions(sample: _Sample) -> Iterator[str]:
     """The input as the data set has it, and what the user said in the end: before are examples."""
+    whole = partial(_attached, sample)
     if isinstance(sample.input, str):
-        yield _attached(sample.input, sample)
+        yield whole(sample.input)
     else:
-        yield from _said_last(sample.input, sample)
-    yield from _said_last(sample.messages, sample)
+        yield from said_last(sample.input, whole)
+    yield from said_last(sample.messages, whole)
 
 
-def _said_last(messages: list[_Message], sample: _Sample) -> list[str]:
-    """By the user; nothing where only others spoke."""
-    return [_text(each, sample) for each in messages if each.role == "user"][-1:]
-
-
-def _text(message: _Message, sample: _Sample) -> str:
-    if isinstance(message.content, str):
-        return _attached(message.content, sample)
-    parts = []
-    for each in message.content:
-        if each.type == "reasoning" and each.reasoning:
-            parts.append(f"<think>\n{_attached(each.reasoning, sample)}\n</think>\n\n")
-        elif each.text is not None:
-            parts.append(_attached(each.text, sample))
-    return "".join(parts)
-
-
-def _attached(text: str, sample: _Sample) -> str:
+def _attached(sample: _Sample, text: str) -> str:
     """Long texts of older logs are kept once for all places."""
     if not text.startswith(_ATTACHED):
         return text
