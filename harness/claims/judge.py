@@ -91,8 +91,14 @@ def _adjusted(each: Evidence, p_holm: float | None) -> Evidence:
     return each.model_copy(update=update)
 
 
-def _opinion(rule: str, evidence: tuple[Evidence, ...], decide: str | None) -> Opinion:
-    """One verdict of all runs that fit."""
+def opinion_of_runs(rule: str, evidence: tuple[Evidence, ...], decide: str | None) -> Opinion:
+    """One verdict of all runs that fit.
+
+    Args:
+        rule: Of the claim; ``published_score`` for a score.
+        evidence: What each run says.
+        decide: The command that makes a run that would fit; None where there is none.
+    """
     fitting = [each for each in evidence if each.decides]
     if not fitting:
         others = f"; {len(evidence)} not comparable" if evidence else ""
@@ -126,7 +132,7 @@ def _claim(claim: Claim, ledger: Ledger, evidence: tuple[Evidence, ...]) -> Judg
     measured = None
     block = claim.ablation or claim.measured
     if block is not None:
-        measured = _opinion(block.rule, evidence, _command(claim, block.experiment))
+        measured = opinion_of_runs(block.rule, evidence, _command(claim, block.experiment))
     derived, documentary = derived_opinion(claim, ledger.quantities), documentary_opinion(claim)
     found = overall(claim.method, measured, derived, documentary)
     shown_evidence = [
@@ -198,7 +204,7 @@ def _models(block: Measured | object) -> tuple[str, ...]:
 
 
 def _score(score: PublishedScore, evidence: tuple[Evidence, ...]) -> Judgement:
-    measured = _opinion("published_score", evidence, score_command(score))
+    measured = opinion_of_runs("published_score", evidence, score_command(score))
     column, table = score.column, score.table
     verdict = measured.verdict
     assert verdict is not None, "runs decide or are missing"

@@ -13,7 +13,7 @@ from harness.claims.check.protocol import overrides, possible, unknown_settings
 from harness.claims.check.resolve import ModelFound, TaskFound, find_model, find_task, not_accuracy
 from harness.claims.check.takes import Takes, plan_of
 from harness.claims.check.verdicts import default_margin, evidence
-from harness.claims.judge import settle
+from harness.claims.judge import opinion_of_runs, settle
 from harness.claims.runs import AnyRun, read_runs
 from harness.claims.verdict import Decision, Evidence
 from harness.errors import HarnessError
@@ -152,6 +152,7 @@ class _Prepared(NamedTuple):
         """All of it."""
         lacks = self.lacks()
         arguments = None if lacks else _arguments(self)
+        command = None if arguments is None else f"harness run {shlex.join(arguments)}"
         return Checked(
             figure=self.figure.model_copy(update={"model": self.figure.model or asked.model}),
             task=self.task.names[0] if self.task.names else None,
@@ -160,10 +161,10 @@ class _Prepared(NamedTuple):
             known=self.known,
             assumed=tuple(asked.assumed),
             unknown=unknown_settings(self.known),
-            command=None if arguments is None else f"harness run {shlex.join(arguments)}",
+            command=command,
             takes=_takes(arguments, asked) if arguments and asked.with_plan else None,
             margin_points=None if lacks else self.margin(asked),
-            verdict=verdict_of(found),
+            verdict=opinion_of_runs("published_score", found, command).verdict,
             evidence=found,
             caveats=tuple(_caveats(self, asked)),
         )
@@ -174,18 +175,6 @@ def _prepared(figure: PublishedFigure, asked: Asked) -> _Prepared:
     known = {**said, **asked.assumed}
     task = find_task(figure, known.get("fewshot"), asked.task)
     return _Prepared(figure, task, find_model(asked.model or figure.model), known, impossible)
-
-
-def verdict_of(found: Sequence[Evidence]) -> Decision:
-    """As for published scores: the run with the most answers decides; equal ones must agree."""
-    fitting = [each for each in found if each.decides]
-    if not fitting:
-        return "untested"
-    most = max(float(each.numbers["samples"] or 0) for each in fitting)
-    verdicts = {each.verdict for each in fitting if each.numbers["samples"] == most}
-    verdict = verdicts.pop()
-    assert verdict not in (None, "not comparable"), "these decide nothing"
-    return "inconclusive" if verdicts else verdict  # type: ignore[return-value]
 
 
 def _caveats(each: _Prepared, asked: Asked) -> list[str]:

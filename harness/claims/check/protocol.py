@@ -1,6 +1,7 @@
 """How a figure was made: what is known of it, and what a run of it must set."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import yaml
@@ -134,5 +135,12 @@ def _valid(name: str, text: str) -> Any:
 
 
 def _validated(name: str, value: Any) -> Any:
-    base = read_yaml(CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError)
-    return value_in(ProtocolConfig.model_validate({**base, name: value}), name)
+    return value_in(ProtocolConfig.model_validate({**_greedy(), name: value}), name)
+
+
+@cache
+def _greedy() -> Mapping[str, Any]:
+    found: dict[str, Any] = read_yaml(
+        CONF_DIR / "protocol" / "greedy.yaml", "protocol/greedy.yaml", ConfigError
+    )
+    return found

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from harness.claims.check.figures import Asked, Checked, check_figures, verdict_of
+from harness.claims.check.figures import Asked, Checked, check_figures
 from harness.claims.check.protocol import differing, unknown_settings
 from harness.claims.check.takes import Takes, not_planned, plan_of
-from harness.claims.judge import score_command, settle
+from harness.claims.judge import opinion_of_runs, score_command, settle
 from harness.claims.ledger import load_ledger, table_mistakes
 from harness.claims.published import replications
 from harness.claims.replication_rules import PublishedScore, ScoreTable
@@ -157,7 +157,7 @@ def _checked(score: PublishedScore, asked: Asked, found: tuple[Evidence, ...]) -
         command=command,
         takes=None if command is None or not asked.with_plan else _takes(score, command, asked),
         margin_points=score.column.margin_points,
-        verdict=verdict_of(found),
+        verdict=opinion_of_runs("published_score", found, command).verdict,
         evidence=found,
         caveats=(
             *score.table.caveats,
