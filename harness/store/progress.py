@@ -165,10 +165,15 @@ class RunProgress:
         guesses = []
         if fresh := self._done - self._recorded:
             guesses.append(left * elapsed_s / fresh)
-        if self._max_new_tokens and self._tokens_known and under_way:
+        came = self._tokens + (under_way or 0)
+        if self._max_new_tokens and self._tokens_known and under_way and self._tells_rate(came):
             may_come = left * self._max_new_tokens - under_way
-            guesses.append(may_come * elapsed_s / (self._tokens + under_way))
+            guesses.append(may_come * elapsed_s / came)
         return min(guesses, default=None)
+
+    def _tells_rate(self, tokens: int) -> bool:
+        """Not while prompts are still read: with half an answer's budget of tokens and more."""
+        return self._max_new_tokens is not None and 2 * tokens >= self._max_new_tokens
 
 
 def _duration(seconds: float) -> str:

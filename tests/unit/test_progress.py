@@ -49,6 +49,15 @@ def test_time_left_is_known_before_the_first_answer(pass_time: Callable[[float],
     assert "0:30 left" in progress._line()
 
 
+def test_a_few_tokens_promise_no_end(pass_time: Callable[[float], None]) -> None:
+    """Most of the time so far went into reading prompts."""
+    progress = RunProgress(total=40, done=0, max_new_tokens=400)
+    progress.generation_starts(None, lambda: 12)
+    pass_time(10)
+    assert "1 tokens/s" in progress._line()
+    assert "left" not in progress._line()
+
+
 @pytest.mark.parametrize("under_way", [None, lambda: None])
 def test_an_engine_that_does_not_count_leaves_the_finished_ones(
     pass_time: Callable[[float], None], under_way: Callable[[], int | None] | None
