@@ -23,8 +23,10 @@ CPU_STEP_S = 20e-3
 # Where a plan needs GPUs that are not here, and names no machine.
 USUAL = "h200"
 _PROBE_BYTES = 32 << 20
-_PROBE_SIZE = 256
-_PROBES = 40
+_PROBE_SIZE = 1024
+"""Of a square matrix. A smaller product is done before a thread that lost its core has it back, so
+that on a busy machine all others wait: of 256, one with two busy processes gave a fiftieth."""
+_READS, _PRODUCTS = 40, 10
 _PROBE_LIMIT_S = 1.0
 
 
@@ -132,16 +134,16 @@ def measure_cpu() -> tuple[float, float]:
     vector = np.ones(_PROBE_BYTES // 4, np.float32)
     matrix = np.ones((_PROBE_SIZE, _PROBE_SIZE), np.float32)
     # Both operands are the same vector: each byte is read once.
-    read_s = _best(lambda: np.dot(vector, vector))
-    multiply_s = _best(lambda: np.matmul(matrix, matrix))
+    read_s = _best(lambda: np.dot(vector, vector), _READS)
+    multiply_s = _best(lambda: np.matmul(matrix, matrix), _PRODUCTS)
     return _PROBE_BYTES / read_s, 2 * _PROBE_SIZE**3 / multiply_s
 
 
-def _best(work: Callable[[], object]) -> float:
-    """The shortest time in seconds."""
+def _best(work: Callable[[], object], times: int) -> float:
+    """The shortest time in seconds of so many, or of as many as there is time for."""
     end = time.perf_counter() + _PROBE_LIMIT_S / 2
     best = float("inf")
-    for _ in range(_PROBES):
+    for _ in range(times):
         began = time.perf_counter()
         work()
         now = time.perf_counter()
