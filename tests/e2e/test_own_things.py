@@ -30,7 +30,7 @@ def far(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, "COLUMNS": "200", "PYTHONPATH": path, **environment},
+            env={**os.environ, "COLUMNS": "400", "PYTHONPATH": path, **environment},
         )
 
     for kind, name in (("task", "sums"), ("model", "small"), ("engine", "mine"), ("scorer", "own")):

@@ -8,7 +8,7 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 STAMPS = {
-    *("cli/nightly.py", "cli/rerun.py", "runner/execute.py", "runner/sessions.py"),
+    *("cli/nightly.py", "cli/new.py", "cli/rerun.py", "runner/execute.py", "runner/sessions.py"),
     *(
         "analysis/status.py",
         "engines/request_error.py",

@@ -29,7 +29,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ResolvedModel:
     """Two layers, a hundred words, and caches large enough to run out of memory with."""
     shape = {
         "hidden_size": 64,
-        "intermediate_size": 4096,
+        "intermediate_size": 1024,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "head_dim": 64,
@@ -200,7 +200,7 @@ def starved(model: ResolvedModel, lengths: list[int], mib: int) -> list[Any]:
 @pytest.mark.skipif(sys.platform != "linux", reason="address space is limited through Linux")
 def test_a_batch_that_does_not_fit_is_halved(model: ResolvedModel) -> None:
     lengths = [2000] * 32
-    found, errors, limit = starved(model, lengths, 200)
+    found, errors, limit = starved(model, lengths, 150)
     with engine(model, max_batch_size=1) as alone:
         expected = texts(list(alone.generate([request(n, 2000, 6) for n in range(32)])))
     assert {key: tuple(value) for key, value in found.items()} == expected
