@@ -39,7 +39,7 @@ def tasks() -> int:
     brought = {name: each for name in names if (each := _brought_by(name)) is not None}
     table = Table("task", "problems", "scorer", "source now", "description", show_edge=False)
     if brought:
-        table.add_column(FROM)
+        table.add_column(FROM, overflow="fold")
     for name in names:
         try:
             spec = load_spec(name)
@@ -81,7 +81,7 @@ def models() -> int:
     table = Table("model", "parameters", "bf16", "context", "origin", "licence", show_edge=False)
     places = {each.name: place_of(each.file) for each in listed}
     if any(places.values()):
-        table.add_column(FROM)
+        table.add_column(FROM, overflow="fold")
     for each in listed:
         place = [str(places[each.name] or "")] if any(places.values()) else []
         table.add_row(each.name, *_cells(each), *place)
