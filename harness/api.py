@@ -56,8 +56,8 @@ def run(
         The run's folder, its result and its exit status.
 
     Raises:
-        HarnessError: The run did not come to its end; what was generated is kept, and the override
-            ``resume=auto`` goes on with it.
+        HarnessError: The run did not finish. What was generated is kept; the override
+            ``resume=auto`` continues the run.
     """
     from harness.runner.compose import compose_one
     from harness.runner.run import run as run_one

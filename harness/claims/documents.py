@@ -172,7 +172,7 @@ def _relation(each: Relation, figure: PrintedFigure | None, known: StudyQuantiti
 
 def _relation_words(each: Relation, *, holds: bool | None, is_figure: bool) -> str:
     if holds is None:
-        return "cannot be set against"
+        return "cannot be compared with"
     if each.relation == "equals":
         equals = "rounds to" if is_figure else "is"
         return (

@@ -257,7 +257,7 @@ def _check_table(table: ScoreTable, names: _Names) -> Iterator[str]:
     for column in table.columns:
         if table.protocol is None and column.margin_points is not None:
             key = f"columns.{column.name}.margin_points={column.margin_points:g}"
-            yield f"{where}: {key}: needs a protocol, under which a run is set against it"
+            yield f"{where}: {key}: needs a protocol for the run it is compared with"
         yield from names.check(where, f"columns.{column.name}.task", "task", column.task)
         yield from _check_metric(where, f"columns.{column.name}.metric", column.metric)
     for row in table.rows:

@@ -192,7 +192,7 @@ def replications(score: PublishedScore, runs: Sequence[AnyRun]) -> list[Evidence
 def replication(run: RunResult, score: PublishedScore) -> Evidence:
     """What a run that fits says of a published score."""
     task = score.column.task
-    assert task is not None, "replications has seen to it"
+    assert task is not None, "replications() skips columns without a task"
     solved, samples = counts(run, task)
     mine = _score(solved, samples)
     if mine is None:

@@ -106,7 +106,7 @@ def setting_of(run: RunResult, task: str, switches: Sequence[str] = ()) -> Setti
     """
     engine, asked = run.manifest.engine, run.manifest.task(task)
     assert engine is not None, "a complete run has an engine"
-    assert asked is not None, "unfit has seen to it"
+    assert asked is not None, "unfit() rejects runs without it"
     return Setting(
         selection=asked.selection,
         batch_size=batch_size(run),
@@ -166,5 +166,5 @@ def by_seed(runs: Iterable[RunResult]) -> dict[int, RunResult]:
 def value_of(run: RunResult, metric: str, task: str) -> float:
     """Of a run that fits."""
     value = figure(run, metric, task).value
-    assert value is not None, "unfit has seen to it"
+    assert value is not None, "unfit() rejects runs without it"
     return value

@@ -95,7 +95,7 @@ class ScoreTable(Record):
     kind: Literal["vendor", "replication", "control"]
     """By the model's maker, by somebody else, or of other models, to check the harness by."""
     protocol: str | None
-    """The file of ``conf/protocol`` under which a run is set against it."""
+    """The file of ``conf/protocol`` that a compared run must use."""
     experiment: str | None = None
     """The file of ``conf/experiment`` that makes the runs; None: a run of its own for each."""
     published_protocol: Line

@@ -222,7 +222,7 @@ def other_answers(manifest: RunManifest) -> list[str]:
     if manifest.config.engine.recording is not None:
         return ["replayed answers: give the run that generated them"]
     if engine.weights_sha256 is None:
-        return ["weights unknown: a server says what it has, and nothing shows it"]
+        return ["weights unknown: what a server reports about its weights cannot be checked"]
     return []
 
 

@@ -17,7 +17,7 @@ def derive(options: argparse.Namespace) -> int:
     """Prints all figures of a model and their ratios to those of another, or those of a study.
 
     Raises:
-        UserError: A model or study is unknown, a model is set against itself, or the context is
+        UserError: A model or study is unknown, a model is compared with itself, or the context is
             below 1.
         ConfigError: The study has mistakes.
     """

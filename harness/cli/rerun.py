@@ -247,7 +247,7 @@ def _same_model(plan: Plan) -> ResolvedModel:
         raise StoreError(
             f"run {plan.run.run_id} was made with weights of sha256 {str(was.sha256)[:12]} "
             f"(revision {was.revision}), {model.path} has {str(model.sha256)[:12]} (revision "
-            f"{model.revision}); other weights show no noise: bring those back"
+            f"{model.revision}); restore the original weights to measure run-to-run noise"
         )
     # Its thoughts are read as they were then; None: as its tokenizer shows.
     return model.model_copy(update={"reasoning": was.reasoning or model.reasoning})

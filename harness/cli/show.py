@@ -137,7 +137,9 @@ def check_run(run: Run) -> str:
     graded = run.read_verdicts().keys()
     for what, ids in (("completions", done), ("verdicts", graded)):
         if strange := sorted(ids - asked):
-            raise StoreError(f"{run.folder}/{what}.jsonl: {strange[0]} was never asked")
+            raise StoreError(
+                f"{run.folder}/{what}.jsonl: {strange[0]} is not among the run's requests"
+            )
     if manifest.status == "complete":
         for what, ids in (("completions", done), ("verdicts", graded)):
             if missing := sorted(asked - ids):

@@ -393,14 +393,14 @@ class RunConfig(Record):
         is_chat = engine.renders_prompts
         if isinstance(self.model, RemoteModel) and engine.needs_tokenizer:
             raise ValueError(
-                f"model={self.model.name} is at its server alone: it needs engine=openai with "
-                "engine.mode=chat; for token ids give a model whose tokenizer can be had"
+                f"model={self.model.name} exists only on its server: use engine=openai with "
+                "engine.mode=chat; for token ids choose a model whose tokenizer is available"
             )
         for name, value in protocol.options.items():
             if name in engine.omitted:
                 raise ValueError(
-                    f"engine.omit={name}: protocol.{name}={value} is set, which the server would "
-                    "then not be told; leave one of them out"
+                    f"engine.omit={name}: protocol.{name}={value} is set but would not be sent "
+                    "to the server; remove one of the two"
                 )
         if is_chat and not protocol.chat:
             raise ValueError(

@@ -120,5 +120,5 @@ def _gpu_finding(place: int, gpu: gpus.Gpu) -> Finding:
         status="warn" if is_busy else "ok",
         value=f"{gpu.name}, {size}"
         + ("" if free_bytes is None else f", {free_bytes / 1e9:.1f} GB free"),
-        remedy="nvidia-smi shows who holds the rest" if is_busy else None,
+        remedy="nvidia-smi shows which processes use the rest" if is_busy else None,
     )

@@ -42,7 +42,7 @@ def look_at_sandbox() -> list[Finding]:
                 group=GROUP,
                 name=LEVEL,
                 status="missing",
-                value=f"only {value}; sandbox.min_level={config.min_level} is wanted",
+                value=f"only {value}; sandbox.min_level={config.min_level} is required",
                 remedy=f"{_REMEDY}; tasks of maths need none",
             )
         ]

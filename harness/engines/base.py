@@ -109,7 +109,7 @@ def tokens_needed(request: GenerationRequest) -> int:
 
 
 def refusal(request: GenerationRequest, max_model_len: int) -> str | None:
-    """Why a request cannot be served as it was asked, None when it can.
+    """Why a request cannot be served in full; None when it can.
 
     One that would leave less than its budget is refused rather than cut short in silence: its
     score would pass for one with the whole budget.

@@ -300,7 +300,7 @@ class TransformersEngine:
             return
         self._limit = max(1, len(rows) // 2)
         log.warning(
-            "out of memory with %d requests at once; going on with %d", len(rows), self._limit
+            "out of memory with %d requests at once; continuing with %d", len(rows), self._limit
         )
         waiting.extendleft(reversed(going))
 

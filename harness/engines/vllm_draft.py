@@ -68,7 +68,7 @@ def _is_loaded_otherwise(args: Mapping[str, Any]) -> bool:
 
 
 def _files(draft: Draft) -> list[str] | None:
-    """Names of a folder's or repository's files, None where they cannot be had."""
+    """Names of a folder's or repository's files; None where they cannot be listed."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     if Path(draft.name).is_dir():

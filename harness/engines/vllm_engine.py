@@ -246,7 +246,7 @@ class VllmEngine:
         try:
             said = await self._engine.collective_rpc(METHOD, timeout=ASK_LIMIT_S)
         except Exception as error:  # noqa: BLE001 - the run is no worse for what stays unknown
-            log.warning("vllm's workers do not tell their settings: %s", _one_line(error))
+            log.warning("vllm's workers do not report their settings: %s", _one_line(error))
             return []
         return list(said)
 

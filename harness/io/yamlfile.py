@@ -15,7 +15,7 @@ SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Unique(SafeLoader):  # type: ignore[misc]
-    """Refuses a key that stands twice in a block, of which PyYAML would drop the first."""
+    """Refuses a duplicate key in a block; PyYAML would silently drop the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: list[Any] = []

@@ -128,7 +128,7 @@ class EnergyMeter:
         """A failure becomes the reason why the energy is unknown."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever a driver does, the run goes on
+        except Exception as error:  # noqa: BLE001 - whatever a driver does, the run continues
             words = str(error) if isinstance(error, _UnreadableError) else repr(error)
             self._failure = self._failure or " ".join(words.split())
             log.debug("no energy: %s", self._failure)

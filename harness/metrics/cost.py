@@ -54,7 +54,7 @@ class Usage(Record):
     energy_source: str | None = None
     """By which counters; why not, where ``energy_joules`` is None."""
     prompt_tokens: Count | None
-    """None where a server did not tell all of them, as with the next."""
+    """None where a server did not report all of them; so is ``completion_tokens``."""
     completion_tokens: Count | None
     cached_prompt_tokens: Count = 0
     """Of the prompt tokens, those billed at the API's cache-hit price."""

@@ -78,7 +78,7 @@ def throughput(
         that time;
         ``computed_prefill_tokens_per_s``: prompt tokens that were computed / time in which any
         request was between its start and its first token. Other requests may decode meanwhile, so
-        it is a lower bound; unknown where the engine does not tell what it had in its cache.
+        it is a lower bound; unknown where the engine does not report its cache hits.
     """
     timed = [row for sample in samples if (row := _Row.of(sample)) is not None]
     untimed = len(samples) - len(timed)
@@ -181,7 +181,7 @@ def _prefill(rows: list[_Row]) -> Estimate:
     read = [(r.prompt_tokens, r.cached_tokens) for r in rows if r.first is not None]
     computed = [p - c for p, c in read if p is not None and c is not None]
     if len(computed) < len(read):
-        return _unknown(name, n, "the engine does not tell which prompt tokens it computed")
+        return _unknown(name, n, "the engine does not report which prompt tokens it computed")
     tokens = sum(computed)
     cached = sum(p for p, _ in read if p is not None) - tokens
     method = (

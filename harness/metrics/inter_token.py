@@ -32,14 +32,14 @@ def inter_token_latency(samples: Sequence[Sample]) -> list[Estimate]:
         gaps.update(each.token_gaps or {})
     silent = sum(each.token_gaps is None for each in several)
     how = "sum of (finished - first token) / sum of (tokens - 1)"
-    counted, told = gaps.total(), f"{gaps.total()} gaps, counted in bins of 5 %"
+    counted, note = gaps.total(), f"{gaps.total()} gaps, counted in bins of 5 %"
     if silent:
-        counted, told = 0, f"{silent} requests did not tell of single tokens"
+        counted, note = 0, f"{silent} requests have no times of single tokens"
     values = gap_percentiles({} if silent else gaps, RANKS)
     return [
         _figure("mean", seconds / tokens if tokens else None, tokens, how),
         *(
-            _figure(f"p{rank}", value, counted, told)
+            _figure(f"p{rank}", value, counted, note)
             for rank, value in zip(RANKS, values, strict=True)
         ),
     ]

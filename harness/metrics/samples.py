@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-NO_COUNTS = "the server did not tell the number of tokens of every answer"
+NO_COUNTS = "the server did not report the token count of every answer"
 
 
 def known_sum(counts: Iterable[int | None]) -> int | None:

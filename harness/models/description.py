@@ -186,6 +186,6 @@ def _origin(model: ModelConfig) -> str:
                 f"{model.package}=={model.version} (PyPI wheel), {PurePosixPath(model.member).name}"
             )
         case RemoteModel():
-            return "at its server alone"
+            return "only on its server"
         case _:
             assert_never(model)

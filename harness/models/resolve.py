@@ -49,14 +49,14 @@ def resolve(
     """Brings the model onto this disk, if it is not there yet.
 
     Args:
-        model: What is wanted.
+        model: The model to resolve.
         with_digest: Read all weights for their digest.
         with_weights: False where a server has them and the tokenizer is enough. What the server
             has is then unknown, so there is no digest.
 
     Raises:
         ConfigError: ``model.path`` is no checkpoint, or ``model.adapter`` no adapter.
-        UnavailableError: The hub or the wheel cannot be had.
+        UnavailableError: The hub or the wheel is not available.
     """
     if model.adapter is not None and (not with_weights or isinstance(model, RemoteModel)):
         raise ConfigError(

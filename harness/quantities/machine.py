@@ -59,7 +59,7 @@ class Machine(Sourced):
         """Bytes per second between the memory and the arithmetic of one device."""
         if self.bandwidth_bytes_per_s is not None:
             return self.bandwidth_bytes_per_s
-        assert self.memory_channels is not None  # the validator has seen to it
+        assert self.memory_channels is not None  # checked by the validator
         assert self.transfers_per_s is not None
         return self.memory_channels * _CHANNEL_BYTES * self.transfers_per_s
 

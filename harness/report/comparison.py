@@ -177,7 +177,7 @@ def _print_discordant(console: Console, task: TaskComparison) -> None:
             continue
         table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
         shown = problems[:SHOWN_PROBLEMS]
-        # The ids are what a reader goes on with: they are never cut.
+        # Ids are never cut: readers copy them into the next command.
         table.add_column(
             label, no_wrap=True, min_width=max(len(printable(e.problem_id)) for e in shown)
         )

@@ -309,7 +309,7 @@ def _mark_nights(figure: Any, rows: Sequence[NightRow]) -> None:
     for row in rows:
         day = row.night.night.isoformat()
         if row.night.status != "done":
-            words = f"{row.night.status}: {row.night.error or 'nobody saw it end'}"
+            words = f"{row.night.status}: {row.night.error or 'how it ended is not recorded'}"
             _add_mark(figure, day, NO_RESULT, words)
         elif row.step.setting:
             _add_mark(figure, day, SERIES, "; ".join(changed(row.step)))

@@ -91,12 +91,12 @@ def _facts(state: RunState) -> list[tuple[str, str]]:
 
 
 def _state_words(state: RunState) -> str:
-    goes_on = f"harness run resume={shlex.quote(str(state.folder))} goes on with it"
+    to_resume = f"harness run resume={shlex.quote(str(state.folder))} continues it"
     match state.state:
         case "dead":
-            return f"dead: no process writes it; {goes_on}"
+            return f"dead: no process writes it; {to_resume}"
         case "interrupted" | "failed":
-            return f"{state.state}; {goes_on}"
+            return f"{state.state}; {to_resume}"
         case name if state.process is not None:
             return f"{name}, process {state.process}"
         case name:

@@ -97,7 +97,7 @@ def _composable(given: list[str], folder: Path) -> list[str]:
 
 @contextmanager
 def _without_hydras_state() -> Iterator[None]:
-    """A program that uses Hydra itself has it afterwards as it was."""
+    """Restores Hydra's global state for a program that uses Hydra itself."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.singleton import Singleton
 
@@ -151,9 +151,9 @@ def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
     except HarnessError:
         raise
     except Interrupted:
-        log.warning("what was launched may go on; what becomes of it will stand in %s", folder)
+        log.warning("launched jobs may keep running; their reports will be in %s", folder)
         raise
-    except Exception as error:  # noqa: BLE001 - the other jobs have their say
+    except Exception as error:  # noqa: BLE001 - the other jobs still report
         text = redact(" ".join(str(error).split()))[:500]
         log.error("the launcher lost a job: %s: %s", type(error).__name__, text)
         return HarnessError.exit_status

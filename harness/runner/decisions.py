@@ -123,7 +123,7 @@ def _find_same(config: RunConfig, results_dir: Path) -> Run | None:
     log.info("resume=auto: no unfinished run with this configuration; starting a new one")
     if near is not None:
         run, words = near
-        log.info("resume=%s with the same command would go on with that run (%s)", run.shown, words)
+        log.info("resume=%s with the same command would continue that run (%s)", run.shown, words)
     return None
 
 

@@ -45,8 +45,8 @@ def _record_end(run: Run, error: BaseException) -> None:
             update["canary"] = _unsent_canary(manifest, str(error))
         run.write_manifest(manifest.model_copy(update=update))
     if isinstance(error, CanaryError):
-        return  # going on would meet the same fault
-    log.warning("everything up to here is kept; go on with: harness run resume=%s", run.shown)
+        return  # a resumed run would meet the same fault
+    log.warning("everything up to here is kept; to continue: harness run resume=%s", run.shown)
 
 
 def _unsent_canary(manifest: RunManifest, fault: str) -> CanaryReport:

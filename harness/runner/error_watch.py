@@ -40,7 +40,7 @@ class ErrorWatch:
             return
         kind = kind_of(completion.error or "")
         if kind not in self._reasons:
-            log.warning("%s failed: %s; the run goes on", completion.request_id, completion.error)
+            log.warning("%s failed: %s; the run continues", completion.request_id, completion.error)
         self._reasons[kind] += 1
 
     def check(self) -> None:

@@ -45,7 +45,7 @@ def include_again(included: Mapping[str, Included], kinds: Collection[str] | Non
         if not (folder / recorded.file).is_file():
             what = f"which has no {recorded.file} now" if folder.is_dir() else "which is not there"
             raise UnavailableError(
-                f"{key} came from {folder}, {what}; bring it back, or name the folder that holds "
+                f"{key} came from {folder}, {what}; restore it, or name the folder that holds "
                 f"{recorded.file} with --include"
             )
         include([folder])

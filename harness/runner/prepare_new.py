@@ -78,7 +78,8 @@ def prepare_new(
     requests = len(prompts) * config.protocol.samples_per_problem
     if config.shards > requests:
         raise ConfigError(
-            f"shards={config.shards}: the run has {requests} requests; give so many or fewer"
+            f"shards={config.shards}: the run has {requests} requests; use "
+            f"at most {requests} shards"
         )
     scorer_contexts = contexts(scorers)
     run = create_run(results_dir, config.model.name, config.engine.kind)
@@ -175,13 +176,13 @@ def _recorded(
     ]
     if changed:
         raise ConfigError(
-            f"engine.run={recording.folder}: it asked another {changed[0]} than the task has "
-            f"today ({len(changed)} problems differ)"
+            f"engine.run={recording.folder}: its {changed[0]} differs from the current task "
+            f"({len(changed)} problems differ)"
         )
     if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
         raise ConfigError(
-            f"engine.run={recording.folder}: it did not ask {len(missing)} of the "
-            f"{len(wanted)} problems, {missing[0]} among them; choose the tasks it asked"
+            f"engine.run={recording.folder}: it lacks {len(missing)} of the {len(wanted)} "
+            f"problems, {missing[0]} among them; choose the tasks that it recorded"
         )
     chosen = {problem_id: prompts[problem_id] for problem_id in wanted}
     fields = manifest.protocol_fields.values()

@@ -63,7 +63,7 @@ def _with_config(manifest: RunManifest, config: RunConfig) -> RunManifest:
     changes = recorded(config_changes(was, config), len(manifest.sessions))
     if not changes:
         return manifest
-    log.info("the run goes on with other values: %s", worded(changes))
+    log.info("the run continues with changed values: %s", worded(changes))
     kept = {name: getattr(was, name) for name in NOT_RECORDED}
     return manifest.model_copy(
         update={

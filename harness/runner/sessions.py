@@ -198,7 +198,7 @@ def _check_same_model(prepared: PreparedRun, model: ResolvedModel) -> None:
         raise StoreError(
             f"run {prepared.run.run_id} began with weights of sha256 {str(was.sha256)[:12]} "
             f"(revision {was.revision}), {model.path} now has {str(model.sha256)[:12]} "
-            f"(revision {model.revision}); bring those back or start a new run"
+            f"(revision {model.revision}); restore those or start a new run"
         )
 
 
@@ -214,12 +214,12 @@ def _check_same_machine(prepared: PreparedRun, sessions: list[Session], now: Eng
         if before != here:
             raise StoreError(
                 f"run {prepared.run.run_id} was made with {name} {before}, here it is {here}; "
-                "go on with it there, or start a new run"
+                "resume it there, or start a new run"
             )
     differing = unlike(was, now)
     if refused := [each for each in differing if not each.is_speed_alone]:
         raise StoreError(
-            f"run {prepared.run.run_id} was made with {_words(refused)}; set it as it was, or "
+            f"run {prepared.run.run_id} was made with {_words(refused)}; restore that value, or "
             "start a new run"
         )
     if differing:

@@ -73,7 +73,7 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
         console.width = WIDTH_WITHOUT_TERMINAL
     manifest = result.manifest
     engine = manifest.engine
-    assert engine is not None  # build_result has seen to it
+    assert engine is not None  # build_result refuses a run without an engine
     console.print(
         f"\n[bold]{safe(manifest.config.model.name)}[/bold] on {engine.name} "
         f"{safe(engine.version)}, {engine.device_count} x {safe(engine.device_name)}, "

@@ -133,7 +133,7 @@ class PythonTests(ScorerDefinition):
         return PythonTestsScorer(settings.sandbox, settings.workers)
 
     def reference(self, values: Mapping[str, str]) -> CodeReference:
-        """The prompt, which the answer may go on with, and the tests."""
+        """The prompt, which the answer may continue, and the tests."""
         return CodeReference(
             prompt=values["question"], entry_point=values["entry_point"], test=values["test"]
         )

@@ -158,8 +158,8 @@ class Run:
         shard = self.read_manifest().config.shard_name
         if shard is not None:
             raise StoreError(
-                f"run {self.run_id} is shard {shard}, and no number of a part can be defended; "
-                "harness merge RUN… joins all shards to a run"
+                f"run {self.run_id} is shard {shard}, and a single shard has no "
+                "result; harness merge RUN… joins all shards into a run"
             )
 
     def read_problems(self) -> dict[str, Problem]:
@@ -374,7 +374,7 @@ def find_result(given: str, results_dir: Path) -> Path:
     if status != "complete":
         raise StoreError(
             f"run {run.run_id} has no result.json, because it was never finished; "
-            f"harness run resume={run.shown} goes on with it"
+            f"harness run resume={run.shown} continues it"
         )
     raise StoreError(f"run {run.run_id} has no result.json; harness score {run.shown} makes it")
 

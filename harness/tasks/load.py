@@ -82,7 +82,7 @@ def _problems(spec: TaskSpec, rows: Sequence[Row], origin: str) -> tuple[Problem
         problem = _problem(spec, number, row)
         if problem.problem_id in problems:
             raise TaskError(
-                f"task {spec.name}: {row.place}: the problem id {problem.problem_id} stands twice"
+                f"task {spec.name}: {row.place}: the problem id {problem.problem_id} occurs twice"
             )
         problems[problem.problem_id] = problem
     if spec.problems not in (None, len(problems)):

@@ -58,7 +58,7 @@ def read_rows(
         else:
             failures.append(f"{source.kind} {source.file}: not there")
     raise UnavailableError(
-        f"task {spec.name}: its problems cannot be had ({'; '.join(failures)}); put a mirror "
+        f"task {spec.name}: its problems are not available ({'; '.join(failures)}); put a mirror "
         f"named {' or '.join(names)} into a folder and set data_dir (or {DATA_DIR_VARIABLE}) to it"
     )
 

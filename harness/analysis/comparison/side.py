@@ -130,7 +130,7 @@ def side_of(result: RunResult, file: Path) -> Side:
                 f"{', '.join(tasks) or 'it has none'}"
             )
         if name in seen:
-            raise StoreError(f"{file}: request_id {name} stands there twice")
+            raise StoreError(f"{file}: request_id {name} occurs twice")
         seen.add(name)
         _add_outcome(task.problems[name.problem_id], outcome)
     _add_costs([each for task in tasks.values() for each in task.problems.values()], result)
@@ -234,7 +234,7 @@ def side_of_log(log: ForeignLog) -> Side:
 
     Raises:
         UserError: It is damaged, or about no task of ours.
-        UnavailableError: Our own problems are needed and cannot be had.
+        UnavailableError: Our own problems are needed and not available.
     """
     tasks: dict[str, SideTask] = {}
     for found in log:

@@ -53,7 +53,7 @@ class History:
             except ValidationError as error:
                 raise StoreError(
                     f"{self.file}:{number}: not a night: {first_mistake(error)}; "
-                    "mend or remove the line"
+                    "correct or remove the line"
                 ) from error
 
     def _cut_torn_line(self) -> None:

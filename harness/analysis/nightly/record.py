@@ -77,7 +77,7 @@ class Night(Record):
     model: str
     status: NightStatus
     exit_status: int | None
-    """Of ``harness run``; negative: the signal that killed it. None where nobody saw it end."""
+    """Of ``harness run``; negative: the signal that killed it. None where its end is unknown."""
     error: str | None = None
     """Why there is no result, or what else the run complained of; one line."""
     run_id: str | None = None

@@ -77,7 +77,7 @@ class Checked(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def is_reproducible(self) -> bool:
-        """Whether a run here could be set against it."""
+        """Whether a run on this machine could be compared with it."""
         return not self.lacks
 
 
@@ -192,9 +192,9 @@ def _caveats(each: _Prepared, asked: Asked) -> list[str]:
         caveats.append(
             f"no margin for {figure.percent:g} %, so nothing is judged; --margin sets one"
         )
-    caveats += [f"its file says what no run can have: {said}" for said in each.impossible]
+    caveats += [f"its file states what no run can have: {value}" for value in each.impossible]
     if asked.assumed:
-        caveats.append(f"as you say and not its file: {', '.join(asked.assumed)}")
+        caveats.append(f"assumed, not stated in its file: {', '.join(asked.assumed)}")
     others = each.task.names[1:]
     if others:
         caveats.append(f"the same problems in another form: --task {' or '.join(others)}")
@@ -207,7 +207,7 @@ def _caveats(each: _Prepared, asked: Asked) -> list[str]:
 def _arguments(each: _Prepared) -> list[str]:
     """Of ``harness run``."""
     task, model, known = each.task.names[0], each.model.argument, each.known
-    assert model is not None, "lacks has seen to it"
+    assert model is not None, "a figure without a model is not reproducible"
     is_thinking = model in answer_lengths()["reasoning"].models
     return [
         f"model={model}",

@@ -168,10 +168,10 @@ def _checked(score: PublishedScore, asked: Asked, found: tuple[Evidence, ...]) -
 
 
 def _under_its_protocol(score: PublishedScore, figure: PublishedFigure) -> list[str]:
-    """Under what a run is set against it, and what of that was published otherwise."""
+    """The protocol of a compared run, and where the published one differs from it."""
     name = score.table.protocol
-    assert name is not None, "it lacks nothing"
-    words = f"a run is set against it under protocol={name}"
+    assert name is not None, "a score without a protocol is never compared"
+    words = f"compared with runs under protocol={name}"
     return [words, *differing(figure.protocol, protocol_named(name))]
 
 

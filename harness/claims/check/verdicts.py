@@ -58,11 +58,11 @@ def evidence(
         task = next((each for name in tasks if (each := run.manifest.task(name))), None)
         if task is None or not _is_of(run, model):
             continue
-        misfits = _misfits(run, task, model, known)
-        if misfits:
-            found.append(not_comparable(run, "; ".join(misfits)))
+        mismatches = _mismatches(run, task, model, known)
+        if mismatches:
+            found.append(not_comparable(run, "; ".join(mismatches)))
             continue
-        assert isinstance(run, RunResult), "an unfinished run is a misfit"
+        assert isinstance(run, RunResult), "_mismatches rejects an unfinished run"
         found.append(_judged(run, task, figure, known, margin))
     return found
 
@@ -79,7 +79,9 @@ def _wanted(found: ModelFound) -> list[str]:
     return [*found.names, *([] if found.hub_id is None else [found.hub_id])]
 
 
-def _misfits(run: AnyRun, task: TaskInfo, model: ModelFound, known: Mapping[str, Any]) -> list[str]:
+def _mismatches(
+    run: AnyRun, task: TaskInfo, model: ModelFound, known: Mapping[str, Any]
+) -> list[str]:
     """Why nothing may be judged by a run; empty where it fits."""
     manifest = run.manifest
     if isinstance(run, Unfinished) or manifest.status != "complete":

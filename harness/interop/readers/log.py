@@ -37,7 +37,7 @@ class ForeignLog:
     """A log that is read as it is iterated over; what is said of all of it is known at its end.
 
     Iterating raises UserError where the log is damaged, of another version, or about no task of
-    ours, and UnavailableError where our own problems are needed and cannot be had.
+    ours, and UnavailableError where our own problems are needed and not available.
     """
 
     file: Path
@@ -94,7 +94,7 @@ class ForeignLog:
         if (name, entry.sample) in self._seen or (name in known and not is_numbered):
             which = f" (sample {entry.sample})" if is_numbered else ""
             raise UserError(
-                f"{self.file}: {entry.place}: {name}{which} stands there twice; give the log of "
+                f"{self.file}: {entry.place}: {name}{which} occurs twice; give the log of "
                 "one evaluation"
             )
         self._seen.add((name, entry.sample))

@@ -27,7 +27,7 @@ class OurProblems:
         """The problem; None where the task has no such one.
 
         Raises:
-            UnavailableError: The task's data is needed and cannot be had.
+            UnavailableError: The task's data is needed and not available.
         """
         if self._needs_network and (made := self._from_entry(entry)) is not None:
             return made

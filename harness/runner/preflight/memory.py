@@ -181,7 +181,8 @@ def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None
         )
     if needed > plan.free_bytes:
         raise UnavailableError(
-            f"{what}, of which {plan.free_bytes / 1e9:.1f} GB are free now; end what holds the rest"
+            f"{what}, of which {plan.free_bytes / 1e9:.1f} GB are free now; stop "
+            "the processes that use the rest"
         )
     if plan.cache_bytes < plan.context_bytes:
         raise UnavailableError(_too_small_a_cache(config, plan))
@@ -203,7 +204,7 @@ def _check_gpu_fraction(fraction: float, plan: MemoryPlan) -> None:
     raise UnavailableError(
         f"engine.args.gpu_memory_utilization={fraction:g}: vllm would take "
         f"{plan.total_bytes * fraction / 1e9:.0f} GB of {plan.device}, where "
-        f"{plan.free_bytes / 1e9:.0f} GB are free now; end what holds the rest, or "
+        f"{plan.free_bytes / 1e9:.0f} GB are free now; stop the processes that use the rest, or "
         f"+engine.args.gpu_memory_utilization={fitting:g}"
     )
 

@@ -18,7 +18,7 @@ def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[Resolv
 
     Raises:
         ConfigError: Weights, architecture, tokenizer and protocol do not fit each other.
-        UnavailableError: The model cannot be had.
+        UnavailableError: The model is not available.
     """
     has_weights = config.engine.is_local
     if config.model.adapter is not None:

@@ -2,7 +2,7 @@
 
 A fault is something that spoils every answer: a template that loses the question, a stop token
 that stops nothing, a thought that never ends, a scorer that calls the right answer wrong. That a
-small model solves none of the problems is no fault; it is said, and the run goes on.
+small model solves none of the problems is no fault: it is logged, and the run continues.
 
 Each scorer has its own questions with right and wrong answers; ``faults`` reads what came back,
 ``smoke_test`` sends them.

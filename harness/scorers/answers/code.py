@@ -20,7 +20,7 @@ _SETTING = re.compile(
 )
 """What may stand before that: blank and indented lines, comments, assignments, guarded imports."""
 _BODY = re.compile(r"(?:[^\S\n]*\n)*(?: {4}|\t)")
-"""An answer that begins like this goes on with the function that the prompt has begun."""
+"""An answer that begins like this continues the function that the prompt has begun."""
 _PROSE = re.compile(
     rf"(?!(?:{'|'.join(keyword.kwlist)}|match|type)\b)"
     r"(?:(?:[-*+>]|\d+[.)])[ \t]+(?=[^\W\d]))?`?[^\W\d][\w'\u2019-]*`?"

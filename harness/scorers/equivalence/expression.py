@@ -374,4 +374,4 @@ def _continued(text: str) -> Fraction:
         shown = 3 if length == 1 else 2
         if places.endswith(block * shown):
             return Fraction(text) + Fraction(int(block), (10**length - 1) * 10 ** len(places))
-    raise Unreadable("a decimal that goes on without a period")
+    raise Unreadable("an endless decimal without a period")

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.scorers.sandbox.client import WardenClient
 from harness.scorers.sandbox.protocol import LEVELS, Job, Kind, Level
 
-_SECRET = "nobody but the harness may read or change this"  # noqa: S105
+_SECRET = "only the harness may read or change this"  # noqa: S105
 _TESTS = "def check(candidate):\n    assert candidate(2) == 4\n"
 _QUICK_S, _GENEROUS_S = 0.3, 20.0
 

@@ -287,7 +287,7 @@ def _readable() -> list[str]:
 
 
 def _private_uid(offset: int, needed: list[str]) -> int | None:
-    """A user that nobody is, for a role of a warden; None where it cannot be had or used.
+    """A user id that no account has, for a role of a warden; None where none can be used.
 
     Args:
         offset: Where in the range to begin, so that wardens do not share a user.
