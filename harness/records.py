@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
 Setting = bool | int | float | str | None
-"""One setting of an engine as it was resolved; None: it does not tell."""
+"""One resolved setting of an engine; None: the engine does not report it."""
 
 
 class Record(BaseModel):
@@ -125,7 +125,7 @@ class Example(Record):
     example_id: str
     question: str
     answer: str
-    """What the model is shown to have said."""
+    """The model's answer in the example, as the prompt shows it."""
 
 
 class Turn(Record):
@@ -148,7 +148,7 @@ class Prompt(Record):
     user_text: str | None = None
     """What the user says in it, for a server that applies its own template."""
     earlier_turns: tuple[Turn, ...] = ()
-    """What was said before: the system prompt, and examples as turns of their own."""
+    """Turns before the problem: the system prompt and few-shot examples."""
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the chat template."""
 
@@ -204,19 +204,19 @@ class Completion(Record):
     """All of it, reasoning included, without the end-of-sequence token."""
     finish_reason: FinishReason
     prompt_tokens: Count | None
-    """None where the server does not tell and the tokenizer is not here."""
+    """None where the server does not report it and the tokenizer is not on this machine."""
     completion_tokens: Count | None
     """Every token that was generated, the end-of-sequence token included, padding excluded. None
-    where a server does not tell."""
+    where a server does not report it."""
     reasoning_tokens: Count | None
-    """Of these, up to and including the last ``</think>``. None where it cannot be told."""
+    """Of these, up to and including the last ``</think>``. None where it is unknown."""
     queued_s: Seconds | None = None
     """When the harness had it ready for the engine: for all requests of a session at once. This
-    and the other times are on the run's monotonic clock, which starts at 0 and goes on after a
-    resume."""
+    and the other times are on the run's monotonic clock, which starts at 0 and continues after
+    a resume."""
     started_s: Seconds | None = None
-    """When the engine began to compute it: it waited until then. Where a server does not tell, when
-    the HTTP request was sent."""
+    """When the engine began to compute it: it waited until then. Where a server does not
+    report it: when the HTTP request was sent."""
     first_token_s: Seconds | None = None
     finished_s: Seconds | None = None
     error: str | None = None
@@ -230,10 +230,10 @@ class Completion(Record):
     limit. In no rate and no latency. None where ``retries`` is."""
     cached_prompt_tokens: Count | None = None
     """Of the prompt's, those that were not computed because their keys and values were there
-    already; None where the engine does not tell."""
+    already; None where the engine does not report it."""
     token_gaps: dict[int, Count] | None = None
     """How many tokens came how long after the one before, by bin of ``harness.io.token_gaps``; None
-    where the engine does not tell of single tokens."""
+    where the engine reports no times of single tokens."""
 
     @property
     def is_failure(self) -> bool:
@@ -303,7 +303,7 @@ class Sample:
             )
 
 
-# --- what is said of it all -----------------------------------------------------------------
+# --- the result file ------------------------------------------------------------------------
 
 
 Bound = Literal["lower", "upper"]
@@ -365,7 +365,7 @@ def _split_reason(method: str, field: str) -> dict[str, str]:
 
 
 class ServingStats(Record):
-    """What the engine counted while it served this session; None where it does not tell."""
+    """The engine's counters for this session; None: the engine does not report that one."""
 
     preemptions: Count | None
     """Requests that lost their place, and their cache, to others: the cache is too small."""
@@ -404,7 +404,7 @@ class EngineInfo(Record):
     name: str
     version: str
     device: str
-    """``cpu``, ``cuda``, or ``remote``: somebody else's."""
+    """``cpu``, ``cuda``, or ``remote``: a server's, which is not visible from here."""
     device_name: str
     """``NVIDIA H200``, or the processor's model name."""
     device_count: Annotated[int, Field(ge=1)]
@@ -424,7 +424,7 @@ class EngineInfo(Record):
     """Of the device on a GPU, of the engine's processes on a CPU."""
     peak_memory_source: str | None = None
     serving: ServingStats | None = None
-    """What the engine counted, as far as it was asked; None for one that counts nothing."""
+    """The engine's counters; None for an engine that has none."""
     settings: dict[str, Setting] = Field(default_factory=dict)
     """What it runs with, as it resolved what was left to it: attention backend, size and type of
     the cache, batch limits … (docs/engines.md has all names). Empty for an engine that tells

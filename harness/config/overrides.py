@@ -25,7 +25,7 @@ def quoted(value: str, mark: str = "'") -> str:
 
 
 def as_typed(key: str, value: str) -> str:
-    """An override with a text for a value, as it is typed in a shell."""
+    """An override whose value is a text, quoted for a shell."""
     return shlex.quote(f"{key}={quoted(value)}")
 
 
@@ -33,7 +33,7 @@ def readable(argument: str, *, is_sweep: bool) -> str:
     """An argument of ``harness run`` for Hydra.
 
     A value that Hydra cannot read, such as a path with ``=`` or ``#``, is put in quotes where it
-    can only be one text. Anything else stays as it is, mistakes too.
+    can only be one text. Anything else is unchanged, mistakes too.
 
     Args:
         argument: As it was given.

@@ -146,7 +146,7 @@ class ProtocolConfig(Record):
         )
 
     def prompt_options(self, task: Task | None = None) -> PromptOptions:
-        """What is said besides a task's prompt; without a task there are no examples."""
+        """The prompt options beside the task's own text; without a task there are no examples."""
         return PromptOptions(
             system_prompt=self.system_prompt,
             template_kwargs=self.chat_template_kwargs,
@@ -163,7 +163,7 @@ class ProtocolConfig(Record):
 
     @property
     def has_turns(self) -> bool:
-        """Whether examples are turns of their own."""
+        """Whether few-shot examples are separate turns."""
         if self.fewshot_as_multiturn is None:
             return self.chat
         return self.fewshot_as_multiturn
@@ -257,7 +257,7 @@ class WandbTracker(Record):
 
     kind: Literal["wandb"]
     mode: Literal["offline", "online"] = "offline"
-    """offline writes files in the run's folder and asks no network."""
+    """offline writes files in the run's folder and uses no network."""
     project: Annotated[str, Field(min_length=1)] = "gegenprobe"
     entity: str | None = None
 

@@ -29,7 +29,7 @@ def find_gpus() -> Gpus:
         return Gpus(findings=(_no_gpu(),))
     try:
         with gpus.nvml() as library:
-            cuda = int(gpus.told(library, library.nvmlSystemGetCudaDriverVersion) or 0)
+            cuda = int(gpus.nvml_value(library, library.nvmlSystemGetCudaDriverVersion) or 0)
     except gpus.NoNvmlError as error:
         found = gpus.visible()
         if not found:

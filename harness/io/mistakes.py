@@ -50,7 +50,7 @@ def mistakes(
             problem,
         )
         for problem in problems
-        # A list whose only entry is wrong is short too, which need not be said.
+        # A list whose only entry is wrong is also too short; reporting that adds nothing.
         if problem["type"] != "too_short"
         or not any(
             place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"]

@@ -101,7 +101,7 @@ def safe_streams(clean_stderr: Callable[[str], str]) -> Iterator[SafeStream]:
 
 
 def lost_output(stdout: SafeStream) -> str | None:
-    """Why output is lost that somebody wanted; None where it arrived or its reader left."""
+    """Why stdout could not be written; None where it was, or where its reader closed the pipe."""
     stdout.flush()
     error = stdout.error
     return None if error is None or error.errno in _READER_GONE else error.strerror

@@ -140,7 +140,7 @@ class EnergyMeter:
             if not used:
                 raise _UnreadableError("the driver shows none of the visible GPUs")
             if any(part.uuid.startswith("MIG-") for part in used):
-                raise _UnreadableError("a part of a GPU (MIG) has no energy counter of its own")
+                raise _UnreadableError("a part of a GPU (MIG) has no energy counter")
             read = library.nvmlDeviceGetTotalEnergyConsumption
             self._counters += [
                 _Counter(partial(read, gpus.handle(library, gpu)), per_joule=1_000) for gpu in used
@@ -189,7 +189,7 @@ class _Counter:
 def rapl_packages(powercap: Path) -> dict[str, Path]:
     """Folders of the processors' packages by name (``package-0``).
 
-    A package holds its cores; those have folders of their own (``intel-rapl:0:0``), the whole
+    A package includes its cores, which have separate folders (``intel-rapl:0:0``); the whole
     platform may have one (``psys``), and some packages are shown twice (``intel-rapl-mmio:0``).
     Only ``intel-rapl:N`` that call themselves packages are taken, on AMD's processors too.
     """

@@ -21,7 +21,7 @@ class NoNvmlError(Exception):
 
 
 class Gpu(NamedTuple):
-    """One GPU, or one part of a GPU (MIG); None is what the driver does not tell."""
+    """One GPU, or one part of a GPU (MIG); a field is None where the driver does not report it."""
 
     name: str
     uuid: str
@@ -123,8 +123,8 @@ def handle(library: Any, gpu: Gpu) -> Any:
     return library.nvmlDeviceGetHandleByUUID(gpu.uuid)
 
 
-def told(library: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
-    """What NVML answers, None where it has no answer for this GPU."""
+def nvml_value(library: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls an NVML function; returns its value, None where it has none for this GPU."""
     try:
         return ask(*arguments)
     except library.NVMLError:
@@ -132,33 +132,35 @@ def told(library: Any, ask: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _by_nvml(library: Any) -> tuple[Gpu, ...]:
-    driver = str(told(library, library.nvmlSystemGetDriverVersion) or "unknown")
+    driver = str(nvml_value(library, library.nvmlSystemGetDriverVersion) or "unknown")
     count = library.nvmlDeviceGetCount()
-    handles = [told(library, library.nvmlDeviceGetHandleByIndex, place) for place in range(count)]
+    handles = [
+        nvml_value(library, library.nvmlDeviceGetHandleByIndex, place) for place in range(count)
+    ]
     # One that fell off the bus has no handle, and CUDA does not count it either.
     return tuple(_described(library, each, driver) for each in handles if each is not None)
 
 
 def _described(library: Any, device: Any, driver: str) -> Gpu:
-    memory = told(library, library.nvmlDeviceGetMemoryInfo, device)
+    memory = nvml_value(library, library.nvmlDeviceGetMemoryInfo, device)
     return Gpu(
-        name=str(told(library, library.nvmlDeviceGetName, device) or "unknown"),
-        uuid=str(told(library, library.nvmlDeviceGetUUID, device) or ""),
+        name=str(nvml_value(library, library.nvmlDeviceGetName, device) or "unknown"),
+        uuid=str(nvml_value(library, library.nvmlDeviceGetUUID, device) or ""),
         driver=driver,
         memory_bytes=None if memory is None else int(memory.total),
         free_bytes=None if memory is None else int(memory.free),
-        capability=told(library, library.nvmlDeviceGetCudaComputeCapability, device),
+        capability=nvml_value(library, library.nvmlDeviceGetCudaComputeCapability, device),
         parts=_parts(library, device, driver),
     )
 
 
 def _parts(library: Any, device: Any, driver: str) -> tuple[Gpu, ...] | None:
-    mode = told(library, library.nvmlDeviceGetMigMode, device)
+    mode = nvml_value(library, library.nvmlDeviceGetMigMode, device)
     if mode is None or mode[0] != 1:
         return None
-    most = told(library, library.nvmlDeviceGetMaxMigDeviceCount, device) or 0
+    most = nvml_value(library, library.nvmlDeviceGetMaxMigDeviceCount, device) or 0
     found = (
-        told(library, library.nvmlDeviceGetMigDeviceHandleByIndex, device, place)
+        nvml_value(library, library.nvmlDeviceGetMigDeviceHandleByIndex, device, place)
         for place in range(most)
     )
     return tuple(_described(library, part, driver) for part in found if part is not None)

@@ -25,7 +25,7 @@ def usable_cores() -> tuple[int, ...]:
 
 
 def cpu_name() -> str:
-    """The processor's model name, its architecture where the system does not tell."""
+    """The processor's model name, or its architecture where the system reports none."""
     return _cpu_field("model name") or platform.processor() or platform.machine()
 
 
@@ -65,7 +65,7 @@ def available_memory_bytes() -> int:
         lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):  # no control group of version 2, or one without a limit
         return free
-    # The kernel gives up its copies of files when a program wants the room.
+    # The kernel drops cached files when a program needs the memory.
     files = sum(
         int(line.split()[1])
         for line in lines
@@ -77,7 +77,7 @@ def available_memory_bytes() -> int:
 def gpu_free_bytes() -> tuple[int, ...] | None:
     """Memory of each visible GPU or part of one that no process holds now, in CUDA's order.
 
-    None where the driver does not tell, or there is none.
+    None where the driver does not report it, or there is none.
     """
     machine = gpus.of_machine()
     if not machine:
@@ -129,9 +129,9 @@ def gpu_memory_bytes(pids: Iterable[int], devices: int | None = None) -> tuple[i
 
 
 def _held_bytes(library: Any, handles: Iterable[Any], pids: frozenset[int]) -> int:
-    """0 where the driver does not tell who holds memory."""
+    """Bytes that these processes hold; 0 where the driver does not report them."""
     listed = (
-        gpus.told(library, library.nvmlDeviceGetComputeRunningProcesses, each) or ()
+        gpus.nvml_value(library, library.nvmlDeviceGetComputeRunningProcesses, each) or ()
         for each in handles
     )
     return sum(

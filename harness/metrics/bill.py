@@ -36,9 +36,9 @@ def estimate_costs(
 
     Args:
         samples: All attempts.
-        usage: What they used.
-        pricing: The price list; each basis in it gives figures of its own, never added together.
-        seed: Of the bootstraps.
+        usage: Tokens, machine time and energy of the samples.
+        pricing: The price list; each basis in it gives separate figures, which are never added up.
+        seed: The seed of the bootstraps.
     """
     estimates = [_solved_per_hour(samples, usage, seed)]
     if not pricing.bases():

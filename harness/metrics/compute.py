@@ -119,7 +119,7 @@ def _token_totals(usage: Usage, requests: int) -> list[Estimate]:
 
 
 def _prompt_total(completions: Sequence[Completion]) -> int | None:
-    """A failed request of which only the server could have told the prompt's tokens has none."""
+    """Sum of the prompts' tokens, without failed requests whose count only the server knew."""
     return known_sum(
         c.prompt_tokens
         for c in completions

@@ -104,7 +104,7 @@ def throughput(
 
 
 def _without_pauses(rows: list[_Row]) -> list[_Row]:
-    """The rows on a clock that stands still while requests wait and none is under way."""
+    """The rows on a clock that stops while requests wait and none is under way."""
     if not any(row.waited for row in rows):
         return rows
     moved = []

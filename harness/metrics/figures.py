@@ -48,7 +48,7 @@ def from_interval(
 
 
 def run_and_tasks(samples: Sequence[Sample]) -> Iterator[tuple[str | None, list[int]]]:
-    """None with the places of all samples, then each task with those of its own."""
+    """Yields None with the indices of all samples, then each task with the indices of its own."""
     tasks: dict[str, list[int]] = defaultdict(list)
     for place, sample in enumerate(samples):
         tasks[sample.task].append(place)

@@ -1,7 +1,7 @@
 """Pauses: time in which requests waited to be sent again and none was under way.
 
-A server that asks for five minutes' patience is not measured in them, so speed is computed on a
-clock that stands still meanwhile.
+A rate limit of a server is no speed of the model, so speed is computed on a clock that stops while
+requests wait for one.
 """
 
 from bisect import bisect_right

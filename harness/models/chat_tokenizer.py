@@ -23,13 +23,13 @@ from harness.scorers.answers.thinking import is_inside_thought, split_thinking
 log = logging.getLogger(__name__)
 
 TEMPLATE_DATE = date(2025, 1, 1)
-"""Today's date to a chat template that asks for it, unless the protocol gives another: with the
-real one, a run of tomorrow would ask other prompts."""
+"""The date for chat templates that print today's, unless the protocol gives another. With the real
+date, the prompts would change from day to day."""
 DATE_FUNCTION = "strftime_now"
 """What templates call for today's date."""
 _PROMPT_END = 80
-"""Characters of a prompt that are looked at for a thought that it opens, where its template does
-not leave the question as it is."""
+"""Characters at a prompt's end that are searched for an opened thought, where the template changes
+the question's text."""
 
 
 _EMPTY_TOKENS = 16
@@ -55,7 +55,7 @@ class TextAnswer(NamedTuple):
     is_cut_off: bool
     """By the token limit."""
     prompt_tokens: int | None
-    """By the server's count, as the others; None where it does not tell."""
+    """As the server counts, like the other counts; None where it does not report them."""
     completion_tokens: int | None
     reasoning_tokens: int | None
 
@@ -81,7 +81,7 @@ class TextAnswer(NamedTuple):
 
 
 class PromptOptions(NamedTuple):
-    """What is said besides the task's own prompt; nothing by default."""
+    """Prompt options beside the task's own text; by default none is set."""
 
     system_prompt: str | None = None
     template_kwargs: Mapping[str, Any] = {}
@@ -91,7 +91,7 @@ class PromptOptions(NamedTuple):
     before_answer: str = BETWEEN_EXAMPLES
     """Between an example's question and its answer where both are text."""
     today: date = TEMPLATE_DATE
-    """What the chat template is told where it asks for the date."""
+    """Today's date for the chat template."""
 
     def earlier_turns(self, instruction: str) -> tuple[Turn, ...]:
         """What comes before the user's last turn."""
@@ -198,7 +198,7 @@ class Codec:
             chat: Use the chat template; otherwise the model sees the bare text.
             force_think: End the prompt inside a thought (``<think>\n``) where the template does
                 not.
-            options: What else is said; ``check_options`` has seen them.
+            options: The prompt options, already checked by ``check_options``.
 
         Raises:
             ConfigError: The model has no chat template, or the prompt has two BOS tokens or one
@@ -286,8 +286,8 @@ class Codec:
         return text
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        # The template has written BOS itself where it wants one; a tokenizer that adds its own
-        # (add_bos_token) would make two of them, which costs accuracy and says nothing.
+        # The template writes BOS itself where the model needs one. A tokenizer that adds another
+        # (add_bos_token) would make two, which lowers accuracy without any warning.
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         bos = self._tokenizer.bos_token_id
         if bos is not None:
@@ -385,7 +385,7 @@ class Codec:
         Args:
             token_ids: An answer so far.
             stop: Texts that end it.
-            known: So many of its tokens are known to hold none.
+            known: How many of its first tokens are known to contain none.
         """
         if not stop:
             return None

@@ -33,6 +33,6 @@ def file_sha256(file: Path) -> str:
 
 @cache
 def _content_sha256(file: Path, _size: int, _mtime_ns: int) -> str:
-    """Read once in a process while the file stays as it is: 140 GB take minutes."""
+    """The file's sha256, cached per process while the file is unchanged: 140 GB take minutes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

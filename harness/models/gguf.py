@@ -101,7 +101,7 @@ def quantization_of(model: LocalModel) -> str:
 
 @cache
 def _quantization(file: Path, _size: int, _mtime_ns: int) -> str:
-    """Read once while the file stays as it is: its vocabulary takes a second."""
+    """The file's quantisation, cached while the file is unchanged: reading it takes a second."""
     from gguf import GGUFReader, LlamaFileType
 
     with file.open("rb") as stream:
@@ -141,7 +141,7 @@ def _scratch(name: str, folder: Path) -> "tempfile.TemporaryDirectory[str]":
 
 def _convert(name: str, gguf: Path, scratch: Path, folder: Path) -> None:
     converted = scratch / "converted"
-    # In a process of its own: it takes 2 GB that the benchmark should not keep.
+    # In a separate process: it takes 2 GB that the benchmark should not keep.
     command = [sys.executable, "-c", _PROGRAM, str(gguf.parent), gguf.name, str(converted)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

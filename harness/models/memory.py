@@ -1,7 +1,7 @@
 """The memory of a model: every formula for its weights, its cache and the work of one step.
 
-Nothing here asks which engine or which device it is. Engines, the plan of a run, the doctor, claims
-and derivations all compute with these.
+Nothing here depends on an engine or a device. Engines, the plan of a run, the doctor, claims and
+derivations all compute with these.
 """
 
 from typing import overload
@@ -29,7 +29,7 @@ def weight_bytes(parameters: int, bits_per_weight: float) -> float: ...
 @overload
 def weight_bytes(parameters: int | None, bits_per_weight: float) -> float | None: ...
 def weight_bytes(parameters: int | None, bits_per_weight: float) -> float | None:
-    """What parameters weigh when each has so many bits; None where their number is unknown."""
+    """Bytes of the weights at a given precision; None where the number of parameters is unknown."""
     return None if parameters is None else parameters * bits_per_weight / BITS_PER_BYTE
 
 
@@ -72,7 +72,7 @@ def kv_bytes(
 def kv_bytes(
     shape: ModelShape | Architecture, context: int, bytes_per_value: int = HALF
 ) -> int | None:
-    """The cache of one sequence of so many tokens."""
+    """Bytes of the KV cache for one sequence of ``tokens`` tokens; None where unknown."""
     per_token = kv_bytes_per_token(shape, bytes_per_value)
     return None if per_token is None else per_token * context
 
@@ -109,7 +109,7 @@ def most_devices(attention: GroupedQuery, devices: int) -> int:
 
 
 def activation_bytes(shape: ModelShape, tokens: int, devices: int) -> int:
-    """Activations of a step of so many tokens on all devices, in half precision.
+    """Bytes of activations for a step of ``tokens`` tokens on all devices, in half precision.
 
     They are those of the widest layer: gate, up and product of the MLP, which is split over the
     devices, and four times the hidden state, which each device has.

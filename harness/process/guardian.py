@@ -22,7 +22,7 @@ from typing import NamedTuple, Self
 CHECK_S = 1.0
 LOOK_S = 0.05
 KILL_LIMIT_S = 20.0
-"""A killed process may still wait for a driver; nobody waits longer than this for it to go."""
+"""How long to wait for a killed process to end: it may still wait for a driver."""
 
 
 class Guardian:
@@ -121,7 +121,7 @@ class Guardian:
             started = {pid: start_time(pid) for pid in set(pids) - self._watched.keys()}
             new = {pid: start for pid, start in started.items() if start is not None}
             self._watched |= new
-            # One that was just killed has a successor in a moment, which is told of all.
+            # If it was just killed, its successor starts soon and gets the whole list.
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._pipe, _lines(new))
 

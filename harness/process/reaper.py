@@ -96,7 +96,7 @@ class RunCleanup(ChildCleanup):
         """Starts nothing yet.
 
         Args:
-            of_divided_run: A child may have workers of its own, which it has to stop in time.
+            of_divided_run: A child may have worker processes, which it has to stop in time.
         """
         super().__init__(STOP_LIMIT_S + _cleanup_limit_s() if of_divided_run else STOP_LIMIT_S)
         self._before: frozenset[int] = frozenset()

@@ -115,7 +115,7 @@ class Child:
         self._family |= family(self._family)
 
     def terminate(self) -> None:
-        """Asks it to stop as Ctrl-C does: a run keeps what it has and can be resumed."""
+        """Sends the signal of Ctrl-C: a run keeps what it has and can be resumed."""
         self.look_for_descendants()
         self._process.terminate()
 

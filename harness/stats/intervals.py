@@ -20,7 +20,7 @@ DRAWS = 10_000
 LEAST_FOR_BOOTSTRAP = 30
 """Problems. With 20 the 95 % interval of a ratio covers as little as 86 %, with 10 83 %."""
 SEED = 20_250_120
-"""Of every bootstrap unless told otherwise, so that a result can be had again to the last digit."""
+"""The default seed of every bootstrap, so that results are reproducible to the last digit."""
 _BISECTIONS = 54
 """Halvings of an interval no longer than 1: down to the last digit of a float."""
 _TINY = 1e-300
@@ -165,7 +165,7 @@ def score_z(rows: Floats, mean: float) -> Floats:
 
     Args:
         rows: Data sets by problems, ``(draws, n)``, values in [0, 1].
-        mean: The one that is tested, inside (0, 1).
+        mean: The mean under test, inside (0, 1).
     """
     is_below = rows.mean(axis=1) < mean
     # Turned round where needed, so that the mean that is tested always lies below the one seen.
@@ -194,7 +194,7 @@ def fixed_benchmark_interval(
     and, in a subset, the choice of its problems. That number is at least that of independent
     trials of equal problems, since trials of unequal ones vary less.
 
-    With one sample of each problem decoding noise cannot be told from difficulty. For the whole
+    With one sample per problem, decoding noise cannot be separated from difficulty. For the whole
     benchmark there is no interval then: all that is known is that it would be no wider than that
     for new problems. For a subset of a share ``f`` the standard error lies between ``sqrt(1 - f)``
     and all of that for new problems, whatever the noise; the interval takes the upper end.
@@ -300,8 +300,8 @@ def majority_correct(answers: Sequence[Hashable | None], correct: Sequence[bool]
 def within_problem_correlation(successes: ArrayLike, trials: ArrayLike) -> float | None:
     """Correlation rho of two samples of one problem, by analysis of variance, in [0, 1].
 
-    The usual estimator for unequal group sizes (Donner 1986). None where the data cannot tell:
-    fewer than two problems, one sample everywhere, or no variation at all.
+    The usual estimator for unequal group sizes (Donner 1986). None where it is undefined: fewer
+    than two problems, one sample everywhere, or no variation.
     """
     c, k = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
     n, total = len(k), k.sum()
@@ -335,8 +335,8 @@ def standard_errors(
 
     Returns:
         ``new_problems`` is None below two problems. ``fixed_benchmark`` is None too where no
-        problem has two samples: then decoding noise cannot be told from difficulty, and all that
-        is known is that it is at most ``new_problems``.
+        problem has two samples: then decoding noise cannot be separated from difficulty, and is
+        only known to be at most ``new_problems``.
 
     Raises:
         ValueError: ``benchmark_size`` is smaller than its subset.

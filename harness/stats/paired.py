@@ -29,7 +29,7 @@ from harness.stats.intervals import (
 )
 
 _EXACT_FLIPS = 13
-"""Up to so many differing problems all 2^m sign flips are fewer than ``DRAWS``."""
+"""Up to this many differing problems, all 2^m sign flips are fewer than ``DRAWS``."""
 _TIE = 1e-9
 """Sums that differ by less are equal: the smallest real step is 1 / (64 * 64) or so."""
 
@@ -213,7 +213,7 @@ def compare_paired(pairs: Pairs, margin: float = 0.0, draws: int = DRAWS, seed: 
     that differ between problems, and of a permutation of each problem's samples between the sides,
     which is exact where the models are equal on every problem. A loss beyond a ``margin`` > 0 is
     tested by the score test, which ``difference`` inverts, and its p is never below that of any
-    loss at all.
+    loss.
     """
     d = pairs.differences
     better, worse = int((d > 0).sum()), int((d < 0).sum())
@@ -354,7 +354,7 @@ def ratio_of_ratios(
     """How many times as large after a ratio of sums is as before, such as cost per solved task.
 
     Percentile bootstrap over problems: a draw takes a problem's four numbers together. An end is
-    None where too many draws have a ratio without an upper bound, or none at all.
+    None where too many draws have an unbounded ratio, or no ratio.
 
     Args:
         before: Numerators and denominators >= 0, one of each per problem.

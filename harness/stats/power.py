@@ -3,7 +3,7 @@
 Everything is forecast from an expected score ``p`` and the correlation ``rho`` of two samples of
 one problem. Another run is taken to find nine problems of ten as hard as this one does and one in
 ten (``REDRAWN``) as hard as any: that is the spread of the differences over problems. A published
-score is taken to stand for the whole benchmark.
+score is taken to be over the whole benchmark.
 """
 
 import math
@@ -31,7 +31,7 @@ FEWEST_FOR_FORECAST = 20
 _PRECISION = 1e-6
 """To which a smallest difference is known."""
 MOST_SAMPLES = 64
-"""Beyond these nobody is advised to go."""
+"""More samples per problem than this are never recommended."""
 
 
 class Plan(NamedTuple):
@@ -251,7 +251,7 @@ def _errors(plan: Plan, p: float) -> tuple[float, float]:
 def _own_errors(plan: Plan, p: float) -> tuple[float, float]:
     """Standard error of a score on this benchmark: the true one, and the one a run can show.
 
-    With one sample per problem decoding noise cannot be told from difficulty, and the larger
+    With one sample per problem, decoding noise cannot be separated from difficulty, so the larger
     error, that for new problems, has to be taken.
     """
     fixed, new = _errors(plan, p)

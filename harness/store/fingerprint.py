@@ -27,7 +27,7 @@ class Rendering(NamedTuple):
     omitted: tuple[str, ...] = ()
     """Fields of a request that are left to the server."""
     date: str | None = None
-    """What the template was told as today's; None where it did not ask."""
+    """Today's date as the template received it; None where the template does not use it."""
 
 
 def protocol_fields(

@@ -9,7 +9,7 @@ from harness.store.manifest import LostLoad, RunManifest, Session
 def settled(folder: Path, manifest: RunManifest) -> RunManifest:
     """The manifest with the end of a session that was killed, as far as its last beat tells.
 
-    It can be asked again: what is on record already stays as it is.
+    It can be called again: sessions already on record are unchanged.
     """
     beat = last_beat(folder)
     if beat is None or any(load.opened_s == beat.opened_s for load in manifest.lost_loads):

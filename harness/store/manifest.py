@@ -103,7 +103,7 @@ class CanaryReport(Record):
 
 
 class ExpectedTime(Record):
-    """How long a run was expected to take, before it began; to be held against what it took."""
+    """The forecast of a run's duration from before it began, for comparison with the real one."""
 
     basis: str
     """``roofline`` of a GPU's data sheet, ``roofline of a CPU`` that was measured for a moment, or
@@ -150,7 +150,7 @@ class RunManifest(Record):
     canary: CanaryReport | None = None
     """None where none was sent."""
     expected: ExpectedTime | None = None
-    """None where it could not be told."""
+    """None where no forecast was possible."""
     merged_from: tuple[str, ...] = ()
     """The runs of its shards, in their order. They lie one after another on this run's clock."""
     extensions: dict[str, str] = Field(default_factory=dict, exclude_if=lambda found: not found)
@@ -250,13 +250,13 @@ class BudgetPoint(Record):
     """What a token budget would have given: what ended within it is the same, the rest is lost."""
 
     task: str | None
-    """None for the whole run, which has no accuracy of its own."""
+    """None for the whole run, which has no accuracy over all tasks."""
     budget_tokens: Annotated[int, Field(ge=1)]
     """Most completion tokens of a sample, thinking and answer together."""
     samples: Count
     """Errors left out."""
     ended: Count
-    """Of these, with an end of their own within the budget."""
+    """Of these, the answers that ended within the budget."""
     solved: Count
     completion_tokens: Count
     """Spent under the budget, by errors too."""

@@ -251,7 +251,7 @@ class Writer(NamedTuple):
 
     process: int | None
     is_at_work: bool | None
-    """None: it is another machine's, or cannot be told."""
+    """None: unknown, for example because the run is on another machine."""
 
 
 def writer_of(folder: Path) -> Writer:
@@ -285,7 +285,7 @@ def _without_secrets(manifest: RunManifest) -> RunManifest:
 
 
 def without_text(line: bytes) -> bytes:
-    """A completion's line with an empty text; a line that we did not write stays as it is.
+    """A completion's line with its text emptied; a line in another format is unchanged.
 
     A quote inside of a string has a backslash before it, so in a line of JSON neither pattern can
     be found within a string; a second text is of another line, glued to one that was cut off.
