@@ -1,4 +1,4 @@
-"""The run's configuration: the one door between Hydra and the rest.
+"""The run's configuration, the only place where Hydra's output is read.
 
 Hydra composes YAML; pydantic checks all of it at once; after that there is one frozen record and
 OmegaConf is not seen again. Defaults live in ``conf/``, types, ranges and cross rules here.
@@ -52,45 +52,45 @@ OF_THE_HARNESS = frozenset(
         "truncation",
     }
 )
-"""Arguments of a chat template that are no option."""
+"""Arguments of a chat template that a user may not set."""
 
 
 class ProtocolConfig(Record):
-    """How the model is asked; all of it is part of the protocol fingerprint."""
+    """How the model is prompted and sampled; every field is part of the protocol fingerprint."""
 
     name: str
     temperature: Annotated[float, Field(ge=0, le=10)]
-    """0 is greedy."""
+    """The sampling temperature; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=1)] | None
-    """null is off."""
+    """Sample from the k most likely tokens only; null: off."""
     max_new_tokens: Annotated[int, Field(ge=1)]
-    """Thinking and answer together."""
+    """The longest answer, thinking included, in tokens."""
     max_prompt_tokens: Annotated[int, Field(ge=1)]
-    """The budget of a prompt; with ``max_new_tokens`` it makes the context that is reserved."""
+    """The longest prompt, in tokens. The context length is this plus ``max_new_tokens``."""
     samples_per_problem: Annotated[int, Field(ge=1)]
     chat: bool
     """Use the model's chat template."""
     force_think: bool
-    """End the prompt with ``<think>`` where the template does not."""
+    """End the prompt with ``<think>`` if the template does not."""
     date: datetime.date = TEMPLATE_DATE
-    """Today's to a chat template that writes it (``strftime_now``)."""
+    """Today's date for chat templates that print it (``strftime_now``)."""
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
-    """The system's turn; without a chat template the text before everything else. null: none."""
+    """The system prompt; without a chat template, text before everything else. null: none."""
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Texts that end an answer, wherever they come in it, and are no part of it."""
+    """Texts that end an answer, wherever they occur; they are not part of the answer."""
     min_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    """null is off, and so is 0."""
+    """Drop tokens below this share of the most likely token's probability; null or 0: off."""
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    """null is off, and so is 1."""
+    """Divide the logits of tokens that have occurred by this; null or 1: off."""
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the chat template, such as ``enable_thinking``."""
     fewshot: Annotated[int, Field(ge=0)] = 0
-    """Solved examples before the question, from the task's ``fewshot``."""
+    """Number of solved examples before the question, from the task's ``fewshot``."""
     fewshot_as_multiturn: bool | None = None
-    """Examples as turns of user and assistant; null: with ``chat``, else as text."""
+    """Show examples as turns of user and assistant; null: with ``chat`` only, else as text."""
     fewshot_seed: Annotated[int, Field(ge=0)] = 0
-    """Decides which examples are drawn where the task has more."""
+    """The seed of the draw of examples, where the task has more than are shown."""
     fewshot_file: Annotated[str, Field(min_length=1)] | None = None
     """Rows with ``question`` and ``answer`` in place of the task's own examples, or a folder with a
     file ``TASK.jsonl`` for each task; null: the task's."""
@@ -134,7 +134,7 @@ class ProtocolConfig(Record):
 
     @property
     def sampling(self) -> Sampling:
-        """What each request carries."""
+        """The sampling parameters of each request."""
         return Sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -170,7 +170,7 @@ class ProtocolConfig(Record):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those that are off by default and are set, by name, as a user gives them."""
+        """The options that are off by default and set here: name to value, as the user gave it."""
         named = {
             "system_prompt": self.system_prompt,
             "stop": list(self.stop) or None,
@@ -184,51 +184,51 @@ class ProtocolConfig(Record):
 
     @property
     def context_tokens(self) -> int:
-        """Prompt budget plus output budget."""
+        """Context length in tokens: prompt budget plus output budget."""
         return self.max_prompt_tokens + self.max_new_tokens
 
 
 class ScoringConfig(Record):
-    """How scoring runs; cannot change a verdict, except by its time limit."""
+    """How scoring runs. Only its time limit can change a verdict."""
 
     workers: Annotated[int, Field(ge=1)] | None
-    """Worker processes for each scorer; null: one for each two cores, at least one."""
+    """Worker processes per scorer; null: one per two cores, at least one."""
     math_limit_s: Annotated[float, Field(gt=0)]
-    """One maths comparison is killed after this many seconds."""
+    """Seconds after which one maths comparison is killed."""
 
 
 class LimitsConfig(Record):
-    """Above one of these a run ends with exit status 4."""
+    """Limits of a valid run: one that exceeds them ends with exit status 4."""
 
     max_error_fraction: Fraction
     max_truncated_fraction: Fraction
     stop_at_error_fraction: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
-    """A run is stopped, and can be resumed, when more than this share of the requests that it
-    finished (20 or more) failed; null: never."""
+    """The run stops, and can be resumed, when more than this share of its finished requests (at
+    least 20) failed; null: never."""
 
 
 class RequiresConfig(Record):
-    """The machine that an experiment is meant for: on a smaller one its answer would be another."""
+    """The smallest machine for an experiment: a smaller one would give another result."""
 
     gpus: Annotated[int, Field(ge=1)]
-    """NVIDIA GPUs that the process may use."""
+    """Number of NVIDIA GPUs that the process may use."""
     gpu_memory_bytes: Annotated[int, Field(ge=1)] | None = None
-    """Of each; null: any."""
+    """Memory of each GPU; null: any."""
 
 
 class PurposeConfig(Record):
-    """What a run is to decide about one task; read by ``--dry-run`` alone."""
+    """The question that a run should decide about one task; only ``--dry-run`` reads it."""
 
     published_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The published score that this run's is to be set against."""
+    """The published score to compare this run's score with."""
     margin_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """How far from it still counts as the same."""
+    """The largest difference that counts as the same."""
     expected_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The score to expect; null: the published one."""
+    """The expected score; null: the published one."""
     expected_correlation: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Of two samples of one problem, such as an earlier run's estimate; null: 0.5."""
+    """Correlation of two samples of one problem, such as an earlier run's estimate; null: 0.5."""
     published_samples: Annotated[int, Field(ge=1)] = PUBLISHED_SAMPLES
-    """Of every problem, that the published score is taken to rest on."""
+    """Samples per problem on which the published score is assumed to rest."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -238,22 +238,22 @@ class PurposeConfig(Record):
 
 
 class NoTracker(Record):
-    """Results go nowhere but into the run's folder."""
+    """Results are written to the run's folder only."""
 
     kind: Literal["none"] = "none"
 
 
 class MlflowTracker(Record):
-    """Results go to MLflow too."""
+    """Results are also sent to MLflow."""
 
     kind: Literal["mlflow"]
     uri: str | None = None
-    """Of its store; null: ``MLFLOW_TRACKING_URI``, else ``mlruns/`` in the results folder."""
+    """URI of the store; null: ``MLFLOW_TRACKING_URI``, else ``mlruns/`` in the results folder."""
     experiment: Annotated[str, Field(min_length=1)] = "gegenprobe"
 
 
 class WandbTracker(Record):
-    """Results go to Weights & Biases too."""
+    """Results are also sent to Weights & Biases."""
 
     kind: Literal["wandb"]
     mode: Literal["offline", "online"] = "offline"
@@ -266,22 +266,22 @@ TrackerConfig = Annotated[NoTracker | MlflowTracker | WandbTracker, Field(discri
 
 
 class Included(Record):
-    """Where a thing came from that a folder of the user's brought."""
+    """The source of a model, task or other item from a folder given with ``--include``."""
 
     folder: str
     """The folder that was included."""
     file: str
-    """Of the thing, from that folder on."""
+    """Path of the item's file, relative to that folder."""
     sha256: str
-    """Of the file."""
+    """sha256 of the file."""
 
 
 _TO_BE_RUN = "to be run"
-"""pydantic's context where a configuration is to be run here, and not read of an earlier run."""
+"""pydantic's validation context for a configuration to run, as opposed to a recorded one."""
 
 
 def _selection(text: str, info: ValidationInfo) -> Selection:
-    """Of a run that was made elsewhere, the task need not be here."""
+    """Does not require the task on this machine: the run may come from another one."""
     return known_selection(text) if info.context == _TO_BE_RUN else parse_selection(text)
 
 
@@ -300,29 +300,29 @@ class RunConfig(Record):
     limits: LimitsConfig
     requires: RequiresConfig | None = None
     purpose: dict[str, PurposeConfig] | None = None
-    """By task, of which not all need be run."""
+    """The question to decide, by task; not all of them need be run."""
     shards: Annotated[int, Field(ge=1)] = 1
-    """Workers that share the requests."""
+    """Number of workers that share the requests."""
     shard: Annotated[int, Field(ge=0)] | None = None
-    """Which of them this one is, from 0; None with several shards: all of them, on this machine."""
+    """This worker's number, from 0; None with several shards: all of them, on this machine."""
     canary: Literal["auto", True, False] = "auto"
-    """Known problems before the run; auto: when it has more than 100 requests."""
+    """Whether known problems run first; auto: if the run has more than 100 requests."""
     plan_for: str | None = None
-    """The machine of ``conf/machine`` that ``--dry-run`` reckons with; null: this one."""
+    """The machine of ``conf/machine`` that ``--dry-run`` plans for; null: this one."""
     offline: bool = False
-    """Nothing may be fetched; what is missing is listed."""
+    """Download nothing; list what is missing."""
     tracker: TrackerConfig = NoTracker()
     results_dir: NotEmpty | None
     data_dir: NotEmpty | None
     resume: NotEmpty | None
     retry: Literal["errors"] | None = None
-    """errors: of the run that is resumed, requests that failed are asked again, and answers on
-    which a scorer broke are graded again."""
+    """errors: in the resumed run, send failed requests again, and grade again the answers on which
+    a scorer broke."""
 
     included: dict[str, Included] = Field(
         default_factory=dict, exclude_if=lambda included: not included
     )
-    """``model mine``, ``task mysums``: what of it came from a folder of the user's."""
+    """Items from folders given with ``--include``, by kind and name, such as ``task mysums``."""
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -433,7 +433,7 @@ class RunConfig(Record):
 
     @property
     def is_divided(self) -> bool:
-        """Whether it is run by several workers at once, a shard each."""
+        """Whether several workers run it, one shard each."""
         return self.shards > 1 and self.shard is None
 
     @property
@@ -443,7 +443,7 @@ class RunConfig(Record):
 
     @property
     def selections(self) -> list[Selection]:
-        """The tasks, taken apart."""
+        """The parsed ``tasks``: names with their counts."""
         return [parse_selection(text) for text in self.tasks]
 
     @property
@@ -511,8 +511,8 @@ def refuse_secret(key: str, value: Any) -> None:
     """Refuses a value that is a secret, without showing it.
 
     Args:
-        key: Dotted.
-        value: What was given for it.
+        key: The dotted key.
+        value: Its value.
 
     Raises:
         ConfigError: Names the key, and what belongs there.
@@ -533,7 +533,7 @@ def refuse_secret(key: str, value: Any) -> None:
 
 
 def differing_keys(one: RunConfig, other: RunConfig) -> list[str]:
-    """Dotted keys in which two configurations differ, as far as it matters to a result."""
+    """Dotted keys in which two configurations differ and that can affect a result."""
     left, right = flat_config(one), flat_config(other)
     return sorted(
         key
@@ -579,7 +579,7 @@ def _describe(error: ValidationError) -> str:
 
 
 def _shown(name: str, given: Any) -> str:
-    """A wrong value after its key; nothing where it is long, or may be a secret or hold one."""
+    """``=value`` for an error message; empty for collections and where it may contain a secret."""
     if isinstance(given, dict | list | tuple) or is_secret_name(name) or name.endswith("_key_env"):
         return ""
     if name.endswith("_url"):
@@ -589,7 +589,7 @@ def _shown(name: str, given: Any) -> str:
 
 
 def did_you_mean(place: list[str]) -> str:
-    """Half a sentence that names the nearest known key, or nothing."""
+    """A phrase that suggests the nearest known name; empty where none is near."""
     import difflib
 
     models: dict[str, type[Record]] = {
