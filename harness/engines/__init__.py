@@ -1,1 +1,1 @@
-"""What turns requests into completions."""
+"""Engines: they turn requests into completions."""

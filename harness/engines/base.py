@@ -1,4 +1,4 @@
-"""What every engine offers."""
+"""The interface of an engine."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +14,12 @@ class Clock(Protocol):
     """Seconds on the run's monotonic clock."""
 
     def __call__(self) -> float:
-        """Now."""
+        """The current time in seconds."""
         ...
 
 
 class Engine(Protocol):
-    """Loads the model on enter, frees its memory on exit."""
+    """An inference engine. Entering it loads the model; leaving it frees the memory."""
 
     def __enter__(self) -> Self: ...
 
@@ -35,7 +35,7 @@ class Engine(Protocol):
         ...
 
     def restart_counters(self) -> None:
-        """Counts from here on what ``info().serving`` tells; what came before is in no figure."""
+        """Resets the counters of ``info().serving``, so that earlier work is in no figure."""
         ...
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
@@ -64,36 +64,36 @@ class Counting(Protocol):
     """An engine that knows how far its unfinished requests are."""
 
     def tokens_under_way(self) -> int | None:
-        """Output tokens of unfinished requests; None where unknown. Any thread may ask."""
+        """Output tokens of unfinished requests; None where unknown. Thread-safe."""
         ...
 
 
 @runtime_checkable
 class Doubting(Protocol):
-    """An engine that ends the run when a server refuses the first requests."""
+    """An engine that ends the run when a server refuses its first requests."""
 
     def expect_refusals(self) -> None:
-        """The run has answers from before: the first refusals are their requests' own."""
+        """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
         ...
 
 
 class EngineInputs(NamedTuple):
-    """What an engine is made of, besides its settings."""
+    """Everything that an engine is built from, besides its settings."""
 
     model: ResolvedModel
-    """On this disk; of a recording what it says."""
+    """The model on this disk; for a recording, the model that it names."""
     known_codec: Codec | None
     """The model's tokenizer; None for a recording."""
     clock: Clock
-    """The run's."""
+    """The run's clock."""
     max_model_len: int
-    """Tokens of prompt and output together that a request may need."""
+    """The largest sum of prompt and output tokens of a request."""
     log_folder: Path | None = None
-    """Keeps the log of an engine that writes one."""
+    """The folder for the log of an engine that writes one."""
 
     @property
     def codec(self) -> Codec:
-        """The tokenizer, for an engine that cannot do without.
+        """The tokenizer, for an engine that needs one.
 
         Raises:
             ValueError: There is none.

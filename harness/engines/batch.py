@@ -18,19 +18,19 @@ from harness.records import GenerationRequest
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A request while it is served."""
+    """One request while it is being served."""
 
     request: GenerationRequest
     queued_s: float
     started_s: float | None = None
     first_token_s: float | None = None
     cached_prompt_tokens: int | None = None
-    """Of its prompt, those that were read for another row: all or none."""
+    """Prompt tokens that were already computed for another row: all of them or none."""
     token_ids: list[int] = field(default_factory=list)
-    """Generated so far."""
+    """The tokens generated so far."""
     gaps: GapCounter = field(default_factory=GapCounter)
     error: str | None = None
-    """Why it cannot go on."""
+    """Why the row cannot continue; None while it can."""
     numbers: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,43 +39,43 @@ class Row:
 
     @property
     def known_ids(self) -> tuple[int, ...]:
-        """Prompt and what was generated: all that the next token depends on."""
+        """Prompt and generated tokens: all that the next token depends on."""
         return (*self.request.prompt_token_ids, *self.token_ids)
 
     @property
     def cached_tokens(self) -> int:
-        """Tokens of it in the cache: the newest one is not there yet."""
+        """How many of the known tokens are in the cache: all but the newest."""
         return len(self.request.prompt_token_ids) + len(self.token_ids) - 1
 
     def uniform(self) -> float:
-        """The number that decides the next token; none is spent on a greedy one."""
+        """The uniform random number that decides the next token; greedy rows use none."""
         return self.numbers.random() if self.request.sampling.temperature > 0 else 0.0
 
     def token_came(self, now_s: float) -> None:
-        """Its newest token is there."""
+        """Notes the time at which the newest token arrived."""
         self.first_token_s = self.first_token_s or now_s
         self.gaps.token_came(now_s)
 
     def ended(self, stop_token_ids: frozenset[int]) -> bool:
-        """Whether the newest token is its last, or no other can come."""
+        """Whether the newest token is the last one, or the row cannot continue."""
         if self.error is not None:
             return True
         budget = self.request.sampling.max_new_tokens
         return len(self.token_ids) >= budget or self.token_ids[-1] in stop_token_ids
 
     def times(self, finished_s: float) -> Times:
-        """When things happened to it."""
+        """The times of the row's events."""
         return Times(self.queued_s, self.started_s, self.first_token_s, finished_s)
 
 
 class Reading(NamedTuple):
-    """Prompts that the model has read."""
+    """The result of reading prompts."""
 
     places: dict[tuple[int, ...], int]
-    """By token ids, the row."""
+    """The row of each prompt, by token ids."""
     cache: Any
     logits: Any
-    """After the last token, (rows, vocabulary)."""
+    """Logits after the last token, shape (rows, vocabulary)."""
 
 
 class Batch:
@@ -91,10 +91,10 @@ class Batch:
         self._pad = pad_token_id
         self._cache = new_cache()
         self._latest: Reading | None = None
-        """The prompt of the latest newcomer: the next one's is often the same."""
+        """The prompt of the latest new row; the next row often has the same one."""
 
     def admit(self, newcomers: Sequence[Row]) -> None:
-        """Puts rows in and draws a token for each. A prompt that several have is read once."""
+        """Adds rows and draws a token for each. A prompt that several rows have is read once."""
         import torch
 
         known = {row: row.known_ids for row in newcomers}
@@ -124,7 +124,7 @@ class Batch:
             _append(rows, torch.cat(logits))
 
     def _remember(self, ids: tuple[int, ...], logits: Any) -> None:
-        """Keeps what was read for the last row."""
+        """Keeps the cache and logits of the last prompt."""
         cache = gather(new_cache(), [(self._cache, [len(self.rows) - 1])], len(ids))
         self._latest = Reading({ids: 0}, cache, logits)
 
@@ -149,7 +149,7 @@ class Batch:
             _append(self.rows, self._forward(self._cache, ids, positions, pads))
 
     def drop(self, ended: Sequence[Row]) -> None:
-        """Takes rows out, with their part of the cache."""
+        """Removes rows and their part of the cache."""
         import torch
 
         kept = [place for place, row in enumerate(self.rows) if row not in ended]
@@ -164,7 +164,7 @@ class Batch:
         self.rows = rows
 
     def clear(self) -> list[Row]:
-        """Takes all rows out and frees the cache."""
+        """Removes all rows and frees the cache."""
         rows, self.rows = self.rows, []
         self._cache, self._latest = new_cache(), None
         return rows
@@ -198,7 +198,7 @@ def _note_who_reads(
     known: Mapping[Row, tuple[int, ...]],
     unread: Sequence[tuple[int, ...]],
 ) -> None:
-    """The first row of each unread prompt has it computed, the others find it in the cache."""
+    """Counts a prompt as computed for its first row, and as cached for other rows with it."""
     left = set(unread)
     for row in newcomers:
         if row.cached_prompt_tokens is None:  # one that comes back has been read before

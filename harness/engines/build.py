@@ -1,4 +1,6 @@
-"""Which engine a configuration means, and how it comes to be.
+"""Chooses and builds the engine that a configuration names.
+
+Importing this loads neither torch nor vllm: the choice uses device nodes and package metadata.
 
 Importing this loads neither torch nor vllm: deciding takes device nodes and package metadata.
 """
@@ -39,7 +41,7 @@ __all__ = [
 
 
 class AutoConfig(BaseEngineConfig):
-    """vLLM where CUDA and vllm are there, else transformers."""
+    """vLLM if CUDA and vllm are available, else transformers."""
 
     kind: Literal["auto"]
 
@@ -62,11 +64,11 @@ class AutoConfig(BaseEngineConfig):
         )
 
     def for_device(self, *, is_gpu: bool) -> BaseEngineConfig:
-        """VLLM for a GPU."""
+        """The engine for a machine with or without a GPU: vLLM or transformers."""
         return VllmConfig(kind="vllm") if is_gpu else TransformersConfig(kind="transformers")
 
     def build(self, given: EngineInputs) -> Engine:
-        """The engine that is meant."""
+        """Builds the engine that ``resolved`` chooses."""
         return self.resolved()[0].build(given)
 
 

@@ -26,7 +26,7 @@ class Draft(NamedTuple):
 
     name: str
     revision: str | None
-    """None: the newest."""
+    """A commit, tag or branch; None: the newest."""
 
     def __str__(self) -> str:
         """``owner/name`` or ``owner/name@revision``."""
@@ -34,16 +34,16 @@ class Draft(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """What an engine needs beside memory traffic and arithmetic, for the expected duration."""
+    """Time of an engine besides memory traffic and arithmetic, for the expected duration."""
 
     step_s: float
-    """Of every decoding step on a GPU, whatever its size."""
+    """Seconds of each decoding step on a GPU, whatever its size."""
     sequence_s: float
-    """Of every decoding step on a GPU, for each sequence in it."""
+    """Seconds of each decoding step on a GPU, per sequence in it."""
     cpu_flops_fraction: float
-    """Of the arithmetic that numpy reaches on this CPU."""
+    """Share of the arithmetic throughput of numpy on this CPU."""
     start_s: float
-    """Starting, besides reading the weights."""
+    """Seconds to start, besides reading the weights."""
 
 
 # A step in Python, kernel by kernel: an assumption. The fraction was set by this project's two
@@ -53,19 +53,19 @@ PYTHON_SPEED = Speed(step_s=25e-3, sequence_s=0.0, cpu_flops_fraction=0.25, star
 
 
 class BaseEngineConfig(Record):
-    """The settings of an engine, and what they say of it."""
+    """The settings of an engine and what follows from them."""
 
     kind: str
 
     is_local: ClassVar[bool] = True
-    """Loads the weights and computes on this machine."""
+    """Whether the engine loads the weights and computes on this machine."""
     is_open: ClassVar[bool] = False
-    """Which engine it is depends on the machine, see ``resolved``."""
+    """Whether the choice of the engine depends on the machine; see ``resolved``."""
 
     # --- making it ------------------------------------------------------------------------------
 
     def resolved(self) -> "tuple[BaseEngineConfig, str]":
-        """The engine that is meant here, and one line that says which and why.
+        """The engine to use on this machine, and one line that says which and why.
 
         Raises:
             ConfigError: A setting is wrong.
@@ -79,11 +79,11 @@ class BaseEngineConfig(Record):
         return self
 
     def prepare_process(self) -> None:
-        """Sets what the engine's libraries read when they are loaded; called before that."""
+        """Sets what the engine's libraries read when they are loaded; call it before that."""
 
     @abstractmethod
     def build(self, given: EngineInputs) -> Engine:
-        """Makes the engine; entering it loads the model."""
+        """Builds the engine; entering it loads the model."""
 
     # --- what it answers with -------------------------------------------------------------------
 
@@ -93,32 +93,32 @@ class BaseEngineConfig(Record):
         return None
 
     def with_recording(self, folder: str) -> Self:
-        """The same with the run's folder in place of its name."""
+        """A copy with the run's folder in place of its name."""
         raise TypeError(f"engine={self.kind} repeats no recording: {folder}")
 
     @property
     def renders_prompts(self) -> bool:
-        """Applies a chat template of its own to what the user says, and takes no token ids."""
+        """Whether the engine applies its own chat template and takes no token ids."""
         return False
 
     @property
     def needs_tokenizer(self) -> bool:
-        """The model's tokenizer must be on this machine."""
+        """Whether the model's tokenizer must be on this machine."""
         return not self.renders_prompts
 
     @property
     def omitted(self) -> tuple[str, ...]:
-        """Fields of a request that are not sent."""
+        """Request fields that are not sent."""
         return ()
 
     @property
     def sampling_omitted(self) -> tuple[str, ...]:
-        """Those of them that can change an answer, sorted."""
+        """The omitted fields that can change an answer, sorted."""
         return ()
 
     @property
     def native_args(self) -> Mapping[str, Any]:
-        """Arguments that are handed to the engine's own software under its own names."""
+        """Arguments passed to the engine's own software under that software's names."""
         return {}
 
     @property
@@ -137,12 +137,12 @@ class BaseEngineConfig(Record):
 
     @property
     def reads_every_weight_file(self) -> bool:
-        """Reads all weight files of a folder, those beside its index or usual file too."""
+        """Whether all weight files of a folder are read, also those that its index omits."""
         return False
 
     @property
     def context_advice(self) -> str:
-        """What else allows a context above the model's own; half a sentence, may be empty."""
+        """A phrase that says what else allows a context above the model's own; may be empty."""
         return ""
 
     def draft(self) -> Draft | None:
@@ -170,7 +170,7 @@ class BaseEngineConfig(Record):
 
     @property
     def asks_for_cpu(self) -> bool:
-        """Computes on the CPU even where there is a GPU."""
+        """Whether the settings ask for the CPU even where there is a GPU."""
         return False
 
     @property
@@ -192,7 +192,7 @@ class BaseEngineConfig(Record):
 
     @property
     def speed(self) -> Speed:
-        """For the expected duration."""
+        """The engine's overheads, for the expected duration."""
         return PYTHON_SPEED
 
     # --- how many at once -----------------------------------------------------------------------
@@ -222,12 +222,12 @@ class BaseEngineConfig(Record):
         return None
 
     def with_batch_size(self, size: int) -> Self | None:
-        """The same with another batch size; None where the harness does not set it."""
+        """A copy with another batch size; None where the harness does not set it."""
         del size
         return None
 
     def batch_note(self, batch: int, contexts: int) -> str | None:
-        """What to say where only ``contexts`` of the batch's full contexts fit into memory."""
+        """A note for a plan whose batch has memory for only ``contexts`` full contexts."""
         del batch, contexts
         return None
 
@@ -245,7 +245,7 @@ class BaseEngineConfig(Record):
 
     @property
     def cache_dtype(self) -> str:
-        """Of keys and values, ``auto`` for that of the computation."""
+        """Data type of keys and values; ``auto`` for that of the computation."""
         return "auto"
 
     def value_bytes(self, *, on_cpu: bool) -> int:
@@ -257,17 +257,17 @@ class BaseEngineConfig(Record):
         return BYTES_PER_VALUE.get(dtype, HALF)
 
     def weights_bytes(self, parameters: int, *, on_cpu: bool) -> int | None:
-        """Of all weights; None where it cannot be told, or they are not loaded here."""
+        """Bytes of all weights; None where unknown, or where they are not loaded here."""
         if not self.is_local:
             return None
         return unquantised_bytes(parameters, self.value_bytes(on_cpu=on_cpu))
 
     def cache_bytes_per_token(self, shape: ModelShape, *, on_cpu: bool) -> int:
-        """Keys and values of one token."""
+        """Bytes of the keys and values of one token."""
         return kv_bytes_per_token(shape, self.value_bytes(on_cpu=on_cpu))
 
     def overhead_bytes(self, shape: ModelShape, gpu_name: str, gpu_bytes: int) -> int:
-        """What the engine keeps of the GPUs of one copy beside weights, keys and values.
+        """Bytes that the engine takes, beside weights, keys and values, on the GPUs of one copy.
 
         Args:
             shape: The model's.
@@ -279,7 +279,7 @@ class BaseEngineConfig(Record):
 
     @property
     def gpu_fraction(self) -> float | None:
-        """The share of a GPU that is set aside as a whole; None: what is needed is taken.
+        """The share of a GPU that is reserved as a whole; None: only what is needed is taken.
 
         Raises:
             ConfigError: It is no share.
@@ -292,7 +292,7 @@ class BaseEngineConfig(Record):
         return None
 
     def cache_advice(self, what: str, one_bytes: int, left_bytes: int, *, on_cpu: bool) -> str:
-        """The line that refuses a cache too small for one context.
+        """The error message for a cache that is too small for one context.
 
         Args:
             what: One context and its size, for people.

@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint: one request to it, tried again where that can help."""
+"""An OpenAI-compatible endpoint: sends one request, and again where a retry can help."""
 
 import asyncio
 import contextlib
@@ -31,47 +31,49 @@ class Link(NamedTuple):
     """How to reach a server."""
 
     base_url: str
-    """With ``/v1``."""
+    """The server's URL, up to and with ``/v1``."""
     headers: Mapping[str, str]
-    """Of every request, the key among them."""
+    """Headers of every request, the API key included."""
     silence_limit_s: float | None
-    """Longest wait for the next byte of an answer."""
+    """Seconds to wait for the next byte of an answer."""
     verify: ssl.SSLContext | bool = True
     """The certificates that are trusted; False trusts any."""
     is_own: bool = False
-    """On this machine: no proxy stands between."""
+    """Whether the server is on this machine, so that no proxy is used."""
 
 
 class Target(NamedTuple):
-    """What is asked of the server."""
+    """The model and options of the requests to a server."""
 
     mode: Mode
     model: str
-    """Its name there."""
+    """The model's name at the server."""
     software: str
-    """``vllm``, ``sglang``, ``llamacpp``; ``unknown`` where it is not to be known."""
+    """``vllm``, ``sglang`` or ``llamacpp``; ``unknown`` where the server does not show it."""
     max_tokens_field: str = "max_tokens"
     extra_body: dict[str, Any] = {}  # noqa: RUF012 - never written to
     omitted: Collection[str] = ()
-    """Fields that are left out."""
+    """Request fields that are left out."""
 
 
 class Attempts(NamedTuple):
-    """How often a request was sent, and when for the last time."""
+    """How often a request was sent, and when last."""
 
     retries: int
     sent_s: float
     waited_s: float
-    """From its turn until then."""
+    """Seconds from the request's turn to its last attempt."""
 
 
 def bearer(api_key: str) -> dict[str, str]:
-    """The header that a key is sent in."""
+    """The authorization header with the key."""
     return {"Authorization": f"Bearer {api_key}"}
 
 
 def secret_header(setting: str, variable: str) -> str:
-    """What an environment variable holds for a header, without the white space at its ends.
+    """The value of a header from an environment variable, without surrounding white space.
+
+    From here on it is removed from every message (``keep_secret``).
 
     From here on it is struck out of every message (``keep_secret``).
 
@@ -99,7 +101,7 @@ def secret_header(setting: str, variable: str) -> str:
 
 
 def get_text(url: str, limit_s: float, *, is_own: bool) -> str | None:
-    """What a server says beside its API; None where it says nothing, or does not say it whole.
+    """A text that the server offers beside its API; None without a complete, successful answer.
 
     Args:
         url: Of http or https.
@@ -116,7 +118,7 @@ def get_text(url: str, limit_s: float, *, is_own: bool) -> str | None:
 
 
 def open_client(link: Link, concurrency: int) -> Any:
-    """An ``httpx2.AsyncClient``; to be closed in the loop that used it."""
+    """An ``httpx2.AsyncClient``; close it in the event loop that used it."""
     import httpx2
 
     return httpx2.AsyncClient(
@@ -131,7 +133,7 @@ def open_client(link: Link, concurrency: int) -> Any:
 
 
 class Endpoint:
-    """Asks a server and makes completions of what it says."""
+    """Sends requests to a server and turns the responses into completions."""
 
     def __init__(
         self,
@@ -160,20 +162,20 @@ class Endpoint:
         self._gone = gone
         self._standing = Standing(target.mode)
         self._hearing: set[Heard] = set()
-        """Answers that are coming in."""
+        """Answers that are being received."""
 
     def tokens_under_way(self) -> int | None:
-        """Tokens of the answers that are coming in; None where the server sends no token ids."""
+        """Tokens of the answers being received; None where the server sends no token ids."""
         counts = [heard.tokens_so_far for heard in list(self._hearing)]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
     def expect_refusals(self) -> None:
-        """The run has answers from before: the first refusals are their requests' own."""
+        """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
         self._standing.expect_refusals()
 
     async def answer(self, request: GenerationRequest, queued_s: float) -> Completion | None:
-        """The completion of one request; None where it was not sent before everything stopped.
+        """The completion of one request; None if everything stopped before it was sent.
 
         Raises:
             GenerationError: The server is gone.
@@ -204,7 +206,7 @@ class Endpoint:
                 self._hearing.discard(heard)
 
     async def _hear(self, request: GenerationRequest, heard: Heard) -> None:
-        """One attempt.
+        """Makes one attempt.
 
         Raises:
             RequestError: It failed; ``heard`` counts for nothing then.
@@ -278,7 +280,7 @@ class Endpoint:
     async def _given_up(
         self, request: GenerationRequest, error: RequestError, queued_s: float, attempts: Attempts
     ) -> Completion:
-        """A failed completion, unless the server is gone."""
+        """A failed completion; raises if the server is gone."""
         if error.is_of_server and (why := await asyncio.to_thread(self._gone)) is not None:
             raise GenerationError(why) from error
         reason = self._pace.why_not_again(error, attempts.retries)
@@ -296,7 +298,7 @@ async def _events(response: Any) -> AsyncGenerator[Any, None]:
 
 
 def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
-    """Why an answer cannot count, None for a whole one."""
+    """Why an answer is incomplete; None for a complete one."""
     if heard.token_ids is not None and heard.completion_tokens is None:
         heard.completion_tokens = len(heard.token_ids)
     if heard.finish_reason is None and not heard.is_whole:
@@ -318,7 +320,7 @@ def _incomplete(heard: Heard, max_new_tokens: int) -> RequestError | None:
 
 
 def _started_s(heard: Heard, sent_s: float) -> float:
-    """When the engine began: by the server's own measure where it tells, else when it was sent."""
+    """When the engine began, by the server's own measure; without one, the sending time."""
     if heard.prefill_s is None or heard.first_token_s is None:
         return sent_s
     return max(sent_s, heard.first_token_s - heard.prefill_s)

@@ -54,7 +54,9 @@ def answer_all(
     concurrency: int,
     pace: Pace,
 ) -> Iterator[Completion]:
-    """Answers requests in their order, so many at a time; yields each as it ends.
+    """Answers requests in order, at most ``concurrency`` at a time; yields each as it ends.
+
+    Closing the iterator cancels what still runs. Stopping the pace lets it end.
 
     Closing the iterator cancels what still runs. Stopping the pace lets it end.
 
@@ -95,7 +97,7 @@ def answer_all(
 async def _all_of(
     work: Callable[[], Awaitable[None]], workers: int, pace: Pace, answers: Answers
 ) -> None:
-    """Runs the workers to their end, and puts the error that ended them after their answers."""
+    """Runs the workers to their end; an error is passed on after the answers of the workers."""
     refusals: list[UnavailableError] = []
 
     async def guarded() -> None:

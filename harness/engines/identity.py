@@ -1,4 +1,4 @@
-"""Whether two runs were made by engines that run alike: by what was recorded of both."""
+"""Whether two runs were made by engines that behave alike, judged by the recorded facts."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,9 +7,10 @@ from harness.engines.recorded_environment import PLACES, THREAD_VARIABLES
 from harness.records import EngineInfo, Setting
 
 VARYING = frozenset({"settings.kv_cache_blocks", "settings.kv_cache_tokens"})
-"""Depend on what was free when the engine started: shown, and no part of what a run is."""
+"""Facts that depend on what was free when the engine started: shown, but not part of its
+identity."""
 _THREADS = frozenset({"settings.threads", *(f"environment.{name}" for name in THREAD_VARIABLES)})
-"""Change how fast a CPU is, and no answer."""
+"""Facts that change how fast a CPU is, and no answer."""
 _SIZES = frozenset(
     {
         "settings.gpu_memory_utilization",
@@ -17,8 +18,7 @@ _SIZES = frozenset(
         "settings.max_num_seqs",
     }
 )
-"""Of batch and memory: answers depend on them only as far as they depend on the order of sums, as
-they do on threads."""
+"""Sizes of batch and memory. They change answers only through the order of sums, as threads do."""
 _PLACES = frozenset(f"environment.{name}" for name in PLACES)
 
 
@@ -26,18 +26,18 @@ class Unlike(NamedTuple):
     """A fact in which two engines differ; None: a variable that was not set."""
 
     name: str
-    """``settings.attention_backend``, ``environment.VLLM_BATCH_INVARIANT``."""
+    """Such as ``settings.attention_backend`` or ``environment.VLLM_BATCH_INVARIANT``."""
     one: Setting
     other: Setting
 
     @property
     def is_speed_alone(self) -> bool:
-        """Whether answers are the same on both: no reason to refuse to join them."""
+        """Whether answers are the same on both, so that their runs may be joined."""
         return self.name in _THREADS | _SIZES
 
 
 def known_facts(engine: EngineInfo) -> dict[str, Setting]:
-    """All that is known of how an engine runs, by name; a setting that is unknown is left out."""
+    """All known facts about how an engine runs, by name; unknown settings are left out."""
     settings: dict[str, Setting] = {
         f"settings.{n}": v for n, v in engine.settings.items() if v is not None
     }
@@ -45,13 +45,13 @@ def known_facts(engine: EngineInfo) -> dict[str, Setting]:
 
 
 def identity(engine: EngineInfo) -> dict[str, Setting]:
-    """Those facts that must agree for two runs to be alike."""
+    """The facts that must agree for two engines to count as alike."""
     left_out = VARYING | _PLACES
     return {name: value for name, value in known_facts(engine).items() if name not in left_out}
 
 
 def unlike(one: EngineInfo, other: EngineInfo) -> list[Unlike]:
-    """The facts of identity that both engines tell and in which they differ."""
+    """The facts of identity that both engines record and in which they differ."""
     ours, theirs = identity(one), identity(other)
     return [
         Unlike(name, ours.get(name), theirs.get(name))
@@ -61,7 +61,10 @@ def unlike(one: EngineInfo, other: EngineInfo) -> list[Unlike]:
 
 
 def is_told(name: str, one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> bool:
-    """Whether two engines both tell a fact; if not, they are neither equal nor different in it.
+    """Whether both engines record a fact; if not, they are neither equal nor different in it.
+
+    A setting that is left out is unknown. A variable that is left out was not set, if settings were
+    recorded; an older engine's facts have neither. Any other fact counts as recorded.
 
     A setting that is left out is unknown. A variable that is left out was not set, if settings were
     recorded at all: an older engine's facts have neither. Any other fact is told.

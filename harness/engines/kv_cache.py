@@ -81,18 +81,18 @@ class KeyValues:
         self._keys, self._values, self.length = keys, values, width
 
     def lazy_initialization(self, *_: Any) -> None:
-        """Nothing to do before the first ``update``; transformers asks."""
+        """Does nothing before the first ``update``; part of transformers' interface."""
 
     def get_seq_length(self) -> int:
-        """Columns in use; transformers asks."""
+        """Columns in use; part of transformers' interface."""
         return self.length
 
     def get_max_length(self) -> int:
-        """No limit; transformers asks."""
+        """-1 for no limit; part of transformers' interface."""
         return -1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """Columns that the mask covers and the first of them; transformers asks."""
+        """Columns that the mask covers, and the first of them; part of transformers' interface."""
         return self.length + query_length, 0
 
 
@@ -104,7 +104,7 @@ def new_cache() -> Any:
 
 
 def gather(into: Any, parts: Sequence[tuple[Any, Sequence[int]]], width: int) -> Any:
-    """A cache of rows of others, made layer by layer, so that little is held twice.
+    """Gathers rows of several caches into one, layer by layer, so that little is held twice.
 
     Args:
         into: Is changed into that, and may be one of the others.

@@ -1,4 +1,4 @@
-"""What vLLM's log gives as the reason why it ended."""
+"""Reads from vLLM's log why it ended."""
 
 import re
 
@@ -17,7 +17,7 @@ WRONG_SETTING = frozenset({"ValueError", "TypeError", "ValidationError", "usage"
 
 
 def last_words(text: str) -> tuple[str, str]:
-    """What vLLM's log gives as the reason for its end: the kind of error, and one line."""
+    """The kind of error that ended vLLM, and one line of its log."""
     lines = [line for raw in text.splitlines() if (line := _PREFIX.sub("", raw).strip())]
     for line in reversed(lines):
         if found := _USAGE.match(line):

@@ -1,4 +1,4 @@
-"""Adapters in the engines that compute: unmerged, so that both round alike."""
+"""LoRA adapters in the local engines: unmerged, so that both engines round alike."""
 
 from collections.abc import Iterable
 from importlib.util import find_spec
@@ -10,13 +10,13 @@ from harness.models.description import Adapter
 from harness.models.tensors import named
 
 VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM 0.32 and 0.33 take for ``max_lora_rank``."""
+"""The values of ``max_lora_rank`` that vLLM 0.32 and 0.33 accept."""
 NAME = "adapter"
-"""What vLLM's server calls it."""
+"""The adapter's name at vLLM's server."""
 
 
 def check_peft() -> None:
-    """Refuses what could not be applied.
+    """Checks that adapters can be applied.
 
     Raises:
         UnavailableError: peft is not installed.
@@ -28,7 +28,7 @@ def check_peft() -> None:
 
 
 def with_adapter(model: Any, adapter: Adapter) -> Any:
-    """The model with an adapter in its layers; it stays of its own class.
+    """The model with an adapter in its layers; its class is unchanged.
 
     Raises:
         ConfigError: The adapter is of another architecture.
@@ -54,12 +54,12 @@ def with_adapter(model: Any, adapter: Adapter) -> Any:
 
 
 def _of_lora(names: Iterable[str]) -> set[str]:
-    """Without whole layers that an adapter may bring along, such as its embedding."""
+    """Leaves out whole layers that an adapter may contain, such as its embedding."""
     return {name for name in names if "lora_" in name}
 
 
 def vllm_arguments(adapter: Adapter | None) -> dict[str, Any]:
-    """What vLLM's engine is told of it.
+    """Arguments of vLLM's engine for an adapter.
 
     Raises:
         ConfigError: Its rank is more than vLLM can.

@@ -1,4 +1,4 @@
-"""What a server says that it serves (``GET /models``)."""
+"""Reads the list of models that a server offers (``GET /models``)."""
 
 import json
 import logging
@@ -28,10 +28,10 @@ _NOT_LISTED = frozenset(
 
 
 class Served(NamedTuple):
-    """What is known of the model at the server."""
+    """The model at the server, as far as it is known."""
 
     model: str
-    """Its name there."""
+    """The model's name at the server."""
     software: str = UNKNOWN
     version: str = UNKNOWN
     context_tokens: int | None = None
@@ -40,13 +40,16 @@ class Served(NamedTuple):
 class _Reply(NamedTuple):
     status: int
     models: list[dict[str, Any]] | None
-    """None: the reply is no list of models."""
+    """The listed models; None: the reply is no list of models."""
     words: str
-    """What it is instead."""
+    """The reply's text if it is no list."""
 
 
 def find_model(link: Link, asked_for: str | None, key_advice: str) -> Served:
-    """Finds the model that is meant.
+    """Finds the configured model at the server.
+
+    A server that lists no models is trusted once the model is named: its requests will show whether
+    it has it.
 
     A server that lists no models is taken at its word once the model is named: its requests will
     show whether it has it.
@@ -88,7 +91,7 @@ def find_model(link: Link, asked_for: str | None, key_advice: str) -> Served:
 
 
 def why_gone(link: Link) -> str | None:
-    """Why the server answers nothing any more; None while it does, for a refusal is an answer."""
+    """Why the server no longer answers; None while it does (a refusal is an answer too)."""
     where = f"engine.base_url={link.base_url}"
     try:
         reply = _ask(link, where)
@@ -99,7 +102,7 @@ def why_gone(link: Link) -> str | None:
 
 
 def get(link: Link, url: str, limit_s: float) -> Any:
-    """A response of the server, beside its completions; an ``httpx2.Response``.
+    """The response to a GET request beside the completions; an ``httpx2.Response``.
 
     Raises:
         httpx2.HTTPError: None came.

@@ -1,4 +1,4 @@
-"""Open files: a connection to a server is one, and a process may have only so many."""
+"""The limit of open files: each connection to a server needs one."""
 
 import logging
 import resource
@@ -6,11 +6,11 @@ import resource
 log = logging.getLogger(__name__)
 
 RESERVED = 256
-"""For everything else that this process has open: libraries, logs, pipes, the event loop."""
+"""Files that this process has open besides connections: libraries, logs, pipes, the event loop."""
 
 
 def room_for(connections: int) -> int:
-    """Makes room for connections, as far as the system lets this process.
+    """Raises the limit of open files for connections, as far as the system allows.
 
     Returns:
         How many it may have: as many as asked for, or fewer.

@@ -1,4 +1,7 @@
-"""A server that runs already, anywhere: it is attached to through the ``openai`` client.
+"""A running server, attached to through the ``openai`` client.
+
+Its hardware and weights are known only to its operator, so they are recorded as unknown, and its
+times are not comparable with those of an engine that has a machine to itself.
 
 What it runs on, and which weights it serves, only its operator knows: they are unknown here, and
 no time of it is comparable with that of an engine that has its machine for itself.
@@ -66,43 +69,43 @@ _SECRET_HEADER = re.compile(r"authorization|key|token|secret|cookie|passw|creden
 
 
 class OpenaiConfig(BaseEngineConfig):
-    """Knobs of the attached server."""
+    """Settings of the attached server."""
 
     kind: Literal["openai"]
     base_url: str
-    """Up to and with ``/v1``."""
+    """The server's URL, up to and with ``/v1``."""
     mode: Mode = "tokens"
     """tokens: ``/v1/completions`` with token ids, for vLLM and SGLang; text: the same with the
     rendered prompt as text, which the server tokenizes; chat: ``/v1/chat/completions``, where the
     server applies its own template."""
     served_model: str | None = None
-    """Its name there; None: the only one that there is."""
+    """The model's name at the server; None: the only model that it has."""
     api_key_env: str | None = None
     """The environment variable that holds the key; white space around the key is left out."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
-    """Attempts that may begin in a minute; None: any number."""
+    """Requests per minute, retries included; None: no limit."""
     max_retries: Annotated[int, Field(ge=0, le=100)] = 7
-    """Of a request that the server refused for now (408, 409, 425, 429, 5xx) or lost."""
+    """Retries of a request that the server refused for now (408, 409, 425, 429, 5xx) or lost."""
     max_retry_wait_s: Annotated[float, Field(gt=0)] = 600.0
-    """A request is given up when the server asks for a longer wait than this."""
+    """A request fails when the server's Retry-After is longer than this."""
     silence_limit_s: Annotated[float, Field(gt=0)] = 1800.0
-    """A request that hears nothing for so long is given up, and not tried again."""
+    """A request fails, without a retry, when the server sends nothing for this long."""
     headers: dict[str, str] = Field(default_factory=dict)
-    """Sent with every request, and recorded; nothing secret."""
+    """Headers of every request; they are recorded, so they may hold nothing secret."""
     headers_env: dict[str, str] = Field(default_factory=dict)
-    """Headers by the environment variables that hold their values, which are not recorded."""
+    """Headers by the environment variables that hold their values; the values are not recorded."""
     ca_file: str | None = None
-    """The certificates to trust, in PEM; None: the usual ones."""
+    """A PEM file of certificates to trust; None: the system's."""
     verify: bool = True
-    """False: any certificate is trusted."""
+    """Whether to check the server's certificate; False trusts any."""
     omit: tuple[Omittable, ...] = ()
-    """Fields of a request that are not sent, so that the server's own values hold."""
+    """Request fields to leave out, so that the server's own values apply."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     extra_body: dict[str, Any] = Field(default_factory=dict)
-    """Whatever else the server understands, sent with every request."""
+    """Further request fields that the server understands."""
     device: Literal["remote", "cpu", "cuda"] = "remote"
-    """What the server runs on, where the user knows it."""
+    """The server's hardware, if the user knows it."""
     device_name: str | None = None
     device_count: Annotated[int, Field(ge=1)] = 1
 
@@ -156,32 +159,32 @@ class OpenaiConfig(BaseEngineConfig):
         return self
 
     def build(self, given: EngineInputs) -> "OpenaiEngine":
-        """Attaches to the server, whose log is its operator's."""
+        """Builds the engine; a running server's log is not recorded."""
         return OpenaiEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
     @property
     def renders_prompts(self) -> bool:
-        """In chat mode the server's template is used."""
+        """True in chat mode, where the server applies its template."""
         return self.mode == "chat"
 
     @property
     def sent_at_once(self) -> int:
-        """As set."""
+        """The setting ``concurrency``."""
         return self.concurrency
 
     @property
     def omitted(self) -> tuple[str, ...]:
-        """As set."""
+        """The setting ``omit``."""
         return self.omit
 
     @property
     def sampling_omitted(self) -> tuple[str, ...]:
-        """What is left to the server that can change an answer, in order."""
+        """Sampling fields that are left to the server and can change an answer, in order."""
         return tuple(sorted(set(self.omit) - OF_TRANSPORT))
 
 
 class OpenaiEngine:
-    """Sends the server so many requests at a time, and yields each as it ends."""
+    """Keeps a number of requests under way at the server, and yields each as it ends."""
 
     def __init__(
         self,
@@ -254,11 +257,11 @@ class OpenaiEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the connections; the server goes on."""
+        """Closes the connections; the server keeps running."""
         self._resources.close()
 
     def info(self) -> EngineInfo:
-        """What is known of the server."""
+        """The facts known about the server."""
         return EngineInfo(
             name="openai",
             version=self._served.version,
@@ -278,11 +281,11 @@ class OpenaiEngine:
         )
 
     def restart_counters(self) -> None:
-        """Counts from here on."""
+        """Resets the counters."""
         self._meter = Meter(self._metrics)
 
     def expect_refusals(self) -> None:
-        """The run has answers from before: the first refusals are their requests' own."""
+        """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
         self._endpoint.expect_refusals()
 
     def tokens_under_way(self) -> int | None:
@@ -290,7 +293,7 @@ class OpenaiEngine:
         return self._endpoint.tokens_under_way()
 
     def stop(self) -> None:
-        """Sends nothing more: ``generate`` ends with what is under way."""
+        """Sends no further request; ``generate`` ends with those under way."""
         self._loop.call_soon_threadsafe(self._pace.stop)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
@@ -307,7 +310,7 @@ class OpenaiEngine:
         yield from unfit
 
     def _probe(self) -> Served:
-        """Asks what is served.
+        """Finds out which model is served.
 
         Raises:
             UnavailableError: The server cannot be reached, the key is refused, or the model is not
@@ -329,7 +332,7 @@ class OpenaiEngine:
         return self._get("/metrics") if self._served.software == "vllm" else None
 
     def _get(self, path: str) -> str | None:
-        """What the server says beside its API, None where it says nothing."""
+        """A text that the server offers beside its API; None without a successful answer."""
         import httpx2
 
         try:
@@ -349,7 +352,7 @@ def _link(config: OpenaiConfig) -> Link:
 
 
 def _trusted(config: OpenaiConfig) -> ssl.SSLContext | bool:
-    """The certificates that are trusted."""
+    """The certificates to trust."""
     if config.ca_file is None:
         return config.verify
     try:
@@ -366,7 +369,7 @@ _ITS_OPTION = {**{name: name for name in OFF}, "repeat_penalty": "repetition_pen
 
 
 def _refuse_contradicted(request: GenerationRequest, config: OpenaiConfig) -> None:
-    """Refuses an ``extra_body`` that would be sent in place of what the protocol says.
+    """Refuses an ``extra_body`` that would override a value of the protocol.
 
     Raises:
         ConfigError: Names the option and both values.
@@ -386,7 +389,7 @@ def _refuse_contradicted(request: GenerationRequest, config: OpenaiConfig) -> No
 def _refuse_unknown(
     requests: Sequence[GenerationRequest], served: Served, config: OpenaiConfig
 ) -> None:
-    """Refuses options that a server may ignore without a word.
+    """Refuses options that a server may silently ignore.
 
     Raises:
         ConfigError: Names the option, and how to send it all the same.

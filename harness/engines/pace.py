@@ -1,4 +1,4 @@
-"""When a request may be sent: after which wait it is tried again, and how many a minute."""
+"""When requests may be sent: waits before retries, and a rate limit per minute."""
 
 import asyncio
 import random
@@ -10,13 +10,14 @@ from harness.engines.request_error import RequestError
 FIRST_WAIT_S = 0.5
 LONGEST_BACK_OFF_S = 60.0
 JITTER = 0.25
-"""A wait is longer by up to this share, so that requests refused together do not come together."""
+"""A wait is longer by up to this share, so that requests refused together do not return
+together."""
 
 Sleep = Callable[[float], Awaitable[object]]
 
 
 class Pace:
-    """Waits of all requests to one server; to be used in its event loop."""
+    """Schedules all requests to one server; use it in that server's event loop."""
 
     def __init__(
         self,
@@ -27,7 +28,7 @@ class Pace:
         requests_per_minute: float | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """Takes the limits.
+        """Sets the limits.
 
         Args:
             clock: The run's.
@@ -46,7 +47,7 @@ class Pace:
 
     @property
     def is_stopped(self) -> bool:
-        """Nothing more is to be sent."""
+        """Whether nothing more may be sent."""
         return self._stop.is_set()
 
     def stop(self) -> None:
@@ -91,7 +92,10 @@ class Pace:
                 each.cancel()
 
     def before_retry_s(self, error: RequestError, retries: int, seed: int) -> float | None:
-        """How long to wait before another attempt; None when there is to be none.
+        """Seconds to wait before another attempt; None when there is to be none.
+
+        At least as long as the server asks; if it asks for no wait, or for a moment that has
+        passed, the usual wait applies.
 
         A server that asks for a wait is given at least that; one that asks for none, or for a
         moment that has passed, is not asked again at once either.
@@ -111,7 +115,7 @@ class Pace:
         return max(asked_s, back_off_s * (1 + jitter))
 
     def why_not_again(self, error: RequestError, retries: int) -> str:
-        """The reason of a request that is given up, with what ended the retries."""
+        """The reason of a request that is given up, and why it is not retried."""
         if not error.can_retry:
             return error.reason
         asked_s = error.retry_after_s

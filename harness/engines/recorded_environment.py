@@ -70,8 +70,8 @@ PLACES = frozenset(
         "VLLM_CPU_OMP_THREADS_BIND",
     }
 )
-"""Which of several like devices or cores: a job scheduler gives others every night, and how many
-they are and of what kind is recorded beside. Shown, and no part of what a run is."""
+"""Variables that choose among like devices or cores: a job scheduler gives others every night, and
+their number and kind are recorded separately. Shown, but not part of a run's identity."""
 
 THREAD_VARIABLES = frozenset(
     {
@@ -96,7 +96,7 @@ SET_ONLY = frozenset(
         "VLLM_TUNED_CONFIG_FOLDER",
     }
 )
-"""Their values are paths, or may be: only that they are set is recorded."""
+"""Variables whose values are, or may be, paths: only whether they are set is recorded."""
 
 RECORDED = (
     frozenset(f"VLLM_{name}" for name in _VLLM.split())
@@ -135,7 +135,7 @@ RECORDED = (
 
 
 def recorded(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment is recorded, by name."""
+    """The recorded part of an environment, by name."""
     return {
         name: "set" if name in SET_ONLY else redact(environment[name])
         for name in sorted(RECORDED & environment.keys())

@@ -1,4 +1,4 @@
-"""Recorded completions in place of a model: scoring, metrics and reports without a GPU."""
+"""Replays recorded completions, for scoring, metrics and reports without a GPU."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,35 +20,35 @@ MANIFEST = "manifest.json"
 
 
 class ReplayConfig(BaseEngineConfig):
-    """Knobs of the replay engine."""
+    """Settings of the replay engine."""
 
     kind: Literal["replay"]
     run: str
-    """A run's directory, or a ``completions.jsonl``."""
+    """A run's folder, or a ``completions.jsonl``."""
 
     is_local: ClassVar[bool] = False
 
     def build(self, given: EngineInputs) -> "ReplayEngine":
-        """What was recorded needs no tokenizer and has no limit."""
+        """Builds the engine; a recording needs no tokenizer and has no context limit."""
         return ReplayEngine(self, given.model, given.clock)
 
     @property
     def recording(self) -> str:
-        """As given."""
+        """The setting ``run``."""
         return self.run
 
     def with_recording(self, folder: str) -> Self:
-        """The same with another place of it."""
+        """A copy with another path to the recording."""
         return self.model_copy(update={"run": folder})
 
     @property
     def needs_tokenizer(self) -> bool:
-        """Its prompts were recorded too."""
+        """False: the prompts were recorded too."""
         return False
 
     @property
     def unlike_nightly(self) -> frozenset[str]:
-        """Which recording stands for the model is what a rehearsal of a bad night changes."""
+        """``run`` too: the rehearsal of a bad night replaces it by another recording."""
         return super().unlike_nightly | {"run"}
 
 
@@ -102,7 +102,7 @@ class ReplayEngine:
         self._recorded = {}
 
     def info(self) -> EngineInfo:
-        """What was recorded: the engine of the recording's last session, where it is known."""
+        """The engine of the recording's last session, where it is known."""
         recorded = _recorded_engine(self._file.parent / MANIFEST)
         unknown = EngineInfo(
             name="replay",
@@ -125,7 +125,7 @@ class ReplayEngine:
         )
 
     def restart_counters(self) -> None:
-        """It counts nothing."""
+        """Does nothing: a replay has no counters."""
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
         """Yields the recorded completions in the order of the requests.
@@ -144,7 +144,7 @@ class ReplayEngine:
 
 
 def _recorded_engine(manifest: Path) -> EngineInfo | None:
-    """The engine of the last session in a run's manifest, None where there is none to read."""
+    """The engine of the last session in a run's manifest; None where it cannot be read."""
     try:
         content: Any = json.loads(manifest.read_text(encoding="utf-8"))
         return EngineInfo.model_validate(content["sessions"][-1]["engine"])

@@ -11,11 +11,11 @@ from typing import Any
 from harness.io.redaction import redact
 
 NO_KEY = frozenset({HTTPStatus.UNAUTHORIZED})
-"""The key is refused."""
+"""HTTP statuses of a refused key."""
 NO_MONEY = frozenset({HTTPStatus.PAYMENT_REQUIRED})
-"""The account is empty."""
+"""HTTP statuses of an empty account."""
 _NO_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
-"""Codes of a 429 that no waiting helps against."""
+"""Error codes of a 429 that no waiting helps against."""
 _FOR_NOW = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -27,7 +27,7 @@ _FOR_NOW = frozenset(
 _FOR_EVER = frozenset({HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED})
 _SERVER_ERRORS = 500
 MAX_REASON = 300
-"""Characters."""
+"""The longest reason, in characters."""
 
 
 class RequestError(Exception):
@@ -62,17 +62,17 @@ class RequestError(Exception):
 
     @property
     def is_of_account(self) -> bool:
-        """Whether the key or the account is refused, and with it every other request."""
+        """Whether the key or the account is refused, so that every other request would be too."""
         return self.status in NO_KEY | NO_MONEY or self.code in _NO_QUOTA
 
     @property
     def is_of_server(self) -> bool:
-        """Whether the server itself may be gone; one that answered otherwise is there."""
+        """Whether the server itself may be gone; a server that sent any other answer is not."""
         return self.is_lost or (self.status or 0) >= _SERVER_ERRORS
 
 
 def of_response(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    """The error that a response with a status other than 200 stands for."""
+    """The error for a response with a status other than 200."""
     try:
         told: Any = json.loads(body)
     except ValueError:
@@ -90,7 +90,10 @@ def of_event(error: Any) -> RequestError:
 
 
 def of_transport(error: BaseException, silence_limit_s: float | None) -> RequestError:
-    """The error that a connection that failed or was lost stands for.
+    """The error for a connection that failed or was lost.
+
+    A request that received nothing within the limit is not retried: a server that hangs would take
+    that long again.
 
     A request that heard nothing for as long as allowed is not tried again: a server that hangs
     would take that long once more.
@@ -114,7 +117,7 @@ def of_transport(error: BaseException, silence_limit_s: float | None) -> Request
 
 
 def is_untrusted(error: BaseException | None) -> bool:
-    """Whether a certificate was refused, here or further down the chain of causes."""
+    """Whether a certificate was refused, by this error or one of its causes."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY" in str(error):
             return True
@@ -123,7 +126,9 @@ def is_untrusted(error: BaseException | None) -> bool:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long a server asks to wait, in seconds; None where it does not say.
+    """The wait that a server asks for, in seconds; None where it asks for none.
+
+    Reads ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3), and ``retry-after-ms``.
 
     Reads ``Retry-After`` in seconds or as a date (RFC 9110, 10.2.3), and ``retry-after-ms``.
     """
@@ -185,7 +190,7 @@ def _phrase(status: int) -> str:
 
 
 def _without_markup(text: str) -> str:
-    """A page of a gateway by its title, if it is one."""
+    """The title of a gateway's HTML page; any other text unchanged."""
     start, end = text.lower().find("<title>"), text.lower().find("</title>")
     if 0 <= start < end:
         return text[start + len("<title>") : end]

@@ -1,4 +1,7 @@
-"""Drawing the next token, exactly as a request's ``Sampling`` says.
+"""Draws the next token exactly as a request's ``Sampling`` describes.
+
+The repetition penalty comes first, then temperature, ``min_p``, the ``top_k`` likeliest and the
+nucleus of ``top_p``. That is vLLM's order; transformers' ``generate`` has ``min_p`` last.
 
 The repetition penalty first, then temperature, ``min_p``, the ``top_k`` likeliest and the nucleus
 of ``top_p``. That is vLLM's order; transformers' ``generate`` has ``min_p`` last. One uniform

@@ -1,4 +1,4 @@
-"""vLLM's OpenAI-compatible server as a process of ours: started, waited for, ended."""
+"""vLLM's OpenAI-compatible server as a child process: start, wait, stop."""
 
 import contextlib
 import json
@@ -32,21 +32,21 @@ BEGINNING = "--- a new server ---"
 
 
 class ServerProcess:
-    """One server."""
+    """One server process."""
 
     def __init__(self, child: Child, port: int, key: str, log: Path) -> None:
         self.child = child
         self.root = f"http://{HOST}:{port}"
-        """Without ``/v1``."""
+        """The URL without ``/v1``."""
         self.api_key = key
         self.log = log
 
     def get(self, path: str) -> str | None:
-        """What the server says at a path, None when it does not answer with success."""
+        """The response body of a path; None without a successful answer."""
         return get_text(f"{self.root}{path}", ANSWER_LIMIT_S, is_own=True)
 
     def why_gone(self) -> str | None:
-        """What ended the server, None while it is healthy."""
+        """What ended the server; None while it is healthy."""
         if self.child.poll() is None and self.get("/health") is not None:
             return None
         ending = self.child.wait(ANSWER_LIMIT_S)
@@ -54,7 +54,7 @@ class ServerProcess:
         return f"vllm's server {state}: {last_words(own_log(self.log))[1]} (log: {self.log})"
 
     def pids(self) -> list[int]:
-        """The server's process, its engine's and its workers'."""
+        """Process ids of the server, its engine and its workers."""
         import psutil
 
         try:
@@ -157,14 +157,14 @@ def _launch(
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port on which nothing listens at this moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
 
 
 def flags(args: Mapping[str, Any]) -> list[str]:
-    """Arguments as vLLM's command line has them."""
+    """Arguments in the form of vLLM's command line."""
     words: list[str] = []
     for name, value in args.items():
         flag = name.replace("_", "-")
@@ -183,7 +183,7 @@ def flags(args: Mapping[str, Any]) -> list[str]:
 
 
 def own_log(log_file: Path) -> str:
-    """What the newest server wrote: those before it used the same file."""
+    """The part of the log that the newest server wrote; earlier ones used the same file."""
     try:
         text = log_file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:

@@ -1,4 +1,7 @@
-"""What vLLM counts while it serves, read from its metrics in Prometheus's text format.
+"""vLLM's serving counters, read from its metrics in Prometheus's text format.
+
+The names are vLLM's (its documentation, "Production Metrics"). A counter rises for as long as the
+server lives, so a run's share is the difference of two readings.
 
 The names are vLLM's (its documentation, "Production Metrics"). A counter rises for as long as the
 server lives, so what a run did is the difference of two readings.
@@ -17,11 +20,11 @@ LOOK_S = 1.0
 _LINE = re.compile(r"^(vllm:\w+)(?:\{.*\})? (\S+)$", re.MULTILINE)
 
 Reading = Mapping[str, list[float]]
-"""By name: the value of each engine (with data parallelism there are several) or reason."""
+"""By metric name: the value of each engine (data parallelism has several) or of each reason."""
 
 
 def parse(text: str) -> Reading:
-    """All values of vLLM's metrics, by name."""
+    """Parses all values of vLLM's metrics, by name."""
     reading: dict[str, list[float]] = defaultdict(list)
     for name, value in _LINE.findall(text):
         reading[name].append(float(value))
@@ -29,7 +32,7 @@ def parse(text: str) -> Reading:
 
 
 class Meter:
-    """Readings of one engine's metrics, from its making on."""
+    """The counters of one engine since this object was made."""
 
     def __init__(self, read: Callable[[], str | None]) -> None:
         """Reads the counters for the first time.
@@ -46,7 +49,7 @@ class Meter:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Looks at what rises and falls, in a thread, until the context ends."""
+        """Samples the gauges in a thread until the context ends."""
         left = threading.Event()
         thread = threading.Thread(target=self._watch, args=(left,), name="metrics", daemon=True)
         if self._first:
@@ -59,7 +62,7 @@ class Meter:
                 thread.join()
 
     def stats(self) -> ServingStats | None:
-        """What happened up to now, or to the engine's death; None where nothing is told."""
+        """The counts up to now, or to the engine's death; None where the engine reports nothing."""
         now = self._look()
         if not self._first or (not now and self._last is self._first):
             return None  # not even what an engine did before it died, when nobody had looked

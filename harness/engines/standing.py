@@ -1,4 +1,4 @@
-"""Whether a server serves this run at all, by what it made of the requests so far."""
+"""Decides from the first refusals whether a server refuses the whole run."""
 
 from http import HTTPStatus
 
@@ -6,7 +6,7 @@ from harness.engines.request_error import NO_KEY, RequestError
 from harness.engines.wire import Mode
 
 ALL_REFUSED = 5
-"""So many refusals, at least, without an answer before them, are meant for every request."""
+"""The least number of refusals, before any answer, that count as a refusal of every request."""
 _NO_SUCH_PATH = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED})
 # llama-cpp-python's server answers a prompt of another type with 500.
 _NO_SUCH_PROMPT = frozenset(
@@ -37,24 +37,24 @@ class Standing:
         self._has_ended = False
 
     def expect_refusals(self) -> None:
-        """The run has answers from before: the first refusals are their requests' own."""
+        """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
         self._is_continued = True
 
     def sent(self) -> int:
-        """Numbers a request that is sent for the first time, from 0."""
+        """The number of a request that is sent for the first time, from 0."""
         number, self._sent = self._sent, self._sent + 1
         if not self._has_ended:
             self._first = max(ALL_REFUSED, self._sent)
         return number
 
     def answered(self) -> None:
-        """A request was answered."""
+        """Notes that a request was answered."""
         self._has_answered = self._has_ended = True
         self._of_account = 0
         self._refused.clear()
 
     def failed(self, number: int, error: RequestError) -> str | None:
-        """Counts a request that failed for good; why no other will be answered, None if one may."""
+        """Counts a request that failed for good; returns why none will be answered, or None."""
         self._has_ended = True
         if error.is_of_account:
             self._of_account += 1
@@ -70,7 +70,7 @@ class Standing:
         return f"the server refused the first {self._first} requests: {reason}"
 
     def with_hint(self, reason: str, error: RequestError) -> str:
-        """A refusal with what may help, where the server has answered nothing yet."""
+        """A refusal with advice, where the server has answered nothing yet."""
         hint = None
         if not self._has_answered and self._mode != "chat" and error.status in _NO_SUCH_PATH:
             hint = (

@@ -1,4 +1,4 @@
-"""What vLLM's processes write while they start, of which only "see root cause above" is raised."""
+"""The errors of vLLM's processes while they start; vLLM raises only "see root cause above"."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ class StartLog:
         self._file = file
 
     def cause(self) -> tuple[str, str] | None:
-        """Kind and words of the last error that is no consequence; None if nothing was logged."""
+        """Kind and text of the last error that is not a consequence; None if nothing was logged."""
         if self._file is None or not self._file.is_file():
             return None
         text = self._file.read_text(encoding="utf-8", errors="replace")
@@ -29,7 +29,7 @@ class StartLog:
 
 @contextlib.contextmanager
 def start_log() -> Iterator[StartLog]:
-    """Has vLLM's processes write their errors to a file too; they read where when they start."""
+    """Makes vLLM's processes write their errors to a file too, from their start on."""
     if any(name in os.environ for name in LOGGING_VARIABLES):  # it is left as it is
         yield StartLog(None)
         return
@@ -45,7 +45,7 @@ def start_log() -> Iterator[StartLog]:
 
 
 def _logging(file: Path) -> dict[str, object]:
-    """As ``logging.config.dictConfig`` takes it; the file has errors alone."""
+    """A configuration for ``logging.config.dictConfig``; the file gets errors only."""
     level = os.environ.get("VLLM_LOGGING_LEVEL", "ERROR").upper()
     return {
         "version": 1,

@@ -42,21 +42,20 @@ TRANSFORMERS_SETTINGS = (
     "cpu_matrix_units",
     "cuda",
 )
-"""Names of what is recorded of torch: the vector instructions that its kernels use, and those of
-its matrix products (oneDNN takes the best that the processor has and ``ONEDNN_MAX_CPU_ISA`` lets
-it)."""
+"""Names of the recorded settings of torch: the vector instructions of its kernels, and those of its
+matrix products (oneDNN takes the best that the processor has and ``ONEDNN_MAX_CPU_ISA`` allows)."""
 
 
 READ_TOKENS = 1024
-"""Prompt tokens that are read at once, unless one prompt alone has more: enough to keep a matrix
-product busy, and the first rows have their first token while others wait."""
+"""Prompt tokens that are read in one step, unless one prompt has more: enough to keep a matrix
+product busy, while the first rows have their first token early."""
 
 POSITION_TABLES = frozenset({"wpe", "embed_positions", "position_embeddings"})
-"""What transformers calls the table of a model that learns its positions."""
+"""The names of the position table in models with learned positions."""
 
 
 class TransformersConfig(BaseEngineConfig):
-    """Knobs of the transformers engine."""
+    """Settings of the transformers engine."""
 
     kind: Literal["transformers"]
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -68,7 +67,7 @@ class TransformersConfig(BaseEngineConfig):
     """Bounds the cache: rows of a batch times the longest row's prompt and ``max_new_tokens``,
     padding included. A row that is longer alone is served alone."""
     max_batch_size: Annotated[int, Field(ge=1)] = 32
-    """Rows of a batch. Halved, for the rest of the run, whenever memory runs out."""
+    """Rows of a batch. Halved, for the rest of the run, each time memory runs out."""
     attn_implementation: Literal["grouped", "sdpa", "eager"] = "grouped"
     """grouped: SDPA that reads each key-value head once for all its query heads, where
     transformers' sdpa repeats it for each."""
@@ -84,39 +83,39 @@ class TransformersConfig(BaseEngineConfig):
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     def build(self, given: EngineInputs) -> "TransformersEngine":
-        """The model in this process; it keeps no log."""
+        """Builds the engine in this process; it writes no log."""
         return TransformersEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
     def check_adapter(self) -> None:
-        """It is peft that applies one."""
+        """Checks that peft, which applies adapters, is installed."""
         check_peft()
 
     @property
     def asks_for_cpu(self) -> bool:
-        """As set."""
+        """Whether ``device`` is ``cpu``."""
         return self.device == "cpu"
 
     @property
     def asked_dtype(self) -> str:
-        """As set."""
+        """The setting ``dtype``."""
         return self.dtype
 
     def requests_at_once(self, context_tokens: int, gpu_name: str, gpu_bytes: int | None) -> int:
-        """Rows of a batch of full contexts."""
+        """The rows of a batch of full contexts."""
         del gpu_name, gpu_bytes
         return max(1, min(self.max_batch_size, self.batch_tokens // context_tokens))
 
     @property
     def batch_size(self) -> int:
-        """Rows of a batch."""
+        """The setting ``max_batch_size``."""
         return self.max_batch_size
 
     def with_batch_size(self, size: int) -> Self:
-        """The same with so many rows at most."""
+        """A copy with another ``max_batch_size``."""
         return self.model_copy(update={"max_batch_size": size})
 
     def batch_note(self, batch: int, contexts: int) -> str:
-        """The batch shrinks by itself, after some time is lost."""
+        """A note that the batch will be halved when memory runs out, which costs time."""
         return (
             f"a batch of {batch} full contexts does not fit, {contexts} do: it is halved when "
             f"memory runs out; engine.max_batch_size={contexts} spares that"
@@ -167,7 +166,7 @@ class TransformersEngine:
         _free_memory()
 
     def info(self) -> EngineInfo:
-        """What was loaded, and onto what."""
+        """The loaded model, its device and its memory."""
         import torch
         import transformers
 
@@ -197,15 +196,15 @@ class TransformersEngine:
 
     @property
     def _places(self) -> int | None:
-        """Rows at once at most; None where ``batch_tokens`` decides, by how long they are."""
+        """The most rows at once; None where ``batch_tokens`` limits them by their length."""
         is_decided_by_tokens = self._limit * self._max_model_len > self._config.batch_tokens
         return None if is_decided_by_tokens else self._limit
 
     def restart_counters(self) -> None:
-        """It counts nothing."""
+        """Does nothing: this engine has no counters."""
 
     def tokens_under_way(self) -> int:
-        """Output tokens of the rows of the batch."""
+        """Output tokens of the rows in the batch."""
         rows = [] if self._batch is None else list(self._batch.rows)
         return sum(len(row.token_ids) for row in rows)
 
@@ -228,7 +227,7 @@ class TransformersEngine:
         yield from unfit
 
     def _advance(self, batch: Batch, waiting: deque[Row]) -> Iterator[Completion]:
-        """One token more for the newcomers that fit, or else for every row."""
+        """Generates one token: for new rows that fit, else for every row."""
         newcomers = self._take(waiting, batch.rows)
         try:
             if newcomers:
@@ -284,7 +283,7 @@ class TransformersEngine:
     def _retreat(
         self, batch: Batch, newcomers: Sequence[Row], waiting: deque[Row], reason: str
     ) -> Iterator[Completion]:
-        """After memory ran out: half as many rows from now on, each going on where it was."""
+        """Halves the batch after memory ran out; the removed rows continue later."""
         rows = batch.clear()
         rows += [row for row in newcomers if row not in rows]
         _free_memory()
@@ -308,7 +307,7 @@ class TransformersEngine:
         return (bool(row.token_ids) or row.error is not None) and self._is_last(row)
 
     def _is_last(self, row: Row) -> bool:
-        """Whether the newest token of a row ends it."""
+        """Whether the newest token ends the row."""
         if row.ended(self._codec.stop_token_ids):
             return True
         stop, before = row.request.sampling.stop, len(row.token_ids) - 1
@@ -385,7 +384,7 @@ class TransformersEngine:
 
 
 def _check_positions(model: Any, max_model_len: int) -> None:
-    """A table of learned positions cannot be outgrown, whatever the configuration says.
+    """Checks that a table of learned positions is long enough for every request.
 
     Raises:
         ConfigError: It has fewer rows than a request may need.
@@ -402,7 +401,7 @@ def _check_positions(model: Any, max_model_len: int) -> None:
 
 
 def _settings(model: Any) -> dict[str, Setting]:
-    """What torch computes with; the names are in ``TRANSFORMERS_SETTINGS``."""
+    """The settings that torch computes with; their names are in ``TRANSFORMERS_SETTINGS``."""
     import torch
 
     is_cuda = model.device.type == "cuda"

@@ -1,4 +1,4 @@
-"""vLLM's own arguments: which there are, and which are not the user's to set here."""
+"""vLLM's own arguments: which exist, and which a user may set here."""
 
 import ast
 import difflib
@@ -46,7 +46,7 @@ def check_args(args: Mapping[str, Any]) -> None:
 
 
 def world_size(args: Mapping[str, Any]) -> int:
-    """Devices that vLLM takes: so many for one copy of the model, times the copies.
+    """Number of devices that vLLM uses: those of one copy of the model, times the copies.
 
     Raises:
         ConfigError: One of the sizes is no whole number from 1.
@@ -55,7 +55,7 @@ def world_size(args: Mapping[str, Any]) -> int:
 
 
 def replica_size(args: Mapping[str, Any]) -> int:
-    """Devices that one copy of the model lies on.
+    """Number of devices of one copy of the model.
 
     Raises:
         ConfigError: One of the sizes is no whole number from 1.
@@ -72,7 +72,7 @@ def is_ray(args: Mapping[str, Any]) -> bool:
 
 
 def whole_number(args: Mapping[str, Any], name: str, default: int) -> int:
-    """One of the arguments that count something.
+    """An argument that counts something.
 
     Raises:
         ConfigError: It is no whole number from 1.

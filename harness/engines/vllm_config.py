@@ -1,4 +1,4 @@
-"""What can be set of vLLM, in process or as a server, and what follows from it."""
+"""Settings of vLLM, in process or as a server, and what follows from them."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
@@ -31,7 +31,7 @@ VLLM_SPEED = Speed(step_s=1.7e-3, sequence_s=0.05e-3, cpu_flops_fraction=0.55, s
 
 
 class VllmKnobs(BaseEngineConfig):
-    """What can be set of vLLM, in process or as a server."""
+    """Settings of vLLM, in process or as a server."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """auto: the checkpoint's own, half precision for one in float32 (vLLM's rule); float32 on a CPU
@@ -41,7 +41,7 @@ class VllmKnobs(BaseEngineConfig):
     ``tensor_parallel_size``, ``max_num_seqs``, ``quantization``, ``enforce_eager`` …"""
 
     is_server: ClassVar[bool]
-    """vLLM chooses other batch limits as a server than in process."""
+    """Whether vLLM runs as a server, where it chooses other batch limits than in process."""
 
     def resolved(self) -> tuple[BaseEngineConfig, str]:
         """The same once vLLM knows all arguments.
@@ -55,47 +55,47 @@ class VllmKnobs(BaseEngineConfig):
 
     @property
     def native_args(self) -> Mapping[str, Any]:
-        """VLLM's own arguments."""
+        """The setting ``args``."""
         return self.args
 
     @property
     def reads_every_weight_file(self) -> bool:
-        """Where nothing else is asked for."""
+        """True unless the user sets ``load_format``."""
         return "load_format" not in self.args
 
     @property
     def context_advice(self) -> str:
-        """VLLM has a switch of its own."""
+        """The advice for vLLM's environment variable that allows a longer context."""
         return (
             ", and vLLM takes more only with the environment variable "
             "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1; its numbers may be NaN from there on"
         )
 
     def draft(self) -> Draft | None:
-        """Of ``speculative_config``; n-gram drafts need no model."""
+        """The model in ``speculative_config``; n-gram drafts need none."""
         return draft_model(self.args)
 
     def check_draft(self) -> None:
-        """Refuses one without safetensors."""
+        """Refuses a draft without safetensors."""
         check_draft(self.args)
 
     @property
     def speculation(self) -> Mapping[str, Any] | None:
-        """``speculative_config``."""
+        """The setting ``args.speculative_config``."""
         return speculation(self.args) or None
 
     @property
     def replica_size(self) -> int:
-        """Devices that one copy of the model lies on."""
+        """Number of devices of one copy of the model."""
         return replica_size(self.args)
 
     @property
     def world_size(self) -> int:
-        """Devices of all copies."""
+        """Number of devices of all copies."""
         return world_size(self.args)
 
     def check_devices(self, there: int) -> None:
-        """Compares vLLM's sizes with the GPUs; without GPUs, or over machines, they are others."""
+        """Compares vLLM's sizes with the GPUs; skipped without GPUs and across machines."""
         if there == 0 or self._spans_machines():
             return
         wanted = self.world_size
@@ -105,52 +105,52 @@ class VllmKnobs(BaseEngineConfig):
             raise UnavailableError(f"{given}: needs {wanted} GPUs, this process may use {there}")
 
     def _spans_machines(self) -> bool:
-        """Whether vLLM itself reaches over machines."""
+        """Whether vLLM itself spans several machines."""
         given = self.args
         is_elsewhere = bool(given.get("data_parallel_address") or given.get("nnodes", 1) != 1)
         return is_elsewhere or is_ray(given)
 
     @property
     def speed(self) -> Speed:
-        """CUDA graphs and compiled kernels."""
+        """The overheads of CUDA graphs and compiled kernels."""
         return VLLM_SPEED
 
     def default_batch(self, gpu_name: str, gpu_bytes: int | None) -> Batch:
-        """The largest batch of one step; arguments as of ``requests_at_once``."""
+        """The largest batch of one step; for the arguments see ``requests_at_once``."""
         return default_batch(self.args, gpu_name, gpu_bytes, is_server=self.is_server)
 
     def requests_at_once(self, context_tokens: int, gpu_name: str, gpu_bytes: int | None) -> int:
-        """VLLM's ``max_num_seqs``."""
+        """The value of vLLM's ``max_num_seqs``."""
         del context_tokens
         return self.default_batch(gpu_name, gpu_bytes).sequences
 
     @property
     def batch_size(self) -> int | None:
-        """``max_num_seqs``."""
+        """The setting ``args.max_num_seqs``."""
         return self.args.get("max_num_seqs")
 
     def with_batch_size(self, size: int) -> Self | None:
-        """The same with another ``max_num_seqs``."""
+        """A copy with another ``max_num_seqs``."""
         return self.model_copy(update={"args": {**self.args, "max_num_seqs": size}})
 
     @property
     def asked_dtype(self) -> str:
-        """As set."""
+        """The setting ``dtype``."""
         return self.dtype
 
     @property
     def quantization(self) -> str | None:
-        """VLLM's argument of that name."""
+        """The setting ``args.quantization``."""
         value = self.args.get("quantization")
         return None if value is None else str(value)
 
     @property
     def cache_dtype(self) -> str:
-        """``kv_cache_dtype``."""
+        """The setting ``args.kv_cache_dtype``."""
         return str(self.args.get("kv_cache_dtype", "auto"))
 
     def weights_bytes(self, parameters: int, *, on_cpu: bool) -> int | None:
-        """Unknown where some of them stay on the CPU, and for most quantisations."""
+        """Bytes of all weights; None where some stay on the CPU, and for most quantisations."""
         if self.args.get("cpu_offload_gb"):
             return None
         if self.quantization is None:
@@ -159,27 +159,27 @@ class VllmKnobs(BaseEngineConfig):
         return None if bits is None else int(weight_bytes(parameters, bits))
 
     def cache_bytes_per_token(self, shape: ModelShape, *, on_cpu: bool) -> int:
-        """Half as much where keys and values are FP8."""
+        """Bytes of a token's keys and values; half as many where these are FP8."""
         if self.cache_dtype.startswith("fp8"):
             return kv_bytes_per_token(shape, FP8_BYTES)
         return super().cache_bytes_per_token(shape, on_cpu=on_cpu)
 
     def overhead_bytes(self, shape: ModelShape, gpu_name: str, gpu_bytes: int) -> int:
-        """Activations, sampler and graphs."""
+        """Bytes of activations, sampler and CUDA graphs."""
         return overhead_bytes(self.args, self.default_batch(gpu_name, gpu_bytes), shape)
 
     @property
     def gpu_fraction(self) -> float:
-        """``gpu_memory_utilization``."""
+        """The setting ``args.gpu_memory_utilization``, or vLLM's default."""
         return gpu_fraction(self.args)
 
     @property
     def cpu_cache_bytes(self) -> int:
-        """As an environment variable says."""
+        """The limit in the environment variable ``VLLM_CPU_KVCACHE_SPACE``."""
         return cpu_cache_bytes(self.args)
 
     def cache_advice(self, what: str, one_bytes: int, left_bytes: int, *, on_cpu: bool) -> str:
-        """Which setting gives the cache more."""
+        """The error message, with the setting that gives the cache more memory."""
         if on_cpu:
             return (
                 f"VLLM_CPU_KVCACHE_SPACE={self.cpu_cache_bytes // GIB}: {what}; set this "

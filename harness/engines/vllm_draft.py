@@ -1,4 +1,4 @@
-"""Whether vLLM could load the weights of the model that proposes tokens."""
+"""Checks whether vLLM can load the weights of a draft model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,7 +39,7 @@ def check_draft(args: Mapping[str, Any]) -> None:
 
 
 def draft_model(args: Mapping[str, Any]) -> Draft | None:
-    """The model that drafts, None where none does; n-gram drafts need none.
+    """The draft model; None without one (n-gram drafts need none).
 
     Raises:
         ConfigError: It is neither a folder nor a name that the hub could have.
@@ -57,13 +57,13 @@ def draft_model(args: Mapping[str, Any]) -> Draft | None:
 
 
 def speculation(args: Mapping[str, Any]) -> Mapping[str, Any]:
-    """VLLM's settings of speculative decoding; empty without it."""
+    """The setting ``speculative_config``; empty without speculative decoding."""
     given = args.get("speculative_config")
     return given if isinstance(given, Mapping) else {}
 
 
 def _is_loaded_otherwise(args: Mapping[str, Any]) -> bool:
-    """The user has chosen how, for all weights or for the draft's."""
+    """Whether the user has chosen a load format, for all weights or for the draft's."""
     return "load_format" in args or "draft_load_config" in speculation(args)
 
 

@@ -1,4 +1,4 @@
-"""The data type that vLLM computes in, where it is left open."""
+"""The data type that vLLM computes in when the user does not set it."""
 
 import logging
 from importlib.metadata import PackageNotFoundError, version
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def computes_on_cpu() -> bool:
-    """Whether the installed vLLM is built for CPUs, as vLLM itself decides it."""
+    """Whether the installed vLLM is built for CPUs, by vLLM's own rule."""
     try:
         return "cpu" in version("vllm")
     except PackageNotFoundError:
@@ -21,7 +21,7 @@ def computes_on_cpu() -> bool:
 
 
 def chosen_dtype(config: VllmKnobs, model: ResolvedModel) -> str:
-    """As asked; for ``auto``, float32 on a CPU that does not multiply bfloat16.
+    """The given dtype; for ``auto``, float32 on a CPU that does not multiply bfloat16.
 
     vLLM would take the checkpoint's bfloat16 there and emulate it, many times slower. The kernels
     for quantised weights have no float32, so those keep vLLM's rule.

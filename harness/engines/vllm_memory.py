@@ -1,4 +1,4 @@
-"""vLLM's batch limits and its share of the memory, where the user leaves them open."""
+"""vLLM's batch limits and its share of the memory, where the user does not set them."""
 
 import os
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from harness.models.memory import activation_bytes, sampler_bytes
 GIB = 1 << 30
 LARGE_BYTES, LARGEST_BYTES = 70 * GIB, 160 * GIB
 VLLM_GPU_FRACTION = 0.92
-"""``gpu_memory_utilization`` of vLLM 0.32, where nobody sets it."""
+"""The default ``gpu_memory_utilization`` of vLLM 0.32."""
 GRAPHS_BYTES = GIB
 """CUDA graphs, the context of each library, communication: 0.6 to 1.5 GB in vLLM's own reports."""
 BITS_PER_WEIGHT = {"fp8": 8, "fp8_per_tensor": 8}
-"""By quantisation, as far as it is known."""
+"""Bits per weight of the quantisations that are known."""
 FP8_BYTES = 1
-"""Of a cached value."""
+"""Bytes of a cached value in FP8."""
 CPU_CACHE_VARIABLE = "VLLM_CPU_KVCACHE_SPACE"
 
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 def default_batch(
     args: Mapping[str, Any], gpu_name: str, gpu_bytes: int | None, *, is_server: bool
 ) -> Batch:
-    """What vLLM 0.32 and 0.33 take by default (``EngineArgs.get_batch_defaults``), or the user's.
+    """The default of vLLM 0.32 and 0.33 (``EngineArgs.get_batch_defaults``), or the user's.
 
     Args:
         args: vLLM's.
@@ -79,7 +79,7 @@ def gpu_fraction(args: Mapping[str, Any]) -> float:
 
 
 def overhead_bytes(args: Mapping[str, Any], batch: Batch, shape: ModelShape) -> int:
-    """An estimate for all GPUs of one copy: activations of a full step, the sampler, graphs."""
+    """Estimated bytes of activations, sampler and graphs, on all GPUs of one copy."""
     gpus = replica_size(args)
     activations = activation_bytes(shape, batch.tokens, gpus)
     sampler = sampler_bytes(shape, min(batch.sequences, batch.tokens), gpus)
@@ -87,6 +87,6 @@ def overhead_bytes(args: Mapping[str, Any], batch: Batch, shape: ModelShape) -> 
 
 
 def cpu_cache_bytes(args: Mapping[str, Any]) -> int:
-    """What vLLM sets aside for keys and values on a CPU."""
+    """Bytes that vLLM reserves for keys and values on a CPU."""
     text = os.environ.get(CPU_CACHE_VARIABLE) or missing_settings(args).get(CPU_CACHE_VARIABLE, "2")
     return int(text) * GIB if text.isdigit() else 0

@@ -1,4 +1,7 @@
-"""vLLM as a server of our own: the same vLLM, behind HTTP and in processes apart.
+"""vLLM's server, started by the harness: the same vLLM behind HTTP in separate processes.
+
+This is how vLLM is deployed, so the measurements are what its users get. The harness sends and
+receives token ids, so the answers are those of the in-process engine.
 
 It is what is deployed, so what is measured through it is what its users get. The harness feeds it
 token ids and is sent token ids, so an answer is the in-process engine's.
@@ -45,36 +48,36 @@ RECONNECTS = 2
 
 
 class VllmServerConfig(VllmKnobs):
-    """Knobs of the vLLM server."""
+    """Settings of the vLLM server."""
 
     kind: Literal["vllm_server"]
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """Requests under way at once; None: ``args.max_num_seqs``, else the highest of vLLM's own
-    defaults, so that whatever waits, waits in vLLM."""
+    """Concurrent requests; None: ``args.max_num_seqs``, else the highest of vLLM's defaults, so
+    that requests wait in vLLM and not here."""
     start_limit_s: Annotated[float, Field(gt=0)] = 1800.0
-    """A server that is not ready after so long is given up."""
+    """Seconds within which the server must be ready."""
 
     is_server: ClassVar[bool] = True
 
     def build(self, given: EngineInputs) -> "VllmServerEngine":
-        """A server, whose log goes to the folder."""
+        """Builds the engine; the server's log goes to the run's folder."""
         return VllmServerEngine(
             self, given.model, given.codec, given.clock, given.max_model_len, given.log_folder
         )
 
     @property
     def sent_at_once(self) -> int | None:
-        """As set."""
+        """The setting ``concurrency``."""
         return self.concurrency
 
     def with_batch_size(self, size: int) -> Self | None:
-        """VLLM decides alone."""
+        """None: the batch size is vLLM's decision."""
         changed = super().with_batch_size(size)
         return changed and changed.model_copy(update={"concurrency": None})
 
 
 class Loaded(NamedTuple):
-    """What the server says in its log that it loaded."""
+    """What the server loaded, as its log says."""
 
     version: str
     dtype: str
@@ -83,7 +86,7 @@ class Loaded(NamedTuple):
 
 
 class VllmServerEngine:
-    """Starts the server, sends it so many requests at a time, and yields each as it ends."""
+    """Starts the server, keeps a number of requests under way, and yields each as it ends."""
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class VllmServerEngine:
         max_model_len: int,
         log_folder: Path | None = None,
     ) -> None:
-        """Starts nothing yet.
+        """Prepares the engine; ``__enter__`` starts the server.
 
         Args:
             config: Its knobs.
@@ -117,7 +120,7 @@ class VllmServerEngine:
         )
         self._resources = contextlib.ExitStack()
         self.server: ServerProcess
-        """While it runs: others can attach to it."""
+        """The server while it runs: others can attach to it."""
         self._endpoint: Endpoint
         self._meter: Meter
         self._loaded: Loaded
@@ -180,11 +183,11 @@ class VllmServerEngine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Ends the server's whole process group and with it frees its memory."""
+        """Ends the server's whole process group, which frees its memory."""
         self._resources.close()
 
     def info(self) -> EngineInfo:
-        """What was loaded, and onto what."""
+        """The loaded model, its devices and settings."""
         is_cpu = self._loaded.device == "cpu"
         names = [] if is_cpu else [gpu.name for gpu in gpus.visible()]
         peak, source = self._peak_memory(is_cpu=is_cpu)
@@ -209,11 +212,11 @@ class VllmServerEngine:
         )
 
     def restart_counters(self) -> None:
-        """Counts from here on."""
+        """Resets the counters."""
         self._meter = Meter(partial(self.server.get, "/metrics"))
 
     def expect_refusals(self) -> None:
-        """The run has answers from before: the first refusals are their requests' own."""
+        """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
         self._endpoint.expect_refusals()
 
     def tokens_under_way(self) -> int | None:
@@ -221,7 +224,7 @@ class VllmServerEngine:
         return self._endpoint.tokens_under_way()
 
     def stop(self) -> None:
-        """Sends nothing more: ``generate`` ends with what is under way."""
+        """Sends no further request; ``generate`` ends with those under way."""
         self._loop.call_soon_threadsafe(self._pace.stop)
 
     def generate(self, requests: Sequence[GenerationRequest]) -> Iterator[Completion]:
@@ -243,7 +246,7 @@ class VllmServerEngine:
 
     @property
     def _places(self) -> int | None:
-        """Requests that are computed at once; None where vLLM chose its own number."""
+        """Requests that are computed at once; None where vLLM chose the number."""
         sequences = self._config.args.get("max_num_seqs")
         if sequences is None:
             return None
@@ -280,7 +283,7 @@ class VllmServerEngine:
 
 
 def _loaded(log_text: str) -> Loaded:
-    """Version, data type and device, as the engine says when it begins."""
+    """Version, data type and device, read from the log of the engine's start."""
     found = BEGINNING.search(log_text)
     if found is None:
         return Loaded("unknown", "unknown", None, "cpu" if hardware.cuda_devices() == 0 else "cuda")

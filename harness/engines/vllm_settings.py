@@ -1,4 +1,7 @@
-"""What vLLM runs with after it has resolved every setting that was left to it.
+"""vLLM's settings after it has resolved all defaults.
+
+In process they are read from vLLM's configuration and its worker; for a server, from its log and
+metrics, which contain less. None means unknown; ``none`` means that there is none.
 
 In process it is read from vLLM's configuration and its worker; of a server from what it writes
 into its log and its metrics, which is less. None is unknown; what there is not is ``none``.
@@ -38,7 +41,7 @@ _IN_CONFIG = {
     "executor_backend": "parallel_config.distributed_executor_backend",
 }
 VLLM_SETTINGS = tuple(_IN_CONFIG)
-"""Their names, in the order in which they are recorded."""
+"""Names of the settings, in the order in which they are recorded."""
 _RUNNERS: dict[Setting, str] = {True: "V2", False: "V1"}
 _OPTIONAL = ("quantization", "speculative_config")
 NONE = "none"
@@ -81,7 +84,7 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 def of_config(config: Any, workers: Sequence[Mapping[str, Setting]] = ()) -> dict[str, Setting]:
-    """Settings of a vLLM that runs in process.
+    """The settings of a vLLM that runs in process.
 
     Args:
         config: Its ``VllmConfig``.
@@ -98,7 +101,7 @@ def of_config(config: Any, workers: Sequence[Mapping[str, Setting]] = ()) -> dic
 
 
 def of_server(log: str, metrics: str | None, args: Mapping[str, Any]) -> dict[str, Setting]:
-    """Settings of a vLLM server, as far as it tells them.
+    """The settings of a vLLM server, as far as it reports them.
 
     Args:
         log: What it wrote while it started.
@@ -123,7 +126,7 @@ def of_server(log: str, metrics: str | None, args: Mapping[str, Any]) -> dict[st
 
 
 def _at(config: Any, path: str) -> Any:
-    """An attribute of an attribute; None where this version of vLLM has none."""
+    """A nested attribute; None where this version of vLLM has none."""
     return reduce(lambda inner, name: getattr(inner, name, None), path.split("."), config)
 
 
@@ -145,7 +148,7 @@ def _match(pattern: str | None, text: str) -> str | None:
 
 
 def _value(text: str | None) -> Setting:
-    """As it would be in process."""
+    """A value of the log in the form that it has in process."""
     if text is None or text == "None":
         return None
     if text in {"True", "False"}:

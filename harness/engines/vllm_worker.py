@@ -1,4 +1,6 @@
-"""What only vLLM's worker knows: mixed into its class by ``worker_extension_cls``.
+"""A mixin for vLLM's worker (``worker_extension_cls``), for facts that only the worker knows.
+
+Runs in vLLM's process, beside the model; imports nothing of the harness but this file.
 
 Runs in vLLM's process, beside the model; imports nothing of the harness but this file.
 """
@@ -15,7 +17,7 @@ class WorkerSettings:
     vllm_config: Any
 
     def gegenprobe_settings(self) -> dict[str, str | int | None]:
-        """What was decided when the model was loaded, later than vLLM's own configuration."""
+        """Settings decided when the model was loaded, later than vLLM's own configuration."""
         compilation = self.vllm_config.compilation_config
         layers = compilation.static_forward_context.values()
         backends = {

@@ -1,4 +1,4 @@
-"""The JSON of a request, and what an answer in one piece or in many adds up to."""
+"""The JSON of a request, and the parsing of a complete or streamed answer."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from harness.models.chat_tokenizer import Codec, TextAnswer
 from harness.records import GenerationRequest
 
 Mode = Literal["tokens", "text", "chat"]
-"""What a prompt is sent as: token ids, the rendered text, or the user's words."""
+"""How a prompt is sent: as token ids, as the rendered text, or as messages."""
 PATHS: dict[Mode, str] = {
     "tokens": "completions",
     "text": "completions",
@@ -34,11 +34,11 @@ Omittable = Literal[
     "stream_interval",
     "return_token_ids",
 ]
-"""Fields of a request that ``engine.omit`` can leave out."""
+"""Request fields that ``engine.omit`` can leave out."""
 OF_TRANSPORT: frozenset[Omittable] = frozenset(
     {"stream", "stream_options", "stream_interval", "return_token_ids"}
 )
-"""Those that change how an answer is sent, and nothing about the answer."""
+"""Fields that change how an answer is sent, and nothing about the answer."""
 
 # Other servers' words for the two ends that an answer can have.
 _STOPS = frozenset({"stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete"})
@@ -54,7 +54,7 @@ TAKES_BOS = frozenset({"vllm"})
 # and a hundredth of the work of sending each.
 TOKENS_PER_CHUNK = 100
 SMALL_SEED = 2**31
-"""Seeds above this are refused, or lose digits, in other servers than vLLM."""
+"""Servers other than vLLM refuse larger seeds, or lose digits of them."""
 
 
 def body(request: GenerationRequest, mode: Mode, software: str, codec: Codec) -> dict[str, Any]:
@@ -92,7 +92,9 @@ def body(request: GenerationRequest, mode: Mode, software: str, codec: Codec) ->
 
 
 def without(fields: dict[str, Any], omitted: Collection[str]) -> dict[str, Any]:
-    """The fields of a request without those that are left to the server.
+    """The request fields without the omitted ones.
+
+    ``stream_options`` is only valid beside ``stream``.
 
     ``stream_options`` is only understood beside ``stream``.
     """
@@ -101,11 +103,11 @@ def without(fields: dict[str, Any], omitted: Collection[str]) -> dict[str, Any]:
 
 
 OFF: Mapping[str, Any] = {"min_p": 0.0, "repetition_penalty": 1.0, "chat_template_kwargs": {}}
-"""Options that OpenAI's API does not have, with the values that mean that they are not used."""
+"""Options that OpenAI's API does not have, with the values that turn them off."""
 
 
 def beyond_openai(request: GenerationRequest, mode: Mode) -> dict[str, Any]:
-    """Options of the protocol that are set and that OpenAI's API does not have, by their names."""
+    """Options of the protocol that are set and that OpenAI's API does not have, by name."""
     sampling = request.sampling
     options = {
         "min_p": sampling.min_p,
@@ -148,20 +150,20 @@ def _more(
 
 @dataclass(slots=True, eq=False)
 class Heard:
-    """An answer, as far as it has come."""
+    """An answer as received so far."""
 
     token_ids: list[int] | None = None
-    """None from a server that sends text alone."""
+    """Token ids; None from a server that sends only text."""
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
     finish_reason: str | None = None
-    """In the server's word; None while it gives none."""
+    """The server's finish reason; None until it gives one."""
     is_whole: bool = False
-    """The server has said that nothing more follows."""
+    """Whether the server has marked the end of the answer."""
     first_token_s: float | None = None
     finished_s: float | None = None
     prompt_tokens: int | None = None
-    """None where the server does not tell, as with all other counts."""
+    """Counts of the server; None where it does not report them."""
     completion_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_prompt_tokens: int | None = None
