@@ -10,9 +10,11 @@ cache cannot be written the index is not kept.
 import logging
 import os
 import secrets
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -201,15 +203,16 @@ def _select(
     # The words are ours; values are passed apart.
     names = ", ".join(LeaderboardRow._fields)
     query = f"SELECT {names} FROM rows WHERE {condition} ORDER BY file DESC"  # noqa: S608
-    seen: dict[tuple[Any, ...], LeaderboardRow] = {}
+    seen: dict[tuple[str, str], list[LeaderboardRow]] = defaultdict(list)
     copies = {}
-    for line in connection.execute(query, values).fetchall():
-        row = LeaderboardRow._make(line)
-        first = seen.setdefault(row._replace(file=""), row)
-        if first is not row:
-            reason = f"is a copy of {first.file}"
-            copies[row.file] = LeftOut(file=row.file, reason=reason)
-    return list(seen.values()), list(copies.values())
+    for row in map(LeaderboardRow._make, connection.execute(query, values).fetchall()):
+        alike = seen[row.run_id, row.task]
+        first = next((each for each in alike if each._replace(file=row.file) == row), None)
+        if first is None:
+            alike.append(row)
+        else:
+            copies[row.file] = LeftOut(file=row.file, reason=f"is a copy of {first.file}")
+    return list(chain.from_iterable(seen.values())), list(copies.values())
 
 
 def _check(connection: "DuckDBPyConnection", asked: Selection, other_tasks: Iterable[str]) -> None:

@@ -7,26 +7,16 @@ ranked without reading any again.
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
-from types import GenericAlias
 from typing import Any, NamedTuple
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter, ValidationError
 
-from harness.config.settings import ProtocolConfig, RunConfig
+from harness.analysis.leaderboard.result_part import read_part
 from harness.engines.build import EngineConfig
 from harness.io.mistakes import mistakes
-from harness.machine.provenance import Provenance
-from harness.models import ResolvedModel
-from harness.records import EngineInfo, Estimate, Record, precision
-from harness.store.manifest import (
-    MACHINE_TIME,
-    SCHEMA_VERSION,
-    RunManifest,
-    Session,
-    TaskInfo,
-    dump_json,
-)
-from harness.store.result import RunResult, estimates_by_name
+from harness.records import Estimate, precision
+from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, TaskInfo, dump_json
+from harness.store.result import estimates_by_name
 
 
 class LeaderboardRow(NamedTuple):
@@ -124,7 +114,7 @@ def rows_of(content: bytes, file: str) -> list[LeaderboardRow]:
         UnreadableError: It is damaged, of another version, or of a run that is not complete.
     """
     try:
-        result = _READ.model_validate_json(content)
+        result = read_part(content)
         if result.manifest.status != "complete":
             raise UnreadableError(f"is of a run that is {result.manifest.status}")
         rows = list(_rows(result, file))
@@ -143,58 +133,6 @@ def _why(error: ValidationError) -> str:
         if each.keys == ("schema_version",) and each.details["type"] != "missing":
             return f"is of schema version {each.given}; this harness reads {SCHEMA_VERSION}"
     return f"is damaged: {found[0]}"
-
-
-# --- the parts of result.json that are read ---------------------------------------------------
-
-
-def _part_of(kind: type[Record], *names: str, **parts: Any) -> Any:
-    """A record with some fields of another, which skips all others.
-
-    Args:
-        kind: The whole record; the types of the fields are its own.
-        names: Fields that are read as there.
-        parts: Fields of which again only a part is read, or that are not checked.
-    """
-    fields: dict[str, Any] = {}
-    for name in names:
-        field = kind.model_fields[name]
-        fields[name] = (field.annotation, field)
-    for name, part in parts.items():
-        assert name in kind.model_fields, f"{kind.__name__} has no {name}"
-        fields[name] = (part, ...)
-    ignoring = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
-    return create_model(f"PartOf{kind.__name__}", __config__=ignoring, **fields)
-
-
-def _list_of(part: Any) -> Any:
-    return GenericAlias(tuple, (part, ...))
-
-
-_ENGINE = ("name", "version", "device", "device_name", "device_count", "dtype", "quantization")
-_READ = _part_of(
-    RunResult,
-    "schema_version",
-    estimates=_list_of(_part_of(Estimate, "metric", "value", "n", "low", "high", "bound", "task")),
-    manifest=_part_of(
-        RunManifest,
-        *("run_id", "status", "protocol_fingerprints", "protocol_fields", "started_at"),
-        config=_part_of(
-            RunConfig,
-            "seed",
-            model=dict[str, Any],
-            engine=dict[str, Any],
-            protocol=_part_of(ProtocolConfig, "name"),
-        ),
-        model=_part_of(ResolvedModel, "name", "revision", "sha256"),
-        tasks=_list_of(_part_of(TaskInfo, "name", "selection", "problems", "full_size")),
-        sessions=_list_of(_part_of(Session, engine=_part_of(EngineInfo, *_ENGINE))),
-        provenance=_part_of(Provenance, "harness_version", "git_commit", "git_dirty"),
-    ),
-)
-"""What a row needs of ``RunResult``. The answers, nine tenths of a file, are skipped by the parser
-without becoming objects, and a configuration that was checked when it ran is not checked again:
-reading a result whole takes five times as long."""
 
 
 # --- the figures -----------------------------------------------------------------------------
