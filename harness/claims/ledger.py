@@ -176,6 +176,8 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
         }
     )
     mistakes: list[str] = []
+    for name in ledger.study.headline_claims:
+        mistakes += names.check(STUDY_FILE, "headline_claims", "claim", name)
     for claim in ledger.claims.values():
         where = f"claim/{claim.id}.yaml"
         mistakes += names.check(where, "article", "article", claim.article)

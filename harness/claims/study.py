@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from harness.claims.claim import Date, Line
+from harness.claims.claim import ClaimId, Date, Line
 from harness.errors import ConfigError, UserError
 from harness.io.paths import CONF_DIR, DEFAULT_STUDY, conf_dirs
 from harness.models.shape import Name
@@ -34,6 +34,8 @@ class Study(Record):
     """Who wrote the study down, which need not be who made the claims."""
     date: Date
     """Of the study's first version."""
+    headline_claims: tuple[ClaimId, ...] = ()
+    """The claims that matter most, the first of them first: the summary shows these."""
 
 
 def default_study() -> Path:

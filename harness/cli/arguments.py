@@ -151,6 +151,9 @@ def _add_claims(commands: Commands) -> None:
             metavar=name.upper(),
             help=f"{text} (may be repeated)",
         )
+    command.add_argument(
+        "--all", action="store_true", help="print every claim and published score, not a summary"
+    )
     shape = command.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="print a list of JSON objects")
     shape.add_argument("--markdown", action="store_true", help="print Markdown")

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import logging
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import get_args
 
@@ -15,12 +16,13 @@ from harness.claims.study import find_study
 from harness.claims.verdict import DECISIONS, Judgement
 from harness.errors import UserError
 from harness.report.claims import as_json, as_markdown, print_claims
+from harness.report.claims_summary import print_claims_summary
 
 log = logging.getLogger(__name__)
 
 
 def claims(options: argparse.Namespace) -> int:
-    """Prints the verdicts as tables, as JSON or as Markdown.
+    """Prints a summary of the verdicts; all or a selection of them as tables, JSON or Markdown.
 
     Returns:
         0, whatever the verdicts.
@@ -49,11 +51,19 @@ def claims(options: argparse.Namespace) -> int:
         print(as_json(shown))  # noqa: T201
     elif options.markdown:
         print(as_markdown(shown), end="")  # noqa: T201
-    else:
+    elif options.all or articles or options.category or options.verdict or options.id:
         print_claims(shown)
+    else:
+        print_claims_summary(every, ledger.study, _command(options))
     for run in runs:
         log.info("%s", _share(run, every))
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """This command, its runs abbreviated."""
+    study = "" if options.study is None else f" --study {shlex.quote(options.study)}"
+    return f"harness claims{study}{' RUN…' * bool(options.runs)}"
 
 
 def _share(run: AnyRun, every: Sequence[Judgement]) -> str:
@@ -95,5 +105,7 @@ def _check_ids(given: Iterable[str], every: Sequence[Judgement]) -> None:
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3)
-            meant = f"did you mean {' or '.join(near)}?" if near else "harness claims lists them"
+            meant = (
+                f"did you mean {' or '.join(near)}?" if near else "harness claims --all lists them"
+            )
             raise UserError(f"--id {name}: no such claim; {meant}")

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.errors import ConfigError, StoreError, TaskError
 from harness.io.paths import place_of
+from harness.io.terminal import open_console
 from harness.models import origin
 from harness.models.listed import ListedModel, model_names, read_model
 from harness.models.memory import unquantised_bytes
@@ -178,7 +178,5 @@ def _check_result(run: Run, manifest: RunManifest) -> None:
 
 
 def _print(table: Table) -> None:
-    console = Console()
-    if not console.is_terminal:
-        console.width = 200  # a file or a pipe has no width; let lines be as long as they are
+    console = open_console(width=200)
     console.print(table)

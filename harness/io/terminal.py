@@ -1,8 +1,27 @@
-"""Text that anybody may have written, for a cell or a line of rich's."""
+"""Consoles of one width where no terminal gives one, and text that anybody may have written."""
 
+import os
+
+from rich.console import Console
 from rich.markup import escape
 
 from harness.io.printable import printable
+
+WIDTH = 100
+"""Characters of a line in a file or a pipe, where COLUMNS does not say another number."""
+
+
+def open_console(*, stderr: bool = False, width: int = WIDTH) -> Console:
+    """Where a command prints its tables.
+
+    Args:
+        stderr: Print there and not to stdout.
+        width: Of a file or a pipe, in characters, unless COLUMNS is set; a terminal has its own.
+    """
+    found = Console(stderr=stderr, highlight=False)
+    if not found.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+        found.width = width
+    return found
 
 
 def safe(text: str) -> str:

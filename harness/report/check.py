@@ -7,8 +7,8 @@ from rich.console import Console
 
 from harness.claims.check import Checked
 from harness.claims.verdict import Evidence
-from harness.io.terminal import safe
-from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, duration
+from harness.io.terminal import open_console, safe
+from harness.runner.summary import duration
 
 _LABEL = 12
 """Columns before the text of a line."""
@@ -16,9 +16,7 @@ _LABEL = 12
 
 def print_checked(target: str, found: Sequence[Checked]) -> None:
     """Prints to stdout; the command of each figure stays on one line, to be copied."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     for each in found:
         console.print(f"[bold]{safe(_title(each))}[/bold]", soft_wrap=True)
         for label, text in _lines(each):

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from harness.claims.verdict import DECISIONS, Evidence, Judgement, Opinion
 from harness.io.printable import printable
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 
-WIDTH_WITHOUT_TERMINAL = 100
 UNVERIFIED = "unverified"
 SCORES = "Published scores"
 SCORE_PREFIX = "published/"
@@ -42,10 +41,11 @@ def groups(judgements: Sequence[Judgement]) -> Iterator[tuple[str, list[Judgemen
 def tally(judgements: Iterable[Judgement]) -> str:
     """How many of each verdict."""
     counts = Counter(each.verdict for each in judgements)
-    return ", ".join(f"{counts[name]} {_verdict_word(name)}" for name in DECISIONS if counts[name])
+    return ", ".join(f"{counts[name]} {verdict_word(name)}" for name in DECISIONS if counts[name])
 
 
-def _verdict_word(verdict: str | None) -> str:
+def verdict_word(verdict: str | None) -> str:
+    """A verdict as people read it."""
     return _WORDS.get(verdict) or str(verdict)
 
 
@@ -54,9 +54,7 @@ def _verdict_word(verdict: str | None) -> str:
 
 def print_claims(judgements: Sequence[Judgement]) -> None:
     """Prints tables to stdout; of a single one all that is known."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     if not judgements:
         console.print("no claim fits")
         return
@@ -80,7 +78,7 @@ def print_claims(judgements: Sequence[Judgement]) -> None:
             console.print(f"{len(some)} {what}: {tally(some)}")
     for line in _LEGEND:
         console.print(line, soft_wrap=True)
-    console.print("--id ID shows one with its evidence")
+    console.print("--id ID shows one claim with its evidence")
 
 
 def _table(members: Sequence[Judgement]) -> Table:
@@ -91,9 +89,9 @@ def _table(members: Sequence[Judgement]) -> Table:
     for each in members:
         cells = [_opinion_cell(opinion) for opinion in _opinions(each)]
         mark = f"\n({each.unverified} {UNVERIFIED})" if each.unverified else ""
-        figures = "".join(f"\n{safe(line)}" for line in _figures(each))
+        lines = "".join(f"\n{safe(line)}" for line in _figures(each))
         table.add_row(
-            f"[bold]{safe(each.id)}[/bold]\n{safe(each.title)}{figures}{mark}",
+            f"[bold]{safe(each.id)}[/bold]\n{safe(each.title)}{lines}{mark}",
             *cells,
             f"[bold]{_cell(each.verdict, each.tag)}[/bold]",
         )
@@ -129,7 +127,7 @@ def _opinion_cell(opinion: Opinion | None) -> str:
 
 
 def _cell(verdict: str | None, tag: str | None) -> str:
-    return _verdict_word(verdict) + (f"\n  {tag}" if tag else "")
+    return verdict_word(verdict) + (f"\n  {tag}" if tag else "")
 
 
 def _print_details(console: Console, each: Judgement) -> None:
@@ -145,13 +143,13 @@ def _details(each: Judgement) -> Iterator[str]:
         file = f" of {each.article.file}" if each.article.file else ""
         yield f"article     {each.article.title}" + (f"; {place}{file}" if place else "")
     yield f"headline    {each.headline}"
-    yield f"verdict     {_verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
+    yield f"verdict     {verdict_word(each.verdict)}" + (f" ({each.tag})" if each.tag else "")
     yield f"            {each.reason}"
     yield f"stands on   {each.stands_on}, rule {each.rule}"
     if each.forecast:
         tag = f" ({each.forecast.tag})" if each.forecast.tag else ""
         yield (
-            f"forecast    {_verdict_word(each.forecast.verdict)}{tag}, {each.forecast.date}: "
+            f"forecast    {verdict_word(each.forecast.verdict)}{tag}, {each.forecast.date}: "
             f"{each.forecast.reason}"
         )
     if each.decide:
@@ -160,7 +158,7 @@ def _details(each: Judgement) -> Iterator[str]:
         if opinion is None:
             continue
         yield ""
-        yield f"{name}: {_verdict_word(opinion.verdict)}" + (
+        yield f"{name}: {verdict_word(opinion.verdict)}" + (
             f" ({opinion.tag})" if opinion.tag else ""
         )
         yield f"  {opinion.reason}"
@@ -271,7 +269,8 @@ def _markdown_claim(each: Judgement) -> Iterator[str]:
 
 
 def _in_table(verdict: str | None, tag: str | None) -> str:
-    return _verdict_word(verdict) + (f" ({tag})" if tag else "")
+    """``challenged (value)``."""
+    return verdict_word(verdict) + (f" ({tag})" if tag else "")
 
 
 def _escape(text: str) -> str:

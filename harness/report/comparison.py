@@ -19,10 +19,9 @@ from harness.analysis.comparison.records import (
     TaskComparison,
 )
 from harness.io.printable import printable
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.records import Estimate
 
-WIDTH_WITHOUT_TERMINAL = 100
 SHOWN_ANSWER = 40
 """Characters of an answer."""
 SHOWN_PROBLEMS = 10
@@ -44,9 +43,7 @@ _FIGURES = {
 
 def print_comparison(comparison: Comparison) -> None:
     """Prints it to stdout."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     console.print(f"baseline   {safe(comparison.baseline.label)}", soft_wrap=True)
     for each in comparison.candidates:
         console.print(f"candidate  {safe(each.candidate.label)}", soft_wrap=True)

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from harness.io.sourced import Grade
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.quantities.derivation import Derivation, TrainingFigures
 from harness.quantities.machine import Fit
 from harness.quantities.published import machines, precisions
@@ -33,9 +33,7 @@ def print_derivations(
         other: The one it is set against.
         ratios: By figure, the first divided by the second.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_WITHOUT_TERMINAL
+    console = open_console(width=_WIDTH_WITHOUT_TERMINAL)
     shown = [this] if other is None else [this, other]
     names = " against ".join(each.title for each in shown)
     console.print(f"\n[bold]{names}[/bold], one sequence of {this.context_tokens:,} tokens\n")
@@ -64,9 +62,7 @@ def print_derivations(
 
 def print_quantities(found: Mapping[str, Quantity]) -> None:
     """Prints the figures of a study to stdout, with their arithmetic and their sources."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_WITHOUT_TERMINAL
+    console = open_console(width=_WIDTH_WITHOUT_TERMINAL)
     console.print(_quantities(found))
     console.print(f"\n{_SOURCES}")
     for source in dict.fromkeys(source for each in found.values() for source in each.sources):

@@ -1,13 +1,11 @@
 """The tables of ``harness doctor``."""
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.doctor.diagnosis import Diagnosis
 from harness.doctor.finding import Finding
 from harness.doctor.fits import USABLE_FRACTION, Fit
-from harness.io.terminal import safe
-from harness.runner.summary import WIDTH_WITHOUT_TERMINAL
+from harness.io.terminal import open_console, safe
 
 _COLOURS = {"ok": "green", "warn": "yellow", "missing": "red"}
 _COLLAPSED = "packages"
@@ -16,9 +14,7 @@ _COLLAPSED = "packages"
 
 def print_diagnosis(found: Diagnosis) -> None:
     """Prints a diagnosis to stdout."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     table = _table()
     table.show_header = False
     for wraps in (False, False, True):

@@ -14,7 +14,7 @@ from harness.analysis.leaderboard import (
     RankedList,
     Standing,
 )
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 
 if TYPE_CHECKING:
     from harness.analysis.leaderboard.foreign import ForeignRow
@@ -42,9 +42,7 @@ class Column(NamedTuple):
 
 def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
     """Prints the lists to stdout, each as far as ``top``."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     if not lists:
         console.print("no finished run is here")
         return
@@ -71,9 +69,7 @@ def print_foreign(rows: "Sequence[ForeignRow]") -> None:
     """Prints the scores of other harnesses' logs, each with what is unknown of its protocol."""
     if not rows:
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     console.print("\n[bold]Logs of other harnesses, in no list[/bold]", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for label in ("task", "harness", "model", "accuracy", "95 %", "problems", "tokens", "file"):

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.nightly.history import Step, by_label, steps
 from harness.analysis.nightly.record import Night
 from harness.io.jsonl import write_atomically
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.report.nightly_page import render_history
 from harness.report.nightly_words import changed, headline, reasons, status_of, verdict
-
-WIDTH_WITHOUT_TERMINAL = 100
 
 
 def write_history_page(nights: Sequence[Night], results_dir: Path) -> Path:
@@ -26,9 +23,7 @@ def write_history_page(nights: Sequence[Night], results_dir: Path) -> Path:
 
 def print_night(nights: Sequence[Night], history: Sequence[Night], page: Path) -> None:
     """Prints what came of a night, and why it ends with the exit status that it has."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     console.print(f"night {nights[0].night}\n")
     table = Table(
         show_header=False, show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0)

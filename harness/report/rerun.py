@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.analysis.rerun.document import RerunReport
 from harness.analysis.rerun.outcome import Figures
-from harness.io.terminal import safe
-from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, percent, percents
+from harness.io.terminal import open_console, safe
+from harness.runner.summary import percent, percents
 
 ALWAYS_SHOWN = ("engine", "device", "dtype", "host")
 """Other facts only where they differ."""
@@ -40,9 +39,7 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
 
 def print_rerun(report: RerunReport, file: Path) -> None:
     """Prints a repetition to stdout."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     console.print(f"[bold]{safe(report.run_id)}[/bold], {_batches(report)}\n", soft_wrap=True)
     console.print(_figures_table(report.figures))
     console.print()

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
 from harness.analysis.status import UNDER_WAY, RunState
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.runner.summary import duration
 
 _WIDTH_WITHOUT_TERMINAL = 180
@@ -24,9 +24,7 @@ EARLY = "of those graded so far; short answers end first, so this is no score ye
 @contextmanager
 def screen(*, is_live: bool) -> Iterator[Callable[[RenderableType], None]]:
     """How to show a look on stdout: below the one before, or drawn over it on a terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_WITHOUT_TERMINAL
+    console = open_console(width=_WIDTH_WITHOUT_TERMINAL)
     if not (is_live and console.is_terminal):
         yield console.print
         return

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from rich.console import Console
-
 from harness.config.settings import ProtocolConfig, RunConfig
 from harness.errors import StoreError, UnavailableError
+from harness.io.terminal import open_console
 from harness.machine import hardware
 from harness.machine.provenance import Provenance, collect
 from harness.models import LocalModel, RemoteModel, is_here, origin
@@ -37,7 +36,7 @@ from harness.runner.preflight import (
 )
 from harness.runner.shards import count_own
 from harness.runner.smoke_test import is_wanted
-from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, duration
+from harness.runner.summary import duration
 from harness.runner.workers import share_out
 from harness.store.manifest import ExpectedTime
 from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
@@ -346,9 +345,7 @@ def _sizes(
 def _forecast(planned: list[PlannedTask], protocol: ProtocolConfig) -> list[str]:
     if not planned:
         return []
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console()
     with console.capture() as table:
         console.print(forecast_table(planned, protocol))
     return ["", *table.get().splitlines(), "", *forecast_notes(planned, protocol), ""]

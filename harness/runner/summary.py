@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.models import origin
 from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
 from harness.runner.build_result import exit_status
@@ -62,15 +61,12 @@ HEADLINE = (
     *(f"{what}.{basis}" for what in ("cost", "cost_per_solved") for basis in BASES),
 )
 _BOUNDS = {None: "", "lower": "at least ", "upper": "at most "}
-WIDTH_WITHOUT_TERMINAL = 100
 REASONS_SHOWN = 3
 
 
 def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> None:
     """Prints what came of a run to stderr."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console(stderr=True)
     manifest = result.manifest
     engine = manifest.engine
     assert engine is not None  # build_result refuses a run without an engine

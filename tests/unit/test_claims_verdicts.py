@@ -997,7 +997,7 @@ def test_published_scores_have_a_table_of_their_own(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     file = make_run(tmp_path, "a\x1b[31m", solved=spread(500, 4, 1856))
-    _, out, _ = harness(capsys, file)
+    _, out, _ = harness(capsys, file, "--all")
     row = next(line for line in out.splitlines() if PUBLISHED_7B.partition("/")[2] in line)
     assert row.split()[-3:] == ["92.8", "percent", "reproduced"]
     assert "101 claims: " in out

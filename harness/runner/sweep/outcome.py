@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from rich.console import Console
 from rich.table import Table
 
 from harness.errors import HarnessError
-from harness.io.terminal import safe
+from harness.io.terminal import open_console, safe
 from harness.process.report import FinishedReport
 from harness.records import Record
 from harness.runner.decisions import results_dir_of
 from harness.runner.hand_over import hand_over
 from harness.runner.merge import merge_runs
-from harness.runner.summary import WIDTH_WITHOUT_TERMINAL, headline, percent
+from harness.runner.summary import headline, percent
 from harness.store.manifest import RunManifest, dump_json
 from harness.store.result import RunResult, load
 from harness.store.run_files import Run
@@ -104,9 +103,7 @@ def _print_table(ended: Sequence[Ended]) -> None:
         status = "unknown" if job.report is None else str(job.status)
         shown = f"[bold red]{status}[/bold red]" if job.status else status
         table.add_row(str(job.number), safe(own), shown, _accuracy(each), run)
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        console.width = WIDTH_WITHOUT_TERMINAL
+    console = open_console(stderr=True)
     sys.stdout.flush()
     console.print()
     console.print(table)
