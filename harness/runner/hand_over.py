@@ -1,11 +1,15 @@
 """What a command does with a run that it made: prints it, and sends it to its tracker."""
 
 import sys
+from pathlib import Path
 
+from harness.runner.answer import print_answer
+from harness.runner.build_result import exit_status
 from harness.runner.finished import Finished
-from harness.runner.summary import print_result
+from harness.runner.summary import headline, print_summary
 from harness.runner.trackers import track
 from harness.store.manifest import dump_json
+from harness.store.result import RunResult
 
 
 def hand_over(finished: Finished, *, is_graded_again: bool = False) -> int:
@@ -24,7 +28,16 @@ def hand_over(finished: Finished, *, is_graded_again: bool = False) -> int:
         facts = {"run_id": finished.folder.name, "path": str(finished.folder)}
         print(dump_json({**facts, **finished.shard._asdict()}))  # noqa: T201
     if finished.result is not None:
-        print_result(finished.result, finished.folder)
+        _print_result(finished.result, finished.folder)
         if not is_graded_again:
             track(finished.result.manifest.config.tracker, finished.result, finished.folder)
     return finished.status
+
+
+def _print_result(result: RunResult, folder: Path) -> None:
+    """The answer, the tables below it, and for programs a line of JSON if stdout is no terminal."""
+    _, reasons = exit_status(result)
+    print_answer(result, folder)
+    print_summary(result, folder, reasons)
+    if not sys.stdout.isatty():
+        print(dump_json(headline(result, folder)))  # noqa: T201

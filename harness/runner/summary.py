@@ -1,6 +1,5 @@
 """The table at the end of a run, and the one line of JSON that programs read."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,10 +9,9 @@ from rich.table import Table
 
 from harness.io.terminal import open_console, safe
 from harness.models import origin
-from harness.records import ERROR_STATUSES, Estimate, VerdictStatus
-from harness.runner.build_result import exit_status
+from harness.records import Estimate, VerdictStatus
 from harness.store.failures import FailureReason
-from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo, dump_json
+from harness.store.manifest import MACHINE_TIME, ExpectedTime, TaskInfo
 from harness.store.result import RunResult
 
 OUTCOMES: dict[str, tuple[VerdictStatus, ...]] = {
@@ -49,10 +47,14 @@ RUN_FIGURES: dict[str, tuple[str, ...]] = {
     "loading and warm-up": ("load_s",),
     "peak memory": ("peak_memory_bytes",),
 }
+_TOKENS = {
+    "tokens per answer": "completion_tokens.mean",
+    "  of them thinking": "reasoning_tokens.mean",
+}
 _OF_A_SERVER = ("TTFT from HTTP", "HTTP")
 """Lines that only an engine behind HTTP has."""
 BASES = ("rented", "owned", "api")
-_SHOWN_BASES = {"rented": "rented", "owned": "owned", "api": "had an API billed it"}
+BASIS_WORDS = {"rented": "rented", "owned": "owned", "api": "at API list price"}
 HEADLINE = (
     "accuracy",
     "accuracy.fixed_benchmark",
@@ -86,9 +88,6 @@ def print_summary(result: RunResult, folder: Path, reasons: Iterable[str]) -> No
         console.print(line, soft_wrap=True)
     if (attempts := attempts_words(result)) is not None:
         console.print(f"\n{attempts}")
-    if any(each.status in ERROR_STATUSES for each in result.outcomes):
-        again = f"harness run resume={folder} retry=errors"
-        console.print(f"\nto ask again what failed: {safe(again)}", soft_wrap=True)
     for reason in reasons:
         console.print(f"\n[bold red]exit status 4:[/bold red] {reason}")
     console.print(f"\nfiles in {safe(str(folder))}", soft_wrap=True)
@@ -140,12 +139,16 @@ def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
         count = sum(counts[status] for status in statuses)
         shown = f"{count} of {len(mine)}"
         column[label] = f"[bold red]{shown}[/bold red]" if label == "errors" and count else shown
-    column["tokens per answer"] = _value(result.estimate("completion_tokens.mean", task.name))
-    column["  of them thinking"] = _value(result.estimate("reasoning_tokens.mean", task.name))
-    for basis in _priced(result):
+    column["tokens per answer"] = value_and_unit(
+        result.estimate("completion_tokens.mean", task.name)
+    )
+    column["  of them thinking"] = value_and_unit(
+        result.estimate("reasoning_tokens.mean", task.name)
+    )
+    for basis in priced(result):
         # One task's own figure; with a single task it is the run's.
         found = result.estimate(f"cost_per_solved.{basis}", task.name)
-        column[f"cost per solved, {_SHOWN_BASES[basis]}"] = _value(found)
+        column[f"cost per solved, {BASIS_WORDS[basis]}"] = value_and_unit(found)
     return column
 
 
@@ -196,23 +199,21 @@ def _run_table(result: RunResult) -> Table:
             if not label.startswith(_OF_A_SERVER):
                 table.add_row(label, _with_reason(found[0]))
             continue
-        table.add_row(label, ", ".join(_value(each) for each in found))
+        table.add_row(label, ", ".join(value_and_unit(each) for each in found))
     if (expected := result.manifest.expected) is not None:
-        table.add_row("generation", _value(result.estimate("generation_s")))
+        table.add_row("generation", value_and_unit(result.estimate("generation_s")))
         table.add_row("  expected before the run", _expected(expected))
-    if not _priced(result):
+    if not priced(result):
         table.add_row("cost", "unknown: no price list is for this device (see conf/pricing)")
-    for basis in _priced(result):
-        table.add_row(
-            f"cost, {_SHOWN_BASES[basis]}", _with_reason(result.estimate(f"cost.{basis}"))
-        )
+    for basis in priced(result):
+        table.add_row(f"cost, {BASIS_WORDS[basis]}", _with_reason(result.estimate(f"cost.{basis}")))
         per_solved = result.estimate(f"cost_per_solved.{basis}")
-        table.add_row(f"cost per solved task, {_SHOWN_BASES[basis]}", _with_reason(per_solved))
+        table.add_row(f"cost per solved task, {BASIS_WORDS[basis]}", _with_reason(per_solved))
     if (api := result.pricing.api) is not None:
-        table.add_row("  the API's prices", safe(f"{api.source}, {api.date}"))
+        table.add_row("  the API's price list", safe(f"{api.source}, {api.date}"))
         break_even = result.estimate("break_even_output_tokens_per_s")
         if break_even.value is not None:
-            table.add_row("  renting is as cheap from", _value(break_even))
+            table.add_row("  break-even throughput", value_and_unit(break_even))
     table.add_row("energy", _energy(result))
     return table
 
@@ -223,9 +224,9 @@ def _energy(result: RunResult) -> str:
         return f"unknown: {energy.source}"
     per_token = result.estimate("joules_per_output_token")
     per_solved = result.estimate("joules_per_solved")
-    parts = [f"{_number(energy.joules)} J", _value(per_token)]
+    parts = [f"{_number(energy.joules)} J", value_and_unit(per_token)]
     if per_solved.value is not None:
-        parts.append(f"{_value(per_solved)} per solved task")
+        parts.append(f"{value_and_unit(per_solved)} per solved task")
     return f"{', '.join(parts)} ({energy.source})"
 
 
@@ -263,7 +264,8 @@ def budget_table(result: RunResult) -> Table | None:
     return table
 
 
-def _priced(result: RunResult) -> tuple[str, ...]:
+def priced(result: RunResult) -> tuple[str, ...]:
+    """The bases of cost that the run's price list has prices for."""
     return tuple(result.pricing.bases())
 
 
@@ -283,7 +285,7 @@ def _expected(expected: ExpectedTime) -> str:
 def _with_reason(estimate: Estimate) -> str:
     if estimate.value is None:
         return f"unknown: {estimate.why_unknown}"
-    text = _value(estimate)
+    text = value_and_unit(estimate)
     if estimate.low is not None:
         upper = "no upper end" if estimate.high is None else _number(estimate.high)
         text += f", 95 % interval {_number(estimate.low)} to {upper}"
@@ -295,14 +297,6 @@ def missing_end(estimate: Estimate) -> str | None:
     """Why an interval has no upper end, or there is no interval; None: both ends are known."""
     why = estimate.missing_end
     return f"no interval: {why}" if why and estimate.low is None else why
-
-
-def print_result(result: RunResult, folder: Path) -> None:
-    """Prints the result of a run; for programs, the last line is JSON if stdout is no terminal."""
-    _, reasons = exit_status(result)
-    print_summary(result, folder, reasons)
-    if not sys.stdout.isatty():
-        print(dump_json(headline(result, folder)))  # noqa: T201
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:
@@ -326,7 +320,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"  # noqa: PLR2004
 
 
-def _value(estimate: Estimate) -> str:
+def value_and_unit(estimate: Estimate) -> str:
+    """A figure as people read it: ``2.24 GB``, ``at least 3 USD``, ``unknown``."""
     if estimate.value is None:
         return "unknown"
     if estimate.unit == "bytes":

@@ -12,6 +12,7 @@ from harness.machine.energy import Energy
 from harness.metrics.cost import cost_per_solved
 from harness.metrics.figures import from_interval
 from harness.records import Estimate
+from harness.runner.answer import print_answer
 from harness.runner.forecast import PlannedTask, forecast_notes, forecast_table
 from harness.runner.summary import budget_table, missing_end, print_summary
 from harness.store.manifest import BudgetCost, BudgetPoint, ExpectedTime
@@ -256,3 +257,46 @@ def test_the_budget_table_shows_where_a_budget_makes_a_difference(baseline: RunR
         "256 20.0 % 20.0 % 1.5 0.75 0.25",
         "400 50.0 % 50.0 % 3 0.6 0.5",
     ]
+
+
+# --- the answer of a run --------------------------------------------------------------------------
+
+
+def answer(result: RunResult, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    print_answer(result, Path("results/runs/mine"))
+    return capsys.readouterr().err.strip("\n").splitlines()
+
+
+def test_a_run_ends_with_its_answer_in_five_lines_and_a_rule(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    *lines, rule = answer(baseline, capsys)
+    assert [line.split()[0] for line in lines] == ["accuracy", "speed", "cost", "no", "next"]
+    assert mentions(lines[0], "humaneval", "5.5 %", "2.9 to 10.1 %", "math500:100", "0.0 to 3.7 %")
+    assert mentions(lines[1], "238 tokens/s")
+    assert mentions(lines[2], "at least 0.000642 USD rented")
+    assert mentions(lines[3], "71 truncated at 400 tokens", "21 without an answer", "264")
+    assert lines[4].split(maxsplit=1)[1] == "harness report results/runs/mine"
+    assert set(rule) == {"-"}
+
+
+def test_what_failed_comes_with_the_command_that_asks_it_again(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = baseline.outcomes
+    failed = first.model_copy(update={"status": "generation_error"})
+    lines = answer(baseline.model_copy(update={"outcomes": (failed, *others)}), capsys)
+    assert any("1 failed" in line for line in lines)
+    assert lines[-2].endswith(" harness run resume=results/runs/mine retry=errors")
+
+
+def test_without_gaps_or_a_price_the_answer_says_so(
+    baseline: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solved = tuple(each.model_copy(update={"status": "correct"}) for each in baseline.outcomes)
+    pricing = baseline.pricing.model_copy(update={"rented": None, "owned": None, "api": None})
+    result = baseline.model_copy(update={"outcomes": solved, "pricing": pricing})
+    lines = answer(result, capsys)
+    assert not any(line.startswith("no answer") for line in lines)
+    assert any(line.startswith("cost ") and "conf/pricing" in line for line in lines)
