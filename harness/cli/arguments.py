@@ -283,6 +283,9 @@ def _add_pages(commands: Commands) -> None:
     command.add_argument(
         "--top", type=int, default=20, metavar="N", help="rows of a list to show (default: 20)"
     )
+    command.add_argument(
+        "--wide", action="store_true", help="print every column, however long the lines are"
+    )
     _add_results_dir(command)
 
 

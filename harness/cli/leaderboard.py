@@ -93,7 +93,7 @@ def _print(
         found = {**_as_json(lists, left_out), "foreign": [each.model_dump() for each in foreign]}
         print(dump_json(found))  # noqa: T201
     elif not (options.html or options.parquet or options.csv):
-        print_leaderboard(lists, options.top)
+        print_leaderboard(lists, options.top, is_wide=options.wide)
         print_foreign(foreign)
 
 

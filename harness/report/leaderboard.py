@@ -19,9 +19,11 @@ from harness.io.terminal import open_console, safe
 if TYPE_CHECKING:
     from harness.analysis.leaderboard.foreign import ForeignRow
 
-WIDTH_WITHOUT_TERMINAL = 180
-# Characters of a run's description beside its figures; with less room it stands below them.
-RUN_WIDTH = 30
+# Characters of a run's description beside its figures; with less room it is below them.
+RUN_WIDTH = 50
+_NARROW_GAP = 1
+_LEAST_COLUMNS = 4
+"""Run, rank, accuracy and its interval are never left out."""
 RANK_RULE = (
     "A rank is a range: from 1 + the runs whose 95 % interval lies wholly above, to all runs less "
     "those whose interval lies wholly below. Runs with a rank in common may be in either order; "
@@ -40,29 +42,54 @@ class Column(NamedTuple):
     is_number: bool = True
 
 
-def print_leaderboard(lists: Sequence[RankedList], top: int) -> None:
-    """Prints the lists to stdout, each as far as ``top``."""
+def print_leaderboard(lists: Sequence[RankedList], top: int, *, is_wide: bool = False) -> None:
+    """Prints the lists to stdout, each as far as ``top``.
+
+    Args:
+        lists: What to print.
+        top: How many runs of each.
+        is_wide: Print every column, however long the lines are; otherwise latencies are left out
+            where they do not fit.
+    """
     console = open_console()
     if not lists:
-        console.print("no finished run is here")
+        console.print("no finished run is here; harness run experiment=demo makes one")
         return
     columns = _columns([standing for each in lists for standing in each.standings])
-    for each in lists:
-        console.print(f"[bold]{safe(each.task)}[/bold]  {safe(each.protocol)}", soft_wrap=True)
-        console.print(f"fingerprint {safe(each.fingerprint)}, {_runs(each)}", soft_wrap=True)
+    widths = [_width(console, _table(each.standings[:top], columns)) + RUN_WIDTH for each in lists]
+    if is_wide:
+        console.width = max(console.width, *widths)
+    for each, width in zip(lists, widths, strict=True):
+        console.print(f"[bold]{safe(each.task)}[/bold]  {safe(each.protocol)}")
+        console.print(f"fingerprint {safe(each.fingerprint)}, {_runs(each)}")
         shown = each.standings[:top]
-        if _width(console, _table(shown, columns)) + RUN_WIDTH <= console.width:
+        if width <= console.width:
             console.print(_table(shown, columns, with_runs=True))
         else:
-            numbers = {standing.row.file: f"#{n}" for n, standing in enumerate(shown, 1)}
-            console.print(_table(shown, _narrow(columns, numbers), gap=1))
-            for standing in shown:
-                number = numbers[standing.row.file]
-                console.print(f"{number}  {_named(standing.row)}", soft_wrap=True)
+            _print_narrow(console, shown, columns)
         if (rest := len(each.standings) - top) > 0:
             console.print(f"… and {rest:,} more; --top {len(each.standings)} shows all")
         console.print()
     console.print(RANK_RULE)
+    if max(widths) > console.width:
+        console.print("--wide, --csv - and --json have every column: latencies, costs, dates")
+
+
+def _print_narrow(console: Console, shown: Sequence[Standing], columns: Sequence[Column]) -> None:
+    """As many figures as fit, with the model if there is room; below them, which runs they are."""
+    numbers = {standing.row.file: f"#{n}" for n, standing in enumerate(shown, 1)}
+    chosen = _narrow(columns, numbers, with_model=True)
+    if not _fits(console, shown, chosen):
+        chosen = _narrow(columns, numbers)
+    while len(chosen) > _LEAST_COLUMNS and not _fits(console, shown, chosen):
+        chosen.pop()
+    console.print(_table(shown, chosen, gap=_NARROW_GAP))
+    for standing in shown:
+        console.print(f"{numbers[standing.row.file]}  {_named(standing.row)}")
+
+
+def _fits(console: Console, shown: Sequence[Standing], columns: Sequence[Column]) -> bool:
+    return _width(console, _table(shown, columns, gap=_NARROW_GAP)) <= console.width
 
 
 def print_foreign(rows: "Sequence[ForeignRow]") -> None:
@@ -73,7 +100,7 @@ def print_foreign(rows: "Sequence[ForeignRow]") -> None:
     console.print("\n[bold]Logs of other harnesses, in no list[/bold]", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     for label in ("task", "harness", "model", "accuracy", "95 %", "problems", "tokens", "file"):
-        table.add_column(label)
+        table.add_column(label, overflow="fold")
     for row in rows:
         cells = (row.task, f"{row.harness} {row.version or ''}", row.model or "-", *_score(row))
         table.add_row(*map(safe, (*cells, row.file)))
@@ -131,7 +158,7 @@ def _table(
             column.label, justify="right" if column.is_number else "left", no_wrap=True
         )
     if with_runs:
-        table.add_column("run")
+        table.add_column("run", overflow="fold")
     for standing in standings:
         cells = [_lines(column.cell(standing)) for column in columns]
         table.add_row(*cells, *([_named(standing.row)] if with_runs else []))
@@ -144,12 +171,16 @@ def _width(console: Console, table: Table) -> int:
     return Measurement.get(console, unbounded, table).maximum
 
 
-def _narrow(columns: Sequence[Column], numbers: Mapping[str, str]) -> list[Column]:
+def _narrow(
+    columns: Sequence[Column], numbers: Mapping[str, str], *, with_model: bool = False
+) -> list[Column]:
     """Those that 80 characters have room for: a number for the run, whose id says when it began."""
-    number = Column("run", lambda standing: numbers[standing.row.file], lambda _: None)
+    run = Column("run", lambda standing: numbers[standing.row.file], lambda _: None)
+    model = Column("model", lambda standing: standing.row.model, lambda _: None, is_number=False)
     stacked = {"95 %": lambda standing: _interval(standing).replace(" to ", " to\n")}
     return [
-        number,
+        run,
+        *([model] if with_model else []),
         *(
             column._replace(cell=stacked.get(column.label, column.cell))
             for column in columns

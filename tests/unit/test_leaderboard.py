@@ -18,6 +18,7 @@ from harness.analysis.leaderboard import rank, read_rows
 from harness.analysis.leaderboard.index import index_file
 from harness.cli.main import _Lines, main
 from harness.errors import StoreError, UserError
+from harness.report.leaderboard import print_leaderboard
 from tests.facts import known, mentions
 from tests.unit.leaderboard_results import BASELINES, write_result
 
@@ -403,7 +404,8 @@ def test_a_cost_has_its_interval_below_it(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_result(results, "a")
-    assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
+    asked = ["leaderboard", "--task", "humaneval", "--wide", "--results-dir", str(results)]
+    assert main(asked) == 0
     value, low, high = capsys.readouterr().out.splitlines()[4:7]
     assert " ≥ 0.000306  2026" in value
     assert "  0.000176 to  " in low
@@ -419,7 +421,7 @@ def test_a_cost_has_its_interval_below_it(
 def test_a_narrow_terminal_shows_every_figure_and_which_run_it_is(
     results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    monkeypatch.setattr("harness.report.leaderboard.WIDTH_WITHOUT_TERMINAL", width)
+    monkeypatch.setenv("COLUMNS", str(width))
     write_result(results, "a", model="the-model")
     write_result(results, "b", model="another")
     assert main(["leaderboard", "--task", "humaneval", "--results-dir", str(results)]) == 0
@@ -429,7 +431,35 @@ def test_a_narrow_terminal_shows_every_figure_and_which_run_it_is(
     assert "\n#2" in table
     assert {"the-model,", "another,"} <= set(words)
     assert "…" not in table
-    assert max(map(len, table.splitlines()[3:6])) <= width
+    assert max(map(len, table.splitlines())) <= width
+    assert ("model" in words) == (width >= 100)
+
+
+def test_a_narrow_table_leaves_out_costs_rather_than_cut_them(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(results, "a")
+    costs = ("usd_per_solved_owned", "usd_per_solved_api", "joules_per_solved")
+    changes: dict[str, Any] = {
+        f"{name}{end}": 0.0123456 for name in costs for end in ("", "_low", "_high")
+    }
+    rows = [row._replace(**changes) for row in read_rows(results).rows]
+    for width, shown in ((80, 1), (100, 2), (300, 4)):
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_leaderboard(rank(rows), 10)
+        table = capsys.readouterr().out
+        assert table.count("solved") == shown * len(rank(rows))
+        assert "…" not in table
+        assert max(map(len, table.splitlines())) <= width
+
+
+def test_wide_has_every_column(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_result(results, "a", model="the-model")
+    assert main(["leaderboard", "--results-dir", str(results)]) == 0
+    assert "TTFT," not in capsys.readouterr().out.split()
+    assert main(["leaderboard", "--wide", "--results-dir", str(results)]) == 0
+    words = capsys.readouterr().out.split()
+    assert {"queue,", "TTFT,", "ITL,", "TPOT,", "request,", "begun", "full"} <= set(words)
 
 
 def test_the_terminal_obeys_no_name(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
