@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from harness.cli.arguments import INCLUDE, build_parser
+from harness.cli.overview import START
 from harness.errors import HarnessError, Interrupted, UserError
 from harness.io.extensions import ENGINES, declared
 from harness.io.paths import conf_files, include, includes_restored
@@ -33,10 +34,10 @@ Runs a benchmark: composes conf/, generates, scores and writes results/runs/<run
   harness run -m model=r1_distill_qwen_1_5b,r1_distill_qwen_7b
   harness run resume=auto experiment=demo      go on where the same command was stopped
 
-  --dry-run      print what would be done, load nothing
+  --dry-run      print the plan and load nothing
   --cfg job      print the composed configuration
   -m             sweep: one run for each combination of comma-separated values
-  --include DIR  see what is in the conf/ and tasks/ of this folder too (may be repeated)
+  --include DIR  also use the conf/ and tasks/ of this folder (may be repeated)
 """
 
 
@@ -72,7 +73,7 @@ def _status_of(arguments: list[str], *, debug: bool) -> int:
     """Runs the command; an error becomes its line and its exit status."""
     install_handlers()
     try:
-        return _dispatch(arguments)
+        return _dispatch(arguments) if arguments else _show_start()
     except (HarnessError, Interrupted) as error:
         if debug:
             _print_traceback()
@@ -101,6 +102,11 @@ class _Lines(RedactingFormatter):
 
 def _print_traceback() -> None:
     print(redact(traceback.format_exc()), file=sys.stderr)  # noqa: T201
+
+
+def _show_start() -> int:
+    print(START, file=sys.stderr)  # noqa: T201
+    return UserError.exit_status
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -113,7 +113,7 @@ def test_all_of_an_unfinished_run_at_a_size_of_ones_own(run: Path, harness: Harn
     [
         (["--n", "0"], "--n=0: … 1"),
         (["--batch-size", "-2"], "--batch-size=-2: … 1"),
-        (["--n", "x"], "--n: … 'x' … harness --help"),
+        (["--n", "x"], "--n: … 'x' … harness rerun --help"),
     ],
 )
 def test_a_number_that_cannot_be_is_named(
