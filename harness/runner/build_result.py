@@ -1,4 +1,4 @@
-"""From a run's files to its result: estimates, outcomes, and the exit status they call for."""
+"""Builds a run's result from its files: estimates, outcomes and the exit status."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -31,21 +31,21 @@ _OF_WORKERS = (
     "computed_prefill_tokens_per_s",
     "solved_per_hour",
 )
-"""What a merged run has of one worker at a time."""
+"""Estimates of a merged run that hold for one worker at a time."""
 
 _OF_SPEED = frozenset({"s", "tokens/s", "requests", "solved/h"})
-"""Units of figures that depend on how the engine was set."""
+"""Units of figures that depend on the engine's settings."""
 
 
 class ExitStatus(NamedTuple):
-    """0 or 4, and why."""
+    """The exit status, 0 or 4, and the reason."""
 
     status: int
     reasons: tuple[str, ...]
 
 
 def build_result(run: Run, manifest: RunManifest) -> RunResult:
-    """Computes everything that is said of a run, from its files alone.
+    """Computes a run's result from its files alone.
 
     Raises:
         StoreError: The run has no engine on record, or a completion without a verdict.
@@ -61,7 +61,7 @@ def build_result(run: Run, manifest: RunManifest) -> RunResult:
 
 
 def write_result(run: Run, complete: RunManifest) -> RunResult:
-    """Writes the result of a complete run, and then that it is complete."""
+    """Writes the result of a complete run, and then marks the run as complete."""
     result = build_result(run, complete)
     result.write(run.folder)
     run.write_manifest(complete)
@@ -69,7 +69,10 @@ def write_result(run: Run, complete: RunManifest) -> RunResult:
 
 
 def recomputed(result: RunResult) -> RunResult:
-    """A result with its figures computed anew from its outcomes; verdicts and prices stay.
+    """A result with its figures computed anew from its outcomes; verdicts and prices are kept.
+
+    For a result whose run is gone. What outcomes do not hold is unknown: cached prompt tokens, gaps
+    between tokens, when an HTTP request was sent.
 
     For one whose run is gone. What outcomes do not hold is unknown: cached prompt tokens, gaps
     between tokens, when an HTTP request was sent.
@@ -92,7 +95,7 @@ def recomputed(result: RunResult) -> RunResult:
 
 
 def _failure(completion: Completion, manifest: RunManifest) -> Verdict:
-    """Of a try that failed and was followed by another."""
+    """The record of a failed attempt that was followed by another."""
     task = completion.request_id.task
     return Verdict(
         request_id=completion.request_id,
@@ -135,14 +138,14 @@ def _changed_engine_keys(manifest: RunManifest) -> str:
 
 
 def _of_sessions(estimate: Estimate, keys: str) -> Estimate:
-    """Says of a speed that sessions ran with different settings."""
+    """Adds to a speed's method that sessions ran with different settings."""
     if estimate.value is None or estimate.task is not None or estimate.unit not in _OF_SPEED:
         return estimate
     return estimate.model_copy(update={"method": f"{estimate.method}; sessions differ in {keys}"})
 
 
 def _of_workers(estimate: Estimate, count: int) -> Estimate:
-    """Says of a time or a rate whose it is: the workers' clocks lie one after another."""
+    """Adds to a time or rate how it combines the workers, whose clocks are joined end to end."""
     if estimate.value is None or estimate.metric not in _OF_WORKERS:
         return estimate
     whose = (
@@ -188,7 +191,10 @@ def exit_status(result: RunResult) -> ExitStatus:
 
 
 def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
-    """The price list itself, or for ``auto`` the one that is for these devices.
+    """The given price list; for ``auto``, the list that matches these devices.
+
+    A user's list is tried before those of the harness. Bases that ``auto`` itself has a price for
+    are added where the device's list has none.
 
     A list of the user's goes before those of the harness. Bases that ``auto`` itself has a price
     for are added where the device's list has none.
@@ -216,11 +222,11 @@ def choose_pricing(pricing: Pricing, devices: PricedDevices) -> Pricing:
 
 
 def usd_per_s(pricing: Pricing, devices: PricedDevices) -> float | None:
-    """What a second of these devices costs in rent."""
+    """Rent of these devices, in US dollars per second."""
     rent = hourly_rent(pricing.rented, devices)
     return None if rent is None else rent / SECONDS_PER_HOUR
 
 
 def scoring_workers(config: RunConfig) -> int:
-    """As configured; else one for each two cores, so that generation keeps the machine."""
+    """The configured number; by default one per two cores, so that generation keeps the machine."""
     return config.scoring.workers or max(1, len(usable_cores()) // 2)

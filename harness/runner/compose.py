@@ -1,4 +1,4 @@
-"""From command-line overrides to the one run, or to the jobs of a sweep, that they describe."""
+"""Composes command-line overrides into one run or the jobs of a sweep."""
 
 import io
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DRY_RUN = "--dry-run"
 _FOR_HYDRA = ("-", "hydra.mode=MULTIRUN")
-"""How an argument begins that only Hydra can carry out: an option, or a sweep."""
+"""Prefixes of arguments that only Hydra can handle: its options, and sweeps."""
 
 
 def compose_and_run(arguments: list[str]) -> int:
@@ -90,7 +90,7 @@ def compose_one(overrides: list[str]) -> RunConfig:
 
 
 def _composable(given: list[str], folder: Path) -> list[str]:
-    """The arguments as Hydra can compose them; ``folder`` is this command's."""
+    """The arguments in the form that Hydra composes; ``folder`` is this command's."""
     write_engines(given, folder / "conf")
     return [*with_models(given, folder / "conf"), *search_path(folder / "conf")]
 
@@ -145,7 +145,7 @@ def _single_run(arguments: list[str]) -> RunConfig | None:
 
 
 def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
-    """Has the jobs run by a launcher; returns 1 if it lost one, else 0."""
+    """Runs the jobs with a launcher; returns 1 if it lost one, else 0."""
     try:
         _sweep(jobs, arguments)
     except HarnessError:
@@ -161,7 +161,7 @@ def _launch(jobs: Jobs, arguments: list[str], folder: Path) -> int:
 
 
 def _sweep(jobs: Jobs, arguments: list[str]) -> None:
-    """Lets Hydra make the jobs of a sweep, or show the configuration (``--cfg``)."""
+    """Lets Hydra create the jobs of a sweep, or print the configuration (``--cfg``)."""
     import hydra
 
     main = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name="config")

@@ -1,4 +1,6 @@
-"""Decides what a configuration leaves open: the engine, the results folder, and which run is meant.
+"""Decides what a configuration leaves open: the engine, the results folder, and the run to resume.
+
+No other module of a run makes these decisions.
 
 Nothing else on the way of a run asks these questions.
 """
@@ -17,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def results_dir_of(config: RunConfig) -> Path:
-    """Where this configuration keeps its runs."""
+    """The folder in which this configuration keeps its runs."""
     named = config.results_dir
     return default_results_dir() if named is None else Path(named).expanduser().resolve()
 
 
 def with_engine(config: RunConfig) -> tuple[RunConfig, str]:
-    """The configuration with the engine that is used, and one line that says which and why.
+    """The configuration with its engine chosen, and one line that says which and why.
 
     Raises:
         ConfigError: vLLM has no such argument.
@@ -34,7 +36,7 @@ def with_engine(config: RunConfig) -> tuple[RunConfig, str]:
 
 
 def with_recording(config: RunConfig, results_dir: Path) -> tuple[RunConfig, Run | None]:
-    """The configuration with the whole path of the recording that it replays, and that recording.
+    """The configuration with the full path of its recording, and that recording; None without one.
 
     Raises:
         StoreError: There is no such run.
@@ -108,7 +110,7 @@ def find_unfinished(config: RunConfig, results_dir: Path) -> Run | None:
 
 
 def _find_same(config: RunConfig, results_dir: Path) -> Run | None:
-    """The newest unfinished run of this very configuration that no process writes."""
+    """The newest unfinished run with the same configuration that no process is writing."""
     near: tuple[Run, str] | None = None
     for run, manifest in unfinished_runs(results_dir):
         if manifest.is_refused:
@@ -128,7 +130,7 @@ def _find_same(config: RunConfig, results_dir: Path) -> Run | None:
 
 
 def find_finished_shard(config: RunConfig, results_dir: Path) -> Run | None:
-    """With ``resume=auto``: this shard, if it is done and no run was merged from it yet."""
+    """With ``resume=auto``: this shard, if it is done and no merged run contains it yet."""
     if config.shard is None or config.resume != "auto":
         return None
     done = complete_runs(results_dir)

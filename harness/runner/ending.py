@@ -1,4 +1,4 @@
-"""How a run that does not come to its end is left: on record, and ready to be resumed."""
+"""Records a run that does not finish, so that it can be resumed."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def recorded_end(run: Run) -> Iterator[None]:
-    """Puts on record what ends a run before its time, and raises it again."""
+    """Records what ends a run early, and raises it again."""
     try:
         yield
     except (Exception, Interrupted, KeyboardInterrupt) as error:
@@ -23,7 +23,10 @@ def recorded_end(run: Run) -> Iterator[None]:
 
 
 def _record_end(run: Run, error: BaseException) -> None:
-    """Says in the manifest how the run ended, and to the user how to go on.
+    """Records in the manifest how the run ended, and tells the user how to continue.
+
+    A failure after a run is complete does not undo it, and an attempt that failed before anything
+    was kept leaves no folder.
 
     What goes wrong after a run is complete does not undo it, and a try that failed before anything
     was kept leaves no folder.
@@ -50,7 +53,7 @@ def _record_end(run: Run, error: BaseException) -> None:
 
 
 def _unsent_canary(manifest: RunManifest, fault: str) -> CanaryReport:
-    """Of known problems that were not even worth sending: the prompts of this run are no better."""
+    """A canary report without answers: the fault was found before the problems were sent."""
     return CanaryReport(
         problems=0,
         solved=0,

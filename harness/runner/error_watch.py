@@ -1,4 +1,4 @@
-"""Requests that fail: held back until a run has come through, counted, and too many end it."""
+"""Counts failed requests and ends the run when there are too many."""
 
 import logging
 from collections import Counter
@@ -10,11 +10,11 @@ from harness.store.failures import kind_of
 log = logging.getLogger(__name__)
 
 FEWEST = 20
-"""Finished requests before a share of failed ones says anything."""
+"""The fewest finished requests for which a share of failures is judged."""
 
 
 class ErrorWatch:
-    """Counts the requests of a run: those on record, and those of one engine's life.
+    """Counts the requests of a run: those on record, and those of the current engine.
 
     Args:
         stop_at_fraction: A run is stopped when more than this share of its finished requests
@@ -34,7 +34,7 @@ class ErrorWatch:
         return at is not None and self._finished >= FEWEST and failed > at * self._finished
 
     def count(self, completion: Completion) -> None:
-        """Counts a finished request, and says the first failure of each kind in the log."""
+        """Counts a finished request, and logs the first failure of each kind."""
         self._finished += 1
         if completion.finish_reason != "error":
             return

@@ -1,4 +1,4 @@
-"""Executes a run that is ready: generates, grades, and writes what came of it."""
+"""Executes a prepared run: generates, grades, and writes the result."""
 
 import logging
 from datetime import UTC, datetime
@@ -80,7 +80,7 @@ def finish(run: Run, manifest: RunManifest) -> Finished:
 
 
 def _finish_shard(run: Run, complete: RunManifest) -> Finished:
-    """A part of a run has no result: no number of it could be defended."""
+    """Ends a shard, which has no result: only the merged run has one."""
     run.write_manifest(complete)
     forget(run.folder)
     config = complete.config

@@ -1,4 +1,4 @@
-"""What a run hands back to whoever started it."""
+"""The result of running a benchmark, for the caller."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,22 +8,22 @@ from harness.store.result import RunResult
 
 
 class FinishedShard(NamedTuple):
-    """What a shard has in place of a result."""
+    """The end of a shard, which has no result."""
 
     shard: int
-    """From 0."""
+    """The shard's number, from 0."""
     shards: int
     requests: int
-    """Of the shard, all with a verdict."""
+    """Number of the shard's requests, all with a verdict."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that came to its end. One that did not raises an error instead."""
+    """A finished run. A run that did not finish raises an error instead."""
 
     folder: Path
     result: RunResult | None
-    """None for a shard, which has no result: the whole run has one."""
+    """None for a shard: only the merged run has a result."""
     status: int
     """The exit status: 0, or 4 if there were more errors or truncation than allowed."""
     shard: FinishedShard | None = None

@@ -1,4 +1,4 @@
-"""What a dry run says of the numbers to come: how sure they will be, and what they can decide."""
+"""A dry run's forecast of the figures: their precision, and what they can decide."""
 
 from typing import NamedTuple
 
@@ -19,12 +19,13 @@ from harness.stats.power import (
 )
 
 ASSUMED_SCORES = (0.5, 0.9)
-"""Half of them solved is the worst case; nine of ten is where the distills are."""
+"""Assumed scores: half of the problems solved is the worst case, nine of ten is typical of the
+distills."""
 ASSUMED_CORRELATION = 0.5
 
 
 class PlannedTask(NamedTuple):
-    """A task as it would be run."""
+    """A task with its planned size."""
 
     selection: str
     problems: int
@@ -33,7 +34,7 @@ class PlannedTask(NamedTuple):
 
 
 def forecast_table(tasks: list[PlannedTask], protocol: ProtocolConfig) -> Table:
-    """A line for each task and each score that it may have; figures in percentage points."""
+    """A row for each task and each assumed score; figures in percentage points."""
     table = Table(show_edge=False, box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("to expect,\nin points")
     for header in (
@@ -59,7 +60,7 @@ def forecast_table(tasks: list[PlannedTask], protocol: ProtocolConfig) -> Table:
 
 
 def forecast_notes(tasks: list[PlannedTask], protocol: ProtocolConfig) -> list[str]:
-    """What the table rests on, and whether the plan can decide what it is for."""
+    """The assumptions of the table, and whether the plan can decide its purpose."""
     rho = ", ".join(sorted({f"{_correlation(task):g}" for task in tasks}))
     published = ", ".join(map(str, sorted({_purpose_of(t).published_samples for t in tasks})))
     lines = [
@@ -124,7 +125,7 @@ def _advice(plan: Plan, margin: float) -> str:
 
 
 def _plans(task: PlannedTask, protocol: ProtocolConfig) -> list[Plan]:
-    """One for each score to expect."""
+    """One plan for each expected score."""
     purpose = _purpose_of(task)
     expected = purpose.expected_fraction or purpose.published_fraction
     return [

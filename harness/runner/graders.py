@@ -1,4 +1,4 @@
-"""The scorers of a run: started, asked, and put on record."""
+"""Starts the scorers of a run, and records which they are."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from harness.store.manifest import RunManifest
 
 
 def start_scorers(config: RunConfig, names: dict[str, str], stack: ExitStack) -> dict[str, Scorer]:
-    """The scorer of each task, its processes running until the stack unwinds."""
+    """Starts the scorer of each task; their processes run until the stack unwinds."""
     started: dict[str, Scorer] = {}
     for name in names.values():
         if name not in started:
@@ -31,7 +31,7 @@ def start_scorers(config: RunConfig, names: dict[str, str], stack: ExitStack) ->
 
 
 def contexts(scorers: Mapping[str, Scorer]) -> dict[str, dict[str, str]]:
-    """By scorer: what its grades depend on; of another package's that package too."""
+    """By scorer: what its grades depend on, for another package's scorer that package too."""
     return {scorer.name: _context(scorer) for scorer in scorers.values()}
 
 
@@ -57,7 +57,7 @@ def questions_of(
     scorers: Mapping[str, Scorer],
     reasoning: Reasoning,
 ) -> dict[str, Question]:
-    """What scoring needs to know of each problem; ``reasoning`` is the model's marks."""
+    """What scoring needs to know of each problem; ``reasoning`` is the model's thinking marks."""
     return {
         problem_id: Question(
             problem,
@@ -70,7 +70,7 @@ def questions_of(
 
 
 def with_scorers(manifest: RunManifest, scorers: Mapping[str, Scorer]) -> RunManifest:
-    """The manifest as if the run had been scored by these from the start."""
+    """The manifest as if these scorers had graded the run from the start."""
     context = contexts(scorers)
     fields = {}
     for task, old in manifest.protocol_fields.items():

@@ -1,4 +1,4 @@
-"""What a command does with a run that it made: prints it, and sends it to its tracker."""
+"""Prints a command's finished run, and sends it to its tracker."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,9 @@ from harness.store.result import RunResult
 
 
 def hand_over(finished: Finished, *, is_graded_again: bool = False) -> int:
-    """Prints what came of a run, then sends it to the tracker of its configuration.
+    """Prints the result of a run, then sends it to the tracker of its configuration.
+
+    If stdout is no terminal, its last line is JSON for programs.
 
     If stdout is no terminal, its last line is JSON for programs.
 

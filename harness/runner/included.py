@@ -1,4 +1,4 @@
-"""Which files of the user's folders a run is made of, and how it finds them again."""
+"""The files of ``--include`` folders that a run uses: records them, and finds them on resume."""
 
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +15,7 @@ TASK, PRICING = "task", "pricing"
 
 
 def with_included(config: RunConfig, choices: Mapping[str, Any]) -> RunConfig:
-    """The configuration with a note of each file that came from a folder of the user's.
+    """The configuration with a record of each file that came from an included folder.
 
     Args:
         config: As composed, or as recorded and changed.
@@ -28,7 +28,7 @@ def with_included(config: RunConfig, choices: Mapping[str, Any]) -> RunConfig:
 
 
 def include_again(included: Mapping[str, Included], kinds: Collection[str] | None = None) -> None:
-    """Lets this process see what a recorded configuration came from.
+    """Makes the folders of a recorded configuration visible to this process.
 
     Args:
         included: As recorded.
@@ -69,7 +69,7 @@ def _find(kind: str, name: str) -> Path | None:
 
 
 def _note(file: Path) -> Included | None:
-    """None for a file of the harness's own or of a package."""
+    """The record of a file; None for a file of the harness or of a package."""
     folder = place_of(file)
     if folder is None:
         return None

@@ -1,4 +1,4 @@
-"""The shards of a run become that run, if none is missing."""
+"""Merges the shards of a run into that run, if none is missing."""
 
 import logging
 import shutil
@@ -17,11 +17,14 @@ from harness.store.run_files import Run, create_run, runs_dir
 log = logging.getLogger(__name__)
 
 SCRATCH = ".merging"
-"""Under ``results_dir``: no command takes what lies there for a run."""
+"""A folder under ``results_dir`` in which no command looks for runs."""
 
 
 def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
-    """Joins shards to the whole run.
+    """Joins shards into the whole run.
+
+    The new run is made elsewhere and moved among the runs when it is complete: an interrupted merge
+    leaves none. The shards are unchanged.
 
     The new run is made elsewhere and put among the runs when it is whole: a merge that is stopped
     leaves none. The shards stay as they are.
@@ -47,7 +50,7 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
 
 @contextmanager
 def _scratch(results_dir: Path, shard: Shard) -> Iterator[Run]:
-    """A run's folder that is not among the runs; goes if it is still there at the end."""
+    """A temporary folder for a run; removed if it is still there at the end."""
     config = shard.manifest.config
     place = results_dir / SCRATCH
     for left in runs_dir(place).glob("*"):
@@ -60,7 +63,7 @@ def _scratch(results_dir: Path, shard: Shard) -> Iterator[Run]:
 
 
 def _remove_left(run: Run) -> None:
-    """Removes what a merge that was killed left, unless another merge is at work in it."""
+    """Removes what a killed merge left, unless another merge is using it."""
     try:
         with run:
             shutil.rmtree(run.folder, ignore_errors=True)

@@ -1,4 +1,7 @@
-"""Generation and scoring, side by side, each completion on disk before anything else happens to it.
+"""Generation and scoring, side by side; each completion is written to disk first.
+
+Accelerator time is scarce, so everything that follows a completion can be repeated from the files
+alone.
 
 The cut between the two matters most: accelerator time is scarce, so everything after a completion
 can be done again from the files alone.
@@ -40,20 +43,21 @@ log = logging.getLogger(__name__)
 # generation: scoring never holds generation up, and memory stays flat.
 MAX_WAITING_BYTES = 64 << 20
 RECORD_BYTES = 3000
-"""Of a waiting completion besides its text, about."""
+"""Approximate bytes of a waiting completion besides its text."""
 MAX_EXTRACTED = 10_000
-"""Characters of an answer that a verdict holds: a model that repeats itself can box 100,000."""
+"""The longest answer that a verdict keeps, in characters: a model that repeats itself can box
+100,000."""
 MAX_DETAIL = 1000
 
 
 class Observer(Protocol):
-    """Is told of everything as it happens."""
+    """Receives every event of a run as it happens."""
 
     def on_completion(self, completion: Completion) -> None:
-        """A request ended and is on disk."""
+        """Called when a completion has ended and is on disk."""
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """A completion was graded and that is on disk."""
+        """Called when a verdict is on disk."""
 
 
 class Question(NamedTuple):
@@ -63,7 +67,7 @@ class Question(NamedTuple):
     opened_think: bool
     scorer: Scorer
     reasoning: Reasoning = None
-    """How the model marks its thoughts."""
+    """The marks that enclose the model's reasoning."""
 
 
 def build_requests(
@@ -90,13 +94,16 @@ def build_requests(
 
 
 def request_seed(run_seed: int, request_id: str) -> int:
-    """A request's own seed: the same whatever the subset, the order and the batch."""
+    """The seed of a request: the same whatever the subset, the order and the batch."""
     digest = hashlib.sha256(f"{run_seed}:{request_id}".encode()).digest()
     return int.from_bytes(digest[:8]) >> 1
 
 
 def judge(question: Question, completion: Completion) -> Verdict:
-    """Decides about one completion.
+    """Decides the verdict on one completion.
+
+    Reasoning is never graded: a thought that did not end holds no answer. An answer that was cut
+    off by the token limit is graded when it is whole, and is ``truncated`` otherwise.
 
     Reasoning is never graded: a thought that did not end holds no answer. An answer that was cut
     off by the token limit is graded when it is whole, and is ``truncated`` otherwise.
@@ -136,7 +143,7 @@ def judge(question: Question, completion: Completion) -> Verdict:
 
 
 def _bounded(extracted: str | None) -> str | None:
-    """An answer as a verdict keeps it; two long ones stay as different as they were."""
+    """An answer of bounded length; two long answers that differ stay different."""
     if extracted is None or len(extracted) <= MAX_EXTRACTED:
         return extracted
     digest = hashlib.sha256(extracted.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -168,7 +175,7 @@ class Scoring:
         self._failures: list[BaseException] = []
 
     def __enter__(self) -> Self:
-        """Nothing to start: threads start with the work."""
+        """Does nothing: threads start with the first submission."""
         return self
 
     def __exit__(
@@ -186,11 +193,11 @@ class Scoring:
 
     @property
     def is_full(self) -> bool:
-        """Enough is waiting."""
+        """Whether no further completion should be submitted now."""
         return self._waiting_bytes >= MAX_WAITING_BYTES
 
     def submit(self, completion: Completion) -> None:
-        """Grades it soon."""
+        """Grades a completion in the background."""
         size = sys.getsizeof(completion.text) + RECORD_BYTES
         future = self._threads.submit(self._work, completion)
         with self._room:
@@ -199,14 +206,14 @@ class Scoring:
         future.add_done_callback(self._done)
 
     def wait_for_room(self) -> None:
-        """Returns when something more may be submitted."""
+        """Waits until another completion may be submitted."""
         with self._room:
             self._room.wait_for(lambda: not self.is_full)
         if self._failures:
             raise self._failures[0]
 
     def wait(self) -> None:
-        """Returns when everything submitted is graded."""
+        """Waits until everything submitted is graded."""
         with self._room:
             waiting = list(self._waiting)
         for future in waiting:
@@ -282,13 +289,13 @@ def generate(
 
 
 def _count_answered(run: Run) -> int:
-    """How many requests of a run have an answer on record."""
+    """How many requests of a run have a recorded answer."""
     recorded = run.read_completions(with_text=False)
     return sum(completion.finish_reason != "error" for completion in recorded)
 
 
 def without_secrets(completion: Completion) -> Completion:
-    """The model's text is its own; what an engine says of a failure may hold a token."""
+    """Removes secrets from an engine's error message; the model's text is never changed."""
     if completion.error is None:
         return completion
     return completion.model_copy(update={"error": redact(completion.error)})
@@ -297,7 +304,10 @@ def without_secrets(completion: Completion) -> Completion:
 def _answers(
     engine: Engine, requests: list[GenerationRequest], watch: ErrorWatch
 ) -> Iterator[Completion]:
-    """Completions as they end, and after all others those that failed.
+    """Completions as they end; those that failed come last.
+
+    An engine that sends requests has retried them already. Any other engine gets failed requests
+    once more.
 
     An engine that sends requests has tried again itself where that could help; of any other, what
     failed is tried once more.
@@ -319,7 +329,7 @@ def _answers(
 def _until_too_many_fail(
     engine: Engine, requests: list[GenerationRequest], watch: ErrorWatch
 ) -> Iterator[Completion]:
-    """Stops sending once too many have failed; what was sent by then is still answered."""
+    """Stops sending once too many requests failed; those already sent are still answered."""
     is_stopped = False
     for completion in engine.generate(requests):
         if not is_stopped:
@@ -358,11 +368,12 @@ def score_missing(run: Run, scoring: Scoring, *, scorer_errors_too: bool = False
 
 
 def _lacks_verdict(completion: Completion, verdict: Verdict | None) -> bool:
-    """A verdict on a try that failed says nothing of the answer that came after it."""
+    """Whether a completion needs grading: it has no verdict, or one on an earlier failed
+    attempt."""
     return verdict is None or (verdict.status == "generation_error" and not completion.is_failure)
 
 
 def run_clock(start_s: float) -> Clock:
-    """A clock that goes on from ``start_s``, however long ago the run was last alive."""
+    """A clock that continues from ``start_s``, however long ago the run was last active."""
     origin = time.monotonic()
     return lambda: start_s + time.monotonic() - origin

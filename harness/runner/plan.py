@@ -1,4 +1,4 @@
-"""``harness run --dry-run``: what a run would do; loads no model and fetches nothing."""
+"""Plans of ``harness run --dry-run``: what a run would do, without loading or downloading."""
 
 import sys
 from collections.abc import Callable
@@ -43,28 +43,28 @@ from harness.tasks import Selection, Task, load_spec, load_task, planned_origin
 
 
 class PlannedRun(NamedTuple):
-    """What one run would do."""
+    """The plan of one run."""
 
     lines: list[str]
     prompt: list[str]
-    """The first one, as far as it is known."""
+    """The first prompt, as far as it is known."""
     requests: int | None
     output_tokens: int | None
-    """At most."""
+    """The most output tokens that the run may generate."""
     to_fetch: dict[str, int | None]
-    """Bytes of what is not here yet, by its name; None: unknown."""
+    """Bytes to download, by name; None: unknown."""
     expected: ExpectedTime | None
-    """How long it would take; None: unknown."""
+    """The expected duration; None: unknown."""
     why_no_time: str | None
-    """Why that is unknown."""
+    """Why the duration is unknown."""
     memory_bytes: int | None
-    """For weights and one context; None: unknown."""
+    """Memory of weights and one context; None: unknown."""
     refusals: tuple[str, ...]
-    """Why this machine could not run it."""
+    """Reasons why this machine cannot run it."""
 
 
 class Plans:
-    """The plans of one command: the first is printed whole, of a further one what differs."""
+    """The plans of one command: the first is printed whole, later ones only where they differ."""
 
     def __init__(self) -> None:
         self._first: set[str] = set()
@@ -73,7 +73,7 @@ class Plans:
         self._free = free_memory()
 
     def show(self, config: RunConfig) -> None:
-        """Prints the plan of a run to stdout.
+        """Prints the plan of a run to stdout, also where this machine could not run it.
 
         On a machine that could not run it too: the reason stands in the plan.
         """
@@ -87,7 +87,7 @@ class Plans:
         _print(lines)
 
     def close(self, jobs: int) -> None:
-        """Prints what all jobs of a sweep come to, of which some may have no plan."""
+        """Prints the totals over all jobs of a sweep; some may have no plan."""
         requests = _sum([planned.requests for planned in self._planned])
         tokens = _sum([planned.output_tokens for planned in self._planned])
         to_fetch: dict[str, int | None] = {}
@@ -117,7 +117,7 @@ def _fetched_in_all(to_fetch: dict[str, int | None]) -> list[str]:
 
 
 def _time_in_all(expected: list[ExpectedTime | None]) -> list[str]:
-    """Of all jobs one after another."""
+    """The expected time of all jobs, one after another."""
     known = [each for each in expected if each is not None]
     if not known:
         return []
@@ -136,7 +136,7 @@ def _time_in_all(expected: list[ExpectedTime | None]) -> list[str]:
 
 
 def _words(line: str) -> str:
-    """A table's columns are as wide as its texts."""
+    """A table as text; columns are as wide as their texts."""
     return " ".join(line.split())
 
 
@@ -152,7 +152,7 @@ def _sum(values: list[int | None]) -> int | None:
 
 
 def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
-    """What a run of this configuration would do here, with so much memory free."""
+    """The plan of a run with this configuration on this machine."""
     refusals: list[str] = []
     as_asked = config
     try:
@@ -220,7 +220,7 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
 
 
 def _included(config: RunConfig) -> list[str]:
-    """A line for each folder of the user's that the run has something from."""
+    """A line for each ``--include`` folder that the run uses."""
     things: dict[str, list[str]] = {}
     for name, each in config.included.items():
         things.setdefault(each.folder, []).append(name)
@@ -230,7 +230,7 @@ def _included(config: RunConfig) -> list[str]:
 def _expected(
     config: RunConfig, counts: list[int | None], machine: Provenance
 ) -> ExpectedTime | str:
-    """How long it would take; of a shard, its part of every task."""
+    """The expected duration; for a shard, that of its part of every task."""
     samples = config.protocol.samples_per_problem
     asked = {
         selection.task: samples * count
@@ -258,7 +258,7 @@ def _time(expected: ExpectedTime) -> list[str]:
 def _refusals(
     config: RunConfig, machine: Provenance, free: FreeMemory, requests: int | None
 ) -> list[str]:
-    """Why this machine could not run it."""
+    """Reasons why this machine cannot run it."""
     try:
         check_requirements(config, machine)
     except UnavailableError as error:
@@ -287,7 +287,7 @@ def _check_workers(config: RunConfig) -> Callable[[], object]:
 
 
 def _of_shard(config: RunConfig, requests: int | None) -> int | None:
-    """So many of all requests are this worker's."""
+    """The number of requests of this worker; None where unknown."""
     if config.shard is None or requests is None:
         return requests
     return len(range(config.shard, requests, config.shards))
@@ -296,7 +296,7 @@ def _of_shard(config: RunConfig, requests: int | None) -> int | None:
 def _notes(
     config: RunConfig, machine: Provenance, free: FreeMemory, requests: int | None
 ) -> list[str]:
-    """What of memory and disk is worth knowing of a run that can be."""
+    """Notes on memory and disk for a run that is possible."""
     lines: list[str] = []
     notes: list[str | None] = []
     memory = plan_memory(config, machine, free)
@@ -334,7 +334,7 @@ def _plan_task(
 def _sizes(
     selection: Selection, task: Task | None, count: int | None, config: RunConfig
 ) -> list[PlannedTask]:
-    """The task as far as its sizes are known before it is fetched."""
+    """The task, with the sizes that are known before a download."""
     full = load_spec(selection.task).problems if task is None else task.full_size
     if count is None or full is None:
         return []
@@ -373,7 +373,7 @@ def _memory(needed: int | None) -> str:
 
 
 def _memory_bytes(config: RunConfig, machine: Provenance, free: FreeMemory) -> int | None:
-    """On this machine, unless another one is planned for, or one with GPUs is required."""
+    """Memory for weights and one context, on the machine that is planned for; None: unknown."""
     needs_gpus = config.requires is not None and config.requires.gpus > 0
     is_meant_here = config.plan_for is None and not needs_gpus
     on_cpu = is_meant_here and is_on_cpu(config.engine, machine, free)
@@ -394,13 +394,13 @@ def _count(value: int | None) -> str:
 
 
 def _is_on_disk(config: RunConfig, *, with_weights: bool) -> bool:
-    """A local file may still have to be converted, which fetches nothing."""
+    """Whether the model's files are on this disk; a local file may still need converting."""
     is_local = isinstance(config.model, LocalModel)
     return is_local or is_here(config.model, with_weights=with_weights)
 
 
 def _codec(config: RunConfig) -> Codec | None:
-    """The tokenizer, if the model is here; refuses a model that a run would refuse."""
+    """The tokenizer, if the model is on this machine; refuses a model that a run would refuse."""
     is_remote = isinstance(config.model, RemoteModel)
     with_weights = config.engine.is_local
     if is_remote or config.engine.recording is not None:

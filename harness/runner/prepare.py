@@ -1,4 +1,4 @@
-"""From a configuration to a run that is ready: all decisions are made here, once."""
+"""Prepares a run from its configuration: all decisions are made here, once."""
 
 import logging
 from collections.abc import Callable
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 def prepare(
     config: RunConfig, stack: ExitStack, on_start: Callable[[Path], None]
 ) -> PreparedRun | PreparedShards | Finished:
-    """Decides what a configuration means, and makes it ready.
+    """Prepares a run: decides everything that the configuration leaves open.
 
     Args:
         config: The composed configuration; of a run that is continued, the recorded one with what
@@ -75,7 +75,7 @@ def prepare(
 
 
 def _with_requests(prepared: PreparedRun) -> PreparedRun:
-    """With the requests of this run or shard, and those of them that are missing."""
+    """Adds the requests of this run or shard, and those of them that are missing."""
     config = prepared.manifest.config
     requests = build_requests(
         list(prepared.prompts.values()),
@@ -100,7 +100,7 @@ def _with_requests(prepared: PreparedRun) -> PreparedRun:
 
 
 def _recorded(run: Run, *, failed_too: bool) -> tuple[set[RequestId], float]:
-    """The requests that are done, and when the last one was, on the run's clock."""
+    """The completed requests, and the time of the last one on the run's clock."""
     done, last_s = set(), 0.0
     for completion in run.read_completions(with_text=False):
         if failed_too or not completion.is_failure:

@@ -1,4 +1,4 @@
-"""Makes a new run ready: its checks, problems, prompts, folder and manifest."""
+"""Prepares a new run: its checks, problems, prompts, folder and manifest."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 def prepare_new(
     config: RunConfig, recording: Run | None, results_dir: Path, stack: ExitStack
 ) -> PreparedRun:
-    """Makes a new run; fails on what can fail cheaply before it fetches or loads anything large.
+    """Prepares a new run; cheap checks come before anything large is downloaded or loaded.
 
     Args:
         config: With the engine that is used.
@@ -122,7 +122,7 @@ def prepare_new(
 
 
 def _extensions(config: RunConfig, tasks: Sequence[Task]) -> dict[str, str]:
-    """The packages that engine, scorers and tasks come from, where they are not built in."""
+    """The packages of engine, scorers and tasks that are not built in."""
     used = [(f"engine {config.engine.kind}", engine_origin(config.engine))]
     used += [(f"scorer {name}", scorer_origin(name)) for name in {t.spec.scorer for t in tasks}]
     used += [(f"task {task.spec.name}", package_of(task.spec.name)) for task in tasks]
@@ -132,7 +132,7 @@ def _extensions(config: RunConfig, tasks: Sequence[Task]) -> dict[str, str]:
 def _expected(
     config: RunConfig, tasks: list[Task], machine: Provenance, results_dir: Path
 ) -> ExpectedTime | None:
-    """Of this machine, whatever ``--dry-run`` was to reckon with."""
+    """The forecast for this machine, whatever machine ``--dry-run`` planned for."""
     samples = config.protocol.samples_per_problem
     asked = {task.spec.name: samples * len(task.problems) for task in tasks}
     here = config.model_copy(update={"plan_for": None})
@@ -146,7 +146,7 @@ def _expected(
 def _check_amounts(
     config: RunConfig, machine: Provenance, results_dir: Path, requests: int
 ) -> None:
-    """Warns of what will be slow, or full in the end; refuses what cannot be."""
+    """Warns of a slow run or a disk that may fill up; refuses what cannot work."""
     at_most_bytes = written_bytes(config.protocol, requests)
     check_disk(results_dir, at_most_bytes)
     memory = plan_memory(config, machine)
@@ -196,7 +196,7 @@ def _recorded(
 def _rendered(
     config: RunConfig, tasks: Sequence[Task]
 ) -> tuple[ResolvedModel, dict[str, Prompt], Rendering]:
-    """The model as it is here, and the prompts as its tokenizer renders them."""
+    """The loaded model, and the prompts as its tokenizer renders them."""
     model, codec = load_checked(config)
     options = {task.spec.name: config.protocol.prompt_options(task) for task in tasks}
     for each in options.values() if config.protocol.chat else ():
@@ -226,7 +226,7 @@ def _rendered(
 
 
 def check_lengths(prompts: Mapping[str, Prompt], limit: int) -> None:
-    """Prompts above the limit end as errors of their own, unless all are."""
+    """Warns of prompts above the limit, which end as errors; refuses a run in which all are."""
     lengths = {name: len(prompt.token_ids) for name, prompt in prompts.items()}
     longest = max(lengths, key=lengths.__getitem__)
     too_long = sum(length > limit for length in lengths.values())

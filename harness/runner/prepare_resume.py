@@ -1,4 +1,4 @@
-"""Makes a stopped run ready to go on."""
+"""Prepares a stopped run to continue."""
 
 import logging
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def prepare_resume(
     run: Run, config: RunConfig, recording: Run | None, stack: ExitStack
 ) -> PreparedRun:
-    """Makes a stopped run ready to go on.
+    """Prepares a stopped run to continue.
 
     Args:
         run: As ``find_unfinished`` found it.
@@ -58,7 +58,7 @@ def prepare_resume(
 
 
 def _with_config(manifest: RunManifest, config: RunConfig) -> RunManifest:
-    """The manifest under a configuration that changes no answer, with what it changes on record."""
+    """The manifest under a changed configuration, with the changes on record."""
     was = manifest.config
     changes = recorded(config_changes(was, config), len(manifest.sessions))
     if not changes:

@@ -1,4 +1,4 @@
-"""A run that is ready to be executed: everything about it is decided."""
+"""A prepared run: everything about it is decided."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,32 +12,34 @@ from harness.store.run_files import Run
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A new or a resumed run, whole or a shard, in its locked folder and with its scorers running.
+    """A new or resumed run, whole or a shard. Its folder is locked and its scorers run.
+
+    ``manifest.config`` is the configuration that it is made with.
 
     ``manifest.config`` is the configuration that it is made with.
     """
 
     run: Run
     manifest: RunManifest
-    """As it is on disk."""
+    """The manifest as it is on disk."""
     problems: Mapping[str, Problem]
-    """By id."""
+    """Problems by id."""
     prompts: Mapping[str, Prompt]
-    """By the id of their problem."""
+    """Prompts by problem id."""
     scorers: Mapping[str, Scorer]
-    """By task."""
+    """Scorers by task."""
     recording: Run | None = None
     """The run whose answers are replayed; None if an engine generates."""
     regrade: bool = False
-    """The recorded verdicts are of other scorers than these."""
+    """Whether the recorded verdicts come from other scorers than these."""
     retries: bool = False
-    """Requests that failed are asked again."""
+    """Whether failed requests are sent again."""
     requests: Sequence[GenerationRequest] = ()
-    """All that this run or shard has to answer."""
+    """All requests of this run or shard."""
     missing: Sequence[GenerationRequest] = ()
-    """Those of them that are to be generated."""
+    """The requests that are still to be generated."""
     clock_start_s: float = 0.0
-    """Where the run's clock goes on, in seconds."""
+    """The time at which the run's clock continues, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -45,4 +47,4 @@ class PreparedShards:
     """A run of several shards, all at once on this machine."""
 
     config: RunConfig
-    """Of the whole run, with the engine that is used."""
+    """The configuration of the whole run, with its engine chosen."""

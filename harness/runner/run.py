@@ -1,4 +1,4 @@
-"""Makes a run: from a configuration to what came of it. Prints nothing and sends nothing."""
+"""Runs a benchmark from a configuration to its result. Prints nothing and sends nothing."""
 
 from collections.abc import Callable
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""A run's sessions: an engine from its loading to its end, on record whatever happens to it."""
+"""A run's sessions: an engine from loading to its end, recorded whatever happens to it."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class SessionLog:
-    """What a run's manifest learns while it is generated."""
+    """Collects what a session adds to a run's manifest."""
 
     sessions: list[Session]
     lost_loads: list[LostLoad]
@@ -41,7 +41,7 @@ class SessionLog:
 
     @classmethod
     def of(cls, manifest: RunManifest) -> Self:
-        """Starts with what a manifest knows already."""
+        """A log that starts from an existing manifest."""
         return cls(
             list(manifest.sessions),
             list(manifest.lost_loads),
@@ -50,7 +50,7 @@ class SessionLog:
         )
 
     def apply_to(self, manifest: RunManifest) -> RunManifest:
-        """The manifest with what was learned."""
+        """The manifest with the collected facts."""
         update = {
             "sessions": tuple(self.sessions),
             "lost_loads": tuple(self.lost_loads),
@@ -64,7 +64,7 @@ class SessionLog:
 def opened_engine(
     prepared: PreparedRun, clock: Clock, session_log: SessionLog, progress: RunProgress
 ) -> Iterator[Engine]:
-    """The engine, with its session on record before it generates."""
+    """Opens the engine, with its session recorded before it generates."""
     sessions = session_log.sessions
     if prepared.recording is not None:
         with _replaying(prepared, prepared.recording, session_log) as replay:
@@ -95,7 +95,7 @@ def _session(
     progress: RunProgress,
     first_beat: Heartbeat,
 ) -> Iterator[Engine]:
-    """The engine loaded, and its session on record from then to its end."""
+    """Loads the engine, and records its session from then to its end."""
     config, sessions = prepared.manifest.config, session_log.sessions
     model = resolve(
         pinned(config.model, prepared.manifest.model),
@@ -147,7 +147,7 @@ def _session(
 
 
 def _canary(prepared: PreparedRun, session_log: SessionLog, codec: Codec) -> Canary | None:
-    """The known problems of a long run that has not begun."""
+    """Runs the known problems of a long run that has not begun."""
     config = prepared.manifest.config
     requests = len(asked_ids(prepared.prompts, config))
     if session_log.sessions or session_log.canary is not None or not is_wanted(config, requests):
@@ -173,7 +173,8 @@ def _send_canary(
 
 @contextmanager
 def _replaying(prepared: PreparedRun, recording: Run, session_log: SessionLog) -> Iterator[Engine]:
-    """A recording, with the sessions in which it was made: its times are on their clock."""
+    """A replayed recording, with the sessions in which it was made: its times are on their
+    clock."""
     config = prepared.manifest.config
     engine = build_engine(config.engine, prepared.manifest.model, None, run_clock(0.0), 0)
     with engine:
@@ -192,7 +193,7 @@ def _replaying(prepared: PreparedRun, recording: Run, session_log: SessionLog) -
 
 
 def _check_same_model(prepared: PreparedRun, model: ResolvedModel) -> None:
-    """One run, one model: its weights may have been replaced since it began."""
+    """Refuses weights that were replaced since the run began: a run has one model."""
     was = prepared.manifest.model
     if (was.sha256, was.revision) != (model.sha256, model.revision):
         raise StoreError(
@@ -203,7 +204,8 @@ def _check_same_model(prepared: PreparedRun, model: ResolvedModel) -> None:
 
 
 def _check_same_machine(prepared: PreparedRun, sessions: list[Session], now: EngineInfo) -> None:
-    """Rates and cost of different devices cannot be joined in one figure."""
+    """Refuses another device: rates and cost of different devices cannot be joined in one
+    figure."""
     if not sessions:
         return
     was = sessions[-1].engine
@@ -233,6 +235,6 @@ def _words(differing: Sequence[Unlike]) -> str:
 
 
 def _write(prepared: PreparedRun, session_log: SessionLog) -> None:
-    """Puts it on record."""
+    """Writes the manifest."""
     with suppress(StoreError):  # a full disk is reported by whoever loses something through it
         prepared.run.write_manifest(session_log.apply_to(prepared.manifest))

@@ -105,7 +105,7 @@ def failure_lines(failures: Sequence[FailureReason]) -> list[str]:
 
 
 def attempts_words(result: RunResult) -> str | None:
-    """How many requests were asked again after a failure; None where none was."""
+    """How many requests were retried after a failure; None where none was."""
     again = {each.request_id for each in result.failed_attempts}
     if not again:
         return None
@@ -153,7 +153,7 @@ def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
 
 
 def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
-    """The score, and an interval for each of the two questions that it may be an answer to."""
+    """The score, with an interval for this benchmark and one for new problems."""
     new = result.estimate("accuracy", task.name)
     fixed = result.estimate("accuracy.fixed_benchmark", task.name)
     column = {
@@ -173,19 +173,19 @@ def _accuracy(result: RunResult, task: TaskInfo) -> dict[str, str]:
 
 
 def percents(estimate: Estimate) -> str:
-    """The interval of a fraction, for a cell."""
+    """An interval of fractions as text for a table cell."""
     if estimate.low is None or estimate.high is None:
         return "unknown"
     return f"{100 * estimate.low:.1f} to {100 * estimate.high:.1f} %"
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction, for a cell."""
+    """A fraction as text for a table cell."""
     return " ".join(percent_and_unit(fraction)).rstrip()
 
 
 def percent_and_unit(fraction: float | None) -> tuple[str, str]:
-    """A fraction's digits, and the unit; an unknown one has none."""
+    """A fraction's digits and the unit; without a unit where it is unknown."""
     return ("unknown", "") if fraction is None else (f"{100 * fraction:.1f}", "%")
 
 
@@ -300,7 +300,7 @@ def missing_end(estimate: Estimate) -> str | None:
 
 
 def headline(result: RunResult, folder: Path) -> dict[str, Any]:
-    """What stdout's last line says: where the run is, and its figures by name."""
+    """The last line of stdout: the run's folder, and its figures by name."""
     figures: dict[str, Any] = {}
     for estimate in result.estimates:
         if estimate.metric in HEADLINE:

@@ -1,4 +1,4 @@
-"""``harness run … shards=2``: all shards of a run at once on this machine, then one run of them."""
+"""``harness run … shards=2``: runs all shards of a run on this machine, then merges them."""
 
 import logging
 import os
@@ -23,16 +23,18 @@ log = logging.getLogger(__name__)
 
 
 class Share(NamedTuple):
-    """What of this machine is one worker's."""
+    """The GPUs and cores of one worker."""
 
     gpus: tuple[str, ...] | None
-    """As ``CUDA_VISIBLE_DEVICES`` names them; None: the engine needs none."""
+    """GPUs as in ``CUDA_VISIBLE_DEVICES``; None: the engine needs none."""
     cores: tuple[int, ...] | None
-    """None: there are too few to divide, and the engine does not compute on them."""
+    """CPU cores; None: too few to divide, and the engine does not compute on them."""
 
 
 def run_shards(prepared: PreparedShards) -> Finished:
-    """Runs every shard in a process of its own, then merges them.
+    """Runs every shard in its own process, then merges them.
+
+    A worker that fails stops no other.
 
     A worker that fails stops no other.
 
@@ -67,7 +69,7 @@ def run_shards(prepared: PreparedShards) -> Finished:
 
 
 def _failure(reports: Sequence[FinishedReport], worst: int) -> ShardsError:
-    """Logs what failed in each shard; the error says how to go on."""
+    """Logs what failed in each shard; the returned error says how to continue."""
     count = len(reports)
     for number, report in enumerate(reports):
         if report.status:
@@ -81,7 +83,7 @@ def _failure(reports: Sequence[FinishedReport], worst: int) -> ShardsError:
 
 
 def share_out(engine: BaseEngineConfig, shards: int) -> list[Share]:
-    """Divides GPUs and cores among so many workers, each the same number: cost is counted in them.
+    """Divides GPUs and cores equally among the workers: cost is counted in equal shares.
 
     Raises:
         UnavailableError: There are too few; says how many there are.

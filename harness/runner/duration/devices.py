@@ -1,4 +1,4 @@
-"""What the devices of a run achieve: by their data sheet, or on a CPU by a short measurement."""
+"""The speed of a run's devices: from data sheets, or on a CPU from a short measurement."""
 
 import time
 from collections.abc import Callable
@@ -24,8 +24,8 @@ CPU_STEP_S = 20e-3
 USUAL = "h200"
 _PROBE_BYTES = 32 << 20
 _PROBE_SIZE = 1024
-"""Of a square matrix. A smaller product is done before a thread that lost its core has it back, so
-that on a busy machine all others wait: of 256, one with two busy processes gave a fiftieth."""
+"""Size of a square matrix. A smaller product ends before a thread that lost its core gets it back,
+so that on a busy machine all others wait: size 256, beside two busy processes, gave a fiftieth."""
 _READS, _PRODUCTS = 40, 10
 _PROBE_LIMIT_S = 1.0
 
@@ -35,25 +35,25 @@ class Devices(NamedTuple):
 
     title: str
     roof: Roof
-    """Of one copy of the model."""
+    """The roofline of one copy of the model."""
     gpu_bytes: int | None
     """Memory of one GPU; None on a CPU."""
     copies: int
-    """Of the model, that share the requests: those of all workers."""
+    """Copies of the model that share the requests, over all workers."""
     device: str
-    """``cuda`` or ``cpu``; with the next two all that a price depends on."""
+    """``cuda`` or ``cpu``; like the next two fields, what a price depends on."""
     device_name: str
     device_count: int
     workers: int = 1
-    """That start together, each with as many copies."""
+    """Workers that start together, each with as many copies."""
 
     def of_one_worker(self) -> "Devices":
-        """Its share, which is what a run that was made before had."""
+        """The devices of one worker, which is what an earlier run had."""
         return self._replace(copies=self.copies // self.workers, workers=1)
 
 
 def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
-    """The devices that a plan is reckoned for, or why they are not known.
+    """The devices to plan for, or why they are unknown.
 
     Raises:
         ConfigError: ``plan_for`` names none.
@@ -88,7 +88,7 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
 
 
 def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
-    """The machine as ``conf/machine`` has it; None is this one's CPU."""
+    """The machine of ``conf/machine``; None is this machine's CPU."""
     if config.plan_for is not None:
         if (found := machines().get(config.plan_for)) is None:
             raise ConfigError(
@@ -108,7 +108,7 @@ def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
 
 
 def _cpu(config: RunConfig, here: Provenance, named: Machine | None) -> Devices:
-    """This machine's CPU, or one whose memory is known by name."""
+    """This machine's CPU, or that of the named machine."""
     bandwidth, flops = measure_cpu() if named is None else (named.bandwidth, None)
     used = config.engine.for_device(is_gpu=False).speed.cpu_flops_fraction
     roof = Roof(
@@ -124,7 +124,10 @@ def _cpu(config: RunConfig, here: Provenance, named: Machine | None) -> Devices:
 
 @cache
 def measure_cpu() -> tuple[float, float]:
-    """Bytes read from memory and float32 operations per second, within about a second.
+    """Bytes read from memory, and float32 operations, per second; takes about a second.
+
+    The best of many short measurements: a busy machine leaves few of them undisturbed. Cached per
+    process, so that all jobs of a sweep are planned alike.
 
     The best of many short looks: a busy machine lets few of them through undisturbed. Once for a
     process, so that all jobs of a sweep are planned alike.
@@ -140,7 +143,7 @@ def measure_cpu() -> tuple[float, float]:
 
 
 def _best(work: Callable[[], object], times: int) -> float:
-    """The shortest time in seconds of so many, or of as many as there is time for."""
+    """The shortest time in seconds of ``times`` calls, or of as many as the limit allows."""
     end = time.perf_counter() + _PROBE_LIMIT_S / 2
     best = float("inf")
     for _ in range(times):

@@ -1,4 +1,4 @@
-"""A run that was made before: with its lengths and its speed the next one is no guess."""
+"""Finds an earlier run whose answer lengths and speed predict the next one."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,23 +13,23 @@ from harness.store.result import RunResult, load
 from harness.store.run_files import Run, runs_dir
 
 MOST_LOOKED_AT = 50
-"""Of the newest runs: a folder may hold thousands."""
+"""How many of the newest runs are read: a folder may hold thousands."""
 _PROTOCOL = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think", "options")
 
 
 class Earlier(NamedTuple):
-    """What an earlier run of the same model and engine on this machine showed."""
+    """Measurements of an earlier run of the same model and engine on this machine."""
 
     run_id: str
     generation_s: float
     answers: Mapping[str, Sequence[int]]
-    """Tokens of each, by task; errors left out."""
+    """Tokens of each answer, by task; failed requests left out."""
     prompt_tokens: float
-    """Mean."""
+    """Mean tokens of a prompt."""
     load_s: float | None
-    """Of its last session: a run that was resumed loaded several times."""
+    """Loading time of its last session: a resumed run loaded several times."""
     is_same_protocol: bool
-    """Its lengths are to be expected again, not only its speed."""
+    """Whether the protocol is the same, so that its lengths apply and not only its speed."""
 
 
 def find_earlier(config: RunConfig, here: Provenance, results_dir: Path) -> Earlier | None:

@@ -1,4 +1,4 @@
-"""The expectation itself: seconds and dollars of a configuration, with how far off they may be."""
+"""The forecast: seconds and US dollars of a configuration, with the expected error."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ from harness.runner.preflight import memory_needed_bytes, sizes_of
 from harness.store.manifest import ExpectedTime
 
 ERROR_FACTORS = {"earlier run": 1.5, "roofline": 1.4, "roofline of a CPU": 3.0}
-"""The truth is expected between the figure divided and multiplied by this. On a GPU speeds are met
-within a tenth, and the rest is for the lengths of answers; on a CPU nobody knows how well its
-arithmetic is used, and an earlier run was made on a day of its own."""
+"""The true value is expected between the figure divided and multiplied by this factor. On a GPU,
+speeds are predicted within a tenth, and the rest covers the lengths of answers. On a CPU the share
+of its arithmetic in use is uncertain, and an earlier run met another load."""
 
 # Reading weights.
 _LOAD_BYTES_PER_S = 1e9
@@ -38,7 +38,7 @@ _HEAD_ACCEPTANCE, _HEAD_COST = 0.7, 0.1
 
 
 class _Asked(NamedTuple):
-    """What is known of the answers to come."""
+    """The expected answers."""
 
     answers: Mapping[str, Sequence[int]]
     prompt_tokens: float
@@ -48,7 +48,7 @@ class _Asked(NamedTuple):
 def expect(
     config: RunConfig, requests: Mapping[str, int], here: Provenance, results_dir: Path
 ) -> ExpectedTime | str:
-    """How long a run will take, or why that is not known.
+    """How long a run will take, or why that is unknown.
 
     Args:
         config: The run's; its engine may still be ``auto``.
@@ -93,7 +93,7 @@ def expect(
 
 
 def _as_chosen_here(config: RunConfig, here: Provenance) -> RunConfig:
-    """``engine=auto`` as this machine chooses it, where its own GPUs are planned with."""
+    """``engine=auto`` as resolved on this machine, when the plan is for its own GPUs."""
     is_planned = config.plan_for is None and here.gpus and hardware.cuda_devices() > 0
     if not is_planned or not config.engine.is_open:
         return config
@@ -101,7 +101,7 @@ def _as_chosen_here(config: RunConfig, here: Provenance) -> RunConfig:
 
 
 def _with_engine(config: RunConfig, devices: Devices) -> RunConfig:
-    """``engine=auto`` is vLLM where there is a GPU: the devices may be another machine's."""
+    """``engine=auto`` as vLLM where the planned devices, maybe another machine's, are GPUs."""
     engine = config.engine.for_device(is_gpu=devices.device == "cuda")
     return config.model_copy(update={"engine": engine})
 
@@ -135,7 +135,7 @@ def _course(
     devices: Devices,
     batch: Batch,
 ) -> Course:
-    """Of the copy that has the most to do."""
+    """The course of the copy with the most requests."""
     all_of_them = np.concatenate([np.asarray(each) for each in answers.values()])
     mixed = np.random.default_rng(0).permutation(all_of_them)
     found = course(mixed[:: devices.copies], prompt_tokens, load, devices.roof, batch)
@@ -143,7 +143,7 @@ def _course(
 
 
 def _asked(config: RunConfig, requests: Mapping[str, int], earlier: Earlier | None) -> _Asked | str:
-    """Lengths as in an earlier run of the same protocol, else as they are expected."""
+    """Answer lengths from an earlier run of the same protocol, else the expected ones."""
     known = lengths_for(config)
     most = config.protocol.max_new_tokens
     answers: dict[str, Sequence[int]] = {}
@@ -164,7 +164,7 @@ def _asked(config: RunConfig, requests: Mapping[str, int], earlier: Earlier | No
 
 
 def lengths_for(config: RunConfig) -> AnswerLengths:
-    """Of the kind that the model is: where it is named, else by whether it is made to think."""
+    """The expected lengths for a model: by its name, else by whether it is a reasoning model."""
     kinds = answer_lengths()
     for each in kinds.values():
         if config.model.name in each.models:
@@ -196,7 +196,7 @@ def _architecture(model: ModelConfig) -> Architecture | None:
 
 
 def _drafting(config: RunConfig, load: Load) -> Load:
-    """With the tokens that a step drafts, those of them that are accepted, and what that costs."""
+    """The load with speculative decoding: drafted and accepted tokens per step, and their cost."""
     draft = config.engine.speculation
     if draft is None:
         return load
@@ -211,7 +211,7 @@ def _drafting(config: RunConfig, load: Load) -> Load:
 
 
 def _batch(config: RunConfig, devices: Devices, load: Load) -> Batch:
-    """How many one copy of the model serves at once, and what room it has for their tokens."""
+    """The requests that one copy of the model serves at once, and its cache for their tokens."""
     engine = config.engine
     places = engine.requests_at_once(
         config.protocol.context_tokens, devices.device_name, devices.gpu_bytes

@@ -1,4 +1,8 @@
-"""How long a batch of answers takes: a roofline for each step, and the steps one after another.
+"""How long a batch of answers takes: a roofline model of each step, summed over all steps.
+
+A decoding step reads the weights and the cache of every running sequence, multiplies, and has an
+overhead that no roofline explains. Requests wait for a place in the batch and for memory in the
+cache; as they end the batch drains, and the longest answer decides the end.
 
 A step of decoding reads the weights and the cache of every running sequence, multiplies, and costs
 some time besides that no roof explains. Requests wait for a place in the batch and for room in the
@@ -15,59 +19,59 @@ from numpy.typing import NDArray
 # Of the cache, that is made free when it is full: less would only make more steps of the same.
 _ROOM_FRACTION = 0.02
 PREEMPTION_FRACTION = 0.1
-"""Of the time, that is lost to computing anew what lost its place, where the cache was ever full:
-an assumption."""
+"""Share of the time that is lost to recomputing preempted requests if the cache was ever full: an
+assumption."""
 
 
 class Roof(NamedTuple):
-    """What the devices of one copy of the model achieve together."""
+    """The throughput of all devices of one copy of the model."""
 
     bytes_per_s: float
-    """From memory, as achieved."""
+    """Achieved memory bandwidth."""
     flops_per_s: float | None
-    """As achieved; None where it is not known, and then memory alone decides."""
+    """Achieved arithmetic throughput; None where unknown, and then memory alone decides."""
     step_s: float
-    """Of every step, whatever its size: launches, scheduling, sampling."""
+    """Seconds of each step, whatever its size: launches, scheduling, sampling."""
     sequence_s: float
-    """Of every step, for each sequence in it."""
+    """Seconds of each step per sequence in it."""
 
 
 class Load(NamedTuple):
-    """What one step of a model asks of its devices."""
+    """The work of one decoding step of a model."""
 
     weight_bytes: float
-    """Of all weights."""
+    """Bytes of all weights."""
     token_bytes: float
-    """Of the weights that one token uses; fewer than all where there are experts."""
+    """Bytes of the weights that one token uses; fewer than all in a mixture of experts."""
     flops_per_token: float
-    """Of the products with weights."""
+    """Operations of the matrix products with weights."""
     cache_bytes_per_token: float
-    """Keys and values; 0 where they are not known."""
+    """Bytes of keys and values; 0 where unknown."""
     tokens_per_step: float = 1.0
-    """That a step yields of one sequence: more with speculative decoding."""
+    """Tokens that a step yields per sequence: more than 1 with speculative decoding."""
     computed_per_step: float = 1.0
-    """That a step multiplies for one sequence: drafted tokens, accepted or not, and one more."""
+    """Tokens that a step computes per sequence: drafted tokens, accepted or not, and one more."""
     drafting: float = 0.0
-    """What drafting costs, as a fraction of reading the weights once."""
+    """The cost of drafting, as a fraction of reading the weights once."""
 
 
 class Batch(NamedTuple):
-    """How many may run at once."""
+    """The limits of a batch."""
 
     sequences: int
     cache_tokens: float
-    """For which there is room; ``inf`` where it does not matter."""
+    """Tokens that fit into the cache; ``inf`` where that is no limit."""
 
 
 class Course(NamedTuple):
-    """How a batch of requests went."""
+    """The result of simulating a batch."""
 
     seconds: float
     tokens: int
 
 
 def step_seconds(load: Load, roof: Roof, sequences: int, context_tokens: float) -> float:
-    """One step of decoding.
+    """Seconds of one decoding step.
 
     Args:
         load: The model.
@@ -86,7 +90,7 @@ def step_seconds(load: Load, roof: Roof, sequences: int, context_tokens: float) 
 
 
 def lengths(mean: float, log_sd: float, most: int, count: int) -> NDArray[np.int64]:
-    """So many answer lengths: evenly spaced quantiles of a log-normal, cut off at the budget.
+    """Typical answer lengths: quantiles of a log-normal, cut off at the budget.
 
     Args:
         mean: Tokens, before the cut.
@@ -112,7 +116,10 @@ def course(
     roof: Roof,
     batch: Batch,
 ) -> Course:
-    """Serves all answers, first come first served, and adds up the steps.
+    """Simulates serving all answers, first come first served, and adds up the steps.
+
+    A request is admitted while the cache has space for all running ones, as in vLLM; when the cache
+    is full, the latest are preempted.
 
     A request is let in while there is room for what runs now, as vLLM does; when the cache is
     full, those that came last lose their place for a while.
@@ -135,7 +142,7 @@ def course(
 
 
 class _Running(NamedTuple):
-    """A request in the batch; the one that ends first is the least."""
+    """A request in the batch; requests order by their end."""
 
     end: float
     """The step at which it ends."""
@@ -145,7 +152,7 @@ class _Running(NamedTuple):
 
 
 class _Queue:
-    """Requests that wait and requests that run, on a clock of steps and one of seconds."""
+    """Waiting and running requests, on a clock of steps and one of seconds."""
 
     def __init__(
         self,
@@ -164,7 +171,7 @@ class _Queue:
         self.was_full = False
 
     def admit(self) -> None:
-        """Lets in what fits; after the cache was full, only once a request has ended."""
+        """Admits what fits; after the cache was full, only once a request has ended."""
         while self.waiting and not self._is_full and len(self.running) < self._batch.sequences:
             steps, tokens = self.waiting[-1]
             if self.running and self._context + tokens > self._batch.cache_tokens:
@@ -193,7 +200,7 @@ class _Queue:
             self._is_full = False
 
     def _preempt(self) -> None:
-        """Those that came last wait again, and go on where they were."""
+        """Puts the latest requests back into the queue; they continue later where they were."""
         self.running.sort(key=lambda each: each.began)
         most = self._batch.cache_tokens * (1 - _ROOM_FRACTION)
         while len(self.running) > 1 and self._context > most:

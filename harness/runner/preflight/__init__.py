@@ -1,4 +1,7 @@
-"""What can be known to fail, or to go badly, before anything is loaded.
+"""Checks before anything is loaded: what would fail, or run badly.
+
+``memory`` compares the plan with the device's free memory, ``disk`` with the folder's free space,
+``missing`` with the files on this machine; ``model`` compares weights, tokenizer and protocol.
 
 ``memory`` sets the plan against what the device has free, ``disk``
 against what the folder has, ``missing`` against what lies on this machine, ``model`` sets weights,

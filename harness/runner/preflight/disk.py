@@ -1,4 +1,4 @@
-"""The results folder's disk against what a run writes there."""
+"""Compares the free disk space of the results folder with what a run writes."""
 
 import shutil
 from pathlib import Path
@@ -9,20 +9,22 @@ from harness.errors import StoreError
 # A run folder below this would not even hold its problems and prompts.
 LEAST_FREE_BYTES = 64 << 20
 BYTES_PER_TOKEN = 4.5
-"""Of a completion's text as JSON; 2.6 to 3.3 in recorded runs of code and maths."""
+"""Bytes per token of a completion's text as JSON: 2.6 to 3.3 in recorded runs of code and maths."""
 BYTES_PER_REQUEST = 2_000
-"""Everything else: the rest of the completion, verdict and outcome, about 1,500, and the prompt."""
+"""Bytes of a request besides its text: the rest of the completion, verdict and outcome (about
+1,500) and the prompt."""
 HOPELESS = 50
-"""A disk that holds less than the worst case by this factor is refused: no run stays that short."""
+"""A disk with less than the worst case divided by this factor is refused: no run stays that
+short."""
 
 
 def written_bytes(protocol: ProtocolConfig, requests: int) -> int:
-    """What a run writes when every answer takes its whole budget."""
+    """Bytes that a run writes when every answer takes its whole token budget."""
     return round(requests * (protocol.max_new_tokens * BYTES_PER_TOKEN + BYTES_PER_REQUEST))
 
 
 def check_disk(folder: Path, at_most_bytes: int | None = None) -> None:
-    """Checks that there is room to write at all, and for more than a sliver of the run.
+    """Refuses a folder that is not writable, or whose disk holds only a sliver of the run.
 
     Raises:
         StoreError: There is not.
@@ -41,7 +43,7 @@ def check_disk(folder: Path, at_most_bytes: int | None = None) -> None:
 
 
 def disk_note(folder: Path, at_most_bytes: int) -> str | None:
-    """What to say of a disk that the worst case would fill, None where there is room."""
+    """A note on a disk that the worst case would fill; None where there is enough space."""
     free = _free_bytes(folder)
     if free >= at_most_bytes:
         return None

@@ -1,4 +1,4 @@
-"""The device's memory against weights, keys and values of the plan."""
+"""Compares the device's memory with the plan's weights, keys and values."""
 
 from typing import NamedTuple
 
@@ -12,28 +12,28 @@ from harness.runner.preflight.sizes import sizes_of
 
 
 class FreeMemory(NamedTuple):
-    """What nobody holds at this moment."""
+    """Memory that is free at this moment."""
 
     cpu_bytes: int
     gpu_bytes: tuple[int, ...] | None
-    """Of each GPU that this process may use, which may be none; None where nobody tells."""
+    """Free bytes of each GPU that this process may use (may be empty); None where unknown."""
 
 
 class MemoryPlan(NamedTuple):
-    """What a run wants of its device, and what the device has."""
+    """The memory that a run needs, and what the device has."""
 
     weights_bytes: int
     context_bytes: int
-    """Keys and values of one full context; 0 where the model's shape is unknown."""
+    """Bytes of keys and values of one full context; 0 where the model's shape is unknown."""
     device: str
     total_bytes: int
     free_bytes: int
-    """Of the total, at this moment."""
+    """How much of the total is free at this moment."""
     on_cpu: bool
     cache_bytes: int
-    """What weights and the engine's own work leave for keys and values; below 0: nothing."""
+    """Bytes left for keys and values beside weights and the engine's overhead; may be negative."""
     at_once: int
-    """Requests that the engine serves at once, if their answers are short."""
+    """Requests that the engine serves at once if their answers are short."""
 
     @property
     def contexts(self) -> int | None:
@@ -42,7 +42,7 @@ class MemoryPlan(NamedTuple):
 
 
 def check_requirements(config: RunConfig, machine: Provenance) -> None:
-    """Compares the machine with what the experiment is meant for.
+    """Compares the machine with the experiment's requirements.
 
     Raises:
         UnavailableError: It lacks GPUs, or they lack memory; says what is needed and what is here.
@@ -73,7 +73,7 @@ def memory_needed_bytes(
     *,
     on_cpu: bool = False,
 ) -> int | None:
-    """Weights plus the keys and values of full contexts; None where it cannot be told.
+    """Bytes of weights plus the keys and values of full contexts; None where unknown.
 
     Args:
         model: With its parameters and, for keys and values, its shape.
@@ -94,14 +94,14 @@ def is_on_cpu(engine: BaseEngineConfig, machine: Provenance, free: FreeMemory) -
 
 
 def free_memory() -> FreeMemory:
-    """Reads it now."""
+    """Reads the free memory now."""
     return FreeMemory(hardware.available_memory_bytes(), hardware.gpu_free_bytes())
 
 
 def plan_memory(
     config: RunConfig, machine: Provenance, free: FreeMemory | None = None
 ) -> MemoryPlan | None:
-    """The plan's memory; None where sizes are unknown, or the model is somebody else's.
+    """The plan's memory; None where sizes are unknown or the model runs on a server.
 
     Args:
         config: The run's.
@@ -158,7 +158,9 @@ def _cpu_plan(
 
 
 def check_memory(config: RunConfig, machine: Provenance, free: FreeMemory | None = None) -> None:
-    """Compares weights and one full context with the memory there is, and is free.
+    """Compares weights and one full context with the device's total and free memory.
+
+    Checks nothing where sizes or quantisation are unknown, or for a replayed run.
 
     Says nothing where it cannot know: unknown sizes, unknown quantisation, a replayed run.
 
@@ -197,7 +199,7 @@ def _too_small_a_cache(config: RunConfig, plan: MemoryPlan) -> str:
 
 
 def _check_gpu_fraction(fraction: float, plan: MemoryPlan) -> None:
-    """Refuses a share that is not free: vLLM would not start."""
+    """Refuses a GPU share that is not free: vLLM would not start."""
     if plan.free_bytes >= plan.total_bytes * fraction:
         return
     fitting = int(100 * plan.free_bytes / plan.total_bytes) / 100
@@ -210,7 +212,7 @@ def _check_gpu_fraction(fraction: float, plan: MemoryPlan) -> None:
 
 
 def memory_notes(plan: MemoryPlan, config: RunConfig, requests: int | None = None) -> list[str]:
-    """What will run, and slower than one might think.
+    """Notes on a plan that runs, but slower than expected.
 
     Args:
         plan: Of one that is not refused.

@@ -1,4 +1,4 @@
-"""What a run would fetch, and how to be sure that it fetches nothing."""
+"""Lists what a run would download, and blocks downloads in offline mode."""
 
 import contextlib
 import os
@@ -30,11 +30,11 @@ class Missing(NamedTuple):
 
     what: str
     fetch: str
-    """A command for a machine with the network, or where to put what."""
+    """A command that fetches it on a machine with network, or where to put the file."""
 
 
 def is_offline(config: RunConfig) -> bool:
-    """As configured, or as the hub's own variable says."""
+    """Whether the configuration or the hub's environment variable forbids downloads."""
     return config.offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in {
         "1",
         "ON",
@@ -45,7 +45,7 @@ def is_offline(config: RunConfig) -> bool:
 
 @contextlib.contextmanager
 def no_network() -> Iterator[None]:
-    """Nothing of the hub's libraries asks the network here, nor in processes started here."""
+    """Turns off network access of the hub's libraries, here and in processes started here."""
     before = {name: os.environ.get(name) for name in OFFLINE_VARIABLES}
     constants = [
         (module, name, getattr(module, name))
@@ -71,7 +71,7 @@ def no_network() -> Iterator[None]:
 
 
 def missing(config: RunConfig) -> list[Missing]:
-    """Everything that this run would have to fetch, its model first. Asks no network."""
+    """Everything that this run would have to download, its model first. Uses no network."""
     with no_network():
         found = _model(config) if config.engine.recording is None else []
         if (draft := draft_to_fetch(config.engine)) is not None:
@@ -88,7 +88,7 @@ def missing(config: RunConfig) -> list[Missing]:
 
 
 def refuse_missing(config: RunConfig) -> None:
-    """Stops a run that may not fetch what it lacks.
+    """Refuses an offline run that lacks something.
 
     Raises:
         UnavailableError: Lists all of it, one line each, with what would fetch it.
@@ -104,7 +104,7 @@ def refuse_missing(config: RunConfig) -> None:
 
 
 def draft_to_fetch(engine: BaseEngineConfig) -> Draft | None:
-    """The model that drafts, which vLLM itself fetches, where it is in no cache of the hub.
+    """The draft model that vLLM would download itself; None if it is in the hub's cache.
 
     Raises:
         ConfigError: It is neither a folder nor a name that the hub could have.

@@ -1,4 +1,4 @@
-"""The model against itself and the protocol: its tensors, its tokenizer, its context."""
+"""Checks the model: whether its tensors, tokenizer, context and the protocol fit together."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from harness.models.folder import SINGLE, context_tokens, has_index, other_weigh
 from harness.models.tensors import check_tensors
 
 _SHOWN = 3
-"""Files that a message names."""
+"""How many file names a message lists."""
 
 
 def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[ResolvedModel, Codec]:
-    """Brings the model here and loads its tokenizer.
+    """Loads the model's files and its tokenizer, and checks them.
 
     Raises:
         ConfigError: Weights, architecture, tokenizer and protocol do not fit each other.
@@ -36,7 +36,7 @@ def load_checked(config: RunConfig, *, with_digest: bool = True) -> tuple[Resolv
 
 
 def _check_context(config: RunConfig, limit: int | None) -> None:
-    """What the configuration's own check does for a model whose context it knows."""
+    """Checks the context length of a model that the configuration did not know."""
     protocol = config.protocol
     if limit is not None and protocol.context_tokens > limit:
         raise ConfigError(
@@ -48,7 +48,7 @@ def _check_context(config: RunConfig, limit: int | None) -> None:
 
 
 def _check_weight_files(config: RunConfig, folder: Path) -> None:
-    """Refuses a folder of which the engine may load other weights than those that are checked."""
+    """Refuses a folder from which the engine may load other weights than the checked ones."""
     others = other_weights(folder)
     if not has_index(folder):
         if not config.engine.reads_every_weight_file:

@@ -1,4 +1,4 @@
-"""A model's sizes: as its YAML or its architecture gives them, or as a folder's own files do."""
+"""A model's sizes: from its YAML or architecture, else from its folder's files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,14 +10,16 @@ from harness.runner.preflight.missing import no_network
 
 
 class Sizes(NamedTuple):
-    """What memory is computed from; None where it is not known."""
+    """The sizes that memory is computed from; None: unknown."""
 
     parameters: int | None
     shape: ModelShape | None
 
 
 def sizes_of(model: ModelConfig) -> Sizes:
-    """The sizes that the model's YAML gives; else those of its folder, if it is on this disk.
+    """The sizes in the model's YAML; else those of its folder, if it is on this disk.
+
+    A folder whose files cannot be read has unknown sizes here; loading it reports what is wrong.
 
     A folder whose files cannot be read has unknown sizes here; loading it says what is wrong.
     """

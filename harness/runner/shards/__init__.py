@@ -1,4 +1,4 @@
-"""One run over several workers: which requests each has, and how they become one run again."""
+"""One run over several workers: how requests are divided, and how shards are merged."""
 
 from harness.runner.shards.draw import asked_ids, count_own, of_shard
 from harness.runner.shards.merge import Shard, copy_into, read_shards

@@ -1,4 +1,4 @@
-"""Which requests are a shard's."""
+"""Divides a run's requests among shards."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,14 +8,14 @@ from harness.store.shard_deal import dealt
 
 
 def of_shard(request_ids: Iterable[RequestId], config: RunConfig) -> frozenset[RequestId]:
-    """Those that this worker has; all of them in a whole run."""
+    """The requests of this worker; all of them in a whole run."""
     if config.shard is None:
         return frozenset(request_ids)
     return dealt(request_ids, config.shards)[config.shard]
 
 
 def asked_ids(problem_ids: Iterable[str], config: RunConfig) -> frozenset[RequestId]:
-    """The requests that a run of these problems has to answer."""
+    """Ids of all requests of a run of these problems."""
     samples = range(config.protocol.samples_per_problem)
     return of_shard(
         (RequestId.of(name, sample) for name in problem_ids for sample in samples), config
@@ -23,7 +23,7 @@ def asked_ids(problem_ids: Iterable[str], config: RunConfig) -> frozenset[Reques
 
 
 def count_own(requests: Mapping[str, int], config: RunConfig) -> dict[str, int]:
-    """How many requests of each task this worker has, before it is known which: its even share.
+    """The expected number of requests of this worker, by task: its even share.
 
     Args:
         requests: Of the whole run, by task.

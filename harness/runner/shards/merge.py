@@ -1,4 +1,8 @@
-"""From the shards of one run to that run: nothing missing, nothing twice, one clock.
+"""Merges the shards of one run: nothing missing, nothing twice, one clock.
+
+The shards are joined end to end on the run's clock, like the sessions of a resumed run. So the
+run's times are sums over all workers, and with its machine time its cost; its rates are those of
+one worker.
 
 The shards lie one after another on the run's clock, as the sessions of a resumed run do. So its
 times are sums over all workers, its machine time among them, from which its cost follows; its rates
@@ -41,7 +45,7 @@ class Shard(NamedTuple):
 
     @property
     def number(self) -> int:
-        """Which it is, from 0."""
+        """The shard's number, from 0."""
         assert self.manifest.config.shard is not None
         return self.manifest.config.shard
 
@@ -52,7 +56,7 @@ class Shard(NamedTuple):
 
 
 def read_shards(runs: Sequence[Run]) -> list[Shard]:
-    """The shards in their order, once it is known that they are one whole run.
+    """The shards in order, after checking that they form one whole run.
 
     Raises:
         StoreError: One is no shard, is there twice, is missing or is not finished.
@@ -97,7 +101,7 @@ def _check_same_run(one: Shard, other: Shard) -> None:
 
 
 def _facts(shard: Shard) -> dict[str, Any]:
-    """What must be the same of all, by name."""
+    """The facts that must agree in all shards, by name."""
     manifest = shard.manifest
     engine = manifest.engine
     fields = manifest.protocol_fields.items()
@@ -122,7 +126,7 @@ def _sha256(file: Path) -> str:
 
 
 def _warn_of_versions(one: Shard, other: Shard) -> None:
-    """As of a resumed run: the sessions keep them apart, the figures do not."""
+    """Warns of different versions, as on resume: sessions record them, figures do not."""
     left, right = (shard.manifest.engine for shard in (one, other))
     if left and right and left.version != right.version:
         log.warning(
@@ -151,7 +155,7 @@ def _check_all_there(shards: Sequence[Shard]) -> None:
 
 
 def _check_whole(shard: Shard) -> None:
-    """Every request of this shard is answered and graded, and no other."""
+    """Checks that every request of this shard is answered and graded, and no other."""
     if shard.manifest.status != "complete":
         raise StoreError(
             f"{shard.shown} is {shard.manifest.status}; harness run resume={shard.run.shown} "
@@ -171,7 +175,7 @@ def _check_whole(shard: Shard) -> None:
 
 
 def copy_into(run: Run, shards: Sequence[Shard]) -> RunManifest:
-    """Writes the files of the whole run, its result excepted, one line at a time.
+    """Writes the files of the whole run, except its result, one line at a time.
 
     Args:
         run: Its folder, new.
@@ -215,7 +219,7 @@ def _shifted(completions: Iterator[Completion], offset_s: float) -> Iterator[Com
 
 
 def _moved(record: R, clock: Sequence[str], offset_s: float) -> R:
-    """A record with its times later by so much."""
+    """A record with its times shifted."""
     times = {name: getattr(record, name, None) for name in clock}
     moved = {name: time + offset_s for name, time in times.items() if time is not None}
     return record.model_copy(update=moved)
@@ -255,7 +259,7 @@ def _manifest(
 
 
 def _all_changes(shards: Sequence[Shard]) -> Iterator[ConfigChange]:
-    """Those of every shard; its sessions follow those of the shards before it."""
+    """The changes of every shard; its sessions follow those of the shards before it."""
     for before, shard in _with_sessions_before(shards):
         for change in shard.manifest.config_changes:
             sessions = before + change.sessions_before
@@ -270,7 +274,9 @@ def _with_sessions_before(shards: Sequence[Shard]) -> Iterator[tuple[int, Shard]
 
 
 def _with_own_energy(shard: Shard, shards: Sequence[Shard]) -> Iterator[Session]:
-    """The sessions of a shard, without the energy of a processor that others computed on too.
+    """The sessions of a shard, without the energy of a processor that others used too.
+
+    RAPL counts whole packages, so two workers on one machine would each count both.
 
     RAPL counts whole packages, so that two workers on one machine would each have counted both.
     """

@@ -1,4 +1,11 @@
-"""Known problems through the whole pipe before a long run: a fault shows in a minute.
+"""Runs known problems before a long run, so that a fault shows within a minute.
+
+A fault is something that spoils every answer: a template that loses the question, a stop token that
+stops nothing, a thought that never ends, a scorer that rejects the right answer. That a small model
+solves none of the problems is no fault: it is logged, and the run continues.
+
+Each scorer has its own questions with right and wrong answers; ``smoke_test`` sends them, and
+``faults`` reads the answers.
 
 A fault is something that spoils every answer: a template that loses the question, a stop token
 that stops nothing, a thought that never ends, a scorer that calls the right answer wrong. That a

@@ -1,4 +1,4 @@
-"""What the answers to known problems say of the pipe that they came through."""
+"""Finds faults in the answers to known problems."""
 
 import re
 import zlib
@@ -15,13 +15,13 @@ MARKUP = re.compile(
     r"<\|[A-Za-z_][\w-]{0,40}\|>|<\uff5c[^\uff5c\n]{1,40}\uff5c>|<(?:start|end)_of_turn>|\[/?INST\]|</?s>"
 )
 _TAIL = 600
-"""Characters at the end of an answer that are looked at for repetition."""
+"""Characters at the end of an answer that are checked for repetition."""
 _REPEATED = 6
-"""Text that packs so many times smaller says one thing again and again; prose packs twice."""
+"""Text that compresses by more than this factor repeats itself; prose compresses by two."""
 
 
 class CanaryAnswer(Record):
-    """One known problem as it went through, a line of ``canary.jsonl``."""
+    """The answer to one known problem; a line of ``canary.jsonl``."""
 
     prompt: Prompt
     completion: Completion
@@ -29,7 +29,7 @@ class CanaryAnswer(Record):
 
 
 class Findings(NamedTuple):
-    """What stops a run, and what is only said."""
+    """The faults that stop a run, and the warnings that are only logged."""
 
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -41,7 +41,7 @@ class _Finding(NamedTuple):
 
 
 class _Model(NamedTuple):
-    """What its tokenizer says of a model."""
+    """What a model's tokenizer shows about the model."""
 
     special_tokens: frozenset[str]
     reasoning: Reasoning
@@ -52,7 +52,7 @@ def find_faults(
     special_tokens: Iterable[str] = (),
     reasoning: Reasoning = None,
 ) -> Findings:
-    """Reads the answers.
+    """Finds faults in the answers.
 
     Args:
         answers: At least one.
@@ -84,7 +84,7 @@ def _broken_scorer(answers: Answers, _: _Model) -> _Finding | None:
 
 
 def _added_tokens(answers: Answers, _: _Model) -> _Finding | None:
-    """A server that puts a BOS of its own before ids that have one."""
+    """Finds a server that adds a BOS token to ids that have one."""
     more = {
         each.completion.prompt_tokens - len(each.prompt.token_ids)
         for each in answers
@@ -97,7 +97,7 @@ def _added_tokens(answers: Answers, _: _Model) -> _Finding | None:
 
 
 def _markup(answers: Answers, model: _Model) -> _Finding | None:
-    """A weak model may glitch once; a stop token that stops nothing spoils most answers."""
+    """Finds markup in answers. A weak model may glitch once; a broken stop token spoils most."""
     marked = [(each, mark) for each in answers if (mark := _first_mark(each, model)) is not None]
     if not marked:
         return None

@@ -1,4 +1,4 @@
-"""Sends known problems through scorers alone, then through template, engine and scorers."""
+"""Checks the scorers with known answers, then sends known problems through the whole run."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,19 +19,21 @@ from harness.store.manifest import CanaryReport
 from harness.tasks import Task, TaskSpec
 
 SENT = 3
-"""How many of the known problems a run is sent."""
+"""How many known problems are sent."""
 LONG_RUN = 100
-"""With more requests than this, ``canary=auto`` sends known problems first."""
+"""With more requests than this, ``canary=auto`` runs known problems first."""
 MAX_NEW_TOKENS = 2048
-"""Enough for a distill to think about an easy problem, some 20 s on a GPU."""
+"""Enough tokens for a distill to think about an easy problem, some 20 s on a GPU."""
 AT_RISK = "Qwen2.5-Math"
 ANYWAY = "canary=false runs anyway"
 _SHOWN = 80
-"""Characters of a prompt."""
+"""The most characters of a prompt in a message."""
 
 
 def risky_cache(config: RunConfig) -> str | None:
-    """The data type of keys and values where it may spoil every answer, else None.
+    """The data type of the KV cache where it may spoil every answer, else None.
+
+    FP8 takes descendants of Qwen2.5-Math to an accuracy near 0 (verl #4435).
 
     FP8 takes descendants of Qwen2.5-Math to an accuracy near 0 (verl #4435).
     """
@@ -41,7 +43,7 @@ def risky_cache(config: RunConfig) -> str | None:
 
 
 def is_wanted(config: RunConfig, requests: int) -> bool:
-    """Whether a run of so many requests begins with known problems.
+    """Whether a run with this many requests begins with known problems.
 
     Raises:
         ConfigError: They are forbidden where only they can tell whether the model works.
@@ -57,7 +59,7 @@ def is_wanted(config: RunConfig, requests: int) -> bool:
 
 
 def check_scorers(tasks: Sequence[Task], scorers: Mapping[str, Scorer]) -> None:
-    """Has right and wrong answers graded: takes seconds, and no accelerator.
+    """Grades known right and wrong answers: takes seconds, and no accelerator.
 
     Args:
         tasks: Of the run. Of each the first problem's own answer is graded too, if it has one.
@@ -98,7 +100,9 @@ def _expect(scorer: Scorer, problem: Problem, answer: str, wanted: VerdictStatus
 
 
 def chosen(scorers: Iterable[str]) -> list[tuple[str, Problem]]:
-    """Those that a run is sent: in turn one for each of its scorers, until there are enough.
+    """The problems to send: one for each scorer in turn, until there are enough.
+
+    Empty where none of the scorers has any.
 
     Empty where none of the scorers has any.
     """
@@ -118,7 +122,7 @@ class Canary:
         scorers: Mapping[str, Scorer],
         codec: Codec,
     ) -> None:
-        """Renders them.
+        """Renders the problems.
 
         Args:
             config: The run's.
@@ -151,7 +155,7 @@ class Canary:
             )
 
     def run(self, engine: Engine, folder: Path) -> CanaryReport:
-        """Sends them and reads what comes back.
+        """Sends the problems and returns the report.
 
         Args:
             engine: Loaded; its counters start anew after this.
@@ -194,7 +198,7 @@ class Canary:
         return min(self._config.protocol.max_new_tokens, MAX_NEW_TOKENS)
 
     def _unknown_markup(self) -> list[str]:
-        """What looks like a template's token and is spelled out in letters."""
+        """Text that looks like a template's token and was tokenized letter by letter."""
         text = next(iter(self._prompts.values())).text
         if not self._config.protocol.chat or not self._codec.special_tokens:
             return []
@@ -208,7 +212,7 @@ class Canary:
 
 
 def _check_rendered(prompt: Prompt, problem: Problem, codec: Codec) -> None:
-    """The question must have come through the template and the tokenizer."""
+    """Checks that the question survived the template and the tokenizer."""
     if not prompt.token_ids:
         return  # the server renders
     for where, text in (
@@ -236,7 +240,7 @@ def _keep(answers: Sequence[CanaryAnswer], folder: Path) -> None:
 
 
 def refuse_faults(report: CanaryReport, config: RunConfig) -> None:
-    """Stops a run whose known problems showed a fault, or that needs one of them solved.
+    """Stops a run whose known problems showed a fault, or that needs at least one solved.
 
     Raises:
         CanaryError: Names what was seen and what it may mean.

@@ -1,4 +1,4 @@
-"""One command, many runs: a process for each, on this machine or by a launcher, and the table."""
+"""One command, many runs: each in its own process, here or by a launcher, and their table."""
 
 from harness.runner.sweep.engine_choice import write_engines
 from harness.runner.sweep.jobs import Jobs

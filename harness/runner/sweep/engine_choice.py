@@ -1,4 +1,6 @@
-"""``engine=NAME`` of an engine that a package adds: a choice with the defaults of its settings.
+"""``engine=NAME`` for an engine of another package: a Hydra choice with its default settings.
+
+A file of ``conf/engine`` with that name, in an included folder, takes precedence.
 
 A file of ``conf/engine`` with that name, in a folder of the user's, goes before.
 """

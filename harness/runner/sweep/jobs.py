@@ -1,5 +1,8 @@
 """The jobs of a sweep, each in a child process.
 
+The outcome of a job is a small file in the sweep's folder, because a launcher may run it on another
+machine: only the shared disk brings anything back from there.
+
 What became of a job is kept in a small file in the sweep's folder, because a launcher may run it
 on another machine: all that comes back from there is what is on the disk that they share.
 """
@@ -35,7 +38,7 @@ STDERR = 2
 
 
 class Jobs:
-    """What Hydra calls for each job of a sweep, here or on another machine."""
+    """The function that Hydra calls for each job of a sweep, here or on another machine."""
 
     def __init__(self, folder: Path, *, is_dry_run: bool, is_elsewhere: bool) -> None:
         """Has nothing to do yet.
@@ -51,12 +54,12 @@ class Jobs:
         self._included = [place.folder for place in places()]
         self._plans = Plans() if is_dry_run else None
         self._failed: dict[str, int] = {}
-        """By what went wrong, the number of the first job in which it did."""
+        """The first job that failed with each error."""
         self._interruption: Interrupted | None = None
         """Raised when Hydra is done: it would print a line before it."""
 
     def run(self, composed: "DictConfig") -> None:
-        """Runs one job; what goes wrong is printed, and the next one has its turn."""
+        """Runs one job; prints an error instead of raising it, so that the next job runs."""
         from hydra.core.hydra_config import HydraConfig
 
         if self._interruption is not None:
@@ -100,7 +103,9 @@ class Jobs:
             return RunChild(children, spec).finish()
 
     def _claim(self, composed: "DictConfig", job: SweptJob) -> tuple[Path, bool] | None:
-        """The job's file, and if the job began before: a scheduler may have put it back.
+        """Claims the job's file; returns it, and whether the job began before (a requeued job).
+
+        None where another job of this sweep has the same configuration.
 
         None where another job of this sweep has the same configuration.
         """
@@ -121,7 +126,7 @@ class Jobs:
         print(redact(f"harness: {line}"), file=stream, flush=True)
 
     def close(self) -> int:
-        """Says what all jobs came to; returns the highest exit status.
+        """Logs the outcome of all jobs; returns the highest exit status.
 
         Raises:
             Interrupted: A signal ended the sweep.

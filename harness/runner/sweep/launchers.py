@@ -1,4 +1,4 @@
-"""Hydra's launchers: which there are, what they need, and where their jobs meet again."""
+"""Hydra's launchers: which exist, what they need, and where their jobs report."""
 
 import secrets
 import tempfile
@@ -26,13 +26,15 @@ _NEEDS = {
 
 
 def launcher_of(arguments: Sequence[str]) -> str | None:
-    """The launcher that was asked for, None for Hydra's own, which runs one job after another."""
+    """The requested launcher; None for Hydra's own, which runs one job after another."""
     asked = [each.removeprefix(_KEY) for each in arguments if each.startswith(_KEY)]
     return asked[-1] if asked and asked[-1] != "basic" else None
 
 
 def with_launcher(arguments: Sequence[str], folder: Path, *, is_dry_run: bool) -> list[str]:
-    """The arguments for Hydra: a launcher keeps its own files in the sweep's folder.
+    """The arguments for Hydra: a launcher keeps its files in the sweep's folder.
+
+    A plan is made here, whatever launcher would run it.
 
     A plan is made here, whatever would run it.
 
@@ -62,7 +64,10 @@ def _is_there(module: str) -> bool:
 
 @contextmanager
 def sweep_folder(arguments: Sequence[str], *, is_dry_run: bool) -> Iterator[Path]:
-    """Where the jobs say what became of them.
+    """The folder in which jobs report their outcome.
+
+    With a launcher it is under ``results_dir``, which all machines see, and stays: the launcher's
+    logs are in it. Otherwise it is temporary.
 
     Under ``results_dir``, which all machines see, where a launcher runs them, and then it stays:
     the launcher's logs are in it. Else a folder that goes.

@@ -24,11 +24,13 @@ _FIELDS = frozenset({*HubModel.model_fields, *LocalModel.model_fields, *WheelMod
 _HUB_ID = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([\w./-]+))?")
 _PATH_STARTS = ("/", "./", "../", "~")
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""", re.DOTALL)
-"""One text in quotes, whole."""
+"""A text in quotes."""
 
 
 def with_models(arguments: Sequence[str], folder: Path) -> list[str]:
-    """The arguments with paths and hub ids as Hydra can compose them.
+    """The arguments with paths and hub ids in a form that Hydra can compose.
+
+    ``model.adapter=…`` and other fields are set whether or not the model's file lists them.
 
     ``model.adapter=…`` and other fields are set whether or not the model's file lists them.
 
@@ -48,7 +50,7 @@ def _rewritten(argument: str, folder: Path, names: dict[str, str]) -> str:
 
 
 def _split(argument: str) -> list[str]:
-    """Its choices; a path that exists may have commas."""
+    """The comma-separated choices of a value; a path that exists may contain commas."""
     value = argument.removeprefix(_MODEL)
     # Path.exists raises an error where many choices are longer than a file's name may be.
     is_one = _QUOTED.fullmatch(value) or os.path.exists(Path(value).expanduser())  # noqa: PTH110
@@ -60,7 +62,7 @@ def _unquoted(given: str) -> str:
 
 
 def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
-    """The name of a choice that means this model; one of ``conf/model`` has its own."""
+    """The name of a choice for this model; one of ``conf/model`` has its own."""
     plain = _unquoted(given.strip())
     if conf_file("model", plain) is not None:
         return given

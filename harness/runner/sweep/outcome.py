@@ -1,4 +1,4 @@
-"""What a sweep came to: the table of its jobs, and the shards among them joined to runs."""
+"""The outcome of a sweep: the table of its jobs, and the merging of shards among them."""
 
 import logging
 import sys
@@ -25,33 +25,33 @@ log = logging.getLogger(__name__)
 
 
 class SweptJob(Record):
-    """One job of a sweep, as its file in the sweep's folder has it."""
+    """One job of a sweep, as recorded in the sweep's folder."""
 
     number: int
-    """From 1, in the order in which Hydra made them."""
+    """The job's number from 1, in Hydra's order."""
     overrides: tuple[str, ...]
     report: FinishedReport | None = None
-    """None until it has ended."""
+    """The job's report; None until it has ended."""
 
     @property
     def status(self) -> int:
-        """Its exit status; 1 where nothing is known of its end."""
+        """The job's exit status; 1 where its end is unknown."""
         return (self.report or FinishedReport()).status
 
 
 class Ended(NamedTuple):
-    """What is left of a job: read once from its run's folder."""
+    """The outcome of a job, read once from its run's folder."""
 
     job: SweptJob
     folder: Path | None = None
-    """Of its run; None if there was none, or if nothing in it was kept."""
+    """The run's folder; None if there was none, or if nothing in it was kept."""
     manifest: RunManifest | None = None
-    """None if it cannot be read."""
+    """The run's manifest; None if it cannot be read."""
     result: RunResult | None = None
 
     @classmethod
     def of(cls, job: SweptJob) -> Self:
-        """Reads what a job reported."""
+        """Reads a job's report."""
         folder = None if job.report is None else job.report.folder
         if folder is None:
             return cls(job)
@@ -64,7 +64,9 @@ class Ended(NamedTuple):
 
 
 def conclude(jobs: Sequence[SweptJob], *, is_elsewhere: bool) -> int:
-    """Says what the jobs came to; returns the highest exit status.
+    """Logs the outcome of all jobs; returns the highest exit status.
+
+    Complete sets of shards are merged, and the merged run's exit status then counts too.
 
     Shards that are all there are merged, and the exit status is then the merged run's too.
     """
@@ -112,14 +114,14 @@ def _print_table(ended: Sequence[Ended]) -> None:
 
 
 def _print_headlines(ended: Sequence[Ended]) -> None:
-    """A line of JSON for each result, which a job that runs here prints itself."""
+    """Prints a line of JSON for each result that a job did not print itself."""
     for each in ended:
         if each.folder is not None and each.result is not None:
             print(dump_json(headline(each.result, each.folder)))  # noqa: T201
 
 
 def _accuracy(ended: Ended) -> str:
-    """Of each task, or what there is in its place."""
+    """The accuracy of each task, or the reason why there is none."""
     manifest, result = ended.manifest, ended.result
     if manifest is None:
         return ""
@@ -134,7 +136,7 @@ def _accuracy(ended: Ended) -> str:
 
 
 def _merge_shards(ended: Sequence[Ended]) -> int:
-    """Joins the shards of each run that has all of them done; returns the highest exit status."""
+    """Merges the shards of each run of which all are done; returns the highest exit status."""
     groups: dict[str, list[Run]] = defaultdict(list)
     places: dict[str, Path] = {}
     shards: dict[str, int] = {}

@@ -1,5 +1,8 @@
 """``harness run resume=RUN KEY=VALUE …``: the recorded configuration with these values.
 
+Hydra would compose all of ``conf/`` anew, with defaults for every key that the command does not
+repeat.
+
 Hydra would compose all of ``conf/`` anew, and every key that the command does not repeat would
 have its default.
 """
@@ -17,14 +20,14 @@ from harness.runner.sweep.words import words
 
 AUTO = "auto"
 CHOSEN_ALONE = frozenset({"engine", "model", "pricing", "protocol", "tracker"})
-"""Groups whose files hold their own keys alone. The others reach into several, so a command that
+"""Groups whose files set only keys of their own group. Other groups set several, so a command that
 chooses an experiment or a suite is composed by Hydra."""
 
 _HYDRAS = ("hydra.", "hydra/")
 
 
 def use_recorded_config(overrides: Sequence[str], choices: Path | None = None) -> RunConfig | None:
-    """The configuration of the run that ``resume`` names, changed as the overrides say.
+    """The configuration of the run that ``resume`` names, changed by the overrides.
 
     Args:
         overrides: ``KEY=VALUE`` as Hydra reads them, and ``GROUP=CHOICE``. Those of Hydra itself

@@ -15,7 +15,7 @@ _SCHEME = "file://"
 
 
 def take_includes(arguments: Sequence[str]) -> list[str]:
-    """Includes the folders that ``hydra.searchpath=[file:///FOLDER]`` names, as ``--include`` does.
+    """Includes the folders of ``hydra.searchpath=[file:///FOLDER]``, as ``--include`` does.
 
     Args:
         arguments: Of ``harness run``.
@@ -33,7 +33,7 @@ def take_includes(arguments: Sequence[str]) -> list[str]:
 
 
 def search_path(choices: Path) -> list[str]:
-    """The argument with which Hydra finds what ``conf_dirs`` has; empty where it needs none.
+    """The search path argument for Hydra; empty where none is needed.
 
     Args:
         choices: A folder of this command with choices that were written for it; may be missing.

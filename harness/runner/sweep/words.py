@@ -1,4 +1,4 @@
-"""Hydra's configurations without Hydra, and its mistakes in our words."""
+"""Turns Hydra's configurations into plain ones, and its errors into the harness's messages."""
 
 import re
 import warnings
@@ -23,7 +23,7 @@ OPEN = (
     "engine.headers_env.",
     "protocol.chat_template_kwargs.",
 )
-"""Below these any key may be given."""
+"""Below these keys, any key may be given."""
 # Hydra has no class of its own for this mistake.
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'\s+1\.", re.DOTALL)
 
@@ -58,7 +58,7 @@ def config_of(composed: "DictConfig") -> RunConfig:
 
 
 def words(error: Exception) -> str:
-    """Hydra's and OmegaConf's errors in our words: the key, and what would be right."""
+    """Hydra's and OmegaConf's errors in the harness's words: the key, and what would be right."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
     cause = error.__cause__ or error
@@ -92,7 +92,7 @@ def words(error: Exception) -> str:
 
 @contextmanager
 def our_words() -> Iterator[None]:
-    """Words what Hydra and the files that it reads have to complain of.
+    """Raises errors of Hydra, and of the files that it reads, as ConfigError.
 
     Raises:
         ConfigError: In place of theirs.
@@ -125,7 +125,7 @@ def _not_utf8() -> str:
 
 
 def refuse_secrets(arguments: Sequence[str]) -> None:
-    """Before anybody prints or stores an override: Hydra and its launchers do both.
+    """Refuses secrets in overrides before they are printed or stored, as Hydra and launchers do.
 
     Raises:
         ConfigError: One holds a secret.

@@ -1,4 +1,4 @@
-"""Where else a result can go: to MLflow or Weights & Biases, when the run is done and kept."""
+"""Sends a finished result to MLflow or Weights & Biases."""
 
 from harness.runner.trackers.send import check_tracker, track
 

@@ -1,4 +1,4 @@
-"""A result as trackers take it: text and numbers under flat names, unknown ones left out."""
+"""A result in the form that trackers take: text and numbers under flat names."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,17 +9,18 @@ from harness.store.result import RunResult
 
 
 def params_of(result: RunResult) -> dict[str, str]:
-    """The whole configuration by dotted key. What is not set is left out."""
+    """The whole configuration by dotted key; unset values are left out."""
     return dict(_flat(result.manifest.config.model_dump(mode="json")))
 
 
 def metrics_of(result: RunResult) -> dict[str, float]:
-    """By ``task/metric``, of the whole run by ``metric``; what is unknown is left out, never 0."""
+    """Values by ``task/metric``, or by ``metric`` for the whole run; unknown ones are left out,
+    never 0."""
     return {name: value for each in result.estimates for name, value in _metrics(each).items()}
 
 
 def tags_of(result: RunResult) -> dict[str, str]:
-    """What tells the run from others: protocol, weights, engine, and the code that made it."""
+    """Tags that distinguish the run: protocol, weights, engine, and the version of the code."""
     return dict(_tags(result))
 
 

@@ -1,4 +1,7 @@
-"""MLflow, through its client: nothing global is set and nothing of it is printed.
+"""Sends results to MLflow through its client, without global settings or output.
+
+``mlflow-skinny`` is enough for a folder or a server; ``sqlite:///`` needs SQLAlchemy and alembic,
+which the full ``mlflow`` installs.
 
 ``mlflow-skinny`` is enough for a folder or a server; ``sqlite:///`` needs SQLAlchemy and alembic,
 which the whole ``mlflow`` brings.
@@ -20,7 +23,7 @@ _PARAM_LENGTH = 6000
 
 
 def send_to_mlflow(config: MlflowTracker, result: RunResult, folder: Path) -> str:
-    """Writes one run; says where.
+    """Writes one run; returns where it is.
 
     Raises:
         Exception: Anything of MLflow's.
@@ -65,5 +68,5 @@ def send_to_mlflow(config: MlflowTracker, result: RunResult, folder: Path) -> st
 
 
 def _ms(moment: datetime) -> int:
-    """Since 1970."""
+    """Milliseconds since 1970."""
     return round(moment.timestamp() * 1000)

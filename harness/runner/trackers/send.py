@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def check_tracker(config: TrackerConfig) -> None:
-    """To be asked before a run begins.
+    """Checks, before a run begins, that its tracker can be used.
 
     Raises:
         UnavailableError: The tracker's package is not installed.
@@ -38,7 +38,7 @@ def check_tracker(config: TrackerConfig) -> None:
 
 
 def track(config: TrackerConfig, result: RunResult, folder: Path) -> None:
-    """Sends a run's result.
+    """Sends a run's result. A tracker's failure is only a warning.
 
     A tracker's failure is a warning and no more.
 
@@ -61,7 +61,7 @@ def track(config: TrackerConfig, result: RunResult, folder: Path) -> None:
 
 
 def _send(config: MlflowTracker | WandbTracker, result: RunResult, folder: Path) -> str:
-    """Says where it is now."""
+    """Sends the result; returns where it is."""
     # Neither may report its use of itself to its makers, unless the user wants it to.
     os.environ.setdefault("DO_NOT_TRACK", "true")
     match config:

@@ -1,4 +1,7 @@
-"""Weights & Biases: offline unless asked otherwise, and told of the run alone.
+"""Sends results to Weights & Biases, offline by default.
+
+Its library starts a process, which ends with the run. Collection of machine load, code and terminal
+output is turned off.
 
 Its library starts a process of its own, which ends with the run. It collects neither the
 machine's load, nor code, nor the terminal's text here.
@@ -16,7 +19,7 @@ _TAG_LENGTH = 64
 
 
 def send_to_wandb(config: WandbTracker, result: RunResult, folder: Path) -> str:
-    """Writes one run; says where.
+    """Writes one run; returns where it is.
 
     Raises:
         Exception: Anything of W&B's.
