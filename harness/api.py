@@ -1,4 +1,4 @@
-"""What ``import harness`` offers to notebooks and programs: the commands as functions.
+"""The functions of ``import harness``: the commands, for notebooks and programs.
 
 Each returns an object and prints nothing to stdout; each raises the ``HarnessError`` whose line the
 command would print.
@@ -131,7 +131,7 @@ def check(
     margin: float | None = None,
     results_dir: Path | None = None,
 ) -> "list[Checked]":
-    """Says what published figures take to be reproduced, and what runs say, as ``harness check``.
+    """Judges published figures: can they be reproduced, what do runs show? As ``harness check``.
 
     Args:
         target: A model card, ``.eval_results``, a file of Every Eval Ever, or ``STUDY:TABLE``.
@@ -157,7 +157,7 @@ class Leaderboard(NamedTuple):
     """All finished runs of a folder, ranked."""
 
     lists: tuple[RankedList, ...]
-    """One for each task and protocol; ranks in different lists say nothing about each other."""
+    """One list for each task and protocol. Ranks in different lists are not comparable."""
     left_out: tuple[LeftOut, ...]
     """Files that are in no list, each with the reason."""
     foreign: tuple[ForeignRow, ...] = ()

@@ -48,7 +48,7 @@ class StoreError(UserError):
 
 
 class UnavailableError(HarnessError):
-    """Something that the run needs is not to be had on this machine."""
+    """Something that the run needs is not available on this machine."""
 
     exit_status = 3
 

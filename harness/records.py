@@ -86,7 +86,7 @@ class MathReference(Record):
 
 
 class CodeReference(Record):
-    """What decides whether a function is right."""
+    """The reference for a code problem: the tests that a correct function passes."""
 
     kind: Literal["code"] = "code"
     prompt: str
@@ -98,7 +98,7 @@ class CodeReference(Record):
 
 
 class OtherReference(Record):
-    """What a scorer of another package grades against."""
+    """The reference for a scorer of another package."""
 
     kind: Literal["other"] = "other"
     values: dict[str, str]
@@ -129,7 +129,7 @@ class Example(Record):
 
 
 class Turn(Record):
-    """What one side says in a conversation, before any template."""
+    """One turn of a conversation, before any chat template."""
 
     role: Literal["system", "user", "assistant"]
     content: str
@@ -142,11 +142,12 @@ class Prompt(Record):
     text: str
     """The rendered chat template, before tokenization."""
     token_ids: tuple[int, ...]
-    """With exactly one beginning-of-sequence token where the tokenizer has one."""
+    """The rendered prompt as token ids, with exactly one beginning-of-sequence token if the
+    tokenizer has one."""
     opened_think: bool
     """The prompt ends inside ``<think>``: what follows is reasoning until ``</think>``."""
     user_text: str | None = None
-    """What the user says in it, for a server that applies its own template."""
+    """The user's text in the prompt, for a server that applies its own template."""
     earlier_turns: tuple[Turn, ...] = ()
     """Turns before the problem: the system prompt and few-shot examples."""
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -157,10 +158,10 @@ class Sampling(Record):
     """How tokens are drawn. Always passed explicitly: no engine's default is ever used."""
 
     temperature: Annotated[float, Field(ge=0)]
-    """0 is greedy."""
+    """The temperature; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)]
     top_k: Annotated[int, Field(ge=1)] | None
-    """None is off."""
+    """Sample from the k most likely tokens only; None is off."""
     max_new_tokens: Annotated[int, Field(ge=1)]
     """Thinking and answer together."""
     min_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -181,13 +182,14 @@ class GenerationRequest(Record):
     prompt_opened_think: bool
     sampling: Sampling
     seed: Annotated[int, Field(ge=0, lt=2**63)]
-    """From the run's seed and ``request_id`` alone, so it does not depend on the subset."""
+    """The seed, derived from the run's seed and ``request_id`` only, so it does not depend on the
+    subset."""
     user_text: str | None = None
-    """As in the prompt."""
+    """As in ``Prompt``."""
     prompt_text: str | None = None
     """The rendered prompt, for a server that takes no token ids."""
     earlier_turns: tuple[Turn, ...] = ()
-    """As in the prompt, and so the next one."""
+    """As in ``Prompt``, like ``template_kwargs``."""
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -197,47 +199,48 @@ FinishReason = Literal["stop", "length", "error"]
 
 
 class Completion(Record):
-    """What an engine made of one request. Raw times only; rates are derived from them."""
+    """An engine's answer to one request. Holds raw times only; rates are derived from them."""
 
     request_id: RequestId
     text: str
     """All of it, reasoning included, without the end-of-sequence token."""
     finish_reason: FinishReason
     prompt_tokens: Count | None
-    """None where the server does not report it and the tokenizer is not on this machine."""
+    """Tokens of the prompt; None where the server does not report them and the tokenizer is
+    missing."""
     completion_tokens: Count | None
     """Every token that was generated, the end-of-sequence token included, padding excluded. None
     where a server does not report it."""
     reasoning_tokens: Count | None
-    """Of these, up to and including the last ``</think>``. None where it is unknown."""
+    """Tokens of the answer up to and including the last ``</think>``. None where unknown."""
     queued_s: Seconds | None = None
-    """When the harness had it ready for the engine: for all requests of a session at once. This
-    and the other times are on the run's monotonic clock, which starts at 0 and continues after
-    a resume."""
+    """When the harness had it ready for the engine, which is the same for all requests of a
+    session. This and the other times are in seconds on the run's monotonic clock, which starts at 0
+    and continues after a resume."""
     started_s: Seconds | None = None
-    """When the engine began to compute it: it waited until then. Where a server does not
-    report it: when the HTTP request was sent."""
+    """When the engine began to compute it, after waiting. Where a server does not report that: when
+    the HTTP request was sent."""
     first_token_s: Seconds | None = None
     finished_s: Seconds | None = None
     error: str | None = None
     """One line, when ``finish_reason`` is ``error``."""
     sent_s: Seconds | None = None
-    """When the HTTP request was sent for the last time; None for an engine without HTTP."""
+    """When the HTTP request was last sent; None for an engine without HTTP."""
     retries: Count | None = None
     """How often it was sent again; None for an engine that sends nothing, and in older records."""
     waited_s: Seconds | None = None
-    """From its turn to ``sent_s``: the attempts that failed, the waits between them, and the rate
-    limit. In no rate and no latency. None where ``retries`` is."""
+    """Seconds from its turn to ``sent_s``: failed attempts, waits between them, and the rate limit.
+    Part of no rate and no latency. None where ``retries`` is None."""
     cached_prompt_tokens: Count | None = None
-    """Of the prompt's, those that were not computed because their keys and values were there
-    already; None where the engine does not report it."""
+    """Prompt tokens whose keys and values came from the cache; None where the engine does not
+    report them."""
     token_gaps: dict[int, Count] | None = None
     """How many tokens came how long after the one before, by bin of ``harness.io.token_gaps``; None
     where the engine reports no times of single tokens."""
 
     @property
     def is_failure(self) -> bool:
-        """Whether the request may be asked again."""
+        """Whether the request failed and may be sent again."""
         return self.finish_reason == "error"
 
 
@@ -245,11 +248,11 @@ VerdictStatus = Literal[
     "correct", "incorrect", "no_answer", "truncated", "scorer_error", "generation_error"
 ]
 ERROR_STATUSES: frozenset[VerdictStatus] = frozenset({"scorer_error", "generation_error"})
-"""In no denominator, and shown loudly."""
+"""Statuses that are in no denominator, and always shown."""
 
 
 class Grade(Record):
-    """What a scorer says of one answer text, before the completion's own fate is considered."""
+    """A scorer's judgement of one answer text, before truncation and errors are considered."""
 
     status: Literal["correct", "incorrect", "no_answer", "scorer_error"]
     extracted: str | None = None
@@ -262,7 +265,7 @@ class Grade(Record):
 
 
 class Verdict(Record):
-    """What was decided about one completion."""
+    """The verdict on one completion."""
 
     request_id: RequestId
     status: VerdictStatus
@@ -315,7 +318,7 @@ class Estimate(Record):
     metric: str
     """``accuracy``, ``pass@8``, ``output_tokens_per_s`` …"""
     value: float | None
-    """None when it is unknown or undefined; then ``undefined`` says why."""
+    """The estimate; None when it is unknown or undefined, and then ``undefined`` says why."""
     unit: str
     """``fraction``, ``tokens``, ``tokens/s``, ``s``, ``bytes``, ``USD`` …"""
     n: Count
@@ -334,7 +337,7 @@ class Estimate(Record):
     bound: Bound | None = None
     """``lower``: the true figure is at least this; ``upper``: at most. None: it is the figure."""
     task: str | None = None
-    """None for a figure of the whole run."""
+    """The task; None for a figure of the whole run."""
 
     @property
     def why_unknown(self) -> str:
@@ -378,7 +381,7 @@ class ServingStats(Record):
     """Requests in the batch, averaged over ``looks``."""
     running_max: Count | None
     waiting_max: Count | None
-    """Requests that the engine had accepted and not begun."""
+    """The most requests that the engine had accepted and not begun."""
     kv_cache_usage_max_fraction: Annotated[float, Field(ge=0, le=1)] | None
     """The highest seen in ``looks``."""
     looks: Count
@@ -390,7 +393,7 @@ class ServingStats(Record):
     """Proposed by speculative decoding; None without it."""
     accepted_draft_tokens: Count | None
     draft_acceptance_fraction: Annotated[float, Field(ge=0, le=1)] | None
-    """Of the drafted tokens."""
+    """Share of the drafted tokens that were accepted."""
 
 
 def precision(dtype: str, quantization: str | None) -> str:
@@ -399,7 +402,7 @@ def precision(dtype: str, quantization: str | None) -> str:
 
 
 class EngineInfo(Record):
-    """What generated the completions."""
+    """The engine that generated the completions."""
 
     name: str
     version: str
@@ -410,9 +413,9 @@ class EngineInfo(Record):
     device_count: Annotated[int, Field(ge=1)]
     """GPUs, or on a CPU the cores that the process may use."""
     dtype: str
-    """Of the computation."""
+    """Data type of the computation."""
     quantization: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """What the weights are stored in where that is less; None: nothing, as far as is known."""
+    """The storage type of quantised weights; None: not quantised, as far as is known."""
     model_path: str
     weights_revision: str | None
     weights_sha256: str | None
@@ -421,17 +424,16 @@ class EngineInfo(Record):
     max_concurrency: Annotated[int, Field(ge=1)] | None = None
     """Requests that it serves at once at most; None where it is not known."""
     peak_memory_bytes: Count | None
-    """Of the device on a GPU, of the engine's processes on a CPU."""
+    """Peak memory of the GPU, or on a CPU of the engine's processes."""
     peak_memory_source: str | None = None
     serving: ServingStats | None = None
     """The engine's counters; None for an engine that has none."""
     settings: dict[str, Setting] = Field(default_factory=dict)
-    """What it runs with, as it resolved what was left to it: attention backend, size and type of
-    the cache, batch limits … (docs/engines.md has all names). Empty for an engine that tells
-    nothing."""
+    """The engine's settings after it resolved all defaults: attention backend, size and type of the
+    cache, batch limits … (docs/engines.md lists the names). Empty for an engine that reports
+    none."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables of its environment that can change a result, those of a list of allowed names
-    alone."""
+    """Environment variables that can change a result; only names on a fixed list are recorded."""
 
     @model_validator(mode="before")
     @classmethod

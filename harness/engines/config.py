@@ -1,6 +1,6 @@
-"""What an engine's configuration answers about the engine.
+"""The interface of an engine's configuration.
 
-The rest of the harness asks these questions and never which class a configuration is, so a further
+The rest of the harness uses these methods and never the class of a configuration, so a further
 engine needs no change elsewhere. The answers here fit an engine that loads the weights on this
 machine and has no settings for them; an engine overrides those that are different.
 """

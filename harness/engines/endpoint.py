@@ -23,7 +23,7 @@ from harness.records import Completion, GenerationRequest
 
 # A server that is there accepts a connection at once; one that is not may never refuse it.
 CONNECT_LIMIT_S = 10.0
-# What follows the end of an answer is read for so long: its connection can be used again then.
+# Seconds to read on after the end of an answer, so that its connection can be used again.
 CLOSING_LIMIT_S = 1.0
 
 
@@ -179,7 +179,7 @@ class Endpoint:
 
         Raises:
             GenerationError: The server is gone.
-            UnavailableError: The server serves nobody with this key, account or mode.
+            UnavailableError: The server refuses every request with this key, account or mode.
         """
         turn_s, retries = self._clock(), 0
         if not await self._pace.turn():
@@ -219,9 +219,9 @@ class Endpoint:
             **body(request, target.mode, target.software, self._codec),
             target.max_tokens_field: request.sampling.max_new_tokens,
         }
-        said = {**without(fields, target.omitted), **target.extra_body}
+        payload = {**without(fields, target.omitted), **target.extra_body}
         try:
-            async with self._client.stream("POST", PATHS[target.mode], json=said) as response:
+            async with self._client.stream("POST", PATHS[target.mode], json=payload) as response:
                 if response.status_code != HTTPStatus.OK:
                     raise of_response(
                         response.status_code, response.headers, await response.aread()

@@ -3,9 +3,9 @@
 Shapes: B rows, H key-value heads, G query heads for each of them, T cached tokens, D head size.
 Rows are padded on the left, so that all of them end in the same column.
 
-``KeyValues`` stands where transformers expects a cache layer (``transformers.cache_utils``). The
-library's own one copies the whole cache for every token; this one has room to grow into. It holds
-every token, sliding windows being a matter of the attention mask.
+``KeyValues`` replaces a cache layer of transformers (``transformers.cache_utils``). The library's
+layer copies the whole cache for every token; this one has spare capacity. It holds every token;
+sliding windows are handled by the attention mask.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from typing import Any
 
 ATTENTION = "harness_grouped"
 
-# Columns to grow by: a quarter of what is there, at least so many.
+# Columns to grow by: a quarter of the present ones, at least this many.
 MIN_GROWTH = 64
 
 
@@ -40,17 +40,17 @@ class KeyValues:
         """Appends (B, H, new, D) and returns all, (B, H, T, D)."""
         end = self.length + keys.shape[-2]
         if self._keys is None or end > self._keys.shape[-2]:
-            room = end + max(MIN_GROWTH, end // 4)
-            self._keys = self._moved(self._keys, keys, room)
-            self._values = self._moved(self._values, values, room)
+            capacity = end + max(MIN_GROWTH, end // 4)
+            self._keys = self._moved(self._keys, keys, capacity)
+            self._values = self._moved(self._values, values, capacity)
         self._keys[:, :, self.length : end] = keys
         self._values[:, :, self.length : end] = values
         self.length = end
         return self._keys[:, :, :end], self._values[:, :, :end]
 
-    def _moved(self, old: Any, like: Any, room: int) -> Any:
+    def _moved(self, old: Any, like: Any, capacity: int) -> Any:
         rows, heads, _, size = like.shape
-        new = like.new_empty(rows, heads, room, size)
+        new = like.new_empty(rows, heads, capacity, size)
         if old is not None:
             new[:, :, : self.length] = old[:, :, : self.length]
         return new
@@ -63,10 +63,10 @@ class KeyValues:
             width: Columns; a row must not need more.
         """
         like_keys, like_values = parts[0][0]._keys, parts[0][0]._values
-        room = width + max(MIN_GROWTH, width // 4)
+        capacity = width + max(MIN_GROWTH, width // 4)
         count = sum(len(rows) for _, rows in parts)
-        keys = like_keys.new_empty(count, like_keys.shape[1], room, like_keys.shape[3])
-        values = like_values.new_empty(count, like_values.shape[1], room, like_values.shape[3])
+        keys = like_keys.new_empty(count, like_keys.shape[1], capacity, like_keys.shape[3])
+        values = like_values.new_empty(count, like_values.shape[1], capacity, like_values.shape[3])
         start = 0
         for layer, rows in parts:
             used = min(layer.length, width)
@@ -149,7 +149,7 @@ def _grouped_attention(
     """Scaled dot-product attention that reads a key-value head once for all its query heads.
 
     transformers repeats keys and values G times when there is a mask. While decoding, the G query
-    heads of a key-value head can instead stand where queries of different tokens would.
+    heads of a key-value head can instead be passed as queries of different tokens.
     """
     from torch.nn.functional import scaled_dot_product_attention
     from transformers.integrations.sdpa_attention import sdpa_attention_forward

@@ -28,7 +28,7 @@ def check_peft() -> None:
 
 
 def with_adapter(model: Any, adapter: Adapter) -> Any:
-    """The model with an adapter in its layers; its class is unchanged.
+    """The model with an adapter in its layers; the model's class is unchanged.
 
     Raises:
         ConfigError: The adapter is of another architecture.

@@ -150,10 +150,10 @@ def _read(response: Any) -> _Reply:
     if status != HTTPStatus.OK:
         return _Reply(status, None, words)
     try:
-        told = json.loads(response.content)
+        reply = json.loads(response.content)
     except ValueError:
         return _Reply(status, None, words)
-    listed = told.get("data", told.get("models")) if isinstance(told, dict) else told
+    listed = reply.get("data", reply.get("models")) if isinstance(reply, dict) else reply
     if not isinstance(listed, list):
         return _Reply(status, None, words)
     models = [each for each in listed if isinstance(each, dict) and each.get("id")]

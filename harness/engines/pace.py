@@ -33,9 +33,9 @@ class Pace:
         Args:
             clock: The run's.
             max_retries: Further attempts at one request.
-            longest_wait_s: A server that asks for a longer wait is not asked again.
-            requests_per_minute: Attempts that may begin in a minute; None: any number.
-            sleep: Waits for so many seconds.
+            longest_wait_s: A request is not retried if the server asks for a longer wait.
+            requests_per_minute: The most attempts that begin in a minute; None: no limit.
+            sleep: Waits for a number of seconds.
         """
         self._clock = clock
         self._max_retries = max_retries
@@ -56,7 +56,7 @@ class Pace:
 
     def restart(self) -> None:
         """Lets requests be sent again."""
-        # Turns that were given out and not used are nobody's any more.
+        # Turns that were given out and not used are free again.
         self._next_turn_s = min(self._next_turn_s, self._clock() + self._interval_s)
         self._stop.clear()
 

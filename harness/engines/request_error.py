@@ -38,7 +38,7 @@ class RequestError(Exception):
         status: The HTTP status; None where none came.
         code: The server's own name of the error.
         can_retry: The same request may be answered later.
-        retry_after_s: How long the server asks to wait before that; None where it does not say.
+        retry_after_s: The wait that the server asks for; None where it gives none.
         is_lost: The connection failed, ended too early or fell silent.
     """
 
@@ -74,19 +74,19 @@ class RequestError(Exception):
 def of_response(status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
     """The error for a response with a status other than 200."""
     try:
-        told: Any = json.loads(body)
+        reply: Any = json.loads(body)
     except ValueError:
-        told = _without_markup(body.decode("utf-8", "replace"))
+        reply = _without_markup(body.decode("utf-8", "replace"))
     if location := headers.get("location"):
-        told = f"the server sends on to {location}; if you trust it, give that in engine.base_url"
-    return _told(told, status, retry_after_s(headers))
+        reply = f"the server sends on to {location}; if you trust it, give that in engine.base_url"
+    return _from_reply(reply, status, retry_after_s(headers))
 
 
 def of_event(error: Any) -> RequestError:
     """The error that a server sends within a stream, or with status 200."""
     code = error.get("code") if isinstance(error, dict) else None
     is_status = isinstance(code, int) and code >= HTTPStatus.BAD_REQUEST
-    return _told({"error": error}, code if is_status else None, None)
+    return _from_reply({"error": error}, code if is_status else None, None)
 
 
 def of_transport(error: BaseException, silence_limit_s: float | None) -> RequestError:
@@ -158,8 +158,8 @@ def _number(text: str | None) -> float | None:
     return number if 0 <= number < float("inf") else None
 
 
-def _told(told: Any, status: int | None, wait_s: float | None) -> RequestError:
-    error = told.get("error", told) if isinstance(told, dict) else told
+def _from_reply(reply: Any, status: int | None, wait_s: float | None) -> RequestError:
+    error = reply.get("error", reply) if isinstance(reply, dict) else reply
     code = error.get("code") or error.get("type") if isinstance(error, dict) else None
     words = one_line(_words(error)) or (_phrase(status) if status else "no reason given")
     is_out = code in _NO_QUOTA

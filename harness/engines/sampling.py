@@ -37,18 +37,18 @@ def draw(logits: Any, samplings: Sequence[Sampling], uniforms: Sequence[float]) 
         asked = [samplings[row] for row in rows]
         numbers = [uniforms[row] for row in rows]
         invert = _invert_whole if width is None else _invert_likeliest
-        told = invert(logits[rows], asked, numbers, width or 0)
-        for row, token in zip(rows, told, strict=True):
+        tokens = invert(logits[rows], asked, numbers, width or 0)
+        for row, token in zip(rows, tokens, strict=True):
             chosen[row] = token
-        return [row for row, token in zip(rows, told, strict=True) if token < 0]
+        return [row for row, token in zip(rows, tokens, strict=True) if token < 0]
 
     if whole:
         ask(whole, None)
     if narrow:
         vocabulary = logits.shape[-1]
         widest_k = max(samplings[row].top_k or 0 for row in narrow)
-        if untold := ask(narrow, min(max(CANDIDATES, widest_k), vocabulary)):
-            ask(untold, vocabulary)
+        if undecided := ask(narrow, min(max(CANDIDATES, widest_k), vocabulary)):
+            ask(undecided, vocabulary)
     return chosen
 
 
@@ -64,7 +64,7 @@ def penalised(
     """Logits after each row's repetition penalty, by transformers' own rule.
 
     Args:
-        logits: Float32 tensor (rows, vocabulary); stays as it is.
+        logits: Float32 tensor (rows, vocabulary); not modified.
         samplings: One per row.
         known_ids: Prompt and answer so far of each row; not read where it has no penalty.
     """
@@ -99,8 +99,8 @@ def _invert_whole(
     """Tokens drawn from the whole vocabulary, which need not be sorted for that."""
     mass = _scaled(logits, samplings).softmax(-1).double().cumsum(-1)
     target = _column(uniforms, logits) * mass[:, -1:]
-    told: list[int] = (mass <= target).sum(-1).clamp(max=mass.shape[-1] - 1).tolist()
-    return told
+    tokens: list[int] = (mass <= target).sum(-1).clamp(max=mass.shape[-1] - 1).tolist()
+    return tokens
 
 
 def _invert_likeliest(
@@ -128,6 +128,6 @@ def _invert_likeliest(
     nucleus = mass.gather(-1, kept - 1)
     place = (mass <= _column(uniforms, logits) * nucleus).sum(-1, keepdim=True)
     token = ids.gather(-1, torch.minimum(place, kept - 1))
-    is_told = (mass[:, -1:] >= top_p) | (top_k <= width)
-    told: list[int] = torch.where(is_told, token, -1)[:, 0].tolist()
-    return told if width < vocabulary else token[:, 0].tolist()
+    is_decided = (mass[:, -1:] >= top_p) | (top_k <= width)
+    tokens: list[int] = torch.where(is_decided, token, -1)[:, 0].tolist()
+    return tokens if width < vocabulary else token[:, 0].tolist()

@@ -65,7 +65,7 @@ class Meter:
         """The counts up to now, or to the engine's death; None where the engine reports nothing."""
         now = self._look()
         if not self._first or (not now and self._last is self._first):
-            return None  # not even what an engine did before it died, when nobody had looked
+            return None  # an engine that died before the first sample has no counts
         self._last = now or self._last
         steps = self._risen("iteration_tokens_total_count")
         drafted = self._risen("spec_decode_num_draft_tokens_total")

@@ -30,7 +30,7 @@ class StartLog:
 @contextlib.contextmanager
 def start_log() -> Iterator[StartLog]:
     """Makes vLLM's processes write their errors to a file too, from their start on."""
-    if any(name in os.environ for name in LOGGING_VARIABLES):  # it is left as it is
+    if any(name in os.environ for name in LOGGING_VARIABLES):  # the user's logging is not changed
         yield StartLog(None)
         return
     with tempfile.TemporaryDirectory(prefix="gegenprobe-vllm-") as folder:

@@ -247,11 +247,11 @@ class VllmEngine:
         if self._engine.vllm_config.parallel_config.worker_extension_cls != QUALIFIED_NAME:
             return []
         try:
-            said = await self._engine.collective_rpc(METHOD, timeout=ASK_LIMIT_S)
+            reported = await self._engine.collective_rpc(METHOD, timeout=ASK_LIMIT_S)
         except Exception as error:  # noqa: BLE001 - the run is no worse for what stays unknown
             log.warning("vllm's workers do not report their settings: %s", _one_line(error))
             return []
-        return list(said)
+        return list(reported)
 
     async def _begin(
         self, requests: Sequence[GenerationRequest], now: float, answers: Answers

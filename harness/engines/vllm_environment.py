@@ -8,7 +8,7 @@ from harness.machine import hardware
 
 LOGGING_VARIABLES = ("VLLM_LOGGING_CONFIG_PATH", "VLLM_CONFIGURE_LOGGING")
 """With one of these set, the user decides what vLLM logs, and where to."""
-# Up to so many cores, all of them compute: vLLM would keep one of two for its server.
+# With at most this many cores, all of them compute: vLLM would keep one of two for its server.
 FEW_CORES = 4
 
 
@@ -21,7 +21,7 @@ def missing_settings(args: Mapping[str, Any]) -> dict[str, str]:
         "TORCH_CPP_LOG_LEVEL": "ERROR",
         "TORCH_LOGS": "-all",
         "PYTHONWARNINGS": "ignore",
-        # It waits so long for its processes to end by themselves; 5 s is short on a busy machine.
+        # Seconds that vLLM waits for its processes to end; its default of 5 s can be too short.
         "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "20",
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
         "VLLM_NO_USAGE_STATS": "1",

@@ -41,7 +41,7 @@ from harness.records import Completion, EngineInfo, GenerationRequest, Setting
 
 SERVED_AS = "model"
 LOG_NAME = "vllm_server.log"
-# vLLM takes at most so many into a batch by default, on its largest GPUs.
+# vLLM's largest default batch, on its largest GPUs.
 MOST_SEQUENCES = 1024
 # A connection that the server closed while it was idle is no reason to fail a request.
 RECONNECTS = 2
@@ -288,14 +288,14 @@ def _loaded(log_text: str) -> Loaded:
     if found is None:
         return Loaded("unknown", "unknown", None, "cpu" if hardware.cuda_devices() == 0 else "cuda")
 
-    def said(name: str) -> str:
+    def setting(name: str) -> str:
         value = re.search(rf"\b{name}=([^,\s]+)", found[2])
         return "unknown" if value is None else value[1]
 
-    quantization = said("quantization")
+    quantization = setting("quantization")
     return Loaded(
         version=found[1],
-        dtype=said("dtype").removeprefix("torch."),
+        dtype=setting("dtype").removeprefix("torch."),
         quantization=None if quantization in {"None", "unknown"} else quantization,
-        device=said("device_config"),
+        device=setting("device_config"),
     )

@@ -88,15 +88,15 @@ def of_config(config: Any, workers: Sequence[Mapping[str, Setting]] = ()) -> dic
 
     Args:
         config: Its ``VllmConfig``.
-        workers: What its workers say; where several differ, all that is said is kept.
+        workers: What its workers report; where several differ, all values are kept.
     """
     found = {name: _plain(_at(config, path)) for name, path in _IN_CONFIG.items()}
     found["model_runner"] = _RUNNERS.get(found["model_runner"])
     found |= {name: NONE for name in _OPTIONAL if found[name] is None}
     for name in dict.fromkeys(name for each in workers for name in each):
-        said = list(dict.fromkeys(each[name] for each in workers if each.get(name) is not None))
-        if said:
-            found[name] = said[0] if len(said) == 1 else ", ".join(map(str, said))
+        values = list(dict.fromkeys(each[name] for each in workers if each.get(name) is not None))
+        if values:
+            found[name] = values[0] if len(values) == 1 else ", ".join(map(str, values))
     return found
 
 
@@ -106,7 +106,7 @@ def of_server(log: str, metrics: str | None, args: Mapping[str, Any]) -> dict[st
     Args:
         log: What it wrote while it started.
         metrics: Its ``/metrics``; None where they could not be read.
-        args: Its arguments: what was asked for and is told nowhere.
+        args: Its arguments, for settings that the server does not report.
     """
     begun = BEGINNING.search(log)
     info = _CACHE_INFO.search(metrics or "")

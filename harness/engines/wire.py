@@ -46,12 +46,12 @@ _CUTS = frozenset({"length", "max_tokens", "model_length"})
 
 # Servers that take sampling arguments beyond OpenAI's, by what they say owns their models.
 TAKES_MORE = frozenset({"vllm", "sglang", "llamacpp"})
-# Those that can be told which tokens end an answer, and that no others do.
+# Servers that accept a list of the only tokens that end an answer.
 TAKES_STOP_TOKENS = frozenset({"vllm", "sglang"})
-# Those that can be told that the text of a prompt has its beginning-of-sequence token already.
+# Servers that accept that a prompt's text already has its beginning-of-sequence token.
 TAKES_BOS = frozenset({"vllm"})
-# vLLM sends the first token at once and then so many at a time: a signature of life now and then,
-# and a hundredth of the work of sending each.
+# vLLM sends the first token at once and then this many at a time: regular signs of life, at a
+# hundredth of the work of sending each token.
 TOKENS_PER_CHUNK = 100
 SMALL_SEED = 2**31
 """Servers other than vLLM refuse larger seeds, or lose digits of them."""
@@ -132,7 +132,7 @@ def _more(
     }
     more |= beyond_openai(request, mode)
     if software == "llamacpp" and sampling.repetition_penalty is not None:
-        # Its own name for it; it looks back over 64 tokens where it is not told to look at all.
+        # llama.cpp's name for it; by default it looks back over 64 tokens only, -1 means all.
         more |= {"repeat_penalty": sampling.repetition_penalty, "repeat_last_n": -1}
     if software in TAKES_STOP_TOKENS:
         more["skip_special_tokens"] = False

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @cache
 def declared(group: str) -> Mapping[str, EntryPoint]:
-    """What the installed packages declare, by name; reads metadata and imports nothing.
+    """The entry points of installed packages in one group, by name; reads metadata only.
 
     Raises:
         ConfigError: Two packages declare the same name.
@@ -49,7 +49,7 @@ def declared(group: str) -> Mapping[str, EntryPoint]:
 
 
 def added(group: str, built_in: Collection[str]) -> Mapping[str, EntryPoint]:
-    """What the installed packages add to what is built in, by name.
+    """The names that installed packages add to the built-in ones.
 
     Raises:
         ConfigError: A package declares a built-in name, or two declare the same.
@@ -110,7 +110,7 @@ def task_folders() -> Mapping[Path, str]:
 
 
 def _found(entry: EntryPoint) -> ModuleSpec | None:
-    """Where a package of tasks lies; nothing of it is imported but the packages that it is in."""
+    """The folder of a package of tasks; only its parent packages are imported."""
     try:
         return find_spec(entry.value)
     except (ImportError, ValueError) as error:

@@ -77,7 +77,7 @@ def open_own(file: Path, flags: int) -> IO[bytes]:
 
 
 def unwritable(file: Path, error: OSError) -> StoreError:
-    """What to say of a file that cannot be written."""
+    """The error message for a file that cannot be written."""
     if error.errno == errno.ELOOP:
         return StoreError(f"{file}: is a link; a run writes only into its own folder")
     return StoreError(f"{file}: cannot be written: {error.strerror}")
@@ -209,7 +209,7 @@ def _opened(file: Path) -> IO[bytes]:
 
 
 def end_of_last_line(file: Path) -> int:
-    """Where the last line that was written whole ends."""
+    """The offset at which the last completely written line ends."""
     with file.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
         while end > 0:

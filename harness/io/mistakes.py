@@ -1,4 +1,4 @@
-"""What pydantic found wrong in a file or a configuration, in words for whoever wrote it."""
+"""pydantic's validation errors in words for the author of a file or configuration."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 class Mistake(NamedTuple):
-    """One mistake."""
+    """One validation error."""
 
     keys: tuple[int | str, ...]
-    """Where it is; empty for the whole."""
+    """The path to the wrong value; empty for the whole document."""
     given: Any
     text: str
     """What would be right."""
     details: "ErrorDetails"
-    """As pydantic has it."""
+    """The error as pydantic reports it."""
 
     @property
     def key(self) -> str:
-        """Where it is, dotted."""
+        """The path as a dotted key."""
         return ".".join(map(str, self.keys))
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The only module that knows where things lie: in a checkout, in a wheel, in folders of the user's.
+"""The only module that knows where files are: in a checkout, in a wheel, in users' folders.
 
 Besides ``conf/`` and ``tasks/`` of the harness there are those of other folders: ``--include`` and
 ``hydra.searchpath`` put them in front of what the variable ``GEGENPROBE_PATH`` names, so that child
@@ -23,7 +23,7 @@ _SHIPPED = _CHECKOUT if _IS_CHECKOUT else _PACKAGE / "_data"
 CONF_DIR = _SHIPPED / "conf"
 TASKS_DIR = _SHIPPED / "tasks"
 DEFAULT_STUDY = "deepseek_2025"
-"""Of ``conf/study``: what ``harness claims`` judges where no other is named."""
+"""The study of ``conf/study`` that ``harness claims`` judges by default."""
 
 INCLUDED = "GEGENPROBE_PATH"
 """The variable that names folders of the user's, separated as in ``PATH``."""
@@ -37,7 +37,7 @@ class Place(NamedTuple):
     """A folder of the user's that brings configuration, tasks, or both."""
 
     folder: Path
-    """As it was named, absolute."""
+    """The folder as given, made absolute."""
     conf: Path | None
     tasks: Path | None
 
@@ -84,7 +84,7 @@ def place_of(file: Path) -> Path | None:
 
 
 def include(folders: Iterable[str | Path], key: str = "--include") -> None:
-    """Lets this process and its children see these folders too.
+    """Adds folders to those that this process and its children search.
 
     Args:
         folders: Each holds ``conf/``, ``tasks/``, or both, or is one of these.
@@ -106,7 +106,7 @@ def include(folders: Iterable[str | Path], key: str = "--include") -> None:
 
 @contextmanager
 def includes_restored() -> Iterator[None]:
-    """What is included inside is forgotten after it: for programs that make several runs."""
+    """Removes included folders again when the context ends: for programs with several runs."""
     before = os.environ.get(INCLUDED)
     try:
         yield
@@ -118,7 +118,7 @@ def includes_restored() -> Iterator[None]:
 
 
 def cached_by_places(function: Callable[P, R]) -> Callable[P, R]:
-    """As ``functools.cache``, for what is read from folders that can be included."""
+    """A ``functools.cache`` that is cleared when folders are included."""
 
     @cache
     def kept(_: tuple[Place, ...], given: tuple[Any, ...], named: tuple[tuple[str, Any], ...]) -> R:
@@ -224,7 +224,7 @@ def checkout_dir() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Where converted models are kept: ``HARNESS_CACHE_DIR``, else the XDG cache folder."""
+    """The folder for converted models: ``HARNESS_CACHE_DIR``, else the XDG cache folder."""
     if explicit := os.environ.get("HARNESS_CACHE_DIR"):
         return Path(explicit).expanduser()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

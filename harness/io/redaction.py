@@ -44,7 +44,7 @@ _NAMES = (
     r"(?:api[_-]?key|access[_-]key|private[_-]key|secret|password|passwd|authorization|cookie"
     r"|(?:hf|hub|api|auth|access|bearer|refresh|session|github|wandb)[_-]token)"
 )
-"""What is assigned to these is a secret; ``eos_token`` and its like are none."""
+"""Names whose values are secrets; ``eos_token`` and similar names are not."""
 _IN_QUERY = rf"(?:(?<=[?&])(?:key|token|sig|signature|auth|code)|{_NAMES})"
 _QUOTE = r"""\\*["']?"""
 # After a bare name a colon is mostly that of a message; not so in a line of YAML or a header.
@@ -69,7 +69,7 @@ _kept: set[str] = set()
 
 
 def keep_secret(value: str) -> None:
-    """Has ``redact`` strike this value out from now on, in this process.
+    """Registers a value that ``redact`` replaces from now on, in this process.
 
     Args:
         value: Of any length: a short one is struck out where it is a word.
@@ -93,7 +93,7 @@ def redact(text: str) -> str:
 
 
 def describe_secret(text: str) -> str | None:
-    """What secret is in a text, in a few words that do not repeat it; None for none."""
+    """Describes the secret in a text without repeating it; None if there is none."""
     for name, pattern in _secrets():
         if pattern.search(text):
             return f"the value of the environment variable {name}" if name else "a key"
@@ -121,7 +121,7 @@ def is_variable_name(text: str) -> bool:
 
 
 def shown_variable(text: str) -> str:
-    """What was given as a variable's name, as far as it can be shown."""
+    """A variable's name as given by the user, shown only if it cannot be a secret."""
     return text if is_variable_name(text) or text in {"null", "None"} else MARK
 
 
@@ -129,12 +129,12 @@ class RedactingFormatter(logging.Formatter):
     """Log lines, and their tracebacks, without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Formats a record as one line, without secrets and control characters."""
         return redact(super().format(record))
 
 
 def _secrets() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """What finds each secret value, with the variable's name ("" where it has none)."""
+    """The patterns of secret values, each with its variable's name ("" where it has none)."""
     named = [
         (name, value)
         for name, value in os.environ.items()
@@ -145,7 +145,7 @@ def _secrets() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 @lru_cache(maxsize=8)
 def _patterns(secrets: tuple[tuple[str, str], ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """The longest first: one may be a part of another."""
+    """Patterns of the registered secrets, longest first: one may be part of another."""
     ordered = sorted(secrets, key=lambda secret: -len(secret[1]))
     return tuple((name, _pattern(value)) for name, value in ordered)
 

@@ -1,4 +1,4 @@
-"""A published fact: who says so, when, and how surely."""
+"""A published fact with its source, its date and how reliable it is."""
 
 from typing import Annotated, Literal
 
@@ -11,10 +11,10 @@ Grade = Literal["P", "S", "M", "D"]
 
 
 class Sourced(Record):
-    """Where a fact comes from, without which it cannot be defended."""
+    """The source of a published fact."""
 
     source: Annotated[str, Field(min_length=1)]
-    """Who says so; of a price with vendor and tier, as prices of one GPU differ fourfold."""
+    """Who publishes it. For a price with vendor and tier, as prices of one GPU differ fourfold."""
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
     """When it was read, or published, as far as known: ``2026-10-07`` or ``2026-03``."""
     grade: Grade

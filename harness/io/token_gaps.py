@@ -28,7 +28,7 @@ class GapCounter:
     """Counts the gaps of one answer while its tokens come."""
 
     counts: Counter[int] = field(default_factory=Counter)
-    """By bin."""
+    """The number of gaps in each bin."""
     _last_s: float | None = None
 
     def token_came(self, now_s: float) -> None:

@@ -31,7 +31,7 @@ class _Unique(SafeLoader):  # type: ignore[misc]
 
 
 def load_yaml(text: str) -> Any:
-    """What a text of YAML says: plain data, nothing else.
+    """Parses YAML into plain data, without tags.
 
     Raises:
         yaml.YAMLError: It is none.
@@ -40,7 +40,7 @@ def load_yaml(text: str) -> Any:
 
 
 def read_yaml(file: Path, shown: str, kind: type[UserError]) -> Any:
-    """Reads a file.
+    """Reads and parses a YAML file.
 
     Args:
         file: What to read.

@@ -26,7 +26,7 @@ _NONE = "none: "
 
 
 class Energy(NamedTuple):
-    """What was used, or why that is unknown."""
+    """The energy used, or why it is unknown."""
 
     joules: float | None
     source: str
@@ -34,12 +34,12 @@ class Energy(NamedTuple):
 
     @classmethod
     def recorded(cls, joules: float | None, text: str | None) -> Self:
-        """From a session's two fields; ``text`` is as ``described`` wrote it."""
+        """The record of a session's two fields; ``text`` is the format of ``described``."""
         return cls(joules, (text or "it was not recorded").removeprefix(_NONE))
 
     @property
     def described(self) -> str:
-        """In one text, for files and tables: ``NVML, 1 GPU`` or ``none: why``."""
+        """The source as one text, for files and tables: ``NVML, 1 GPU`` or ``none: why``."""
         return self.source if self.joules is not None else f"{_NONE}{self.source}"
 
 
@@ -78,7 +78,7 @@ class EnergyMeter:
 
     @property
     def energy(self) -> Energy:
-        """From entering to the last look; final once the meter was left."""
+        """Energy since the start; final once the meter's context has ended."""
         if self._failure is not None:
             return Energy(None, self._failure)
         return Energy(self._joules, " + ".join(self._sources))

@@ -1,4 +1,4 @@
-"""Which GPUs a run computes on, and what the driver tells of them.
+"""The GPUs that a run computes on, as the driver reports them.
 
 The driver (NVML, nvidia-smi) counts a machine's GPUs in the order of their slots. CUDA counts those
 that ``CUDA_VISIBLE_DEVICES`` leaves, in the order of that list, the fastest first unless
@@ -17,7 +17,7 @@ _BY_SLOT = "PCI_BUS_ID"
 
 
 class NoNvmlError(Exception):
-    """NVML cannot be asked; the message is the reason."""
+    """NVML is not usable; the message is the reason."""
 
 
 class Gpu(NamedTuple):
@@ -27,16 +27,16 @@ class Gpu(NamedTuple):
     uuid: str
     driver: str = ""
     memory_bytes: int | None = None
-    """None where the GPU shares the processor's memory."""
+    """Bytes of memory; None where the GPU shares the processor's memory."""
     free_bytes: int | None = None
     capability: tuple[int, int] | None = None
     """CUDA's compute capability, as (9, 0)."""
     parts: "tuple[Gpu, ...] | None" = None
-    """Of a GPU that is divided, which as a whole computes nothing; None: not divided."""
+    """The parts of a divided GPU, which computes nothing as a whole; None: not divided."""
 
 
 def visible(environment: Mapping[str, str] | None = None) -> tuple[Gpu, ...]:
-    """The GPUs that CUDA gives a process, in CUDA's order; none where the driver tells of none.
+    """The GPUs that CUDA gives this process, in CUDA's order; empty where the driver reports none.
 
     Args:
         environment: The process's; None: this one's.
@@ -45,7 +45,7 @@ def visible(environment: Mapping[str, str] | None = None) -> tuple[Gpu, ...]:
 
 
 def chosen(machine: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu, ...]:
-    """Those of a machine's GPUs that CUDA gives a process, in CUDA's order.
+    """The GPUs of a machine that CUDA gives a process, in CUDA's order.
 
     Args:
         machine: All of them, in the driver's order.
@@ -67,7 +67,7 @@ def chosen(machine: Sequence[Gpu], environment: Mapping[str, str]) -> tuple[Gpu,
 
 
 def _in_cuda_order(machine: Sequence[Gpu], order: str) -> list[Gpu]:
-    """CUDA does not say how it rates speed: taken here are capability, then memory."""
+    """Sorts GPUs by capability, then memory: CUDA does not document how it ranks speed."""
     if order == _BY_SLOT or len({gpu.name for gpu in machine}) <= 1:
         return list(machine)
     return sorted(
@@ -86,7 +86,7 @@ def _named(word: str, ordered: Sequence[Gpu]) -> Gpu | None:
 
 
 def of_machine() -> tuple[Gpu, ...]:
-    """All GPUs of this machine in the driver's order, asked of NVML, else of nvidia-smi."""
+    """All GPUs of this machine in the driver's order, from NVML or else from nvidia-smi."""
     try:
         with nvml() as library:
             return _by_nvml(library)

@@ -1,4 +1,4 @@
-"""What this machine computes with, asked without loading torch."""
+"""This machine's processor and memory, read without loading torch."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from harness.machine import gpus
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 MATRIX_FLAGS = BFLOAT16_FLAGS | {"amx_int8", "amx_tile", "avx512_vnni", "avx_vnni", "i8mm"}
-"""Of these too: matrix products of small numbers."""
+"""The CPU flags of matrix products with small numbers."""
 
 
 def usable_cores() -> tuple[int, ...]:

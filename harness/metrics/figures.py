@@ -24,14 +24,14 @@ def unknown(
 
 
 def in_words(*parts: str) -> str:
-    """Parts of a method, those that say something."""
+    """Joins the non-empty parts of a method's description."""
     return "; ".join(part for part in parts if part)
 
 
 def from_interval(
     metric: str, interval: Interval, unit: str, what: str = "", task: str | None = None
 ) -> Estimate:
-    """An Estimate with one; ``what`` says what the value is of, where the metric does not."""
+    """An Estimate with an interval; ``what`` describes the value where the metric does not."""
     is_told = interval.value is not None
     return Estimate(
         metric=metric,
@@ -59,7 +59,7 @@ def run_and_tasks(samples: Sequence[Sample]) -> Iterator[tuple[str | None, list[
 def by_problem(
     samples: Sequence[Sample], shares: Sequence[float], places: Sequence[int]
 ) -> tuple[list[float], list[int]]:
-    """What each problem's attempts used, and how many of them solved it."""
+    """Resources used by each problem's attempts, and how many of them solved it."""
     spent: dict[tuple[str, str], float] = defaultdict(float)
     solved: dict[tuple[str, str], int] = defaultdict(int)
     for place in places:

@@ -38,7 +38,7 @@ class Span(NamedTuple):
 
 
 class MachineUse(NamedTuple):
-    """What a run used of its machine."""
+    """The machine time and energy of a run."""
 
     generating: Span
     loading: Span
@@ -47,13 +47,13 @@ class MachineUse(NamedTuple):
     whole_sessions: frozenset[int] | None = None
     """The sessions that lost no answer; None: all."""
     failed_attempts: Sequence[Sample] = ()
-    """Tries that failed and were followed by another."""
+    """Failed attempts that were followed by another."""
 
 
 def machine_use(
     manifest: RunManifest, samples: Sequence[Sample], failed_attempts: Sequence[Sample] = ()
 ) -> MachineUse:
-    """From the sessions on record, and from the answers where a session's end is not."""
+    """The use of the machine by recorded sessions; unrecorded ends are taken from the answers."""
     spans: dict[int, tuple[float, float]] = {}
     for sample in (*samples, *failed_attempts):
         start, finish = sample.completion.started_s, sample.completion.finished_s
@@ -77,7 +77,7 @@ def machine_use(
 
 
 def use_seen(generation_s: float | None, load_s: float | None) -> MachineUse:
-    """Where no session is on record: from the first start to the last finish."""
+    """The use without recorded sessions: from the first start to the last finish."""
     seen = Span(generation_s, True, 0, "first start to last finish: no session is on record")
     return MachineUse(seen, Span(load_s, False, 0, "loading and warm-up, as the engine says"))
 
@@ -117,7 +117,7 @@ def _loading(manifest: RunManifest) -> Span:
 
 
 def _load_s(session: Session) -> float | None:
-    """None for an engine that loads nothing."""
+    """Seconds of loading; None for an engine that loads nothing."""
     if session.engine.load_s is None or session.opened_s is None:
         return session.engine.load_s
     return session.clock_start_s - session.opened_s

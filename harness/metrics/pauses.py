@@ -42,7 +42,7 @@ def _union(spans: Iterable[Span]) -> list[Span]:
 
 
 def _less(spans: list[Span], others: list[Span]) -> list[Span]:
-    """The parts of spans in which none of the others lies; both in order and apart."""
+    """The parts of spans outside all other spans; both lists are sorted and disjoint."""
     left: list[Span] = []
     for begin, end in spans:
         at = begin

@@ -1,4 +1,4 @@
-"""What one request took, from its raw times. Light: neither `evaluate` nor `datasets`."""
+"""Times of one request, computed from its raw times. Imports neither `evaluate` nor `datasets`."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -9,19 +9,19 @@ class Timed(Protocol):
 
     @property
     def queued_s(self) -> float | None:
-        """When the engine could have begun with it."""
+        """When the engine could have begun."""
 
     @property
     def started_s(self) -> float | None:
-        """When the engine began with it."""
+        """When the engine began."""
 
     @property
     def first_token_s(self) -> float | None:
-        """When its first token was there."""
+        """When the first token arrived."""
 
     @property
     def finished_s(self) -> float | None:
-        """When its last token was there."""
+        """When the last token arrived."""
 
     @property
     def completion_tokens(self) -> int | None:
@@ -57,4 +57,4 @@ REQUEST_TIMES = {
         lambda each: since(each.finished_s, each.started_s), "finished - started"
     ),
 }
-"""By metric. An outcome suffices, so an older result has these too."""
+"""By metric. An outcome is enough input, so older results have these times too."""

@@ -8,7 +8,7 @@ from harness.records import Sample
 
 
 def weights(samples: Sequence[Sample], price: ApiPrice | None) -> list[float]:
-    """What each request is answerable for: its tokens; all alike where tokens are unknown.
+    """Each request's share of a total: by tokens, or equal where tokens are unknown.
 
     Args:
         samples: All attempts.

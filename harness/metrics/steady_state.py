@@ -14,16 +14,16 @@ class Served(NamedTuple):
 
     start: float
     first: float | None
-    """Its first token; None where unknown."""
+    """When the first token came; None where unknown."""
     finish: float
     tokens: int
-    """That were generated."""
+    """Number of generated tokens."""
     queued: float | None = None
     """When it was handed to the engine; None where unknown."""
 
 
 class Window(NamedTuple):
-    """Where an engine was full."""
+    """A span of time in which an engine was full."""
 
     begin: float
     end: float
@@ -70,7 +70,7 @@ def _handed_over_first(rows: Sequence[Served]) -> list[Served]:
 
 
 def _places_seen(rows: Sequence[Served]) -> int | None:
-    """The most in flight at once; None when none began after another had ended."""
+    """The most requests in flight at once; None when none began after another had ended."""
     if not rows or max(row.start for row in rows) < min(row.finish for row in rows):
         return None
     # At one moment an end comes before a start: the place is taken over.

@@ -50,7 +50,7 @@ class Guardian:
 
     @property
     def pid(self) -> int:
-        """Of the guardian's own process."""
+        """Process id of the guardian."""
         return self._process.pid
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class Guardian:
         self._pipe = write
 
     def _succeed(self) -> None:
-        """Starts another process whenever a signal has ended the last one."""
+        """Starts a new guardian process whenever a signal has killed the last one."""
         while self._process.wait() < 0:
             time.sleep(LOOK_S)
             with self._lock:
@@ -116,7 +116,7 @@ class Guardian:
         self._successions.join()
 
     def watch(self, pids: Iterable[int]) -> None:
-        """Tells the guardian of processes; those that it knows already are not repeated."""
+        """Adds processes to those that the guardian ends; known ones are not repeated."""
         with self._lock:
             started = {pid: start_time(pid) for pid in set(pids) - self._watched.keys()}
             new = {pid: start for pid, start in started.items() if start is not None}
@@ -141,7 +141,7 @@ class Process(NamedTuple):
     parent: int
     session: int
     started: str
-    """In clock ticks since boot."""
+    """Start time in clock ticks since boot."""
 
 
 def process_at(pid: int) -> Process | None:

@@ -27,7 +27,7 @@ class _State:
 
 
 def install_handlers() -> None:
-    """From now on such a signal raises ``Interrupted`` in the main thread.
+    """From now on, a stop signal raises ``Interrupted`` in the main thread.
 
     It is handled between any two instructions, also in a finalizer or in the callback of a weak
     reference, of which every import makes one. Python lets no exception out of those, so there

@@ -16,7 +16,7 @@ from harness.process.start import Child, ChildSpec
 log = logging.getLogger(__name__)
 
 STOP_LIMIT_S = 60.0
-"""From SIGTERM to SIGKILL: a run stops its engine and closes its files."""
+"""Seconds from SIGTERM to SIGKILL: a run stops its engine and closes its files."""
 LEFTOVER_LIMIT_S = 20.0
 """Grace period before leftover processes are killed: vLLM's need some seconds."""
 MEMORY_LIMIT_S = 30.0
@@ -54,7 +54,7 @@ class ChildCleanup:
         self._resources.close()
 
     def start(self, spec: ChildSpec) -> Child:
-        """Starts a child.
+        """Starts a child process.
 
         Raises:
             OSError: It cannot be started.
@@ -86,7 +86,7 @@ class ChildCleanup:
 
 
 class RunCleanup(ChildCleanup):
-    """For a process that only waits for its children, each a run: nothing outlives the context.
+    """Cleans up after child processes that are runs: no process outlives the context.
 
     What a child leaves behind becomes a child of this process. It has some time to end by itself,
     then it is killed, which is logged. At last the GPU memory has to be free again.
@@ -102,7 +102,7 @@ class RunCleanup(ChildCleanup):
         self._before: frozenset[int] = frozenset()
 
     def __enter__(self) -> Self:
-        """Makes this process the parent of whatever its children leave behind."""
+        """Makes this process the parent of any process that its children leave behind."""
         with contextlib.ExitStack() as resources:
             _adopt_orphans(is_on=True)
             resources.callback(_adopt_orphans, is_on=False)

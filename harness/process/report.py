@@ -16,15 +16,15 @@ from harness.io.redaction import redact
 from harness.records import Record
 
 MAX_ERROR = 2000
-"""Characters of an error in a report: a pipe is only read when the child has ended, so all lines
-have to fit into its buffer."""
+"""The longest error in a report, in characters: the pipe is only read after the child's end, so all
+lines have to fit into its buffer."""
 
 
 class FinishedReport(Record):
     """How a run in a child process ended, as far as the child could report it."""
 
     status: int = HarnessError.exit_status
-    """Its exit status; 1 if it was killed before it had one."""
+    """The exit status; 1 if the child was killed before it had one."""
     run: str | None = None
     """The run's folder, as soon as there is one."""
     error: str | None = None

@@ -35,14 +35,14 @@ class RunSpec(NamedTuple):
     prefix: str | None = None
     """As in ``ChildSpec``."""
     report_file: Path | None = None
-    """A file to be made for the report, which outlives this process; None: a pipe."""
+    """A file for the report that outlives this process; None: a pipe."""
 
 
 class RunChild:
     """A run that was started."""
 
     def __init__(self, children: RunCleanup, spec: RunSpec) -> None:
-        """Starts it.
+        """Starts the child.
 
         Raises:
             OSError: It cannot be started, or its report file not made.
@@ -56,7 +56,7 @@ class RunChild:
         return self.child.wait(limit_s)
 
     def report(self) -> FinishedReport:
-        """What it reported last; after its end, may be asked again."""
+        """The last report of the child; may be read repeatedly."""
         if not self._reader.closed:
             with self._reader as stream:
                 self._report = last_report(stream.read() or b"")
@@ -78,7 +78,7 @@ class RunChild:
 
 
 def read_report(file: Path) -> FinishedReport:
-    """What a run reported into a file before it ended, or before its parent was killed."""
+    """The report that a run wrote to a file, also if it or its parent was killed."""
     try:
         return last_report(file.read_bytes())
     except OSError:
@@ -106,7 +106,7 @@ def _child_spec(spec: RunSpec, descriptor: int) -> ChildSpec:
 
 @contextlib.contextmanager
 def _report_to(file: Path | None) -> Iterator[tuple[IO[bytes], int]]:
-    """Where the report is read, which stays open, and the descriptor that the child writes to."""
+    """The open reading end of a report, and the descriptor that the child writes to."""
     if file is None:
         read, write = os.pipe()
         os.set_blocking(read, False)

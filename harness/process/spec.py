@@ -1,4 +1,4 @@
-"""What a child process is given on its stdin: the run to make, and where to report it."""
+"""The input of a child process, on its stdin: the run to make, and where to report it."""
 
 from typing import Any
 

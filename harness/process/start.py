@@ -16,19 +16,19 @@ PUMP_LIMIT_S = 20.0
 
 
 class ChildSpec(NamedTuple):
-    """What to start. Every child leads a new session: a Ctrl-C is for the parent to pass on."""
+    """A child process to start. It leads a new session, so a Ctrl-C reaches the parent only."""
 
     command: Sequence[str]
     environment: Mapping[str, str] | None = None
-    """None: the parent's."""
+    """Environment variables; None: the parent's."""
     stdin: bytes | None = None
     """Sent to the child, then its stdin ends; None: it has none."""
     stdout: int | IO[bytes] | None = None
     """A descriptor or file; None: the parent's."""
     stderr: int | IO[bytes] | None = None
-    """As stdout; not used with a prefix."""
+    """As ``stdout``; not used with a prefix."""
     prefix: str | None = None
-    """Put before each line of its stderr, which goes to this process's ``sys.stderr``."""
+    """A prefix for each line of its stderr, which is copied to this process's ``sys.stderr``."""
     pass_fds: Sequence[int] = ()
     """Descriptors that it inherits."""
 
@@ -37,7 +37,7 @@ class Ending(NamedTuple):
     """How a child ended."""
 
     status: int
-    """Its exit status; negative: the signal that ended it."""
+    """The exit status; negative: the signal that ended the child."""
 
     @property
     def is_killed(self) -> bool:
@@ -83,7 +83,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also its session's."""
+        """The child's process id, which is also its session's."""
         return self._process.pid
 
     def send_stdin(self) -> None:
@@ -108,7 +108,7 @@ class Child:
         return ending
 
     def look_for_descendants(self) -> None:
-        """Remembers what it has started: what is in another session is only found while it lives.
+        """Records the child's descendants: those in another session are only found while it lives.
 
         Not needed under a ``RunCleanup``, whose process gets all orphans.
         """

@@ -368,8 +368,7 @@ def score_missing(run: Run, scoring: Scoring, *, scorer_errors_too: bool = False
 
 
 def _lacks_verdict(completion: Completion, verdict: Verdict | None) -> bool:
-    """Whether a completion needs grading: it has no verdict, or one on an earlier failed
-    attempt."""
+    """Whether a completion needs grading: without a verdict, or with one on a failed attempt."""
     return verdict is None or (verdict.status == "generation_error" and not completion.is_failure)
 
 

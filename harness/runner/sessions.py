@@ -173,8 +173,7 @@ def _send_canary(
 
 @contextmanager
 def _replaying(prepared: PreparedRun, recording: Run, session_log: SessionLog) -> Iterator[Engine]:
-    """A replayed recording, with the sessions in which it was made: its times are on their
-    clock."""
+    """A replayed recording, with the recorded sessions: its times are on their clock."""
     config = prepared.manifest.config
     engine = build_engine(config.engine, prepared.manifest.model, None, run_clock(0.0), 0)
     with engine:
@@ -204,8 +203,7 @@ def _check_same_model(prepared: PreparedRun, model: ResolvedModel) -> None:
 
 
 def _check_same_machine(prepared: PreparedRun, sessions: list[Session], now: EngineInfo) -> None:
-    """Refuses another device: rates and cost of different devices cannot be joined in one
-    figure."""
+    """Refuses another device: its rates and cost cannot be joined with those on record."""
     if not sessions:
         return
     was = sessions[-1].engine

@@ -1,4 +1,4 @@
-"""What is taken for true where a publication does not say. Imports nothing, so settings may."""
+"""Assumptions where a publication is silent. Imports nothing, so that settings may import it."""
 
 PUBLISHED_SAMPLES = 4
-"""Samples per problem that a published score is taken to rest on; most papers do not say."""
+"""Samples per problem on which a published score is assumed to rest; most papers do not say."""

@@ -45,17 +45,17 @@ class Interval(NamedTuple):
 
     @classmethod
     def unknown(cls, why: str, n: int = 0) -> Self:
-        """None of it is defined."""
+        """An interval without any known end."""
         return cls(None, None, None, n, "", why)
 
 
 class StandardErrors(NamedTuple):
-    """How sure a mean score is, asked in the two ways that matter."""
+    """Standard errors of a mean score, under two error models."""
 
     fixed_benchmark: float | None
-    """Of the score on this very benchmark: decoding noise, and the choice of a subset."""
+    """For the score on this benchmark: decoding noise, and the choice of a subset."""
     new_problems: float | None
-    """Of the ability that these problems were drawn to measure."""
+    """For new problems like these."""
 
 
 # --- fractions --------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def _lower_ends(rows: Floats, z: float) -> Floats:
 
 
 def score_z(rows: Floats, mean: float) -> Floats:
-    """How far each row's mean lies below ``mean``, in standard errors: the test of ``score_ends``.
+    """Distance of each row's mean below ``mean``, in standard errors: the test of ``score_ends``.
 
     Negative where it lies above. With weights 1 / (n (1 + pull (x - mean))) on the values the
     most likely distribution has the mean asked for, and its variance is the distance over the
@@ -187,7 +187,7 @@ def fixed_benchmark_interval(
     benchmark_size: int | None = None,
     confidence: float = 0.95,
 ) -> Interval:
-    """Mean score with an interval for what the whole of this very benchmark would give.
+    """Mean score with an interval for the score on the whole of this benchmark.
 
     Wilson at the number of trials at which a proportion varies as much as
     ``standard_errors(...).fixed_benchmark`` says, reduced by Student's t: it holds decoding noise
@@ -240,7 +240,7 @@ def fixed_benchmark_interval(
 
 
 def _student_shrinkage(n: int, confidence: float) -> float:
-    """By what a number of trials is reduced when the variance of ``n`` problems gave it."""
+    """The factor on a number of trials whose variance was estimated from ``n`` problems."""
     from scipy import stats
 
     upper = (1 + confidence) / 2
@@ -460,14 +460,14 @@ def no_bootstrap(n: int, value: float, *, is_alike: bool) -> str | None:
 
 
 def normal_quantile(probability: float) -> float:
-    """Of the standard normal distribution, by SciPy."""
+    """The quantile of the standard normal distribution."""
     from scipy.special import ndtri
 
     return float(ndtri(probability))
 
 
 def normal_cdf(z: ArrayLike) -> Floats:
-    """Of the standard normal distribution, by SciPy."""
+    """The distribution function of the standard normal distribution."""
     from scipy.special import ndtr
 
     return np.asarray(ndtr(z), dtype=np.float64)

@@ -44,7 +44,7 @@ class Pairs(NamedTuple):
 
     @property
     def n(self) -> int:
-        """Problems."""
+        """Number of problems."""
         return len(self.solved_before)
 
     @property
@@ -124,7 +124,7 @@ def difference(pairs: Pairs, confidence: float = 0.95) -> Interval:
 
 
 def _to_fractions(differences: Floats) -> Floats:
-    """From [-1, 1] to [0, 1]."""
+    """Maps values from [-1, 1] to [0, 1]."""
     return (1 + differences) / 2
 
 
@@ -191,7 +191,7 @@ def decoding_error(solved: Ints, samples: Ints) -> float | None:
 
 
 class Test(NamedTuple):
-    """Is there a difference, and is it a loss beyond the margin?"""
+    """Tests for any difference, and for a loss beyond the margin."""
 
     p: float | None
     """Two-sided, of no difference. None without problems."""
@@ -281,7 +281,7 @@ def _sign_flips(d: Floats, draws: int, seed: int) -> tuple[float, float, str]:
 
 
 def _permuted_samples_p(pairs: Pairs, draws: int, seed: int) -> tuple[float, float]:
-    """Two-sided and one-sided (a loss) p, each problem's samples dealt anew to the two sides.
+    """Two-sided and one-sided (loss) p of a permutation test: samples are shuffled within problems.
 
     How many solved ones a side is dealt is hypergeometric. The same with the sides swapped.
     """

@@ -1,4 +1,4 @@
-"""What a plan can be expected to show, before anything runs: numbers in, numbers out.
+"""The precision and power of a plan before it runs: numbers in, numbers out.
 
 Everything is forecast from an expected score ``p`` and the correlation ``rho`` of two samples of
 one problem. Another run is taken to find nine problems of ten as hard as this one does and one in
@@ -23,13 +23,13 @@ from harness.stats.intervals import (
 
 POWER = 0.8
 REDRAWN = 0.1
-"""Share of problems whose difficulty for another run has nothing to do with that for this one."""
+"""Share of problems whose difficulty for another run is independent of that for this one."""
 FEWEST_DIFFERING = 6
 """Problems that must differ, all in one direction, for p < 0.05 two-sided: 2 / 2^6."""
 FEWEST_FOR_FORECAST = 20
 """Problems from which on the power with several samples is known within a few percent."""
 _PRECISION = 1e-6
-"""To which a smallest difference is known."""
+"""Precision to which a smallest difference is computed."""
 MOST_SAMPLES = 64
 """More samples per problem than this are never recommended."""
 
@@ -38,22 +38,22 @@ class Plan(NamedTuple):
     """The sizes of one task's part of a run, and what is expected of it."""
 
     p: float
-    """Expected score."""
+    """The expected score."""
     rho: float
     """Correlation of two samples of one problem: 0 all problems alike, 1 each certain."""
     problems: int
     benchmark_size: int
     """Problems of the whole benchmark, of which these are a random subset."""
     samples: int
-    """Of each problem."""
+    """Samples per problem."""
     is_greedy: bool = False
     """A problem gets the same answer each time: the run itself has no decoding noise."""
     published_samples: int = PUBLISHED_SAMPLES
-    """Of each problem, behind the published score."""
+    """Samples per problem behind the published score."""
 
 
 class Forecast(NamedTuple):
-    """What to expect, as fractions."""
+    """The expected precision, as fractions."""
 
     fixed_benchmark: float
     """Half-width of the 95 % interval for this very benchmark."""
@@ -67,7 +67,7 @@ class Forecast(NamedTuple):
 
 @cache
 def forecast(plan: Plan) -> Forecast:
-    """Half-widths and smallest differences of a plan; None where no possible one is found."""
+    """Half-widths and smallest differences of a plan; None: no possible difference is found."""
     fixed, new = _errors(plan, plan.p)
     return Forecast(
         _half_width(plan.p, fixed),
@@ -194,7 +194,7 @@ def _binomial(counts: Ints, trials: int, share: float) -> Floats:
 
 
 def equivalence_power(plan: Plan, margin: float) -> float:
-    """Chance that a run whose true score is the published one is shown to lie within the margin.
+    """Chance to show that a run whose true score is the published one is within the margin.
 
     Two one-sided tests (TOST) at 5 % of the difference, with the errors of both scores.
     """
@@ -259,7 +259,7 @@ def _own_errors(plan: Plan, p: float) -> tuple[float, float]:
 
 
 def _half_width(p: float, error: float) -> float:
-    """Of Wilson's interval at the number of trials that gives this error."""
+    """Half-width of Wilson's interval at the number of trials with this error."""
     if error == 0:
         return 0.0
     trials = p * (1 - p) / error**2
@@ -268,7 +268,7 @@ def _half_width(p: float, error: float) -> float:
 
 
 def _smallest(lack: Callable[[float], float], most: float) -> float | None:
-    """Where the power that lacks is 0, None if some lacks even at ``most``."""
+    """The smallest argument at which a power is reached; None if even ``most`` lacks some."""
     if lack(most) < 0:
         return None
     low, high = 0.0, most

@@ -23,14 +23,14 @@ class Published(NamedTuple):
     margin: float
     """How far apart is still the same."""
     standard_error: float = 0.0
-    """Its own, under the error model that is asked."""
+    """The run's standard error under the chosen error model."""
 
 
 class Replication(NamedTuple):
-    """What one run says of a published score."""
+    """The comparison of one run with a published score."""
 
     verdict: Literal["reproduced", "challenged", "inconclusive"] | None
-    """None where the error model has no interval."""
+    """The verdict; None where the error model has no interval."""
     ninety: Interval
     """Run minus published, 90 %."""
     ninety_five: Interval
@@ -74,7 +74,7 @@ def score_interval(
     confidence: float = 0.95,
     benchmark_size: int | None = None,
 ) -> Interval:
-    """Mean score of a run under either error model: the interval that its result gives too.
+    """Mean score of a run with the interval of either error model, as in the run's result.
 
     Without a problem that has two samples there is none on the fixed benchmark.
     """

@@ -18,7 +18,7 @@ class FailureReason(Record):
     status: VerdictStatus
     """``generation_error`` or ``scorer_error``."""
     reason: str
-    """As the first request of the kind ended, in one line."""
+    """The message of the first failure of this kind, in one line."""
     requests: Count
     first_request_id: RequestId
 

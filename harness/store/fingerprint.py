@@ -19,7 +19,7 @@ DATE = "date"
 
 
 class Rendering(NamedTuple):
-    """What of a model decides how it is asked and how its answers are read."""
+    """How a model's prompts are rendered and its answers are read."""
 
     template_sha256: str | None
     reasoning: Reasoning
@@ -38,7 +38,7 @@ def protocol_fields(
     scorer_context: dict[str, str],
     shard: str | None = None,
 ) -> dict[str, Any]:
-    """All that a score depends on besides its subject, by name.
+    """Everything that a score depends on besides the model, by name.
 
     ``shard`` is there only where it is one, ``reasoning`` only where thoughts are not marked by
     ``<think>``, ``omitted`` only where something is, ``date`` only where the template writes one,

@@ -24,12 +24,12 @@ BEAT_S = 5.0
 
 
 class Heartbeat(Record):
-    """What a session that is under way says of itself."""
+    """The sign of life of a running session."""
 
     started_at: datetime
     """When the engine began to load, UTC."""
     opened_s: Seconds
-    """The same on the run's clock, which never goes back: by it a session is known."""
+    """The same on the run's clock, which never goes back; it identifies the session."""
     alive_s: Seconds
     """When this was written, on the run's clock."""
 

@@ -1,4 +1,4 @@
-"""What is known of an engine's session that was killed: it lived until its last heartbeat."""
+"""Reconstructs a session that was killed: it lived until its last heartbeat."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from harness.store.manifest import LostLoad, RunManifest, Session
 
 
 def settled(folder: Path, manifest: RunManifest) -> RunManifest:
-    """The manifest with the end of a session that was killed, as far as its last beat tells.
+    """The manifest with the end of a killed session, as far as its last heartbeat shows.
 
     It can be called again: sessions already on record are unchanged.
     """

@@ -37,13 +37,13 @@ RunStatus = Literal["running", "complete", "interrupted", "failed"]
 
 
 class TaskInfo(Record):
-    """A task as this run asked it."""
+    """A task as this run used it."""
 
     name: str
     selection: str
     version: int
     scorer: str
-    """With its version: ``math_answer@3``."""
+    """The scorer with its version, such as ``math_answer@3``."""
     problems: Count
     full_size: Count
     """How many the whole task has."""
@@ -64,9 +64,10 @@ class Session(Record):
     opened_s: Seconds | None = None
     """The same on the run's clock; None in an older file."""
     clock_start_s: Seconds
-    """When it was ready, on the run's clock: completions that started later are this session's."""
+    """When the engine was ready, on the run's clock: completions that started later belong to this
+    session."""
     clock_end_s: Seconds | None = None
-    """When it stopped generating; None in an older file."""
+    """When it stopped generating, on the run's clock; None in an older file."""
     is_end_known: bool = False
     """False: it was killed, and lived at least until ``clock_end_s``."""
     engine: EngineInfo
@@ -83,22 +84,22 @@ class LostLoad(Record):
 
     started_at: datetime
     opened_s: Seconds
-    """On the run's clock."""
+    """When the session began, on the run's clock."""
     clock_end_s: Seconds
     is_end_known: bool
     """False: it was killed, and lived at least until ``clock_end_s``."""
 
 
 class CanaryReport(Record):
-    """What a few known problems showed of the whole pipe before the run; in no other figure."""
+    """The outcome of the known problems before the run; it is part of no other figure."""
 
     problems: Count
     solved: Count
     faults: tuple[str, ...]
-    """Of template, stop tokens, parser, engine or scorer; one is enough to stop the run."""
+    """Faults of template, stop tokens, parser, engine or scorer; one is enough to stop the run."""
     warnings: tuple[str, ...]
     max_new_tokens: Annotated[int, Field(ge=1)]
-    """Their own budget, the protocol's at most."""
+    """Token budget of the known problems; at most the protocol's."""
     wall_s: Seconds
 
 
@@ -121,24 +122,24 @@ class ExpectedTime(Record):
 
 
 class RunManifest(Record):
-    """What a run is. Everything that a number of it can depend on is in here."""
+    """The definition of a run: everything that its figures can depend on."""
 
     schema_version: Literal[1]
     run_id: str
     status: RunStatus
     config: RunConfig
-    """Of the last session."""
+    """The configuration of the last session."""
     config_changes: tuple[ConfigChange, ...] = ()
-    """What had another value in sessions before, in the order of the changes."""
+    """Values that differed in earlier sessions, in the order of the changes."""
     complete_after: tuple[Count, ...] = ()
-    """Numbers of sessions after which every request had ended, before some were asked again."""
+    """Numbers of sessions after which every request had ended, before failed ones were retried."""
     model: ResolvedModel
     template_sha256: str | None
     tasks: tuple[TaskInfo, ...]
     protocol_fingerprints: dict[str, str]
-    """By task: two scores are comparable when these agree."""
+    """Fingerprints by task: two scores are comparable when these agree."""
     protocol_fields: dict[str, dict[str, Any]]
-    """By task: what the fingerprint is made of."""
+    """By task: the fields that the fingerprint is made of."""
     scorer_context: dict[str, dict[str, str]]
     """By scorer: versions, limits and the sandbox level."""
     sessions: tuple[Session, ...]
@@ -148,25 +149,24 @@ class RunManifest(Record):
     finished_at: datetime | None
     error: str | None
     canary: CanaryReport | None = None
-    """None where none was sent."""
+    """The report on the known problems; None where none was sent."""
     expected: ExpectedTime | None = None
     """None where no forecast was possible."""
     merged_from: tuple[str, ...] = ()
-    """The runs of its shards, in their order. They lie one after another on this run's clock."""
+    """The runs of its shards, in their order. They are joined end to end on this run's clock."""
     extensions: dict[str, str] = Field(default_factory=dict, exclude_if=lambda found: not found)
-    """``engine toy: toy-engine 1.0``: engines, scorers and tasks that another package adds, with
-    the package and its version."""
+    """Engines, scorers and tasks of other packages, such as ``engine toy: toy-engine 1.0``."""
     is_part_of_recording: bool = False
-    """It replays fewer requests than were recorded. The sessions are the recording's: they served
-    the others at the same time."""
+    """Whether it replays fewer requests than were recorded. The sessions are those of the
+    recording, which served the other requests at the same time."""
 
     def task(self, name: str) -> TaskInfo | None:
-        """How the run asked a task; None if it did not."""
+        """A task of the run; None if the run does not have it."""
         return next((task for task in self.tasks if task.name == name), None)
 
     @property
     def is_refused(self) -> bool:
-        """Whether its canary stopped it: there is nothing in it to go on with."""
+        """Whether the known problems stopped it: then there is nothing to resume."""
         return self.canary is not None and bool(self.canary.faults)
 
     @property
@@ -190,7 +190,7 @@ class RunManifest(Record):
 
     @property
     def energy(self) -> Energy:
-        """Of all sessions together; unknown where one session's is, and says of which and why."""
+        """The energy of all sessions; unknown where one session's is, with the reason."""
         if not self.sessions:
             return Energy(None, "nothing was generated")
         if self.is_part_of_recording:
@@ -207,14 +207,14 @@ class RunManifest(Record):
 
 
 class Outcome(Record):
-    """What became of one request, in one line: enough to compare runs."""
+    """The outcome of one request: enough to compare runs."""
 
     request_id: RequestId
     status: VerdictStatus
     extracted: str | None
     finish_reason: FinishReason
     prompt_tokens: Count | None
-    """None where it is unknown, as in the completion."""
+    """Tokens of the prompt; None where unknown, as in the completion."""
     completion_tokens: Count | None
     reasoning_tokens: Count | None
     queued_s: Seconds | None
@@ -230,24 +230,24 @@ class Outcome(Record):
 
     @property
     def task(self) -> str:
-        """The task that asked it."""
+        """The task of the request."""
         return self.request_id.task
 
 
 class BudgetCost(Record):
-    """What a budget would have cost on one basis."""
+    """The cost of a token budget on one basis."""
 
     basis: Basis
     usd: Usd
     usd_per_solved: Usd | None
-    """None when nothing is solved."""
+    """None when no sample is solved."""
     usd_per_further_solved: Usd | None
-    """For each sample solved beyond those of the budget before; None where there is none."""
+    """US dollars per sample solved beyond the previous budget; None where there is none."""
     method: str
 
 
 class BudgetPoint(Record):
-    """What a token budget would have given: what ended within it is the same, the rest is lost."""
+    """The outcome under a smaller token budget: only answers that ended within it count."""
 
     task: str | None
     """None for the whole run, which has no accuracy over all tasks."""
@@ -256,7 +256,7 @@ class BudgetPoint(Record):
     samples: Count
     """Errors left out."""
     ended: Count
-    """Of these, the answers that ended within the budget."""
+    """Answers that ended within the budget."""
     solved: Count
     completion_tokens: Count
     """Spent under the budget, by errors too."""

@@ -1,4 +1,4 @@
-"""What a running benchmark says while it runs: a bar for people, plain lines for log files."""
+"""Progress of a running benchmark: a bar for terminals, plain lines for log files."""
 
 import threading
 import time
@@ -73,7 +73,7 @@ class RunProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Takes the bar away; the last plain line says how far it came."""
+        """Removes the bar; prints a last plain line with the final count."""
         self._over.set()
         self._ticker.join()
         if self._bar is not None:
@@ -172,7 +172,7 @@ class RunProgress:
         return min(guesses, default=None)
 
     def _tells_rate(self, tokens: int) -> bool:
-        """Not while prompts are still read: with half an answer's budget of tokens and more."""
+        """Whether there are enough tokens for a rate: half of one answer's budget."""
         return self._max_new_tokens is not None and 2 * tokens >= self._max_new_tokens
 
 

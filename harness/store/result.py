@@ -25,11 +25,11 @@ RESULT_FILE = "result.json"
 
 
 class Tally(NamedTuple):
-    """What came of one problem's requests."""
+    """The outcomes of one problem's requests."""
 
     solved: int = 0
     samples: int = 0
-    """With a verdict; errors are not among them."""
+    """Samples with a verdict; errors are not among them."""
     errors: int = 0
 
     def add(self, outcome: Outcome) -> "Tally":
@@ -59,14 +59,14 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
     failures: tuple[FailureReason, ...] = ()
     """Why requests ended in errors, by kind, the most frequent first; none in an older result."""
     failed_attempts: tuple[Outcome, ...] = ()
-    """Tries that failed and were followed by another: in no accuracy, and in the run's time, tokens
-    and cost. The outcome of such a request is that of its last try."""
+    """Failed attempts that were followed by another: in no accuracy, but in the run's time, tokens
+    and cost. The outcome of such a request is that of its last attempt."""
 
     _folder: Path | None = PrivateAttr(default=None)
-    """The run's folder; None for a ``result.json`` that lies alone."""
+    """The run's folder; None for a single ``result.json``."""
 
     def __eq__(self, other: object) -> bool:
-        """Whether two results say the same, wherever their files lie."""
+        """Whether two results have the same content, wherever their files are."""
         return isinstance(other, RunResult) and self.__dict__ == other.__dict__
 
     def by_name(self) -> dict[tuple[str, str | None], Estimate]:
@@ -105,7 +105,7 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
         return tuple(each for each in self.outcomes if each.task == task)
 
     def tallies(self, task: str | None = None) -> dict[str, Tally]:
-        """By problem, how many samples were solved, judged and lost; of one task, or of all."""
+        """Solved, judged and lost samples of each problem, of one task or of all."""
         found: dict[str, Tally] = {}
         for outcome in self.outcomes_of(task):
             name = outcome.problem_id
@@ -114,7 +114,7 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
 
     @property
     def has_texts(self) -> bool:
-        """Whether the run's folder is here, with what was asked and answered."""
+        """Whether the run's folder, with its prompts and answers, is on this machine."""
         return self._folder is not None
 
     @property
@@ -154,7 +154,7 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
         return pd.DataFrame(rows, columns=columns).convert_dtypes()
 
     def at(self, folder: Path) -> "RunResult":
-        """The same result, which knows the folder that ``samples`` reads."""
+        """The same result with the folder that ``samples`` reads."""
         self._folder = folder
         return self
 
@@ -164,7 +164,7 @@ class RunResult(Record):  # noqa: PLW1641 - it holds dictionaries, which have no
 
 
 def load(path: Path) -> RunResult:
-    """Reads a result.
+    """Loads a result.
 
     Args:
         path: A run's folder, or a ``result.json`` under any name.
@@ -225,7 +225,7 @@ def outcome_of(completion: Completion, verdict: Verdict) -> Outcome:
 
 
 def sample_of(completion: Completion, verdict: Verdict, sessions: Sequence[Session]) -> Sample:
-    """One sample; the session that made it is the last that had begun when it was queued."""
+    """One sample; its session is the last that had begun when the request was queued."""
     begun = completion.queued_s or completion.started_s or 0.0
     # Loading takes no part in the clock of a session, so a session is known by when it began.
     session = sum(begun >= each.clock_start_s for each in sessions) - 1

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def shown(self) -> str:
-        """What names this run in a shell: its id where that is enough, else its folder."""
+        """The run's name in a shell: its id where that is unique, else its folder."""
         is_default = self.folder.parent == runs_dir(default_results_dir()).resolve()
         return shlex.quote(self.run_id if is_default else str(self.folder))
 
@@ -91,7 +91,7 @@ class Run:
             return True
 
     def __enter__(self) -> Self:
-        """Takes the lock.
+        """Locks the run's folder.
 
         Raises:
             StoreError: Another process writes this run.
@@ -120,7 +120,7 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes the files and gives the lock back."""
+        """Closes the files and releases the lock."""
         self.completions.close()
         self.verdicts.close()
         if self._lock is not None:
@@ -188,17 +188,17 @@ class Run:
         yield from _last_of_each(self.read_attempts(with_text=with_text), self.folder, superseded)
 
     def read_attempts(self, *, with_text: bool = True) -> Iterator[Completion]:
-        """All lines, those of failed tries that were followed by another included."""
+        """All completions, failed attempts that were followed by another included."""
         shorten = None if with_text else without_text
         yield from read_jsonl(self.folder / "completions.jsonl", Completion, shorten)
 
     def read_verdicts(self) -> dict[RequestId, Verdict]:
-        """The verdicts by request id; while a run is scored anew, the new ones."""
+        """The verdicts by request id; while a run is graded again, the new ones."""
         verdicts = _last_of_each(read_jsonl(self.verdicts.file, Verdict), self.folder)
         return {verdict.request_id: verdict for verdict in verdicts}
 
     def cut_torn_lines(self) -> list[str]:
-        """Takes a half-written last line off both files, keeping its bytes beside them.
+        """Removes a half-written last line from both files, and keeps its bytes beside them.
 
         A process that is killed can leave one. The request is simply made again.
 
@@ -231,7 +231,7 @@ class Run:
         return not self.folder.exists()
 
     def start_new_verdicts(self) -> None:
-        """Sends verdicts to a file beside the old ones, which stay until the new are whole."""
+        """Writes verdicts to a second file; the old ones stay until the new ones are complete."""
         self.verdicts.close()
         try:
             self._new_verdicts.unlink(missing_ok=True)
@@ -247,7 +247,7 @@ class Run:
 
 
 class Writer(NamedTuple):
-    """Who holds, or last held, a run's lock."""
+    """The process that holds, or last held, a run's lock."""
 
     process: int | None
     is_at_work: bool | None
@@ -255,7 +255,7 @@ class Writer(NamedTuple):
 
 
 def writer_of(folder: Path) -> Writer:
-    """Who writes a run, without trying its lock, which would take it for a moment.
+    """The writer of a run, found without taking the lock, which would block it for a moment.
 
     The kernel lists the locks of this machine in ``/proc/locks``.
     """
@@ -273,7 +273,7 @@ def writer_of(folder: Path) -> Writer:
 
 
 def _without_secrets(manifest: RunManifest) -> RunManifest:
-    """What libraries and servers report of a failure may hold a key."""
+    """A completion without secrets in its error, where libraries and servers may quote a key."""
     update: dict[str, Any] = {}
     if manifest.error is not None:
         update["error"] = redact(manifest.error)
@@ -285,7 +285,7 @@ def _without_secrets(manifest: RunManifest) -> RunManifest:
 
 
 def without_text(line: bytes) -> bytes:
-    """A completion's line with its text emptied; a line in another format is unchanged.
+    """A completion's line with an empty text; a line in another format is unchanged.
 
     A quote inside of a string has a backslash before it, so in a line of JSON neither pattern can
     be found within a string; a second text is of another line, glued to one that was cut off.
@@ -298,7 +298,7 @@ def without_text(line: bytes) -> bytes:
 
 
 def _set_aside(file: Path, data_end: int, torn: Path) -> None:
-    """Moves what follows the last whole line into another file."""
+    """Moves everything after the last complete line into another file."""
     try:
         with open_own(file, os.O_RDWR) as stream:
             stream.seek(data_end)
@@ -328,7 +328,7 @@ def create_run(results_dir: Path, model_name: str, engine_name: str) -> Run:
 
 
 def runs_dir(results_dir: Path) -> Path:
-    """Where runs lie under ``results_dir``."""
+    """The folder of all runs under ``results_dir``."""
     return results_dir / "runs"
 
 
@@ -387,12 +387,12 @@ class Found(NamedTuple):
 
 
 def unfinished_runs(results_dir: Path) -> list[Found]:
-    """Those that are not complete, the newest first; some may be written at this moment."""
+    """Runs that are not complete, newest first; some may be running at this moment."""
     return [found for found in _all_runs(results_dir) if found.manifest.status != "complete"]
 
 
 def complete_runs(results_dir: Path) -> list[Found]:
-    """Those that are complete, the newest first."""
+    """Complete runs, newest first."""
     return [found for found in _all_runs(results_dir) if found.manifest.status == "complete"]
 
 

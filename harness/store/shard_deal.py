@@ -1,4 +1,4 @@
-"""Which worker of a run has which requests: decided by their ids alone, so that all agree."""
+"""Assigns requests to workers by their ids alone, so that all workers agree."""
 
 import hashlib
 from collections.abc import Iterable

@@ -14,8 +14,7 @@ def params_of(result: RunResult) -> dict[str, str]:
 
 
 def metrics_of(result: RunResult) -> dict[str, float]:
-    """Values by ``task/metric``, or by ``metric`` for the whole run; unknown ones are left out,
-    never 0."""
+    """Values by ``task/metric``, or ``metric`` for the whole run; unknown ones are left out."""
     return {name: value for each in result.estimates for name, value in _metrics(each).items()}
 
 
