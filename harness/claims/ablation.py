@@ -30,7 +30,7 @@ from harness.stats.paired import compare_paired, pair_up
 from harness.store.result import RunResult
 
 FACTORS = ("speculative_decoding", "fp8")
-"""Of the 2 x 2 design, in the order of a cell's two switches."""
+"""The factors of the 2 x 2 design, in the order of a cell's two switches."""
 _SWITCHES = ("speculative_config", "quantization")
 """The engine's arguments that set them."""
 _FP8 = ("fp8_per_tensor", "fp8")
@@ -53,7 +53,7 @@ class Design(NamedTuple):
         return sorted(set.intersection(*by_cell))
 
     def runs(self) -> list[RunResult]:
-        """Of these repetitions."""
+        """The runs of these repetitions."""
         return [self.cells[cell][seed] for cell in _CELLS for seed in self.seeds]
 
 
@@ -155,7 +155,7 @@ def _effects(block: Ablation, design: Design) -> dict[str, Ratio]:
 def _verdict(
     effects: Mapping[str, Ratio], band: tuple[float, float], slight: float
 ) -> tuple[Decision, Tag | None]:
-    """By the ratio of both together; a factor that is shown to add little is named wrongly."""
+    """The verdict by the ratio of both together; it notes a factor that adds little."""
     both = effects["both"]
     ninety = both.interval(0.90)
     if ninety is None:
@@ -168,7 +168,7 @@ def _verdict(
 
 
 def _guard(block: Ablation, design: Design) -> list[str]:
-    """What is wrong with the answers of the faster runs; nothing, if they are as good."""
+    """Why the answers of the faster runs are worse; empty if they are as good."""
     # Of all repetitions together: one answer of a run's 20 would be more than is allowed already.
     for cell in _CELLS:
         runs = [design.cells[cell][seed] for seed in design.seeds]

@@ -13,15 +13,15 @@ class Article(Record):
 
     id: ArticleId
     headline: Line
-    """The article's; its first words where it has none, which ``has_headline`` tells."""
+    """The article's headline; its first words where it has none (see ``has_headline``)."""
     has_headline: bool = True
     author: Line | None = None
     publisher: Line | None = None
     date: Date | None = None
-    """None, like author and publisher, where the text does not show it."""
+    """The date; None, like author and publisher, where the text does not show it."""
     note: Line | None = None
     file: Annotated[str, Field(pattern=r"^\S+$")] | None = None
-    """That the claims' line numbers count in."""
+    """The file whose lines the claims' line numbers count."""
 
     @property
     def title(self) -> str:

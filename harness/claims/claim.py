@@ -1,4 +1,4 @@
-"""One claim: what an article says, what the sources say, and how the claim can be decided.
+"""One claim: the article's statement, the sources, and how the claim can be decided.
 
 A claim is data, written by people. ``documentary`` is their reading of the sources and ``forecast``
 what they expected before anything was run; neither is a measurement. What a run or arithmetic shows
@@ -20,10 +20,10 @@ Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S.*\S$|^\S$")]
 """Text without a line break, and without space around it."""
 ClaimId = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Date = Annotated[str, Field(pattern=r"^\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?$")]
-"""As exact as it is known: ``2025-01-23``, ``2025-01`` or ``2025``."""
+"""A date as exact as known: ``2025-01-23``, ``2025-01`` or ``2025``."""
 
 ArticleId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-"""Of a file in the study's ``article``: a press article, a paper, a model card."""
+"""A file in the study's ``article``: a press article, a paper, a model card."""
 Category = Literal[
     "benchmark_accuracy",
     "training_cost",
@@ -54,7 +54,7 @@ Rule = Literal[
     "documentary",
 ]
 Moment = Literal["before_opening", "trading", "close"]
-"""Of a price: the session's close, or a moment of the day before it."""
+"""The moment of a price: the session's close, or a moment of the day before it."""
 Unit = Literal[
     "bytes",
     "bytes/s",
@@ -92,13 +92,14 @@ class PrintedFigure(Record):
     """A number as an article prints it."""
 
     what: Line
-    """What is counted: ``fall of Nvidia's share price``. A loss is a positive fall."""
+    """What the figure counts: ``fall of Nvidia's share price``. A loss is a positive fall."""
     value: Value
     unit: Unit
     last_digit: float | None = None
-    """What one step of the last printed digit is worth: 1 for 85, 100,000 for 5.6 million.
+    """The value of one step of the last printed digit: 1 for 85, 100,000 for 5.6 million.
 
-    None for a date."""
+    None for a date.
+    """
 
     @model_validator(mode="after")
     def _has_a_precision(self) -> Self:
@@ -111,7 +112,7 @@ class PrintedFigure(Record):
 
     @property
     def number(self) -> float:
-        """The value.
+        """The value as a number.
 
         Raises:
             ValueError: It is a date.
@@ -136,14 +137,14 @@ class PrintedFigure(Record):
 
 
 class Reference(Record):
-    """What one source says."""
+    """A statement of one source."""
 
     role: Literal["figure", "origin", "context"]
     """Sets a figure against the article's, may be where the article's came from, or explains."""
     text: Line
-    """What the source says, in our words."""
+    """The source's statement, paraphrased."""
     value: Value | None = None
-    """As a number or a date, where it is one."""
+    """The stated number or date, if there is one."""
     unit: Unit | None = None
     source: Line
     """Citation with page, table, commit or address."""
@@ -152,7 +153,7 @@ class Reference(Record):
     date: Date
     """When it was published, or read, as far as known."""
     moment: Moment | None = None
-    """Of the price that ``value`` is; rule R7 asks for it."""
+    """The moment of the price in ``value``; rule R7 needs it."""
 
     @model_validator(mode="after")
     def _value_has_a_unit(self) -> Self:
@@ -171,15 +172,15 @@ class Reference(Record):
 
 
 class Contradiction(Record):
-    """Another claim of the ledger that cannot be true together with this one, or seems so."""
+    """Another claim of the study that contradicts this one, or seems to."""
 
     claim: ClaimId
     note: Line
-    """In what they differ, and how it resolves."""
+    """How the claims differ, and how the contradiction resolves."""
 
 
 class DocumentaryReading(Record):
-    """What people who read the sources conclude. No measurement."""
+    """The conclusion of people who read the sources. No measurement."""
 
     verdict: ClaimVerdict
     tag: Tag | None = None
@@ -193,13 +194,13 @@ class DocumentaryReading(Record):
 
 
 class Forecast(DocumentaryReading):
-    """What was expected of the verdict on the whole claim before anything was run."""
+    """The verdict on the whole claim that was expected before any run."""
 
     date: datetime.date
 
 
 QuantityName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-"""Of the catalogue in ``harness.quantities``."""
+"""The name of a quantity in ``harness.quantities``."""
 
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -212,7 +213,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 
 
 class Relation(Record):
-    """What a derived quantity must be for the claim to hold.
+    """A condition on a derived quantity under which the claim holds.
 
     With several, all must hold; when only some do, the claim reaches too far (``scope``).
     """
@@ -225,10 +226,10 @@ class Relation(Record):
     times: Annotated[float, Field(gt=0)] = 1
     """The quantity is multiplied by it first: 100 makes percent of a fraction."""
     note: Line
-    """What it shows."""
+    """What the comparison shows."""
 
     def holds(self, value: float, against: "float | PrintedFigure") -> bool | None:
-        """Whether it does, for the quantity's value and what ``to`` stands for; None: context."""
+        """Whether the condition holds for a value and a reference; None for mere context."""
         mine = value * self.times
         if isinstance(against, PrintedFigure):
             if self.relation == "equals":
@@ -258,11 +259,11 @@ class LowerBound(Record):
     stands_for: Line
     """The model that the distills were made from, in a word: R1."""
     experiment: str | None = None
-    """Of ``conf/experiment``, that makes the runs."""
+    """The file of ``conf/experiment`` that makes the runs."""
 
     @property
     def caveat(self) -> str:
-        """Of every verdict by this rule."""
+        """A caveat of every verdict by this rule."""
         return (
             f"a distill is not {self.stands_for}: it can only show that a figure understates "
             f"{self.stands_for}"
@@ -290,7 +291,7 @@ class ProxyRatio(Record):
 
 
 class HomePc(Record):
-    """What "runs on a simple home PC" is taken to mean; a model that meets all of it decides.
+    """The definition of "runs on a simple home PC"; a model that meets all of it decides.
 
     Memory counts weights and cache at ``context_tokens``.
     """
@@ -304,7 +305,7 @@ class HomePc(Record):
     gpu_memory_bytes: Annotated[int, Field(ge=1)]
     cpu_memory_bytes: Annotated[int, Field(ge=1)]
     min_output_tokens_per_s: Annotated[float, Field(gt=0)]
-    """Of a single stream, on a CPU."""
+    """The speed of a single stream on a CPU."""
     reference_percent: float
     """The score that it must not be inferior to …"""
     margin_points: Annotated[float, Field(gt=0)]
@@ -368,7 +369,7 @@ class PublishedComparison(Record):
     """The claim's model, as quantities begin with it: ``r1``."""
     other: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     benchmarks: Annotated[tuple[QuantityName, ...], Field(min_length=1)]
-    """All on which both are published, each once: ``math500`` stands for ``r1_math500``,
+    """All benchmarks on which both are published, each once: ``math500`` means ``r1_math500``,
     ``o1_math500`` and, where there is one, ``r1_against_o1_math500_p_value``."""
 
     @model_validator(mode="after")
@@ -399,9 +400,9 @@ class MarketMove(Record):
     says: Literal["close", "no_moment"]
     """The result of the day or session, or a move at a moment that is not named."""
     at_least: float | None = None
-    """What a word without a number is taken to mean: "several" percentage points are 2 or more."""
+    """The number that a word stands for: "several" percentage points are 2 or more."""
     meaning: Line | None = None
-    """Why so."""
+    """The reason for this number."""
 
     @model_validator(mode="after")
     def _a_meaning_is_explained(self) -> Self:
@@ -416,19 +417,19 @@ class Claim(Record):
     id: ClaimId
     article: ArticleId
     lines: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """Where it stands in the article's file, counted from 1; none where the article has no file."""
+    """The lines of the article's file, counted from 1; empty where the article has no file."""
     title: Line
     paraphrase: Line
-    """In our own words; never the article's sentence."""
+    """The claim in our words, never the article's sentence."""
     subject: Line
     category: Category
     comparison: Comparison
     figure: PrintedFigure | None
-    """None where the claim gives none."""
+    """The claim's figure; None where it gives none."""
     method: Method
-    """What decides first; the other blocks are further evidence."""
+    """The method that decides first; the other blocks are further evidence."""
     rule: Rule
-    """By which it is decided."""
+    """The rule that decides it."""
     references: Annotated[tuple[Reference, ...], Field(min_length=1)]
     measured: Measured | None = None
     derived: tuple[Relation, ...] = ()
@@ -437,7 +438,7 @@ class Claim(Record):
     market: MarketMove | None = None
     documentary: DocumentaryReading | None = None
     forecast: Forecast | None = None
-    """None for a claim that was added when its sources had been read already."""
+    """The forecast; None for a claim that was added after its sources had been read."""
     contradictions: tuple[Contradiction, ...] = ()
     caveats: tuple[Line, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What arithmetic and the sources say of a claim; no run is asked.
+"""Judges a claim by arithmetic and sources, without runs.
 
 Rule R3 sets derived quantities against a figure, rule R5 two models' published scores against each
 other, rule R7 the move of a price against documented moves; rule R6 hands on what people read in
@@ -57,7 +57,7 @@ def derived_opinion(claim: Claim, known: StudyQuantities) -> Opinion | None:
 
 
 def documentary_opinion(claim: Claim) -> Opinion | None:
-    """Rules R6 and R7; None where nobody has drawn a conclusion from the sources."""
+    """Rules R6 and R7; None where no conclusion from the sources is recorded."""
     read = claim.documentary
     if claim.market is not None:
         verdict, tag, reason, figure = market_verdict(claim)
@@ -203,22 +203,23 @@ class _Row(NamedTuple):
     this: Quantity
     other: Quantity
     p: Quantity | None
-    """None where the number of problems is unknown, or the score is no share of them."""
+    """The p-value; None where the number of problems is unknown, or the score is no share of
+    them."""
 
     @property
     def is_ahead(self) -> bool:
-        """Of the other."""
+        """Whether the model is ahead of the other."""
         return self.this.number > self.other.number
 
     @property
     def place(self) -> str:
-        """In a word."""
+        """The position in words."""
         level = self.this.number == self.other.number
         return "level" if level else "ahead" if self.is_ahead else "behind"
 
 
 def _published(asked: PublishedComparison, known: StudyQuantities) -> Opinion:
-    """To keep up is to be ahead somewhere; to beat takes significance, Holm over all tests."""
+    """Whether one keeps up (ahead somewhere) or beats (significantly, Holm over all tests)."""
     rows = [_row(asked, benchmark, known) for benchmark in asked.benchmarks]
     tested = [row for row in rows if row.p is not None]
     adjusted = dict(

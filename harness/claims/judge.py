@@ -1,4 +1,4 @@
-"""The door: a verdict on every claim and every published score, from the ledger and some runs."""
+"""Entry point: judges every claim and published score from a study and some runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -180,7 +180,7 @@ def _figure(figure: PrintedFigure | None) -> str | None:
 
 
 def _command(claim: Claim, experiment: str | None) -> str:
-    """What makes the runs that a claim needs."""
+    """The command that makes the runs of a claim."""
     if experiment is not None:
         return f"harness run experiment={experiment}"
     block = claim.ablation or claim.measured
@@ -243,7 +243,7 @@ def _score(score: PublishedScore, evidence: tuple[Evidence, ...]) -> Judgement:
 
 
 def score_command(score: PublishedScore) -> str | None:
-    """What makes the run of a published score; None where its model has no file."""
+    """The command for the run of a published score; None where its model has no file."""
     row, column, table = score.row, score.column, score.table
     if row.model is None:
         return None

@@ -42,7 +42,7 @@ METRICS = frozenset(
         "usd_per_million_output_tokens.rented",
     }
 )
-"""Estimates that a claim may be about, besides ``cons@k`` and ``pass@k``."""
+"""Metrics that a claim may be about, besides ``cons@k`` and ``pass@k``."""
 _AT_K = re.compile(r"(cons|pass)@[1-9]\d*")
 
 Kind = TypeVar("Kind", bound=Record)
@@ -120,7 +120,7 @@ def _read(folder: Path, kind: type[AnyRecord], mistakes: list[str]) -> dict[str,
 
 
 def _read_file(file: Path, name: str, kind: type[Kind], mistakes: list[str]) -> Kind | None:
-    """One record; None where ``mistakes`` got a line that says why not."""
+    """Reads one record; returns None, and adds the reason to ``mistakes``, if it is invalid."""
     try:
         raw = load_yaml(file.read_text(encoding="utf-8"))
         return kind.model_validate(raw)
@@ -144,7 +144,7 @@ _MANY = ("claim", "quantity")
 
 
 class _Names(NamedTuple):
-    """What a claim may refer to, by the word for it."""
+    """The names that a claim may refer to, by kind."""
 
     choices: Mapping[str, frozenset[str]]
 
@@ -196,13 +196,13 @@ def _cross_check(ledger: Ledger, folder: Path) -> list[str]:
 
 
 def _of_the_harness() -> dict[str, frozenset[str]]:
-    """What a study finds here, by the word for it."""
+    """The names that the harness offers to studies, by kind."""
     found = {kind: frozenset(names_in(kind)) for kind in ("model", "protocol", "experiment")}
     return {**found, "task": frozenset(task_names())}
 
 
 def table_mistakes(table: ScoreTable) -> list[str]:
-    """What is wrong with a table that lies alone, a line each."""
+    """The mistakes in a single table, one line each."""
     return [
         line.removeprefix(f"{_place(table)}: ")
         for line in _check_table(table, _Names(_of_the_harness()))
@@ -271,7 +271,7 @@ def _place(table: ScoreTable) -> str:
 
 
 def _check_examples(where: str, table: ScoreTable, protocol: str) -> Iterator[str]:
-    """Scores with another number of examples are of another benchmark; no run may judge them."""
+    """Checks the number of examples: scores with another number are of another benchmark."""
     published = protocol_in_words(table.published_protocol).get("fewshot")
     here = protocol_named(protocol).fewshot
     if published not in (None, here) and any(each.margin_points for each in table.columns):

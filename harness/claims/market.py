@@ -16,7 +16,7 @@ _WORDS: Mapping[Moment, str] = {
 
 
 class Found(NamedTuple):
-    """What the documents say of a move."""
+    """What the documents show of a price move."""
 
     verdict: Decision
     tag: Tag | None
@@ -78,7 +78,7 @@ def _holds(claim: Claim, reference: Reference) -> bool:
 
 
 def _may_have_passed(claim: Claim, figures: Sequence[Reference]) -> bool:
-    """Whether the figure lies between no move at all and the largest that is documented."""
+    """Whether the figure lies between no move and the largest documented one."""
     if claim.figure is None:
         return False
     moves = [0.0, *(_number(each) for each in figures)]

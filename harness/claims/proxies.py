@@ -195,7 +195,7 @@ class Condition(NamedTuple):
 
 
 def _good_enough(block: HomePc, runs: Sequence[RunResult]) -> Condition:
-    """Not inferior is not shown by the point: the interval must lie above, or wholly below."""
+    """Non-inferior if the interval lies above the bound, inferior if below, else unknown."""
     least = (block.reference_percent - block.margin_points) / 100
     whole = [
         run for run in runs if cap_if_unreliable("reproduced", run, block.task) == "reproduced"

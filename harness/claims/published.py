@@ -1,4 +1,4 @@
-"""What runs' scores say: rule R1 of a published score, rule R2 of R1 by its distills."""
+"""Judges by scores of runs: rule R1 for published scores, rule R2 for R1 by its distills."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal, TypedDict, Unpack
@@ -25,9 +25,9 @@ from harness.store.result import RunResult
 
 LEAST_P = 1e-9
 _MOST_P = 0.499
-"""Beyond it is no matter: counts as 1."""
+"""A p-value above this counts as 1."""
 _UNKNOWN_CORRELATION = 0.5
-"""Of two samples of one problem, where a run has one of each."""
+"""The correlation of two samples of one problem, where a run has only one."""
 _QUESTIONS: tuple[ErrorModel, ErrorModel] = ("fixed_benchmark", "new_problems")
 
 
@@ -65,7 +65,7 @@ def run_evidence(
     verdict: Decision | Literal["not comparable"],
     **shown: Unpack[Shown],
 ) -> Evidence:
-    """What some runs say of a claim; a challenge is of the value, and the model is the first's."""
+    """The evidence of runs on a claim; a challenge is of its value."""
     return Evidence(
         kind="run",
         text=text,
@@ -77,7 +77,7 @@ def run_evidence(
 
 
 def not_comparable(run: AnyRun, why: str) -> Evidence:
-    """A run that says nothing of a claim."""
+    """The evidence of a run that cannot be compared with the claim."""
     return run_evidence([run], f"not comparable: {why}", "not comparable")
 
 
@@ -85,7 +85,7 @@ def not_comparable(run: AnyRun, why: str) -> Evidence:
 
 
 def caveats_for(run: RunResult, task: str, planned_samples: int | None = None) -> list[str]:
-    """What must be known of a run before its score is believed."""
+    """Caveats about a run whose score is used."""
     caveats = []
     truncated, errors = truncated_fraction(run, task), error_fraction(run, task)
     if truncated:
@@ -103,7 +103,7 @@ def caveats_for(run: RunResult, task: str, planned_samples: int | None = None) -
 
 
 def subset_of(run: RunResult, task: str) -> list[str]:
-    """That a run asked only a part of the benchmark, where it did."""
+    """A caveat if a run covered only a part of the benchmark."""
     found = run.manifest.task(task)
     if found is None or found.problems == found.full_size:
         return []
@@ -190,7 +190,7 @@ def replications(score: PublishedScore, runs: Sequence[AnyRun]) -> list[Evidence
 
 
 def replication(run: RunResult, score: PublishedScore) -> Evidence:
-    """What a run that fits says of a published score."""
+    """The evidence of a fitting run on a published score."""
     task = score.column.task
     assert task is not None, "replications() skips columns without a task"
     solved, samples = counts(run, task)

@@ -44,10 +44,10 @@ class Setting(NamedTuple):
     device_count: int
     dtype: str
     others: str
-    """What else the engine was told, but for the switches of an ablation."""
+    """Further settings of the engine, without the switches of an ablation."""
 
     def words(self) -> str:
-        """For people."""
+        """The setting as text."""
         batch = (
             "batch as the engine likes" if self.batch_size is None else f"batch {self.batch_size}"
         )
@@ -62,7 +62,7 @@ class Ratio(NamedTuple):
 
     @property
     def value(self) -> float:
-        """Geometric mean."""
+        """The geometric mean."""
         return float(np.exp(np.mean(self.logs)))
 
     def interval(self, confidence: float) -> tuple[float, float] | None:
@@ -82,14 +82,14 @@ class Ratio(NamedTuple):
         return found is not None and (found[1] < band[0] or found[0] > band[1])
 
     def bounds(self, of: str, confidence: float = 0.95) -> tuple[Bounds, ...]:
-        """As evidence has it."""
+        """The interval in the form of evidence."""
         found = self.interval(confidence)
         if found is None:
             return ()
         return (Bounds(low=found[0], high=found[1], confidence=confidence, of=of),)
 
     def words(self) -> str:
-        """For people."""
+        """The setting as text."""
         found = self.interval(0.95)
         if found is None:
             return f"{self.value:.2f} times (one repetition: no interval)"
@@ -97,7 +97,7 @@ class Ratio(NamedTuple):
 
 
 def setting_of(run: RunResult, task: str, switches: Sequence[str] = ()) -> Setting:
-    """Of a run that fits.
+    """The setting of a fitting run.
 
     Args:
         run: The run.
@@ -133,7 +133,7 @@ def setting_of(run: RunResult, task: str, switches: Sequence[str] = ()) -> Setti
 
 
 def _environment(engine: EngineInfo) -> dict[str, Any]:
-    """Variables that change numbers, and the one setting that vLLM changes beside a switch.
+    """Variables that change figures, and the one setting that vLLM changes beside a switch.
 
     Other settings may follow from what is compared: another model, another draft.
     """
@@ -142,7 +142,7 @@ def _environment(engine: EngineInfo) -> dict[str, Any]:
 
 
 def sort_out(runs: Sequence[AnyRun], wanted: Wanted) -> tuple[list[RunResult], list[Evidence]]:
-    """Those that fit, and why the others do not."""
+    """The fitting runs, and why the others do not fit."""
     found, others = [], []
     for run in runs:
         fit = fitting(run, wanted)
@@ -156,7 +156,7 @@ def sort_out(runs: Sequence[AnyRun], wanted: Wanted) -> tuple[list[RunResult], l
 
 
 def by_seed(runs: Iterable[RunResult]) -> dict[int, RunResult]:
-    """One repetition of each seed; of several the first by id, whatever its figure."""
+    """One repetition per seed; of several the first by id, whatever its figure."""
     found: dict[int, RunResult] = {}
     for run in sorted(runs, key=lambda run: run.manifest.run_id):
         found.setdefault(run.manifest.config.seed, run)
@@ -164,7 +164,7 @@ def by_seed(runs: Iterable[RunResult]) -> dict[int, RunResult]:
 
 
 def value_of(run: RunResult, metric: str, task: str) -> float:
-    """Of a run that fits."""
+    """The figure of a fitting run."""
     value = figure(run, metric, task).value
     assert value is not None, "unfit() rejects runs without it"
     return value

@@ -10,22 +10,22 @@ from harness.records import Record
 
 
 class Column(Record):
-    """A benchmark, as the table's rows give it."""
+    """A benchmark, one column of the table."""
 
     name: Line
     task: str | None
-    """Ours that holds the same problems; None where there is none."""
+    """Our task with the same problems; None where there is none."""
     metric: str | None
-    """Ours that is defined the same; None where there is none."""
+    """Our metric with the same definition; None where there is none."""
     unit: Unit
     problems: Annotated[int, Field(ge=1)] | None = None
-    """How many the published score rests on; None where the source does not say."""
+    """The number of problems behind the published score; None where the source does not give it."""
     margin_points: Annotated[float, Field(gt=0)] | None = None
-    """Rule R1: within so many points it counts as reproduced. None gives no verdict."""
+    """Rule R1: the difference in points that counts as reproduced. None gives no verdict."""
     margin_reason: Line | None = None
-    """Why so many, or why none."""
+    """The reason for this margin, or for none."""
     samples_per_problem: Annotated[int, Field(ge=1)] | None = None
-    """Of the published score; None where it is not published."""
+    """Samples per problem behind the published score; None where not published."""
 
     @model_validator(mode="after")
     def _margin_has_a_reason(self) -> Self:
@@ -40,17 +40,17 @@ class Row(Record):
     subject: Line
     """The model, as the source names it."""
     model: str | None = None
-    """Its file in ``conf/model``."""
+    """The model's file in ``conf/model``."""
     hub_id: Line | None = None
-    """Its repository, where there is no such file."""
+    """The model's repository, where there is no such file."""
     values: Annotated[dict[str, float], Field(min_length=1)]
-    """By column."""
+    """Scores by column."""
     needs: Line | None = None
-    """What the command that makes its run must add: GPUs, where one is too small."""
+    """Further arguments for the run's command, such as more GPUs for a large model."""
     source: Line | None = None
-    """Where it is not the table's."""
+    """The source, where it differs from the table's."""
     grade: Grade | None = None
-    """Where it is not the table's."""
+    """The grade, where it differs from the table's."""
     note: Line | None = None
 
     @model_validator(mode="after")
@@ -72,7 +72,7 @@ class PublishedScore(NamedTuple):
 
     @property
     def source(self) -> str:
-        """Who says so."""
+        """The source of the table."""
         return self.row.source or self.table.source
 
     @property
@@ -93,13 +93,13 @@ class ScoreTable(Record):
     id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     title: Line
     kind: Literal["vendor", "replication", "control"]
-    """By the model's maker, by somebody else, or of other models, to check the harness by."""
+    """Scores by the model's maker, by others, or of other models to check the harness with."""
     protocol: str | None
     """The file of ``conf/protocol`` that a compared run must use."""
     experiment: str | None = None
-    """The file of ``conf/experiment`` that makes the runs; None: a run of its own for each."""
+    """The file of ``conf/experiment`` that makes the runs; None: a separate run for each."""
     published_protocol: Line
-    """What the source says of how it was done."""
+    """The protocol as the source describes it."""
     source: Line
     grade: Grade
     date: Date

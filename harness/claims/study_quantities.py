@@ -1,4 +1,4 @@
-"""What a study can name as a quantity: the catalogue, what its documents print, what follows.
+"""The quantities that a study can name: the catalogue, its documents' figures, and derivations.
 
 A derivation of a study is a formula over other quantities, one file of ``derivation/``.
 """
@@ -19,17 +19,17 @@ class StudyDerivation(Record):
     """A figure that follows from others, as ``derivation/<name>.yaml`` of a study has it."""
 
     name: QuantityName
-    """By which claims and other derivations refer to it."""
+    """The name for claims and other derivations."""
     title: Line
-    """What it is: ``problems of GSM8K solved``."""
+    """A description: ``problems of GSM8K solved``."""
     formula: Formula
     """Over quantities: ``smollm2_gsm8k_percent / 100 * gsm8k_problems``."""
     unit: Line
-    """Of the result."""
+    """The unit of the result."""
 
 
 class StudyQuantities:
-    """Every quantity that a study can name, computed when it is asked for."""
+    """Every quantity that a study can name; each is computed on request."""
 
     def __init__(
         self, documents: Mapping[str, Document], derivations: Mapping[str, StudyDerivation]
@@ -44,11 +44,11 @@ class StudyQuantities:
         self.quantity = cache(self._quantity)
 
     def names(self) -> frozenset[str]:
-        """All of them."""
+        """All names."""
         return frozenset(catalogue()) | self.own()
 
     def own(self) -> frozenset[str]:
-        """What the study adds to the catalogue."""
+        """The quantities that the study adds to the catalogue."""
         return frozenset(self._own) | frozenset(self.derivations)
 
     def __contains__(self, name: str) -> bool:

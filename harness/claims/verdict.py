@@ -1,4 +1,4 @@
-"""What is said of a claim: evidence, an opinion for each kind of it, and how they make one verdict.
+"""The verdict on a claim: evidence, an opinion for each kind of it, and how they are combined.
 
 Three kinds are kept apart, so that nobody takes a document for a measurement: what runs show
 (``measured``), what arithmetic on published figures shows (``derived``), and what people read in
@@ -23,7 +23,7 @@ from harness.io.sourced import Grade
 from harness.records import Count, Record
 
 ALPHA = 0.05
-"""Of every test."""
+"""The significance level of every test."""
 Decision = Literal["reproduced", "challenged", "inconclusive", "not_testable", "untested"]
 """``untested``: a run is missing that could decide."""
 Column = Literal["measured", "derived", "documentary"]
@@ -41,20 +41,20 @@ class Bounds(Record):
 
     low: float | None
     high: float | None
-    """None: no bound on this side."""
+    """The upper bound; None: no bound on this side."""
     confidence: float
     of: str
-    """What it bounds, with the error model that was asked."""
+    """What the interval is for, with its error model."""
 
 
 class Evidence(Record):
-    """One thing that speaks for or against a claim, or why a run says nothing of it."""
+    """One piece of evidence for or against a claim, or why a run gives none."""
 
     kind: Literal["run", "quantity", "document"]
     text: str
     """One line for people."""
     verdict: Decision | Literal["not comparable"] | None = None
-    """Of this alone; None for what only adds to others."""
+    """The verdict of this evidence alone; None where it only adds to others."""
     tag: Tag | None = None
     run_ids: tuple[str, ...] = ()
     model: str | None = None
@@ -64,17 +64,17 @@ class Evidence(Record):
     arithmetic: str | None = None
     intervals: tuple[Bounds, ...] = ()
     p: float | None = None
-    """Of the test by which a run challenges: the smallest level at which it does."""
+    """The p-value of a challenge by a run: the smallest level at which it challenges."""
     p_holm: float | None = None
     """Adjusted for all such tests of all claims."""
     grade: Grade | None = None
-    """Of a figure's source; M is from memory and counts as unverified."""
+    """The grade of a figure's source; M is from memory and counts as unverified."""
     date: Date | None = None
     caveats: tuple[str, ...] = ()
 
     @property
     def is_unverified(self) -> bool:
-        """To be marked wherever it is shown."""
+        """Whether it must be marked as unverified wherever it is shown."""
         return self.grade == "M"
 
     @property
@@ -84,36 +84,36 @@ class Evidence(Record):
 
 
 class Opinion(Record):
-    """What one kind of evidence says of a claim."""
+    """The opinion from one kind of evidence on a claim."""
 
     verdict: Decision | None
-    """None where there is something to know, but nothing that decides."""
+    """The verdict; None where there is something to report that decides nothing."""
     tag: Tag | None = None
     reason: str
     figure: str | None = None
-    """What it puts beside the claim's own figure, with unit; None where it has none."""
+    """The figure to compare with the claim's, with its unit; None where there is none."""
     evidence: tuple[Evidence, ...] = ()
     decide: str | None = None
     """The command that makes the missing runs, where the verdict is ``untested``."""
 
 
 class Judgement(Record):
-    """A claim, or a published score, with all that is said of it."""
+    """The judgement of a claim or a published score."""
 
     id: str
     article: Article | None
-    """None for a published score."""
+    """The article; None for a published score."""
     lines: tuple[int, ...] = ()
-    """Where it is in the article's file."""
+    """The lines in the article's file."""
     title: str
     subject: str
     category: Category
     figure: str | None
-    """As it is printed."""
+    """The claim's figure as printed."""
     verdict: Decision
     tag: Tag | None
     method: Method
-    """What decides first."""
+    """The method that decides first."""
     rule: Rule | Literal["published_score"]
     stands_on: Column
     """The column whose verdict this is, or was before the documents were heard."""
@@ -131,7 +131,7 @@ class Judgement(Record):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """Of all three kinds."""
+        """All evidence, of all three kinds."""
         columns = (self.measured, self.derived, self.documentary)
         return tuple(each for column in columns if column for each in column.evidence)
 
@@ -214,7 +214,7 @@ def overall(
 
 
 def _meanwhile(derived: Opinion | None, documentary: Opinion | None) -> str:
-    """What is known already while a run is missing, so that nobody takes it for nothing."""
+    """What is known while a run is missing, so that it is not overlooked."""
     known = (("arithmetic says", derived), ("documents say", documentary))
     return "".join(
         f"; {name}: {each.verdict}{f' ({each.tag})' if each.tag else ''}, {each.reason}"

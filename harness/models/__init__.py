@@ -1,4 +1,4 @@
-"""Models: how one is described in ``conf/model``, and how it comes to lie on this disk."""
+"""Models: their description in ``conf/model``, and how their files get onto this disk."""
 
 from harness.models.description import (
     HubModel,

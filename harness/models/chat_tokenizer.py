@@ -26,19 +26,19 @@ TEMPLATE_DATE = date(2025, 1, 1)
 """The date for chat templates that print today's, unless the protocol gives another. With the real
 date, the prompts would change from day to day."""
 DATE_FUNCTION = "strftime_now"
-"""What templates call for today's date."""
+"""The function that templates call for today's date."""
 _PROMPT_END = 80
 """Characters at a prompt's end that are searched for an opened thought, where the template changes
 the question's text."""
 
 
 _EMPTY_TOKENS = 16
-"""Tokens without text that may lie within a stop text."""
+"""Tokens without text that may occur within a stop text."""
 BETWEEN_EXAMPLES = "\n\n"
 
 
 class Times(NamedTuple):
-    """When things happened to a request, in seconds on the run's clock; None where unknown."""
+    """The times of a request's events, in seconds on the run's clock; None where unknown."""
 
     queued_s: float | None = None
     started_s: float | None = None
@@ -47,13 +47,13 @@ class Times(NamedTuple):
 
 
 class TextAnswer(NamedTuple):
-    """What a server says that tells no token ids."""
+    """The answer of a server that sends no token ids."""
 
     content: str
     reasoning: str
     """Empty where the server keeps the thought in the content, or to itself."""
     is_cut_off: bool
-    """By the token limit."""
+    """Whether the token limit cut the answer off."""
     prompt_tokens: int | None
     """As the server counts, like the other counts; None where it does not report them."""
     completion_tokens: int | None
@@ -94,7 +94,7 @@ class PromptOptions(NamedTuple):
     """Today's date for the chat template."""
 
     def earlier_turns(self, instruction: str) -> tuple[Turn, ...]:
-        """What comes before the user's last turn."""
+        """The turns before the user's last turn."""
         system = [] if self.system_prompt is None else [_turn("system", self.system_prompt)]
         shown = [
             turn
@@ -336,7 +336,7 @@ class Codec:
 
     @property
     def special_tokens(self) -> frozenset[str]:
-        """What the tokenizer writes between texts; none of it belongs into an answer."""
+        """Texts of special tokens, which do not belong into an answer."""
         return frozenset(
             token
             for token in self._tokenizer.all_special_tokens
@@ -457,7 +457,7 @@ def _midnight(day: date) -> datetime:
 
 
 class ServersCodec(Codec):
-    """In place of a tokenizer that only the server has: the user's words are all that is known."""
+    """Replaces the tokenizer of a model that only a server has: only the messages are known."""
 
     def __init__(self, reasoning: Reasoning = None) -> None:
         self.stop_token_ids = frozenset()
@@ -475,11 +475,11 @@ class ServersCodec(Codec):
 
     @property
     def special_tokens(self) -> frozenset[str]:
-        """Unknown."""
+        """Empty: unknown."""
         return frozenset()
 
     def words(self, token_ids: Sequence[int]) -> str:  # noqa: ARG002 - there are none
-        """Unknown."""
+        """Empty: unknown."""
         return ""
 
     def prompt(

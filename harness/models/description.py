@@ -1,4 +1,4 @@
-"""What a configuration says of a model, and what is known of it once it is on this disk."""
+"""A model's configuration, and what is known of it once its files are on this disk."""
 
 import os
 from pathlib import Path, PurePosixPath
@@ -15,24 +15,25 @@ GGUF = ".gguf"
 
 
 class ModelBase(Record):
-    """What is known of a model wherever it comes from."""
+    """Facts about a model, wherever it comes from."""
 
     name: str
     """Short name for tables and run ids."""
     base: str | None = None
     """The model that it was made from."""
     parameters: Count | None = None
-    """With the two below, those of ``architecture: NAME`` where they are not given."""
+    """Number of parameters. This and the next two fields default to those of ``architecture:
+    NAME``."""
     shape: ModelShape | None = None
     context_tokens: Count | None = None
     """Prompt and output together that the model was made for."""
     licence: str | None = None
     source: str | None = None
-    """Where these facts were read."""
+    """The source of these facts."""
     reasoning: Reasoning = None
     """How the model marks its thoughts; None: as its chat template or its tokens show."""
     trust_remote_code: bool = False
-    """Runs Python from the model's repository. Off unless asked for by name."""
+    """Whether to run Python code from the model's repository; off by default."""
     allow_unused_tensors: bool = False
     """Loads weight files with tensors that the architecture has no use for."""
     chat_template: str | None = None
@@ -67,7 +68,7 @@ class ModelBase(Record):
 
 
 def _sizes(name: Any) -> dict[str, Any]:
-    """What a model takes over from its architecture."""
+    """The sizes that a model inherits from its architecture."""
     known = architecture_names()
     if name not in known:
         raise ValueError(f"{ARCHITECTURE}={name}: should be one of {', '.join(known)}")
@@ -123,7 +124,7 @@ class WheelModel(ModelBase):
     member_bytes: Count
     member_sha256: str
     weights_of: str | None = None
-    """The repository on the hub whose weights these are, stored as ``source`` says."""
+    """The hub repository with the same weights; ``source`` says how they are stored here."""
 
 
 class RemoteModel(ModelBase):
@@ -146,7 +147,7 @@ class Adapter(Record):
     rank: Count
     """The highest that any of its layers has."""
     base: str | None = None
-    """The model that its configuration says it was trained on."""
+    """The base model named in its configuration."""
 
 
 class ResolvedModel(Record):
@@ -156,7 +157,7 @@ class ResolvedModel(Record):
     path: str
     """Empty for a model that is not on this disk."""
     revision: str | None
-    """Of a hub model the commit, of a wheel ``package==version``."""
+    """The commit of a hub model; ``package==version`` of a wheel."""
     sha256: str | None
     """Over the names and contents of all weight files, an adapter's included."""
     trust_remote_code: bool = False
@@ -164,13 +165,14 @@ class ResolvedModel(Record):
     chat_template: str | None = None
     adapter: Adapter | None = None
     quantization: str | None = None
-    """What the weights were stored in before they were put back to floats; None: nothing."""
+    """The storage type of quantised weights, before they were converted to floats; None: not
+    quantised."""
     reasoning: Reasoning = None
     """How the model marks its thoughts, as given or detected; None: unknown, any style counts."""
 
 
 def origin(model: ModelConfig) -> str:
-    """Where the model comes from, for people."""
+    """Where the model comes from, as text."""
     adapted = "" if model.adapter is None else f", with the adapter {model.adapter}"
     return f"{_origin(model)}{adapted}"
 

@@ -1,4 +1,4 @@
-"""A model folder: whether it is whole, and what its small files say. Loads no weights."""
+"""Checks whether a model folder is complete, and reads its small files. Loads no weights."""
 
 import json
 import math
@@ -27,7 +27,7 @@ _CONTEXT_KEYS = (
     "seq_length",
     "max_target_positions",
 )
-"""What architectures call their context in ``config.json``."""
+"""Names of the context length in ``config.json``."""
 _SCALED_ALREADY = frozenset({"default", "llama3", "longrope", "su", "yarn", "deepseek_yarn"})
 """Kinds of RoPE scaling whose factor ``max_position_embeddings`` contains already."""
 
@@ -37,7 +37,7 @@ class FolderError(ValueError):
 
 
 class FolderFacts(NamedTuple):
-    """What memory and context are checked against; None is unknown."""
+    """Facts that memory and context are checked against; None: unknown."""
 
     parameters: int | None
     """Values in the weight files; None for quantised weights, which are packed."""
@@ -71,7 +71,7 @@ def check_folder(folder: Path, *, with_weights: bool = True) -> None:
 
 
 def _refuse_adapter(folder: Path) -> None:
-    """Transformers applies an adapter that lies beside the weights if peft is installed."""
+    """Refuses an adapter beside the weights: transformers would apply it if peft is installed."""
     if not (folder / ADAPTER_CONFIG).is_file():
         return
     if any(folder.glob(WEIGHTS)) and (folder / CONFIG).is_file():
@@ -87,7 +87,7 @@ def _refuse_adapter(folder: Path) -> None:
 
 
 def read_object(file: Path) -> dict[str, Any]:
-    """A JSON object.
+    """Reads a file with one JSON object.
 
     Raises:
         FolderError: The file has something else.
@@ -137,7 +137,7 @@ def tensor_headers(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    """Those that are loaded: one, or those of the index, or all there are."""
+    """The weight files that are loaded: a single one, those of the index, or all."""
     if (folder / SINGLE).exists():
         return [folder / SINGLE]
     if not (folder / INDEX).exists():
@@ -164,7 +164,7 @@ def other_weights(folder: Path) -> list[str]:
 
 
 def has_index(folder: Path) -> bool:
-    """Whether an index says which files the weights are in."""
+    """Whether an index lists the weight files."""
     return (folder / INDEX).exists()
 
 
@@ -221,7 +221,7 @@ def facts_of(folder: Path) -> FolderFacts:
 
 
 def context_tokens(folder: Path) -> int | None:
-    """Prompt and output together that the model was made for; None where it does not say."""
+    """The context length that the model was made for; None where it is not given."""
     return _context_tokens(_text_part(read_object(folder / CONFIG)))
 
 
@@ -242,7 +242,10 @@ def _parameters(headers: Iterable[dict[str, Any]]) -> int:
 
 
 def _context_tokens(config: dict[str, Any]) -> int | None:
-    """Of the text part, with RoPE scaling, by vLLM's rule (``_get_and_verify_max_len``)."""
+    """The context length of the text part, with RoPE scaling.
+
+    Follows vLLM's rule (``_get_and_verify_max_len``).
+    """
     known: list[int] = [config[key] for key in _CONTEXT_KEYS if type(config.get(key)) is int]
     if not known:
         return None

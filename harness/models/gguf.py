@@ -43,12 +43,12 @@ def is_gguf(model: LocalModel) -> bool:
 
 
 def wheel_folder(model: WheelModel) -> Path:
-    """Where its conversion lies, or will."""
+    """The folder for its conversion."""
     return cache_dir() / "models" / f"{model.package}-{model.version}-{model.member_sha256[:12]}"
 
 
 def file_folder(model: LocalModel) -> Path:
-    """Where the conversion of a GGUF file lies, or will; another file has another.
+    """The folder for the conversion of a GGUF file; each file has its own.
 
     Raises:
         ConfigError: The file is none that can be converted.
@@ -84,7 +84,7 @@ def convert_file(model: LocalModel) -> Path:
 
 
 def quantization_of(model: LocalModel) -> str:
-    """What its weights are stored in, such as ``GGUF Q4_1``.
+    """The storage type of its weights, such as ``GGUF Q4_1``.
 
     Raises:
         ConfigError: It is no whole GGUF file, or a part of several.

@@ -1,4 +1,4 @@
-"""The tensors of a plain Llama or Qwen2, by name and shape, as ``config.json`` alone tells them.
+"""Names and shapes of the tensors of a plain Llama or Qwen2, computed from ``config.json``.
 
 A folder that has exactly these is whole, which is so known in milliseconds. Whether one that has
 others is whole too, and every other architecture, is for transformers to say.
@@ -38,7 +38,7 @@ def embedding_rows_if_whole(folder: Path) -> int | None:
 
 
 def _expected(config: Mapping[str, Any]) -> dict[str, Shape] | None:
-    """None for an architecture that is not described here, or not in the usual keys."""
+    """The expected shapes; None for an architecture or keys that are not described here."""
     biases = _biases(config)
     is_tied = config.get("tie_word_embeddings")
     if biases is None or not isinstance(is_tied, bool):

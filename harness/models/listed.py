@@ -27,7 +27,7 @@ class ListedModel(NamedTuple):
     needed: tuple[str, ...]
     """Keys whose values must be given on the command line."""
     model: ModelConfig | None
-    """None where something must be given."""
+    """None where a value must be given."""
 
 
 def model_names() -> tuple[str, ...]:

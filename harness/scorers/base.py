@@ -1,4 +1,4 @@
-"""What every scorer offers, and what it says of itself."""
+"""The interface of a scorer."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ def status_of(grade: Grade, *, is_cut_off: bool) -> VerdictStatus:
 
 
 class Scorer(Protocol):
-    """Grades answer texts in processes of its own, which it can kill.
+    """Grades answer texts in worker processes, which it can kill.
 
     Enter it to start its workers, leave it to end them. ``grade`` may be called from several
     threads at once, as many as the scorer was built with workers; each call waits for its grade.
@@ -49,7 +49,7 @@ class Scorer(Protocol):
 
 
 class GradeLine(Record):
-    """One line that ``harness grade`` reads; whatever else it holds is ignored."""
+    """One line of input for ``harness grade``; further keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
     id: str | int
@@ -67,13 +67,13 @@ class KnownProblem(NamedTuple):
     """A problem with an answer that must be graded correct, and one that must not."""
 
     problem: Problem
-    """So easy that any model which answers at all may solve it."""
+    """A problem so easy that any working model may solve it."""
     right: str
     wrong: str
 
 
 class ScorerSettings(NamedTuple):
-    """What the configuration says of scoring."""
+    """The scoring settings of the configuration."""
 
     workers: int
     """How many processes grade at once."""
@@ -84,20 +84,20 @@ class ScorerSettings(NamedTuple):
 
 
 class ScorerDefinition(ABC):
-    """A scorer before it is started: the rest of the harness asks this and never for a class."""
+    """A scorer before it is started. The rest of the harness uses this interface, never a class."""
 
     name: ClassVar[str]
-    """As ``task.yaml`` has it."""
+    """The name in ``task.yaml``."""
     fields: ClassVar[tuple[str, ...]] = ("answer",)
     """Names in a task's ``fields`` that it needs besides the question."""
     runs_code: ClassVar[bool] = False
     """Runs what the model wrote: needs the sandbox, and a score is a pass rate."""
     known_problems: ClassVar[tuple[KnownProblem, ...]] = ()
-    """What a run checks the scorer and the model with before it begins; may be empty."""
+    """Problems to check scorer and model with before a run; may be empty."""
     command: ClassVar[str | None] = None
     """The word after ``harness grade``; None: it grades no lines without a task."""
     line: ClassVar[type[GradeLine]] = GradeLine
-    """What ``harness grade`` reads for it."""
+    """The format of its lines in ``harness grade``."""
 
     @abstractmethod
     def build(self, settings: ScorerSettings) -> Scorer:
@@ -105,7 +105,7 @@ class ScorerDefinition(ABC):
 
     @abstractmethod
     def reference(self, values: Mapping[str, str]) -> Reference:
-        """What a problem is graded against.
+        """The reference that answers to a problem are graded against.
 
         Args:
             values: The texts of ``question`` and of each of ``fields``, none of them empty.
@@ -118,7 +118,7 @@ class ScorerDefinition(ABC):
 
     @property
     def spelling(self) -> Callable[[str], str] | None:
-        """Gives equal extracted answers one spelling, so that they can be counted as votes.
+        """Normalises an extracted answer, so that equal ones count as votes for the same.
 
         None where that is impossible, as of programs.
         """

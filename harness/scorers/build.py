@@ -1,4 +1,4 @@
-"""From a scorer's name to the scorer: the built-in ones and those of other packages."""
+"""Builds scorers by name: the built-in ones and those of other packages."""
 
 from functools import cache
 from importlib import import_module
@@ -9,7 +9,7 @@ from harness.scorers.base import Scorer, ScorerDefinition, ScorerSettings
 from harness.scorers.sandbox.config import SandboxConfig
 
 MATH_LIMIT_S = 8.0
-"""Where no configuration says otherwise."""
+"""The default time limit, in seconds."""
 BUILT_IN = {
     "math_answer": "harness.scorers.math_answer:MathAnswer",
     "python_tests": "harness.scorers.python_tests:PythonTests",
@@ -68,7 +68,7 @@ def graded_by_lines(command: str) -> ScorerDefinition:
 
 
 def standard_settings(workers: int) -> ScorerSettings:
-    """For grading without a run."""
+    """The settings for grading without a run."""
     return ScorerSettings(workers, MATH_LIMIT_S, SandboxConfig())
 
 

@@ -26,7 +26,7 @@ def number_after_mark(answer: str) -> Extracted:
 
 
 class Gsm8kAnswerScorer(MathAnswerScorer):
-    """As ``MathAnswerScorer``, for another place of the answer."""
+    """Like ``MathAnswerScorer``, with the answer in another place."""
 
     name = "gsm8k_answer@1"
     extract = staticmethod(number_after_mark)

@@ -82,7 +82,7 @@ class PythonTestsScorer:
         )
 
     def context(self) -> dict[str, str]:
-        """What a grade depends on: the sandbox's level and limits, Python's and numpy's version."""
+        """What a grade depends on: sandbox level and limits, versions of Python and numpy."""
         return self._sandbox.context()
 
 

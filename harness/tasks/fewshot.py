@@ -18,13 +18,13 @@ class Shots(NamedTuple):
     number: int
     seed: int
     file: str | None = None
-    """Where they are, in place of the task's own: a file, or a folder with ``TASK.jsonl``."""
+    """A file, or a folder with ``TASK.jsonl``, that replaces the task's own examples."""
 
 
 def choose_examples(
     spec: TaskSpec, problems: Sequence[Problem], shots: Shots, data_dir: Path | None
 ) -> tuple[Example, ...]:
-    """The same examples for every problem of the task.
+    """Draws the examples; they are the same for every problem of the task.
 
     Those of a list are taken in its order, those of a data set in an order that the seed and their
     ids decide. One that asks what a problem of the task asks is never taken.

@@ -30,9 +30,9 @@ class Row(NamedTuple):
     """One problem as its file has it."""
 
     place: str
-    """For messages: ``problems.jsonl:7``."""
+    """The place for messages, such as ``problems.jsonl:7``."""
     cells: Mapping[str, Any]
-    """By column: text, None, or a list or object, which no field can hold."""
+    """By column: a text, None, or a list or object, which no field can use."""
 
 
 def read_file(file: Path) -> list[Row]:
@@ -228,7 +228,7 @@ def _cells(column: Any) -> list[Any]:
 
 
 def _text(cell: Any) -> Any:
-    """A cell as text, where its value has one spelling; else as it is. NaN is a missing value."""
+    """A cell as text if its value has one spelling, else unchanged. NaN is a missing value."""
     match cell:
         case bool():
             return "true" if cell else "false"

@@ -1,4 +1,4 @@
-"""From a selection to its problems."""
+"""Loads the problems of a selection."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,13 +15,13 @@ from harness.tasks.subset import digest, ids_sha256, stratified_subset
 
 
 class Task(Record):
-    """A task with the problems that a run asks."""
+    """A task with the problems of a run."""
 
     spec: TaskSpec
     selection: str
-    """As given: ``math500:100``."""
+    """The selection as given, such as ``math500:100``."""
     problems: tuple[Problem, ...]
-    """Sorted by id."""
+    """The problems, sorted by id."""
     full_size: Count
     """How many problems the whole task has."""
     full_sha256: str
@@ -29,7 +29,7 @@ class Task(Record):
     subset_sha256: str
     """Digest of the ids of the chosen ones."""
     origin: str
-    """Where they were read from."""
+    """Where the problems were read from."""
     examples: tuple[Example, ...] = ()
     """Shown before each problem."""
 
@@ -136,7 +136,7 @@ def _level(text: str | None) -> int | None:
 
 
 def _reference(spec: TaskSpec, text: Callable[[str], str], where: str) -> Reference:
-    """What the task's scorer grades against, from the columns that it needs."""
+    """The reference for the task's scorer, from the columns that the scorer needs."""
     scorer = definition_of(spec.scorer)
     columns = {name: spec.fields.column(name) for name in scorer.fields}
     if lacking := [f"fields.{name}" for name, column in columns.items() if column is None]:
@@ -148,7 +148,7 @@ def _reference(spec: TaskSpec, text: Callable[[str], str], where: str) -> Refere
 
 
 def _answer(spec: TaskSpec, answer: str, where: str) -> str:
-    """The answer alone, without what stands before its mark."""
+    """The answer without the text before its mark."""
     fields = spec.fields
     if (mark := fields.answer_after) is not None:
         if mark not in answer:

@@ -1,4 +1,4 @@
-"""What is wrong with a ``task.yaml``, in words for its author."""
+"""Mistakes in a ``task.yaml``, in words for its author."""
 
 import difflib
 from typing import Any, get_args
@@ -18,7 +18,7 @@ _WORDS = {
     "tuple_type": "should be a list",
     "union_tag_not_found": "kind must be given",
 }
-"""What would be right, by pydantic's name of the mistake, where its own words say it badly."""
+"""The advice by pydantic's name of the mistake, where pydantic's own text is unclear."""
 
 
 def describe(error: ValidationError, kind: type[Record]) -> str:
@@ -59,7 +59,7 @@ def _wanted(mistake: Mistake, kind: type[Record]) -> str:
 
 
 def _did_you_mean(place: tuple[int | str, ...], kind: type[Record]) -> str:
-    """Half a sentence that names the nearest key of the same block, or nothing."""
+    """A phrase that suggests the nearest key of the same block; empty where none is near."""
     *blocks, wrong = map(str, place)
     known = list(kind.model_fields)
     if blocks:

@@ -1,4 +1,4 @@
-"""Which task others mean by a name: a log of another program, a published figure."""
+"""Finds our tasks by the names that other programs and publications use."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,13 +12,14 @@ class Called(NamedTuple):
     """The tasks that go by one of some names, each in the order of ``task_names``."""
 
     by_name: list[TaskSpec]
-    """By their own name, or one of ``known_as``."""
+    """Tasks by their own name or one of ``known_as``."""
     by_data: list[TaskSpec]
-    """By their data set on the hub, with or without its owner, or the package that has it."""
+    """Tasks by their data set on the hub, with or without its owner, or by the package that has
+    it."""
 
 
 def tasks_called(names: Iterable[str]) -> list[str]:
-    """The tasks that another program's task is, sorted.
+    """Our tasks that another program's task can be, sorted.
 
     Those that go by the name; where no task does, those that go by the data set, which several may
     share. A name in a namespace (``inspect_evals/gsm8k``, ``gsm8k/strict-match``) is all of its

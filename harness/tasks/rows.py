@@ -1,4 +1,4 @@
-"""Where a task's data lies: a mirror, a file, a package, the hub."""
+"""Reads a task's data: from a mirror, a file, a package or the hub."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ def planned_origin(spec: TaskSpec, data_dir: Path | None = None) -> tuple[str, b
 def read_rows(
     spec: TaskSpec, data_dir: Path | None, mirrors: Sequence[str] | None = None
 ) -> tuple[list[Row], str]:
-    """Reads all rows, from the mirror or the first source there is; says where they came from.
+    """Reads all rows from the mirror or the first available source; returns its name too.
 
     Args:
         spec: The task.

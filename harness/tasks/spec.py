@@ -1,4 +1,4 @@
-"""What a ``task.yaml`` says, and what a command line may say of it: a name and a count."""
+"""The definition of a task (``task.yaml``), and its selection on the command line."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class EmbeddedSource(Record):
 
     kind: Literal["embedded"]
     file: str
-    """From the folder of ``task.yaml``, or absolute."""
+    """A path relative to the folder of ``task.yaml``, or absolute."""
 
     def path_in(self, folder: Path) -> Path:
         """The file, or the folder of a saved data set; ``folder`` is that of ``task.yaml``."""
@@ -63,23 +63,23 @@ class Fields(Record):
     """Which column of the data set holds what. A column that does not exist is an error."""
 
     problem_id: str | None = None
-    """None: rows are numbered from 0."""
+    """The column of the problem's id; None: rows are numbered from 0."""
     question: str
     answer: str | None = None
-    """For maths: the right answer."""
+    """For maths: the column of the right answer."""
     answer_after: str | None = None
     """The answer is what follows this mark in its column (GSM8K's ``####``)."""
     entry_point: str | None = None
-    """For code: the name of the function."""
+    """For code: the column of the function's name."""
     test: str | None = None
-    """For code: source of ``check(candidate)``."""
+    """For code: the column of the source of ``check(candidate)``."""
     subject: str | None = None
     level: str | None = None
     more: dict[str, str] = Field(default_factory=dict, exclude_if=lambda more: not more)
-    """Columns that a scorer of another package needs, by the names that it has for them."""
+    """Columns for a scorer of another package, by that scorer's names."""
 
     def column(self, name: str) -> str | None:
-        """The column of a field that a scorer asks for; None where the task names none."""
+        """The column of a scorer's field; None where the task names none."""
         known: str | None = getattr(self, name, None) if name in type(self).model_fields else None
         return self.more.get(name, known)
 
@@ -89,14 +89,14 @@ class ListedExample(Record):
 
     question: str
     answer: str
-    """All that the model is shown to have said, with its reasoning."""
+    """The example's full answer, reasoning included."""
 
 
 BEFORE_ANSWER = "\n\n"
 
 
 class FewShot(Record):
-    """Where ``protocol.fewshot`` has its examples: a list, or the rows of another data set."""
+    """The source of ``protocol.fewshot``'s examples: a list, or the rows of another data set."""
 
     examples: tuple[ListedExample, ...] = ()
     """Taken in this order."""
@@ -105,7 +105,7 @@ class FewShot(Record):
     mirror: tuple[str, ...] = ()
     """File names of a local mirror under ``data_dir``."""
     answer: str | None = None
-    """The column with all that the model is shown to have said; None: ``fields.answer``."""
+    """The column of the full answer; None: ``fields.answer``."""
     before_answer: str = Field(BEFORE_ANSWER, exclude_if=lambda text: text == BEFORE_ANSWER)
     """Between an example's question and its answer where both are text and not turns."""
 
@@ -123,17 +123,17 @@ _NAME = r"[a-z0-9_]+"
 
 
 class TaskSpec(Record):
-    """``task.yaml``."""
+    """The content of a ``task.yaml``."""
 
     name: str
     version: Annotated[int, Field(ge=1)]
     """Rises whenever prompt, problems or scorer change in a way that can move a score."""
     description: str
     source: str
-    """Where the problems come from, for people."""
+    """The origin of the problems, as text."""
     licence: str
     prompt: str
-    """The user's turn; ``{question}`` stands for the problem."""
+    """The user's turn; ``{question}`` is replaced by the problem."""
     scorer: str
     fields: Fields
     sources: Annotated[tuple[Source, ...], Field(min_length=1)]
@@ -142,11 +142,11 @@ class TaskSpec(Record):
     """File names of a local mirror under ``data_dir``, besides ``<name>.jsonl``."""
     fewshot: FewShot | None = None
     known_as: tuple[str, ...] = ()
-    """What other harnesses call it, for reading their logs; no part of the definition."""
+    """Names of the task in other harnesses, for reading their logs; not part of the definition."""
     problems: Count | None = None
-    """How many there must be; None where nobody could count them yet."""
+    """The required number of problems; None where it is not known yet."""
     problems_sha256: str | None = None
-    """What ``digest`` must give; None where nobody could compute it yet."""
+    """The required ``digest``; None where it is not known yet."""
 
     @field_validator("name")
     @classmethod
@@ -190,7 +190,7 @@ def task_names() -> list[str]:
 
 
 def misnamed_tasks() -> list[str]:
-    """What is wrong with folders that no selection can name, one line for each."""
+    """One line for each folder whose name no selection can give."""
     return [
         f"tasks/{name}: a task's folder is named with small letters, digits and _"
         for name in _folders()
@@ -242,7 +242,7 @@ def parse_selection(text: str) -> Selection:
 
 
 def known_selection(text: str) -> Selection:
-    """As ``parse_selection``, of a task that there is here.
+    """As ``parse_selection``, and checks that the task exists.
 
     Raises:
         TaskError: Likewise, or there is no such task.
@@ -275,7 +275,7 @@ def load_spec(name: str) -> TaskSpec:
 
 
 def own_definition_sha256(spec: TaskSpec) -> str | None:
-    """Digest of how a task of the user's or of a package asks and grades, for the fingerprint.
+    """Digest of the definition of a task from a user or a package, for the fingerprint.
 
     It holds no path and no description: a copy of the task elsewhere has the same. None for a task
     of the harness, whose version says it.

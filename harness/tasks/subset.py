@@ -22,7 +22,7 @@ def ids_sha256(problems: Iterable[Problem]) -> str:
 def stratified_subset(
     problems: Sequence[Problem], size: int | None, asked: str
 ) -> Sequence[Problem]:
-    """A fixed draw that stands for the whole, the same on every machine.
+    """A stratified sample of the problems, the same on every machine.
 
     The problems are lined up by subject and level, in an order given by a hash of the id within a
     level; levels run up in one subject and down in the next, so that neighbours resemble each

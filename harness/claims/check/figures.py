@@ -1,4 +1,4 @@
-"""The door: what can be said of each published figure of a file."""
+"""Entry point of ``harness check``: checks each published figure of a file."""
 
 import logging
 import shlex
@@ -26,9 +26,9 @@ from harness.tasks import load_spec
 log = logging.getLogger(__name__)
 
 _CHARACTERS_A_TOKEN = 2.5
-"""Of prompts in English with numbers, at least."""
+"""Characters per token in English prompts with numbers, at least."""
 _CHARACTERS_AN_EXAMPLE = 800
-"""Where the examples are the rows of a data set."""
+"""Characters of an example that is a row of a data set."""
 _LEAST_PROMPT_TOKENS = 1024
 
 
@@ -40,39 +40,39 @@ class Asked(NamedTuple):
     task: str | None = None
     """The task to run, where several ask the same problems, or none is found."""
     assumed: Mapping[str, Any] = MappingProxyType({})
-    """What the user knows of the protocol."""
+    """Protocol settings that the user knows."""
     margin: float | None = None
-    """In points, more than 0; None: ``default_margin``."""
+    """The margin in points, more than 0; None: ``default_margin``."""
     plan_for: str | None = None
     """The machine to plan for; None: this one."""
     with_plan: bool = True
 
 
 class Checked(Record):
-    """All that is said of one figure."""
+    """Everything found out about one figure."""
 
     figure: PublishedFigure
     task: str | None
     """The task that would be run."""
     model: str | None
-    """What ``model=`` would be."""
+    """The value for ``model=``."""
     lacks: tuple[str, ...]
     """Why it cannot be reproduced here; empty where it can."""
     known: dict[str, Any]
-    """Of the protocol."""
+    """The known protocol settings."""
     assumed: tuple[str, ...]
     """Which of these the user knows and not the file."""
     unknown: tuple[str, ...]
-    """Of the protocol: settings that nobody gives."""
+    """Settings of the protocol that nothing states."""
     command: str | None
-    """What makes the run, ready for a shell."""
+    """The command that makes the run, quoted for a shell."""
     takes: Takes | None
     margin_points: float | None
     verdict: Decision
-    """Of the run with the most samples among those that fit."""
+    """The verdict of the fitting run with the most samples."""
     evidence: tuple[Evidence, ...]
     caveats: tuple[str, ...]
-    """Whatever the runs."""
+    """Caveats that apply whatever the runs show."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -84,7 +84,7 @@ class Checked(Record):
 def check_figures(
     figures: Sequence[PublishedFigure], asked: Asked, runs: Sequence[AnyRun] = ()
 ) -> list[Checked]:
-    """Says of each figure what it takes to reproduce it, and what runs say.
+    """For each figure: what it takes to reproduce it, and what runs show.
 
     The tests by which runs can challenge the figures of one file are one family (Holm).
 
@@ -119,10 +119,10 @@ class _Prepared(NamedTuple):
     model: ModelFound
     known: dict[str, Any]
     impossible: list[str]
-    """What its file says of the protocol and no run can have."""
+    """Protocol values in its file that no run can have."""
 
     def evidence(self, asked: Asked, runs: Sequence[AnyRun]) -> list[Evidence]:
-        """What the runs say."""
+        """The evidence of the runs."""
         margin = self.margin(asked)
         if self.lacks() or margin is None:
             return []
@@ -149,7 +149,7 @@ class _Prepared(NamedTuple):
         return default_margin(percent)
 
     def checked(self, asked: Asked, found: tuple[Evidence, ...]) -> Checked:
-        """All of it."""
+        """The complete result for one figure."""
         lacks = self.lacks()
         arguments = None if lacks else _arguments(self)
         command = None if arguments is None else f"harness run {shlex.join(arguments)}"
@@ -205,7 +205,7 @@ def _caveats(each: _Prepared, asked: Asked) -> list[str]:
 
 
 def _arguments(each: _Prepared) -> list[str]:
-    """Of ``harness run``."""
+    """The arguments for ``harness run``."""
     task, model, known = each.task.names[0], each.model.argument, each.known
     assert model is not None, "a figure without a model is not reproducible"
     is_thinking = model in answer_lengths()["reasoning"].models

@@ -26,17 +26,17 @@ SETTINGS = (
     "stop",
     "samples_per_problem",
 )
-"""Of a protocol: all that can move a score and that a publication may say."""
+"""Settings of a protocol that can move a score and that a publication may state."""
 DECISIVE = ("fewshot",)
-"""Without these nothing is judged: how many examples are shown makes it another benchmark."""
+"""Without these nothing is judged: another number of examples makes another benchmark."""
 _ONE_SAMPLE = ("top_p", "top_k")
-"""Without effect in greedy decoding."""
+"""Settings without effect in greedy decoding."""
 _MAY_DIFFER = ("samples_per_problem",)
 """More samples measure the same score better."""
 
 
 def unknown_settings(known: Mapping[str, Any]) -> tuple[str, ...]:
-    """Settings that matter for this figure and that nobody gives."""
+    """Settings that matter for this figure and are unknown."""
     without_effect = _without_effect(known)
     return tuple(name for name in SETTINGS if name not in known and name not in without_effect)
 
@@ -59,7 +59,7 @@ def value_in(protocol: ProtocolConfig, name: str) -> Any:
 
 
 def differing(known: Mapping[str, Any], protocol: ProtocolConfig) -> list[str]:
-    """What a run does otherwise than the figure's own protocol."""
+    """How the protocol of a run differs from that of the figure."""
     skipped = {*_MAY_DIFFER, *_without_effect(known)}
     return [
         f"other protocol: {name} {value_in(protocol, name)!r} and not {value!r}"
@@ -77,7 +77,7 @@ def overrides(known: Mapping[str, Any]) -> list[str]:
 
 
 def _spelled(value: Any) -> str:
-    """As Hydra reads it."""
+    """A value as Hydra reads it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -88,7 +88,7 @@ def _spelled(value: Any) -> str:
 
 
 def possible(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Divides what a file says of a protocol into settings that one can have and the rest.
+    """Divides the protocol values of a file into valid settings and the rest.
 
     Returns:
         The settings, and for each of the others ``top_p=0: why not``.
@@ -108,7 +108,7 @@ def _off_is_none(name: str, value: Any) -> Any:
 
 
 def assumed(given: Sequence[str]) -> dict[str, Any]:
-    """What a user knows of a protocol: ``fewshot=0``.
+    """Parses the protocol settings that a user knows: ``fewshot=0``.
 
     Raises:
         UserError: No setting of this name, or a value that it cannot have.

@@ -1,4 +1,4 @@
-"""What a figure's benchmark, metric and model are here."""
+"""Finds the task, metric and model for a published figure."""
 
 import re
 from collections.abc import Iterator
@@ -33,13 +33,13 @@ class ModelFound(NamedTuple):
     """The model that a figure is of."""
 
     argument: str | None
-    """For ``model=``; None where it is not known."""
+    """The value for ``model=``; None where unknown."""
     names: tuple[str, ...] = ()
-    """Of ``conf/model``, that have its weights."""
+    """The files of ``conf/model`` with its weights."""
     hub_id: str | None = None
     path: Path | None = None
     other_weights: str | None = None
-    """What the weights here are, where they are not those that were published."""
+    """How the weights here differ from the published ones."""
 
 
 # --- the benchmark ----------------------------------------------------------------------------

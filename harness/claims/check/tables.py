@@ -85,7 +85,7 @@ def _of_file(file: Path) -> ScoreTable | None:
 
 
 def check_target(target: str, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
-    """Says of each figure of a target what it takes to reproduce it, and what runs say.
+    """For each figure of a target: what it takes to reproduce it, and what runs show.
 
     Args:
         target: A card, a file, a model's folder, or a table of a study.
@@ -122,7 +122,7 @@ def _refuse_for_a_table(asked: Asked) -> None:
 
 
 def check_table(table: ScoreTable, asked: Asked, runs: Sequence[AnyRun] = ()) -> list[Checked]:
-    """Says of each score what it takes to reproduce it, and what runs say."""
+    """For each score: what it takes to reproduce it, and what runs show."""
     scores = table.scores()
     found = settle([replications(each, runs) if each.is_reproducible else [] for each in scores])
     return [_checked(each, asked, mine) for each, mine in zip(scores, found, strict=True)]

@@ -1,4 +1,4 @@
-"""What a run would take: the same plan as ``harness run --dry-run``."""
+"""What a run would take: the plan of ``harness run --dry-run``."""
 
 from harness.errors import HarnessError
 from harness.records import Count, Record
@@ -21,7 +21,7 @@ class Takes(Record):
     cannot_run: tuple[str, ...]
     """Why this machine cannot run it; empty: nothing is known against it."""
     unknown: tuple[str, ...]
-    """What could not be told, with the reason where there is one."""
+    """What is unknown, with the reason where there is one."""
 
 
 def plan_of(arguments: list[str]) -> Takes:
@@ -42,7 +42,7 @@ def plan_of(arguments: list[str]) -> Takes:
 
 
 def not_planned(why: str, *cannot_run: str) -> Takes:
-    """Nothing is known of a run's needs."""
+    """A record without any plan."""
     return Takes(
         requests=None,
         output_tokens_at_most=None,

@@ -1,4 +1,4 @@
-"""What runs say of a figure, by the rule of published scores (R1)."""
+"""Judges a figure by runs, under the rule of published scores (R1)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,12 +31,12 @@ from harness.store.manifest import TaskInfo
 from harness.store.result import RunResult
 
 MARGIN_POINTS = 3.0
-"""As for MATH-500 in the studies here: 1.6 times the largest of 14 known differences between
-replications and the vendor."""
+"""The margin for MATH-500 in the studies here: 1.6 times the largest of 14 known differences
+between replications and the vendor."""
 
 
 def default_margin(percent: float) -> float | None:
-    """Within so many points a figure counts as reproduced; None for 0 and 100 %.
+    """The margin, in points, within which a figure counts as reproduced; None for 0 and 100 %.
 
     At most half of its distance to 0 and to 100 %: otherwise a model that solves nothing would
     reproduce a low figure, and one that solves everything a high one.
@@ -52,7 +52,7 @@ def evidence(
     margin: float,
     runs: Sequence[AnyRun],
 ) -> list[Evidence]:
-    """What each run of the figure's model on its benchmark says; other runs are left out."""
+    """The evidence of each run of the figure's model on its benchmark; other runs are left out."""
     found = []
     for run in runs:
         task = next((each for name in tasks if (each := run.manifest.task(name))), None)
@@ -68,7 +68,7 @@ def evidence(
 
 
 def _is_of(run: AnyRun, found: ModelFound) -> bool:
-    """Whether a run is of the figure's model, of its weights stored in another way, or says so."""
+    """Whether a run is of the figure's model, by path, name or repository."""
     model = run.manifest.config.model
     if found.path is not None:
         return isinstance(model, LocalModel) and model.path == str(found.path)
@@ -132,7 +132,7 @@ def _judged(
 def _unknown(
     run: RunResult, task: TaskInfo, figure: PublishedFigure, known: Mapping[str, Any]
 ) -> list[str]:
-    """What nobody says of the figure, beside what the run did."""
+    """What is unknown about the figure's protocol, beside the run's values."""
     protocol = run.manifest.config.protocol
     here = [f"{name} (here {value_in(protocol, name)!r})" for name in unknown_settings(known)]
     # What cannot be known of a publication may be set in a run; it moves a score all the same.
@@ -186,5 +186,5 @@ def _as_score(
 
 
 def _line(text: str | None) -> str:
-    """A text of somebody's file, in the form that tables have."""
+    """A text from a user's file in one line."""
     return " ".join((text or "").split()) or "?"

@@ -17,16 +17,16 @@ _MAX_STATEMENT = 300
 
 
 class Extracted(NamedTuple):
-    """What a text gives as its answer."""
+    """The answer that a text gives."""
 
     text: str | None
-    """LaTeX or words, None when the text gives no answer."""
+    """LaTeX or words; None when the text gives no answer."""
     is_complete: bool
     """False when the end of the text cut the answer off, or may have: "the answer is 1"."""
 
 
 class _Box(NamedTuple):
-    """Where a box and its content begin and end."""
+    """The positions of a box and of its content."""
 
     start: int
     content_start: int
@@ -65,7 +65,7 @@ _ITEM = re.compile(
     rf"(?:^|\n)[ \t]* (?: (?:[-*•+] | \**{_LABEL}\**:?) [ \t]+ ){{1,2}} $",
     re.VERBOSE | re.IGNORECASE,
 )
-"""Parts of a question are not among them: "Part (a)" has an answer of its own."""
+"""Items of a list. Parts of a question are not among them: "Part (a)" has a separate answer."""
 _PLACEHOLDER = re.compile(
     r"""
     (?:\\(?:l|c)?dots|\\phantom\{[^{}]*\}|\\quad|\\square|\\Box|\\_|\\underline|[\s.?_…{}$~*,-])*
@@ -89,7 +89,7 @@ _FILLER = re.compile(
 
 
 def extract_boxed(answer: str) -> Extracted:
-    """The answer that a text gives, its reasoning already taken off (see ``thinking``)."""
+    """The answer that a text gives; its reasoning must be removed before (see ``thinking``)."""
     boxes, cut_at = _boxes(answer)
     if cut_at is not None and cut_at > max((box.start for box in boxes), default=-1):
         return Extracted(None, is_complete=False)
@@ -127,7 +127,7 @@ def _boxes(text: str) -> tuple[list[_Box], int | None]:
 
 
 def _content(text: str, box: _Box) -> str:
-    """What stands in a box, with single backslashes where the model doubled all of them."""
+    """The content of a box, with single backslashes where the model doubled all of them."""
     content = text[box.content_start : box.content_end].strip()
     is_doubled = "\\\\" in content and "begin" not in content
     if is_doubled and not re.search(r"(?<!\\)\\(?!\\)", content):
@@ -136,7 +136,7 @@ def _content(text: str, box: _Box) -> str:
 
 
 def _without_brace(text: str, start: int, content_start: int) -> _Box | None:
-    """A box in ``$…$`` whose own closing brace was forgotten; the text goes on after it."""
+    """A box in ``$…$`` whose closing brace is missing, with more text behind it."""
     end = re.compile(r"(?<!\\)\$|\\\)|\n").search(text, content_start)
     if end is None or end[0] == "\n":
         return None
@@ -176,7 +176,7 @@ def _last_list(text: str, boxes: list[_Box]) -> str:
 
 
 def _name_before(text: str, box: _Box) -> str:
-    """What a box is said to be equal to, empty where that is no plain name."""
+    """The name to which a box is equated; empty where it is no plain name."""
     before = text[max(0, box.start - 40) : box.start] if box.start else ""
     found = _NAMED.search(before) if "=" in before else None
     return found[1] if found else ""
@@ -219,14 +219,14 @@ def _is_item(before: str) -> bool:
 
 
 def _line_before(text: str, box: _Box) -> str:
-    """What stands on a box's line in front of it, its name left out."""
+    """The text on a box's line before it, without its name."""
     before = text[max(0, box.start - 80) : box.start].rpartition("\n")[2]
     name = _NAMED.search(before)
     return before[: name.start(1)] if name else before
 
 
 def _statement(text: str) -> Extracted:
-    """What the last "answer is" or "answer:" says, up to the end of its sentence."""
+    """The text after the last "answer is" or "answer:", to the end of its sentence."""
     nothing = Extracted(None, is_complete=True)
     last = None
     for last in _STATEMENT.finditer(text):  # noqa: B007 - the last one is what is wanted
@@ -248,7 +248,7 @@ def _statement(text: str) -> Extracted:
 
 
 def _is_whole(said: str, end: re.Match[str] | None) -> bool:
-    """What is said has an end: a reason, closing asterisks, a point that is not that of 7.5."""
+    """Whether the statement has an end: a reason, asterisks, a point that is not that of 7.5."""
     if _REASON.search(said[: end.start()] if end else said):
         return True
     if end is None:

@@ -1,4 +1,4 @@
-"""The program in an answer text, and what is put around it before its tests.
+"""Extracts the program from an answer, and completes it for its tests.
 
 The rule: the last fenced block that defines the entry point, else the last text before a fence
 that does, else the body with which the answer begins, else the last fenced block. Without any
@@ -18,7 +18,7 @@ _FIRST_LINE = re.compile(CODE)
 _SETTING = re.compile(
     r"[ \t]|$|#|[\])}]|\w+[ \t]*(?::[^=]*)?=(?!=)|(?:try|else|finally|except\b[^:]*)[ \t]*:"
 )
-"""What may stand before that: blank and indented lines, comments, assignments, guarded imports."""
+"""What may precede that: blank and indented lines, comments, assignments, guarded imports."""
 _BODY = re.compile(r"(?:[^\S\n]*\n)*(?: {4}|\t)")
 """An answer that begins like this continues the function that the prompt has begun."""
 _PROSE = re.compile(
@@ -29,12 +29,12 @@ _PROSE = re.compile(
 )
 """How a line of text begins that is no Python: two words in a row, a title, a tag, a language."""
 _LANGUAGE = re.compile(r"\A(?:python3?|py)[ \t]*\n", re.IGNORECASE)
-"""A language that stands in the line after its fence."""
+"""A language name on the line after its fence."""
 _SIGNATURE = re.compile(r"[^(\n]*\([^()]*(?:\([^()]*\)[^()]*)*\)[^:\n]*:")
 _STUB = re.compile(
     r"""(?:\s|#.*)*+(?:(?P<q>\"{3}|'{3})[\s\S]*?(?P=q))?(?:\s|#.*)*+(?:\.\.\.|pass)?\s*"""
 )
-"""What follows a signature where the function is only shown."""
+"""The text after a signature that is only shown."""
 _FUTURE = re.compile(r"^from[ \t]+__future__[ \t]+import\b[^\n(\\]*$", re.MULTILINE)
 
 
@@ -42,7 +42,7 @@ class ExtractedCode(NamedTuple):
     """The code of an answer."""
 
     code: str | None
-    """None when there is none."""
+    """The program; None when there is none."""
     is_complete: bool
     """False when it was taken from a block that was never closed."""
 
@@ -85,7 +85,7 @@ def _unopened(texts: list[str], entry_point: str) -> str | None:
 
 
 def _is_stub(block: Block, entry_point: str) -> bool:
-    """Whether it shows the function's signature alone, as an explanation may."""
+    """Whether a block shows only the function's signature, as an explanation may."""
     start = _definition(block.code, entry_point)
     signature = None if start is None else _SIGNATURE.match(block.code, start)
     if signature is None or not block.is_complete:
@@ -94,7 +94,7 @@ def _is_stub(block: Block, entry_point: str) -> bool:
 
 
 def _without_prose(code: str, entry_point: str) -> str:
-    """Without the sentences before and after code that stands in no block."""
+    """Removes the sentences before and after code that is in no block."""
     if defines(code, entry_point):
         if _PROSE.match(code.split("\n", 1)[0]):
             code = _from_first_line(code)
@@ -110,7 +110,7 @@ def _without_prose(code: str, entry_point: str) -> str:
 
 
 def _from_first_line(text: str) -> str:
-    """Without the sentences before a program."""
+    """Removes the sentences before a program."""
     lines = trimmed(text).split("\n")
     margin = lines[0][: len(lines[0]) - len(lines[0].lstrip(" \t"))]
     flush = [line.removeprefix(margin) for line in lines]
@@ -123,7 +123,7 @@ def _from_first_line(text: str) -> str:
 
 
 def _indented_block(text: str, entry_point: str) -> str | None:
-    """The code that stands indented among sentences, which Markdown reads as a block as well."""
+    """The indented code among sentences, which Markdown also reads as a block."""
     found = re.search(
         rf"^(?P<margin> {{4}}|\t)(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b",
         text,
@@ -147,7 +147,7 @@ def _is_within(line: str, margin: str) -> bool:
 
 
 def _flush(code: str, entry_point: str) -> str:
-    """Without the indentation that a whole program has; the body of a function keeps it."""
+    """Removes the common indentation of a whole program; the body of a function keeps it."""
     margin = code[: len(code) - len(code.lstrip(" \t"))]
     if not margin or defines(code, entry_point):
         return code
@@ -180,7 +180,7 @@ def assemble_program(prompt: str, code: str, entry_point: str) -> str:
 
 
 def _definition(code: str, name: str) -> int | None:
-    """Where a top-level function begins."""
+    """The position at which a top-level function begins."""
     pattern = rf"^(?:async[ \t]+)?def[ \t]+{re.escape(name)}\b"
     found = re.search(pattern, code, re.MULTILINE)
     return None if found is None else found.start()

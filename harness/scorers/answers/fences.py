@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
     code: str
     is_python: bool
-    """It is marked as Python, or not marked."""
+    """Whether the block is marked as Python, or not marked."""
     is_complete: bool
     """False when it was never closed."""
 
@@ -53,7 +53,7 @@ class Text:
         """Reads the answer, line by line."""
         self.blocks: list[Block] = []
         self.before_fences: list[str] = []
-        """For each fence that opens a block, the text between it and the block before."""
+        """For each opening fence, the text between it and the previous block."""
         self._opening: re.Match[str] | None = None
         self._width = 0
         self._lines: list[str] = []
@@ -110,7 +110,7 @@ class Text:
         return len(bare) >= len(fence) and not bare.strip(fence[0]) and self._is_outer(line)
 
     def _fence_in(self, line: str) -> int | None:
-        """Where a fence is that closes the block though it is not alone on its line."""
+        """The position of a fence that closes the block though it is not alone on its line."""
         ticks = _TICKS.findall(line)
         if not ticks or len(ticks) % 2 == 0 or len(ticks[-1]) < len(self._fence):
             return None
@@ -190,7 +190,7 @@ def _code_in(info: str) -> str | None:
 
 
 def trimmed(code: str) -> str:
-    """Without blank lines before and white space after; the first line keeps its indentation."""
+    """Removes blank lines before, and white space after; the first line keeps its indentation."""
     code = code.lstrip(_UNSEEN).rstrip()
     first = re.match(r"(?:[^\S\n]*\n)*", code)
     return (code[first.end() :] if first else code).lstrip(_UNSEEN)

@@ -36,7 +36,7 @@ StyleName = Literal[
     "apriel",
 ]
 DEFAULT: StyleName = "think"
-"""What a thought is marked with where nothing says how the model does it."""
+"""The marks of a thought where nothing says how the model marks it."""
 
 
 class Marks(Record):
@@ -74,10 +74,10 @@ class Style:
     """One way to mark a thought."""
 
     open: str
-    """As a prompt writes it, with the line break that belongs to it."""
+    """The opening mark as a prompt contains it, with its line break."""
     close: str
     opens: str = ""
-    """Pattern of the opening mark; empty: ``open`` as it is."""
+    """Pattern of the opening mark; empty: ``open`` literally."""
     closes: str = ""
     ends: str = ""
     """Pattern of what follows the answer and is not part of it; empty: nothing does."""
@@ -100,7 +100,7 @@ class Style:
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """In small letters: one of these is in every text with such a mark."""
+        """In lower case: every text with such a mark contains one of these."""
         return self.signs or (self.open.strip().lower(), self.close.strip().lower())
 
 
@@ -210,7 +210,7 @@ def written_style(reasoning: Reasoning) -> Style:
 
 
 def styles_in(text: str, reasoning: Reasoning) -> tuple[Style, ...]:
-    """Of the styles that count for a model, those whose marks may be in a text."""
+    """The styles of a model whose marks may occur in a text."""
     holds = text.lower().__contains__
     if not any(map(holds, _needed(reasoning))):  # most texts, found out without patterns
         return ()
@@ -257,7 +257,7 @@ def _shows(where: str, style: Style) -> bool:
 
 
 def as_protocol_field(reasoning: Reasoning) -> Any:
-    """The marks as they stand in a fingerprint; None for those that every run had once.
+    """The marks as a fingerprint contains them; None for those that every run had once.
 
     ``<think>`` was the only style that runs knew before there was a choice, and outputs of a model
     whose marks are unknown are read by it too: these runs stay comparable.

@@ -1,4 +1,4 @@
-r"""Where a reasoning model's thinking ends and its answer begins.
+r"""Finds where a reasoning model's thinking ends and its answer begins.
 
 The answer is what follows the last thought. A thought begins with an opening mark, or with the
 prompt: R1's chat template ends the prompt with ``<think>\n``, so its completions hold a
@@ -29,9 +29,9 @@ class SplitText(NamedTuple):
     reasoning: str
     """Empty when the model did not think."""
     answer: str | None
-    """What follows the last thought; None when a thought never ended."""
+    """The text after the last thought; None when a thought never ended."""
     answer_start: int | None
-    """Where in the completion the answer begins: 0 without a thought, None without an answer."""
+    """Offset of the answer in the completion: 0 without a thought, None without an answer."""
 
 
 def split_thinking(
@@ -142,7 +142,7 @@ def _in_quotes(opens: str, closes: str, left: str, right: str) -> str:
 
 
 class _Answer(NamedTuple):
-    """Where the last thought and the answer after it are, as far as a text has been read."""
+    """The positions of the last thought and of the answer after it, in the text read so far."""
 
     thought_end: int
     start: int
@@ -168,7 +168,7 @@ class _Scan:
         self.inside = _prompts_style(self._styles, reasoning) if opened else None
         self._depth = int(opened)
         self._opened_at = 0
-        """Where the last opening mark ends."""
+        """The end of the last opening mark."""
         self.answer = _Answer(0, 0, len(text), None)
         self._before_marks: _Answer | None = None
         """An answer with marks after it, so far with nothing behind them."""
@@ -318,6 +318,6 @@ class _Scan:
         return not any(part.strip() for part in self._line(mark))
 
     def _line(self, mark: _Mark) -> tuple[str, str]:
-        """What is on the mark's line before and after it."""
+        """The text on the mark's line before and after it."""
         before = self._text[max(0, mark.start - _NEARBY) : mark.start].rpartition("\n")[2]
         return before, self._text[mark.end : mark.end + _NEARBY].partition("\n")[0]

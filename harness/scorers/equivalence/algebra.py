@@ -80,7 +80,7 @@ def _number(value: Fraction) -> Any:
 def _value(
     node: Node, point: Mapping[str, Fraction], digits: int = DIGITS, *, is_real: bool = False
 ) -> Any:
-    """The value at a point, None where there is none, or no real one if that is asked for."""
+    """The value at a point; None where there is none, or no real one if ``is_real``."""
     with mpmath.workdps(digits):
         try:
             known = numbers.exact(node, point)

@@ -4,7 +4,7 @@ from harness.scorers.equivalence.latex import Token, Unreadable, depth_change
 
 
 def split(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
-    """The pieces between separators that stand outside of all brackets."""
+    """The pieces between separators outside all brackets."""
     pieces: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
@@ -17,7 +17,7 @@ def split(tokens: list[Token], separators: frozenset[str]) -> list[list[Token]]:
 
 
 def unwrap(tokens: list[Token]) -> list[Token]:
-    """Without braces around everything."""
+    """Removes braces around the whole."""
     while len(tokens) > 1 and tokens[0].text == "{" and encloses(tokens):
         tokens = tokens[1:-1]
     return tokens
@@ -39,7 +39,7 @@ def is_unbalanced(tokens: list[Token]) -> bool:
 
 
 def matching_brace(tokens: list[Token], start: int) -> int:
-    """Where the bracket that opens at ``start`` closes."""
+    """The position of the bracket that closes the one at ``start``."""
     depth = 0
     for at in range(start, len(tokens)):
         depth += depth_change(tokens[at])

@@ -52,7 +52,7 @@ def _mentions(name: str, bound: set[str]) -> bool:
 
 
 def _with_differentials(tokens: list[Token]) -> list[Token]:
-    """In integrals the ``d`` of ``dx`` as a command."""
+    """Replaces the ``d`` of ``dx`` in integrals by a command."""
     integrals = sum(token.text == "\\int" for token in tokens)
     if not integrals:
         return tokens
@@ -124,7 +124,7 @@ class _Reader(Reader):
         return Node(name, self.bracketed(closer))
 
     def bracketed(self, closer: str) -> tuple[Node, ...]:
-        """What stands between brackets, parted by commas."""
+        """The contents of brackets, separated by commas."""
         self.take()
         bars, self.bars = self.bars, 0
         operands = [self.sum()]
@@ -144,7 +144,7 @@ class _Reader(Reader):
         return token.text
 
     def end(self) -> Node:
-        r"""What stands below or above a sign; in ``\int_0^12x`` it is 1 for TeX, 12 for others."""
+        r"""The limit below or above a sign; in ``\int_0^12x`` it is 1 for TeX, 12 for others."""
         if self.kind() != "number":
             return self.argument()
         digits = self.take().text

@@ -1,4 +1,4 @@
-"""The normal form of an answer: what equal strings are told by, and votes counted by."""
+"""The normal form of an answer, by which equal strings are found and votes counted."""
 
 from harness.scorers.equivalence.latex import Token, Unreadable, tokenize
 
@@ -18,7 +18,7 @@ def canonical(answer: str) -> str:
 
 
 def spell(tokens: list[Token]) -> str:
-    """The string of ``canonical``; words are told from letters in math mode."""
+    """The string of ``canonical``; in math mode, words and letters are kept apart."""
     kept: list[str] = []
     for token in tokens:
         is_bare = token.kind == "number" and kept and kept[-1] in {"\\frac", "\\binom"}

@@ -22,11 +22,12 @@ LIBRARIES = ("mpmath",)
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found out about one pair."""
+    """The result of comparing one pair."""
 
     is_equal: bool
     route: Route
-    """What decided: equal strings, typed comparison with exact numbers, algebra, or nothing."""
+    """The step that decided: equal strings, typed comparison with exact numbers, algebra, or
+    none."""
     status: Status = "ok"
     """``unparsed``: the answer could not be read, so it is not credited. ``gold_unparsed``: the
     gold could not, so nothing is known."""
@@ -94,7 +95,7 @@ class Equivalence:
 
 
 def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
-    """What can be told without algebra, None when nothing can."""
+    """The comparison without algebra; None when it does not decide."""
     try:
         verdict = same(gold, answer, Arithmetic())
     except TooLarge as error:
@@ -107,7 +108,7 @@ def _by_type(gold: Shape, answer: Shape) -> Comparison | None:
 
 
 def _same_text(gold: str, answer: str) -> bool:
-    """The same characters but for white space; the only comparison for very long answers."""
+    """Whether texts are equal apart from white space: the only comparison for very long answers."""
     is_long = len(answer) > 2 * max(MAX_CHARACTERS, len(gold))
     return not is_long and bool(gold.strip()) and gold.split() == answer.split()
 

@@ -1,4 +1,4 @@
-r"""Arithmetic, roots and functions as a tree: what an answer's tokens say, before any algebra.
+r"""Parses arithmetic, roots and functions into a tree, before any algebra.
 
 The reader knows a closed list of commands and refuses the rest. Where LaTeX leaves two readings
 (``\sin 2(x+1)``, ``\sqrt 2 3``) it refuses as well: a wrong reading could give false credit.
@@ -96,7 +96,7 @@ class Reader:
                 return node
 
     def factor(self) -> Node:
-        """What may follow a product sign: ``-3`` too."""
+        """A factor after a product sign: ``-3`` too."""
         if self.peek() in {"-", "+"}:
             is_minus = self.take().text == "-"
             node = self.factor()
@@ -135,7 +135,7 @@ class Reader:
         return node
 
     def argument(self) -> Node:
-        r"""What ``^``, ``\frac`` and their like apply to: a group, or one signed token."""
+        r"""The argument of ``^``, ``\frac`` and similar: a group, or one signed token."""
         if self.peek() == "{":
             return self.enclosed()
         if self.peek() == "-":
@@ -292,7 +292,7 @@ class Reader:
         raise Unreadable(f"unknown command \\{name}")
 
     def accented(self) -> Node:
-        r"""``\overline{z}`` is a name of its own."""
+        r"""``\overline{z}`` is a separate name."""
         accent = self.take().text
         if self.peek() == "{":
             end = matching_brace(self.tokens, self.at)
@@ -349,7 +349,7 @@ class Reader:
         return node if power is None else Node("power", (node, power))
 
     def operand(self) -> Node:
-        """What a function applies to: brackets, or factors up to the next sign."""
+        """The argument of a function: brackets, or factors up to the next sign."""
         if self.peek() in {"(", "[", "{", "|"}:
             node = self.primary()
             if self.peek() == "!" or self.peek() == "°":

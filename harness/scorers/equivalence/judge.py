@@ -1,4 +1,4 @@
-"""What decides about formulas: arithmetic here, algebra in ``algebra``."""
+"""Decides whether formulas are equal: by arithmetic here, by algebra in ``algebra``."""
 
 from fractions import Fraction
 from typing import Protocol
@@ -11,11 +11,11 @@ class Judge(Protocol):
     """Decides about formulas."""
 
     def equal(self, gold: Node, answer: Node) -> bool | None:
-        """Whether two formulas have the same value, None when this judge cannot tell."""
+        """Whether two formulas have the same value; None when this judge cannot decide."""
         ...
 
     def value(self, node: Node) -> Fraction | None:
-        """The real value of a formula without variables, None when this judge cannot tell."""
+        """The real value of a formula without variables; None when this judge cannot compute it."""
         ...
 
 

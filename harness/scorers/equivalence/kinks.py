@@ -1,4 +1,4 @@
-"""Where a formula may change its rule: where an absolute value, a root or a step turns.
+"""Finds where a formula may change its rule: the zeros of absolute values, roots and steps.
 
 Two formulas that agree at a point of no meaning agree on the whole piece around it, as long as no
 rule changes there. So they are tried on all pieces, and on the edges between them.
@@ -14,7 +14,7 @@ from harness.scorers.equivalence.tree import Node, variables
 Point = dict[str, Fraction]
 _MAX_SWITCHES = 6
 _MAX_KINKS = 6
-"""Of one switch along one line: those next to zero."""
+"""The most zeros of one switch along one line: those next to zero."""
 _MAX_PLACES = 14
 _GRID = sorted({*map(float, range(-40, 41)), *(s * 1.3**k for k in range(-8, 55) for s in (-1, 1))})
 _BESIDE = (Fraction(0), Fraction(1, 97), Fraction(-1, 97), Fraction(3, 7), Fraction(-3, 7))
@@ -39,7 +39,7 @@ def edges(*nodes: Node) -> Iterator[Point]:
 
 
 def _switches(node: Node) -> Iterator[tuple[str, Node]]:
-    """What an absolute value, an even root, a step or a maximum depends on."""
+    """The arguments on which absolute values, even roots, steps and maxima depend."""
     for operand in node.operands:
         yield from _switches(operand)
     if node.operation in {"abs", "root"} or values.is_broken_power(node):
@@ -52,7 +52,7 @@ def _switches(node: Node) -> Iterator[tuple[str, Node]]:
 
 
 def _factors(node: Node) -> Iterator[Node]:
-    """What a product is made of, without exponents: ``(x-1)^2`` turns where ``x-1`` does."""
+    """The factors of a product, without exponents: ``(x-1)^2`` changes where ``x-1`` does."""
     if node.operation in {"multiply", "divide", "negate"}:
         for operand in node.operands:
             yield from _factors(operand)
@@ -63,7 +63,7 @@ def _factors(node: Node) -> Iterator[Node]:
 
 
 def _turns(switch: tuple[str, Node], name: str, base: Point) -> list[Fraction]:
-    """Where a switch turns along one variable."""
+    """The zeros of a switch along one variable."""
     kind, node = switch
     if name not in variables(node):
         return []

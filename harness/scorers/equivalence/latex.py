@@ -36,7 +36,7 @@ MAX_DIGITS = 600
 
 
 class Unreadable(ValueError):  # noqa: N818 - says what a text is, not that something broke
-    """A text is not an answer that the reader knows how to read. The message says why."""
+    """A text that the parser cannot read as an answer. The message says why."""
 
 
 class Token(NamedTuple):
@@ -212,7 +212,7 @@ def _letters(letters: str, *, prose: bool) -> Token:
 
 
 def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
-    """Appends what the command stands for; returns where reading goes on."""
+    """Appends the tokens of a command; returns the position after it."""
     name = RENAMED.get(name, name)
     if name in TEXT or name in {"mathbb", "hat", "vec"}:
         return _styled(name, text, position, tokens)
@@ -234,7 +234,7 @@ def _command(name: str, text: str, position: int, tokens: list[Token]) -> int:
 
 
 def _styled(name: str, text: str, position: int, tokens: list[Token]) -> int:
-    """A change of font, of which only what it says about its content is kept."""
+    """A change of font, reduced to what it says about its content."""
     content, position = _group(text, position)
     inner = _scan(content, prose=name in TEXT and name not in {*MATH_FONTS})
     only = inner[0].text if len(inner) == 1 else ""

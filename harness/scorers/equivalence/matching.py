@@ -1,4 +1,4 @@
-"""When two answers are the same answer: the policy, on shapes.
+"""When two answers count as equal: the policy, on shapes.
 
 Every comparison says yes, no, or that it takes algebra to tell (None). The same code runs twice: in
 the calling process with a judge that knows arithmetic only, and where that leaves a question open,
@@ -116,7 +116,7 @@ def _is_equation(relation: Relation) -> bool:
 
 
 def _values(relation: Relation) -> list[Shape]:
-    """The terms that a named thing is said to be equal to."""
+    """The terms that a named thing is equated to."""
     if not relation.name:
         return [term for term in relation.terms if term is not None]
     return [term for term in relation.terms[1:] if term is not None]
@@ -385,7 +385,7 @@ def _components(vector: Scalar) -> tuple[Shape, ...]:
 def _as_long(
     first: tuple[Shape, ...], second: tuple[Shape, ...]
 ) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    """In the plane, ``3i + 4j`` has no third component."""
+    """Whether a missing component counts as 0: in the plane, ``3i + 4j`` has no third one."""
     nothing = Scalar(number(0))
     size = max(len(first), len(second))
     if size != len(_BASIS) or min(len(first), len(second)) != size - 1:
@@ -475,7 +475,7 @@ def _same_scalar(gold: Scalar, answer: Scalar, judge: Judge) -> bool | None:
 def _same_percentage(
     gold: Scalar, answer: Scalar, judge: Judge, verdict: bool | None
 ) -> bool | None:
-    """One of the two is a percentage, and ``verdict`` says whether the numbers are the same."""
+    """One of the two is a percentage; ``verdict`` says whether the numbers are the same."""
     percent, plain = (gold, answer) if gold.is_percent else (answer, gold)
     as_fraction = judge.equal(Node("divide", (percent.node, number(100))), plain.node)
     if gold.is_percent:

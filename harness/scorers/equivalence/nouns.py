@@ -1,4 +1,4 @@
-"""Words that may stand beside a number without changing what it says: things that are counted."""
+"""Words beside a number that do not change its meaning: things that are counted."""
 
 from importlib.resources import files
 

@@ -1,4 +1,4 @@
-"""What a formula is worth exactly, where it is rational, and how big.
+"""The exact value of a rational formula, and its size.
 
 Nothing here is worked out that takes long.
 """
@@ -13,10 +13,10 @@ from harness.scorers.equivalence.tree import Node, variables
 
 MAX_EXPONENT = 50_000
 MAX_DEGREE = 1000
-"""Of a polynomial, multiplied out."""
+"""The highest degree of a polynomial, multiplied out."""
 MAX_FACTORIAL = 3000
 MAX_BITS = 150_000
-"""Of an intermediate exact value."""
+"""The most bits of an intermediate exact value."""
 
 
 class TooLarge(ValueError):  # noqa: N818 - says what a formula is
@@ -128,7 +128,7 @@ _EXACT: dict[str, Callable[..., Fraction | None]] = {
 
 
 def check_size(node: Node) -> None:
-    """Refuses powers and factorials that no program should be asked to work out.
+    """Refuses powers and factorials that are too large to compute.
 
     Raises:
         TooLarge: There is one.

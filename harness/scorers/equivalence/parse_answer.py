@@ -1,4 +1,4 @@
-"""From tokens to shapes, from the outside in, down to formulas. Nothing here compares."""
+"""Parses tokens into shapes, from the outside in, down to formulas. Compares nothing."""
 
 import itertools
 import re
@@ -49,9 +49,9 @@ _FIXED: dict[str, Shape] = {
     "infinitely many solutions": Words("infinitely many"),
     **dict.fromkeys(("dne", "does not exist"), Words("does not exist")),
 }  # fmt: skip
-"""Words that have a meaning of their own."""
+"""Words with a fixed meaning."""
 _SUBJECT = re.compile(r"there (?:is|are|exists?) |\w+ ha(?:s|ve) |\w+ (?=does not exist)")
-"""What is said to have no solution."""
+"""Phrases before a statement that there is no solution."""
 _LEAD = re.compile(r"(?:the )?(?:final |correct |right )?(?:answer|option|choice)(?P<verb> is)?")
 
 
@@ -87,7 +87,7 @@ def read_tokens(tokens: list[Token]) -> Shape:
 
 
 def _without_lead(tokens: list[Token]) -> list[Token]:
-    """Without ``Answer:`` or ``the correct option is`` in front."""
+    """Removes ``Answer:`` or ``the correct option is`` at the start."""
     said = ""
     for at, token in enumerate(tokens[:6]):
         found = _LEAD.fullmatch(said.strip())
@@ -163,7 +163,7 @@ def _choice(tokens: list[Token]) -> Shape | None:
 
 
 def _is_plain_choice(is_bracketed: bool, closes: bool, rest: list[Token]) -> bool:
-    """In math mode only ``(B)``, ``(B) 48``, ``B)`` and ``B: 48`` cannot be meant as a variable."""
+    """In math mode only ``(B)``, ``(B) 48``, ``B)`` and ``B: 48`` cannot be a variable."""
     if is_bracketed:
         return not rest or rest[0].kind in {"number", "word", "command"}
     if not closes or len(rest) == 1:
@@ -217,7 +217,7 @@ def _quantity(items: list[Shape]) -> Shape | None:
 
 
 def _parts(tokens: list[Token]) -> Shape | None:
-    """``1 hour 30 minutes``: every number behind a word begins another part."""
+    """Splits ``1 hour 30 minutes``: every number after a word begins another part."""
     starts = [
         at
         for at, (one, two) in enumerate(itertools.pairwise(tokens), start=1)
@@ -355,7 +355,7 @@ _OPERATION_SIGNS = frozenset({"+", "-", "/", "^", "\\cdot", "\\pm", "!", "\\frac
 
 
 def _name(tokens: list[Token]) -> str:
-    r"""What a side of an equation names (``x``, ``f(3)``, ``(x, y)``, ``m + n``), else empty.
+    r"""The name on a side of an equation (``x``, ``f(3)``, ``(x, y)``, ``m + n``), or nothing.
 
     A formula in one variable (``2x``) is no name: ``2x = 14`` does not say 14.
     """

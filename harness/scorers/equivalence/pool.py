@@ -19,7 +19,7 @@ START_LIMIT_S = 120.0
 
 
 _FROM_OUTSIDE = {-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
-"""Ends that no pair can bring about: somebody, or the kernel out of memory, chose the process."""
+"""Signals that no pair can cause: a person, or the kernel out of memory, chose the process."""
 
 
 class Expired(Exception):  # noqa: N818 - what became of a pair
@@ -77,7 +77,7 @@ class Pool:
             self._idle.put(worker)
 
     def _ask(self, worker: "_Worker", gold: str, answer: str) -> dict[str, Any]:
-        """Asks a second time when the worker died: whoever killed it may not have meant the pair.
+        """Compares once more when the worker died: its killer may not have meant the pair.
 
         That must not read as a wrong answer.
         """
@@ -142,7 +142,7 @@ class _Worker:
         return self._exchange(gold, answer, self._pair_limit_s)
 
     def _warm_up(self) -> None:
-        """Lets the worker import and work once, so that no pair's limit pays for it."""
+        """Lets the worker import and work once, outside of the first pair's time limit."""
         if self._process is None:
             self.start()
         if self.is_warm:

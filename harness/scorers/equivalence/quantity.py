@@ -1,4 +1,4 @@
-"""Formulas with what stands around them: a unit, a per cent sign, the brackets of a matrix."""
+"""Formulas with their surroundings: a unit, a per cent sign, the brackets of a matrix."""
 
 from harness.scorers.equivalence.brackets import encloses, split, unwrap
 from harness.scorers.equivalence.calculus import read_expression
@@ -18,7 +18,7 @@ _MATRICES = frozenset({"pmatrix", "bmatrix", "Bmatrix", "matrix", "smallmatrix",
 
 
 def read_scalar(tokens: list[Token]) -> Shape:
-    """A formula with its unit, or the list of two that a plus-or-minus sign stands for."""
+    """A formula with its unit, or the two formulas of a plus-or-minus sign."""
     formula, rest = _cut_label(tokens)
     is_percent = any(token.text in PERCENT for token in rest)
     node = read_expression(formula)
@@ -53,7 +53,7 @@ def _letters(tokens: list[Token]) -> str:
 
 
 def _cut_label(tokens: list[Token]) -> tuple[list[Token], list[Token]]:
-    """The formula, and what stands beside it: words on both sides, a currency sign in front."""
+    """Separates the formula from its label: words on both sides, a currency sign in front."""
     start = next((at for at, token in enumerate(tokens) if token.kind != "word"), 0)
     front, tokens = tokens[:start], tokens[start:]
     if front and len(tokens) > 1 and tokens[0].text == ".":

@@ -136,7 +136,7 @@ def _half(operator: str, bound: Node | None) -> Region | None:
 
 
 def _band(operator: str, bound: Node) -> Region | None:
-    """What ``|x| < bound`` and its like say about x; right for bounds of every sign."""
+    """The region that ``|x| < bound`` and similar describe; correct for bounds of every sign."""
     opposite = Node("negate", (bound,))
     match operator:
         case "<" | "\\leq":

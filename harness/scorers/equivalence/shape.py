@@ -10,17 +10,17 @@ from harness.scorers.equivalence.units import NO_LABEL, Label
 
 @dataclass(frozen=True)
 class Scalar:
-    """A formula, with what stands beside it."""
+    """A formula with its label."""
 
     node: Node
     label: Label = NO_LABEL
     is_percent: bool = False
     letters: str = ""
-    """The same tokens read as plain letters and digits, empty where they are more than that."""
+    """The same tokens read as plain letters and digits; empty where they are more than that."""
 
 
 def plain_node(shape: Shape | None) -> Node | None:
-    """The formula of a scalar that no word beside it makes another one; of 5 % it is 5/100."""
+    """The formula of a scalar whose label does not change it; for 5 % it is 5/100."""
     if not isinstance(shape, Scalar) or shape.label.telling:
         return None
     return Node("divide", (shape.node, number(100))) if shape.is_percent else shape.node
@@ -68,7 +68,7 @@ class Group:
     brackets: str
     items: tuple[Shape, ...]
     is_choice: bool = False
-    """A bare list joined by "or" alone."""
+    """Whether it is a bare list joined only by "or"."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Ratio:
 
     parts: tuple[Node, ...]
     is_time: bool = False
-    """It is written as times of day are: ``3:05``."""
+    """Whether it is written as a time of day: ``3:05``."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Relation:
 
     name: str
     terms: tuple[Shape | None, ...]
-    """None for a term that is a mere name and no formula."""
+    """The terms; None for a term that is only a name."""
     operators: tuple[str, ...]
 
 

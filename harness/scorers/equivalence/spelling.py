@@ -36,7 +36,7 @@ UNICODE = str.maketrans(
     }
 )  # fmt: skip
 KEPT_WIDE = "｛｝，"
-"""Wide characters that stand for more than their narrow ones."""
+"""Wide characters that mean more than their narrow ones."""
 CHINESE = {
     "或者": " \\lor ", "或": " \\lor ", **dict.fromkeys("和与及且", " \\land "),
     "答案是": "\\text{answer is}", "答案为": "\\text{answer is}", "答案": "\\text{answer}",
@@ -55,7 +55,7 @@ CHINESE = {
         ("万", "万"), ("萬", "萬"), ("亿", "亿"), ("億", "億"), ("千", "千"), ("百", "百"),
     ) for name in names.split()},
 }  # fmt: skip
-"""What Chinese words stand for, the longer ones first where one begins another."""
+"""The meanings of Chinese words; longer words come before those that they begin with."""
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 

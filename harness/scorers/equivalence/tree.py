@@ -1,4 +1,4 @@
-"""A formula as a tree, and what can be asked of one without working it out."""
+"""A formula as a tree, and properties of it that need no evaluation."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def settle_degrees(node: Node) -> Node:
 
 
 def signs(node: Node) -> tuple[Node, ...]:
-    """The trees that an expression with plus-or-minus signs stands for; one without any."""
+    """The formulas that plus-or-minus signs stand for; one formula without any."""
     if not contains(node, "either"):
         return (node,)
     count = _count_either(node)

@@ -1,4 +1,4 @@
-"""What stands beside a number: units, things that are counted, and words that change what it says.
+"""Labels beside a number: units, things that are counted, and words that change the meaning.
 
 Only words on a list are harmless. Any other word counts: the other side has to have it as well.
 """
@@ -13,12 +13,12 @@ from harness.scorers.equivalence.spelling import ORDINALS, words
 
 
 class Label(NamedTuple):
-    """What an answer says beside its number."""
+    """The label beside a number."""
 
     unit: str = ""
     """Known units in one spelling (``inch^2``, ``mile/hour``), empty where none is known."""
     words: frozenset[str] = frozenset()
-    """Words that say what is counted (``red``, ``marble``), singular."""
+    """Words that name what is counted (``red``, ``marble``), singular."""
     telling: tuple[str, ...] = ()
     """All other words, in their order: they change the number, or nothing is known about them."""
 
@@ -69,7 +69,8 @@ _SIDES = words(
     "shorter older younger longer heavier lighter faster slower larger smaller greater before "
     "after earlier later ahead behind ago owed"
 )
-"""Words that tell a number from its opposite: an answer may leave them out, not add or change."""
+"""Words that distinguish a number from its opposite: an answer may omit them, not add or change
+them."""
 _SCALES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
     "dozen": 12, "k": 10**3, "mn": 10**6, "bn": 10**9, "lakh": 10**5, "lac": 10**5,
@@ -92,11 +93,11 @@ _LADDERS = (
     ("ton", "pound", "ounce"), ("ton", "kilogram", "gram"), ("gallon", "quart", "pint", "cup"),
     ("dollar", "cent"),
 )  # fmt: skip
-"""Units that one quantity is told in: 1 hour 30 minutes."""
+"""Units that are combined in one quantity: 1 hour 30 minutes."""
 
 
 def number_in_words(words: Sequence[str]) -> Fraction | None:
-    """What ``twelve``, ``twenty - five`` or ``three - fourths`` says, None when it is no number."""
+    """The value of ``twelve``, ``twenty - five`` or ``three - fourths``; None for other words."""
     known = [word.casefold() for word in words if word != "-"]
     parts = _PARTS.get(known[-1].removesuffix("s"), 0) if known else 0
     values = [NUMBER_WORDS.get(word, -1) for word in (known[:-1] if parts else known)]
@@ -112,7 +113,7 @@ def number_in_words(words: Sequence[str]) -> Fraction | None:
 
 
 def is_descending(units: Sequence[str]) -> bool:
-    """Several units that one quantity is told in, the largest first."""
+    """Whether several units of one quantity are in descending order."""
     return any(
         set(units) <= set(ladder)
         and [*map(ladder.index, units)] == sorted({*map(ladder.index, units)})
@@ -127,7 +128,7 @@ def unit_of(spelling: str) -> str:
 
 
 def _noun(word: str) -> str:
-    """The singular of a word that says what is counted, empty when it is none."""
+    """The singular of a word for what is counted; empty when it is none."""
     singulars = (word, word[:-1], word[:-2], word[:-3] + "y")
     endings = ("", "s", "es", "ies")
     for singular, ending in zip(singulars, endings, strict=True):
@@ -137,13 +138,13 @@ def _noun(word: str) -> str:
 
 
 def scale_of(text: str) -> int | None:
-    """What ``million`` and its like multiply by."""
+    """The factor of ``million`` and similar words."""
     word = text.casefold()
     return _SCALES.get(word) or (_SCALES.get(word[:-1]) if len(word) > 3 else None)  # noqa: PLR2004
 
 
 def is_plain_label(token: Token) -> bool:
-    r"""A unit, scale or noun that can be told from variables without ``\text``."""
+    r"""A unit, scale or noun that cannot be a variable, even without ``\text``."""
     if token.kind != "run":
         return False
     word = token.text.casefold()
@@ -153,7 +154,7 @@ def is_plain_label(token: Token) -> bool:
 
 
 def read_label(tokens: Sequence[Token]) -> Label:
-    """What the tokens beside a number say.
+    """The label in the tokens beside a number.
 
     Raises:
         Unreadable: They are more than words and units.
@@ -177,7 +178,7 @@ class _LabelReader:
         self.awaits_exponent = False
         self.last: tuple[dict[str, int], str] | None = None
         self.is_of = False
-        """What is measured follows: cups of flour."""
+        """Whether the measured substance follows: cups of flour."""
 
     def add(self, token: Token) -> None:
         if token.text == "^":
@@ -249,7 +250,7 @@ _ANY_DEGREE = frozenset({"degree", "celsius", "fahrenheit"})
 
 
 def agree(gold: Label, answer: Label) -> bool:
-    """Whether two labels may stand for the same: one may be missing, they may not conflict."""
+    """Whether two labels can mean the same: one may be missing, they may not conflict."""
     is_left_out = not answer.telling and set(gold.telling) <= _SIDES and answer.words <= gold.words
     if gold.telling != answer.telling and not is_left_out:
         return False

@@ -1,4 +1,4 @@
-"""What a formula is worth at a point, and points to try formulas at.
+"""Evaluates formulas at points, and chooses points to try.
 
 mpmath works it out, with floats or with as many digits as it is told. Floats only ever refute: they
 never say that two formulas are equal.
@@ -16,11 +16,11 @@ from harness.scorers.equivalence.numbers import MAX_FACTORIAL, TooLarge, Undefin
 from harness.scorers.equivalence.tree import Node, contains, variables
 
 MAX_LOGARITHM = 1e5
-"""Of a power: what is larger is not worked out."""
+"""Largest logarithm of a power that is computed."""
 
 
 class Place(NamedTuple):
-    """Where and how a formula is worked out."""
+    """The point at which a formula is evaluated, and the arithmetic."""
 
     values: Mapping[str, Any]
     context: Any
@@ -158,7 +158,7 @@ _RANGES = ((0, 1), (0, 5), (-5, 5), (-1, 1), (10, 50))
 _WIDE = ((-40, 0), (0, 200), (-200, 200), (-9000, 9000))
 _INTEGERS = (*range(13), 16, 17, 25, 27, 31, 32, 64, 81, 100, 1000, -1, -2, -3, -4, -5, -9, -30,
              10**7, -(10**7))  # fmt: skip
-"""The last two lie beyond all turns, on the pieces that have no end."""
+"""The last two lie beyond all kinks, on the unbounded pieces."""
 
 
 def is_broken_power(node: Node) -> bool:
@@ -177,7 +177,7 @@ def is_kinked(node: Node) -> bool:
 
 
 def whole_names(*nodes: Node) -> frozenset[str]:
-    """Variables that stand for whole numbers only, and no negative ones.
+    """Variables that are non-negative integers.
 
     They do in a gcd; where there are steps, by custom, if they are called ``n`` or the like.
     """

@@ -6,7 +6,7 @@ Verdict = bool | None
 
 
 def every(verdicts: Iterable[bool | None]) -> bool | None:
-    """No when one says no, yes when all say yes."""
+    """The verdict that needs all: no if any is no, yes if all are yes."""
     result: bool | None = True
     for verdict in verdicts:
         if verdict is False:
@@ -16,7 +16,7 @@ def every(verdicts: Iterable[bool | None]) -> bool | None:
 
 
 def either(*verdicts: bool | None) -> bool | None:
-    """Yes when one says yes, no when all say no."""
+    """The verdict that needs one: yes if any is yes, no if all are no."""
     if True in verdicts:
         return True
     return None if None in verdicts else False

@@ -1,4 +1,4 @@
-"""Runs model-written Python where it can do no harm, and says whether it passed.
+"""Runs model-written Python in a sandbox, and reports whether it passed.
 
 ``pool.Sandbox`` is the way in. It owns a few *wardens*: clean interpreters, exec'd and not forked,
 so that they hold nothing of the harness, each of which forks one confined child per program.

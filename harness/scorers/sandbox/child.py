@@ -1,4 +1,4 @@
-"""From a fresh fork to a confined process: the steps, in the order that their rights allow."""
+"""Turns a fresh fork into a confined process: the steps, in the order that their rights require."""
 
 import os
 import resource
@@ -30,13 +30,13 @@ class Confinement:
     """All that one role of a warden's children is confined by."""
 
     uid: int | None
-    """A user of its own; None keeps the warden's."""
+    """A separate user id; None keeps the warden's."""
     work_dir: str
     memory_bytes: int
     ruleset: Ruleset | None
     filter: Filter | None
     is_first_process: bool
-    """The child is process 1 of its own namespace."""
+    """Whether the child is process 1 of its namespace."""
     warden: int
     """Process id of the parent, as long as it lives."""
 

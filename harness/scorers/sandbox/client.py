@@ -1,4 +1,4 @@
-"""The harness's end of one warden: starts it, gives it jobs, ends it."""
+"""The harness's end of one warden: starts it, sends it jobs, ends it."""
 
 import contextlib
 import os
@@ -26,11 +26,11 @@ _START_LIMIT_S = 60.0
 _GOODBYE_S = 2.0
 _REMOVALS, _REMOVAL_PAUSE_S = 50, 0.02
 _PATIENCE_S = 60.0
-"""Between two signs of life of a warden, which gives one every few seconds."""
+"""Seconds between two signs of life of a warden, which sends one every few seconds."""
 
 
 class WardenFailedError(HarnessError):
-    """The warden could not start, died or hung. Says nothing of the program that it ran."""
+    """The warden could not start, died or hung. This is no verdict on the program that it ran."""
 
 
 class WardenClient:
@@ -102,7 +102,7 @@ class WardenClient:
         return [process for process in descendants if process.pid not in self._own]
 
     def close(self) -> None:
-        """Ends the warden and everything under it. May be called again, and by another thread."""
+        """Ends the warden and all its processes. Idempotent and thread-safe."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # a warden takes this for good-bye
         self._socket.close()

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 _LARGE = 1 << 62
-"""From here on integers travel in hexadecimal: linear time, and no limit of digits."""
+"""Larger integers are encoded in hexadecimal: linear time, and no limit of digits."""
 
 _NUMPY_TYPE = re.compile(r"[<>|=][biufcU]\d+")
 """Truth values, integers, floats, complex numbers and text; nothing that holds a pointer."""
@@ -24,7 +24,7 @@ _BASES: tuple[type, ...] = (int, float, str, bytes, list, tuple, dict, set, froz
 
 
 class NotPlainDataError(Exception):
-    """A value that this codec has no words for; the message says of what type."""
+    """A value that this codec cannot encode; the message names its type."""
 
 
 def encode(value: object) -> str:

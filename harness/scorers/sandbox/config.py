@@ -1,4 +1,4 @@
-"""The knobs of the sandbox: how safe it must be, and how much one program may use."""
+"""Settings of the sandbox: the required safety, and the limits of one program."""
 
 from typing import Annotated
 
@@ -39,5 +39,5 @@ class SandboxConfig(Record):
     """
 
     def limits(self) -> Limits:
-        """What one program may use, as the sandbox itself wants it."""
+        """The limits of one program."""
         return Limits(self.time_limit_s, self.memory_bytes, self.numpy)

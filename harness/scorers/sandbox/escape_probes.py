@@ -19,7 +19,7 @@ _QUICK_S, _GENEROUS_S = 0.3, 20.0
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What the canaries try to reach."""
+    """The targets of the escape probes."""
 
     secret: Path
     """A file outside of any work folder."""
@@ -27,11 +27,11 @@ class Scene:
 
     @property
     def port(self) -> int:
-        """Where the listener listens, on this host alone."""
+        """The listener's port, on this host only."""
         return int(self.listener.getsockname()[1])
 
     def damage(self) -> str | None:
-        """What the last program has done to it, None for nothing."""
+        """What the last program has damaged; None for nothing."""
         if self.secret.read_text() != _SECRET:
             return "the file outside was changed"
         with contextlib.suppress(BlockingIOError):
@@ -45,7 +45,7 @@ class Canary:
     """One program, and how it must end. It may use the names in ``_arguments``."""
 
     promise: str
-    """What the level promises, in a few words."""
+    """The promise of the level, in a few words."""
     program: str
     ends: Kind = "passed"
     weakest: Level = "none"
@@ -55,7 +55,7 @@ class Canary:
     needs_numpy: bool = False
 
     def failure(self, client: WardenClient, scene: Scene) -> str | None:
-        """What went wrong, None when all is well."""
+        """What failed; None when the promise held."""
         program = f"{_arguments(scene)}\n{self.program}"
         tests = _TESTS if self.has_tests else None
         job = Job(program, self.time_limit_s, tests, "double", confirm=self.has_tests)
@@ -68,7 +68,7 @@ class Canary:
 
 
 def failures(client: WardenClient, level: Level) -> list[str]:
-    """Lets all canaries try that a level must hold; returns what failed."""
+    """Runs all probes for a level; returns what failed."""
     with _scene() as scene:
         found = [
             canary.failure(client, scene)

@@ -18,7 +18,7 @@ class NumpyFinder:
     def find_spec(
         self, name: str, _path: object = None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As the import system asks for it."""
+        """Part of the import system's interface."""
         if name != "numpy":
             return None
         file = f"{self._folder}/__init__.py"
@@ -28,5 +28,5 @@ class NumpyFinder:
         return spec
 
     def install(self) -> None:
-        """Asks this finder after all others, so that it costs nothing where numpy is not used."""
+        """Adds this finder after all others, so that it costs nothing where numpy is not used."""
         sys.meta_path.append(self)

@@ -16,13 +16,13 @@ _MAKE_CHAR, _MAKE_SOCK, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 11
 _FIRST_RIGHTS = (1 << 13) - 1
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _NEWER_RIGHTS = {2: _REFER, 3: _TRUNCATE, 5: _IOCTL_DEV}
-"""By the version of Landlock that brought them; an older kernel refuses them."""
+"""Rights by the version of Landlock that introduced them; an older kernel refuses them."""
 _TCP, _SINCE_TCP = 0b11, 4
 _SIGNALS_AND_ABSTRACT_SOCKETS, _SINCE_SCOPES = 0b11, 6
 
 
 class Ruleset:
-    """What a child may open, until ``restrict_self`` a mere description."""
+    """The files that a child may open; in force after ``restrict_self``."""
 
     def __init__(self, readable: Iterable[str], devices: Iterable[str], writable: str) -> None:
         """Makes a rule set.

@@ -30,7 +30,7 @@ class LevelReport:
 
     @property
     def one_line(self) -> str:
-        """For people: the level, what it means, and why none better."""
+        """One line: the level, its meaning, and why no better one is available."""
         better = "".join(f"; not {level}: {reason}" for level, reason in self.reasons)
         return f"sandbox level {self.level} ({_HOLDS[self.level]}){better}"
 
@@ -61,7 +61,7 @@ def require_level(config: SandboxConfig) -> LevelReport:
 
 
 def self_test(level: Level, limits: Limits) -> str | None:
-    """What a level fails here, None when it holds."""
+    """What fails at a level on this machine; None when it works."""
     try:
         client = WardenClient(level, limits)
     except WardenFailedError as error:

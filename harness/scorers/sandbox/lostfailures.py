@@ -1,4 +1,4 @@
-"""Failures that no caller sees, so that a script goes on and ends with status 0.
+"""Records failures that no caller sees, so that a script would end with status 0.
 
 Exceptions in threads, and in futures and asyncio tasks that nothing asks for their result;
 assertions in ``atexit`` callbacks and ``__del__``; and assertions of tests that are caught by
@@ -43,7 +43,7 @@ class LostFailures:
             self._watch_loops()
 
     def mark(self, tree: ast.Module, tests: Iterable[tuple[Any, bool]], source: str) -> None:
-        """Has the assertions of tests say that they fail, where a handler might keep it quiet.
+        """Makes the assertions of tests report failures that a handler might hide.
 
         Args:
             tree: The program.
@@ -65,7 +65,7 @@ class LostFailures:
         self.found.append("a test caught its own failure")
 
     def _noting(self, check: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, whose failed assertions are noted."""
+        """The same function with its failed assertions recorded."""
 
         def noting(*arguments: Any, **named: Any) -> Any:
             try:
@@ -77,7 +77,7 @@ class LostFailures:
         return noting
 
     def all(self) -> list[str]:
-        """Those found, to be asked for when the program has ended."""
+        """All recorded failures, once the program has ended."""
         for future, error in self._futures:
             if future not in self._asked:
                 self._add("a future", error)
@@ -134,7 +134,7 @@ class LostFailures:
         )
 
     def _add_tasks(self) -> None:
-        """Tasks that are kept; the loop is told of those that are dropped."""
+        """Adds tasks that are still referenced; the loop reports the dropped ones."""
         from asyncio import Future
 
         gc.collect()
@@ -196,7 +196,7 @@ def _checks_again(node: ast.Try | ast.TryStar) -> bool:
 
 
 def call(name: str, place: ast.AST, *arguments: ast.expr) -> ast.expr:
-    """A call that stands where another node stands."""
+    """A call that replaces another node."""
     made = ast.Call(ast.Name(name, ast.Load()), [*arguments], [])
     ast.copy_location(made.func, place)
     return ast.copy_location(made, place)
@@ -208,7 +208,7 @@ def either(first: ast.expr, second: ast.expr) -> ast.expr:
 
 
 def precede(owner: type, name: str, hook: Callable[..., None]) -> None:
-    """Has a method call the hook, with its own arguments, before it does its work."""
+    """Makes a method call the hook, with its own arguments, before it runs."""
     method = getattr(owner, name)
 
     def both(*arguments: Any, **named: Any) -> Any:

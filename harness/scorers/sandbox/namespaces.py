@@ -20,7 +20,7 @@ _WORK_OPTIONS = "size=64m,nr_inodes=16k,mode=0700,uid={0},gid={0}"
 
 
 def enter(readable: list[str], devices: list[str], work_dirs: list[str]) -> None:
-    """Moves the caller into a world of its own. Returns in a new process, the world's first.
+    """Moves the caller into new namespaces. Returns in a new process, process 1 of them.
 
     The calling process stays outside and waits, so that whoever started it sees the world end.
 
@@ -82,7 +82,7 @@ def _build_root(readable: list[str], devices: list[str], work_dirs: list[str]) -
 
 
 def _outermost(paths: list[str]) -> list[str]:
-    """The existing folders among ``paths`` that lie in no other one of them."""
+    """The existing folders among ``paths`` that are in no other one of them."""
     kept: list[str] = []
     for path in sorted({path for path in paths if os.path.isdir(path)}):  # noqa: PTH112
         if not any(path.startswith(f"{outer}/") for outer in kept):

@@ -25,7 +25,7 @@ _IS_WATCHED = re.compile(
 )
 """Programs of which it matters whether a test ran. The others run as they are."""
 _RUNS_TESTS = re.compile(r"check|main|(?:run_?)?tests?|\w+_tests?")
-"""Functions of these names are tests if they hold assertions, besides those named ``test*``."""
+"""Besides ``test*``, functions of these names are tests if they contain assertions."""
 
 
 class UntestedError(Exception):
@@ -87,7 +87,7 @@ class OwnTests:
         return self._began > 0
 
     def check(self) -> None:
-        """To be called when the program has ended.
+        """Checks the tests when the program has ended.
 
         Raises:
             AssertionError: A test failed, though the program went on.
@@ -188,7 +188,7 @@ def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
 class _Function(NamedTuple):
     node: Any
     is_test: bool
-    """It is one as pytest and unittest name them."""
+    """Whether pytest or unittest would call it a test."""
     is_reported: bool = False
     """unittest runs it, and reports a failure that it does not catch itself."""
 
@@ -214,7 +214,7 @@ def _asserts(function: ast.AST) -> bool:
 
 
 def _mark(node: Any) -> None:
-    """Has a function say that it began, after its docstring and on the line where it starts."""
+    """Makes a function record that it began, after its docstring and on its first line."""
     statement = ast.parse(f"{_MARK}()").body[0]
     for each in ast.walk(statement):
         ast.copy_location(each, node.body[0])

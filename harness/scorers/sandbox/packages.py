@@ -10,7 +10,7 @@ from pathlib import Path
 
 _NUMPY = "numpy"
 _LIBRARIES = "numpy.libs"
-"""Where its wheels have BLAS, beside the package."""
+"""Folder of BLAS in numpy's wheels, beside the package."""
 
 
 def numpy_version() -> str:

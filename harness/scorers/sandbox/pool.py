@@ -91,12 +91,12 @@ class Sandbox:
         return self._run(Job(source, time_limit_s or self._config.time_limit_s))
 
     def report(self) -> LevelReport:
-        """What protects from the programs; known once the sandbox was entered."""
+        """The sandbox in use; known once the pool was entered."""
         assert self._report is not None, "enter the sandbox first"
         return self._report
 
     def context(self) -> dict[str, str]:
-        """What a verdict depends on: for the manifest and the fingerprint."""
+        """What a verdict depends on, for the manifest and the fingerprint."""
         return {
             "sandbox.level": self.report().level,
             "sandbox.time_limit_s": f"{self._config.time_limit_s:g}",
@@ -176,13 +176,13 @@ class _Seat:
 
 
 def _starved(outcome: Outcome) -> Outcome:
-    """No verdict: even alone, the program had no CPU for as long as it may run."""
+    """No verdict: even when run alone, the program got too little CPU time."""
     waited = f"waited {outcome.waited_s:.1f} s of {outcome.wall_s:.1f} s for a CPU"
     return replace(outcome, kind="error", detail=f"error: starved: even alone it {waited}")
 
 
 def _killed(outcome: Outcome) -> Outcome:
-    """No verdict: no program can end the first process of its own namespace by SIGKILL.
+    """No verdict: no program can end process 1 of its namespace by SIGKILL.
 
     Below that level it may have done so itself, and what it did twice it has done.
     """

@@ -1,4 +1,4 @@
-"""What happens inside a child: the program runs, and the verdict is written to a private pipe.
+"""The child's side: runs the program, and writes the verdict to a private pipe.
 
 A pass is ``P`` and a one-time code, written after the last test. A failure is one letter and a
 line of text; the letter is written before any of the program's own code can run again, such as
@@ -40,7 +40,7 @@ _MODULE = "solution"
 _FRAME = struct.Struct("!Q")
 _MAX_FRAME = 64 << 20
 _RECURSION_LIMIT = 1000
-"""What a program of its own would have, from its own first frame on."""
+"""The recursion limit of a standalone program, counted from its first frame."""
 
 
 class CandidateBroken(BaseException):
@@ -114,7 +114,7 @@ def _new_module() -> dict[str, Any]:
 
 
 def limit_recursion() -> None:
-    """Lets a program recurse as deeply as if its own first frame were the first of all."""
+    """Allows the recursion depth that a standalone program would have."""
     frames = sum(1 for _ in traceback.walk_stack(None))
     sys.setrecursionlimit(_RECURSION_LIMIT + frames)
 

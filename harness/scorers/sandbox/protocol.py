@@ -1,4 +1,4 @@
-"""What harness and warden say to each other: length-prefixed JSON over one socket."""
+"""The messages between harness and warden: length-prefixed JSON over one socket."""
 
 import json
 import socket
@@ -23,14 +23,14 @@ Kind = Literal[
     "error",
 ]
 """How a program ended. ``untested`` is a whole program that ended before or without its own tests;
-``error`` says nothing of the program: the sandbox itself failed."""
+``error`` is a failure of the sandbox, not of the program."""
 
 _HEADER = struct.Struct("!Q")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one program may use."""
+    """The limits of one program."""
 
     time_limit_s: float = 10.0
     memory_bytes: int = 2 << 30
@@ -57,7 +57,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one program."""
+    """The outcome of one program."""
 
     kind: Kind
     detail: str
@@ -65,15 +65,15 @@ class Outcome:
     wall_s: float
     cpu_s: float
     is_starved: bool = False
-    """It was stopped at its deadline without having had its share of a CPU."""
+    """It was stopped at its deadline without having had enough CPU time."""
     is_killed: bool = False
-    """Something outside killed it: a person, or the kernel for want of memory."""
+    """Something outside killed it: a person, or the kernel for lack of memory."""
     waited_s: float | None = None
-    """Of ``wall_s``, what it was ready to run and had no CPU; None where that was not looked at."""
+    """The part of ``wall_s`` in which it waited for a CPU; None where that was not measured."""
 
     @property
     def passed(self) -> bool:
-        """Whether every test passed, and the pass was confirmed where that was asked for."""
+        """Whether every test passed, and the pass was confirmed if requested."""
         return self.kind == "passed"
 
 

@@ -1,4 +1,4 @@
-"""How long processes waited for a CPU: what tells a starved program from a slow one.
+"""How long processes waited for a CPU, which distinguishes a starved program from a slow one.
 
 From ``/proc/PID/task/*/schedstat``, of which anybody may read everybody's.
 """
@@ -25,7 +25,7 @@ class RunQueue:
         self._handles = handles
 
     def waited_s(self) -> float:
-        """Seconds that the processes were ready to run and had no CPU, up to their last turn.
+        """Seconds that the processes waited for a CPU, up to their last turn.
 
         Raises:
             OSError: The kernel does not say.

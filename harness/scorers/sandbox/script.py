@@ -1,4 +1,4 @@
-"""A whole program, run as ``python solution.py`` would run it in an otherwise empty folder.
+"""Runs a whole program as ``python solution.py`` would run it in an otherwise empty folder.
 
 It is ``__main__``, lies in a file that it can read, and ends as a script ends: its threads are
 waited for, then its ``atexit`` callbacks run. It passes when it ends with exit status 0 at its end
@@ -34,7 +34,7 @@ _Node = ast.stmt | ast.expr
 
 
 def _add_builtins() -> None:
-    """Those that ``site`` adds when a script starts: ``exit``, ``quit``, ``help`` and the like."""
+    """Adds the builtins that ``site`` adds when a script starts: ``exit``, ``quit``, ``help``."""
     import site
 
     site.setquit()
@@ -94,7 +94,7 @@ def _become_main(path: str, source: str) -> dict[str, Any]:
 
 
 def _check_exit(leaving: SystemExit, source: str, path: str, tests: OwnTests) -> None:
-    """Lets pass an exit with status 0 that is the last thing the program does.
+    """Allows an exit with status 0 only as the last thing that the program does.
 
     Any other status is raised again. An exit before that is no pass, because what follows, such as
     tests, has not run. A status that is written down says nothing, so a test must have run, or the
@@ -130,7 +130,7 @@ def _can_fail(tree: ast.Module) -> bool:
 
 
 def _position(trace: types.TracebackType) -> Position:
-    """Where the call or statement ends that an exception passes through."""
+    """The end of the call or statement that an exception passes through."""
     positions = list(trace.tb_frame.f_code.co_positions())
     _, line, _, column = positions[trace.tb_lasti // 2]
     return line or 0, column or 0
@@ -162,7 +162,7 @@ def _blocks(statement: ast.stmt) -> Iterator[list[ast.stmt]]:
 
 
 def _last_steps(statement: ast.stmt) -> Iterator[Position]:
-    """Where the calls end after which a simple statement is over, and where it raises."""
+    """The ends of the calls after which a simple statement is over, and where it raises."""
     value = getattr(statement, "exc" if isinstance(statement, ast.Raise) else "value", None)
     if isinstance(statement, ast.Raise):
         yield _end(statement)

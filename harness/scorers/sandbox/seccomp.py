@@ -245,7 +245,7 @@ class Filter:
 
 
 def _prologue() -> list[_Step]:
-    """Refuses calls of another architecture, and those that are newer than this table."""
+    """Refuses calls of another architecture, and those newer than this table."""
     return [
         (_LOAD, 0, 0, _ARCH_OFFSET),
         (_IF_EQUAL, 1, 0, _ARCH[syscalls.MACHINE]),
@@ -259,7 +259,7 @@ def _prologue() -> list[_Step]:
 
 
 def _when(number: int | None, argument: int, test: list[_Step]) -> list[_Step]:
-    """For one call: looks at an argument; the test skips one step more to allow than to deny."""
+    """Tests an argument of one call; the test skips one step more to allow than to deny."""
     if number is None:
         return []
     body: list[_Step] = [

@@ -123,5 +123,5 @@ def drop_bounding_set() -> None:
 
 
 def drop_capabilities() -> None:
-    """Gives up every capability for good."""
+    """Drops all capabilities for good."""
     call("capset", SYS_CAPSET[MACHINE], _THIS_PROCESS, _NO_CAPABILITIES)

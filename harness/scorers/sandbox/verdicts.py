@@ -1,4 +1,4 @@
-"""From the way a child ended to an outcome that a person can read."""
+"""Turns the way a child ended into an outcome with a readable reason."""
 
 import signal
 from dataclasses import replace
@@ -9,7 +9,7 @@ from harness.scorers.sandbox.watch import Ending
 from harness.scorers.sandbox.workdir import MAX_BYTES, MAX_FILES
 
 UNCONFINED = b"!"
-"""Begins, with the one-time code after it, the report of a child that could not be confined."""
+"""With the one-time code after it, this begins the report of a child that could not be confined."""
 
 _OUT_OF_CPU = (-signal.SIGXCPU, -signal.SIGKILL)
 
@@ -17,7 +17,7 @@ _OUT_OF_CPU = (-signal.SIGXCPU, -signal.SIGKILL)
 def outcome(
     ending: Ending, secret: bytes, limit_s: float, *, candidate_said: bytes = b""
 ) -> Outcome:
-    """What an ending means.
+    """The outcome for an ending.
 
     Args:
         ending: How the child ended.
@@ -41,7 +41,7 @@ def outcome(
 
 
 def confirmed(first: Outcome, second: Outcome) -> Outcome:
-    """What remains of a pass after its confirming run."""
+    """The outcome of a pass after its confirming run."""
     total = replace(second, wall_s=first.wall_s + second.wall_s, cpu_s=first.cpu_s + second.cpu_s)
     if second.kind in ("passed", "error"):
         return total

@@ -41,7 +41,7 @@ _DEVICES = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"
 _LIBRARIES = ["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib"]
 _TIME_ZONES = "/usr/share/zoneinfo"
 _FIRST_UID, _UIDS = 63_000, 2_000
-"""A range that Debian and systemd allot to nobody; ids that somebody has are passed over."""
+"""A range of user ids that Debian and systemd assign to no account; ids in use are skipped."""
 _CONFIRMING_LIMITS = 2
 """How many time limits a confirming run may take: it has twice the processes."""
 _PRELOADED = """
@@ -49,7 +49,7 @@ _PRELOADED = """
     heapq itertools json math numbers operator random re statistics string sys tempfile textwrap
     time traceback typing
 """
-"""What short programs import. Each one more makes every fork a little dearer."""
+"""Modules that short programs import. Each further one makes every fork a little slower."""
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ class Warden:
         gc.freeze()
 
     def run(self, job: Job) -> Outcome:
-        """Runs one job, and once more apart from its tests if it passed and that was asked for."""
+        """Runs one job; a pass is run once more, apart from its tests, if requested."""
         outcome = self._run_together(job)
         if not (outcome.passed and job.confirm):
             return outcome
@@ -238,7 +238,7 @@ def _secret() -> bytes:
 
 @contextmanager
 def _pipe() -> Iterator[tuple[int, int]]:
-    """Its reading end and its writing end."""
+    """A pipe: its reading end and its writing end."""
     ends = os.pipe()
     try:
         yield ends
@@ -248,7 +248,7 @@ def _pipe() -> Iterator[tuple[int, int]]:
 
 
 def _drain(descriptor: int) -> bytes:
-    """What lies in a pipe, without waiting for more."""
+    """Reads what is in a pipe, without waiting for more."""
     os.set_blocking(descriptor, False)
     try:
         return os.read(descriptor, 1024)
@@ -257,7 +257,7 @@ def _drain(descriptor: int) -> bytes:
 
 
 def _lower_priority() -> None:
-    """Gives way to the model for the processor, and to everybody when memory runs out."""
+    """Lowers this process's CPU priority, and makes it the first to be killed out of memory."""
     os.nice(_NICENESS)
     for name, value in (("autogroup", str(_NICENESS)), ("oom_score_adj", "1000")):
         # The kernel may have no such setting, and what is better than needed may stay.
@@ -266,7 +266,7 @@ def _lower_priority() -> None:
 
 
 def _hide_own_modules() -> None:
-    """Lets programs find what a plain interpreter has: none of this, and an empty ``__main__``."""
+    """Shows programs only what a plain interpreter has: none of this, and an empty ``__main__``."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
         del sys.modules[name]
     sys.modules["__main__"] = types.ModuleType("__main__")
@@ -280,7 +280,7 @@ def _open_proc() -> int | None:
 
 
 def _readable() -> list[str]:
-    """What Python needs to go on importing."""
+    """The paths that Python needs to import modules later."""
     prefixes = {sys.base_prefix, sys.base_exec_prefix}
     libraries = [f"{prefix}/{name}" for prefix in prefixes for name in ("lib", sys.platlibdir)]
     return [*_LIBRARIES, *libraries, *sys.path, _TIME_ZONES]
@@ -318,7 +318,7 @@ def _works_as(uid: int, needed: list[str]) -> bool:
 
 
 def _hand_over(work_dir: str, uid: int | None) -> int | None:
-    """Gives a folder to a user; returns that user, None if it may not be given."""
+    """Gives a folder to a user; returns that user, or None if it may not be given."""
     if uid is not None:
         try:
             os.chown(work_dir, uid, uid)

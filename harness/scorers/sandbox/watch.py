@@ -20,9 +20,10 @@ _TURN_S = 0.01
 """Until the next look at a program that waits for its turn."""
 _HEARTBEAT_S = 5.0
 _LAST_WORDS_S = 1.0
-"""For the text of a failure, whose class is already known; waiting for a CPU is not counted."""
+"""Seconds for the text of a failure, whose class is already known; waiting for a CPU not
+counted."""
 _LAST_BREATH_S = 1.0
-"""For the end of a process that another one found gone; waiting for a CPU is not counted."""
+"""Seconds for a process to end whose peer noticed its end; waiting for a CPU not counted."""
 _GLANCE_S = 0.25
 """Between two looks at what a running program has written to disk."""
 _MAX_VERDICT = 4096
@@ -34,23 +35,23 @@ class Ending:
 
     verdict: bytes
     status: int
-    """As ``os.waitstatus_to_exitcode`` has it: negative for a signal."""
+    """As from ``os.waitstatus_to_exitcode``: negative for a signal."""
     wall_s: float
     cpu_s: float
     is_late: bool = False
-    """It was stopped at its deadline."""
+    """Whether it was stopped at its deadline."""
     is_overfull: bool = False
-    """It was stopped because of what it had written to disk."""
+    """Whether it was stopped because of what it had written to disk."""
     is_starved: bool = False
-    """It is late, but did not have its share of a CPU."""
+    """Whether it is late without having had enough CPU time."""
     is_killed: bool = False
-    """It, or one that works with it, died of a SIGKILL that was not this watch's."""
+    """Whether it, or its peer, died of a SIGKILL that this watch did not send."""
     waited_s: float | None = None
-    """Seconds that it was ready to run and had no CPU, None where that was not looked at."""
+    """Seconds that it waited for a CPU; None where that was not measured."""
 
 
 class HarnessGoneError(Exception):
-    """Whoever asked for this program is not there any more."""
+    """The process that requested this program is gone."""
 
 
 class Watch:
@@ -143,7 +144,7 @@ class Watch:
                 deadline = time.monotonic() + left_s
 
     def _await_end(self, handle: int, start: float, queue: RunQueue | None) -> None:
-        """Lets a process end that another one found gone: dying, it closes its connections first.
+        """Lets a process end whose peer saw its end: a dying process closes its connections first.
 
         One that only closed them gains no more than a moment, watched as before.
         """
@@ -187,7 +188,7 @@ class Watch:
 
 
 def _used_s(start: float, queue: RunQueue | None) -> float:
-    """Seconds since the start in which the programs had a CPU or did not want one.
+    """Seconds since the start in which the programs had a CPU or did not need one.
 
     Rather too many than too few, because a limit is counted from here.
     """

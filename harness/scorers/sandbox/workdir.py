@@ -1,4 +1,4 @@
-"""Programs' folders on the host's file system, for the levels that have none of their own."""
+"""Programs' folders on the host's file system, for the levels without a separate one."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ def remove(path: str) -> None:
 
 
 def empty(path: str) -> None:
-    """Removes all that a program left in a folder, whatever it looks like.
+    """Removes everything that a program left in a folder, whatever it is.
 
     Copes with folders of mode 000, with links (never followed, nor raced) and with trees of any
     depth: a folder found in a folder is first moved to the top.
