@@ -1,4 +1,4 @@
-"""How far runs are, from their files alone: those under way, those that died, those that ended.
+"""The progress of runs, from their files alone: running, dead and finished ones.
 
 Nothing is written and no lock is taken, so a look never disturbs a run, on this machine or on a
 disk that several share. What is still in an engine's memory is not on disk and not counted.
@@ -29,18 +29,18 @@ R = TypeVar("R", Completion, Verdict)
 State = Literal["loading", "generating", "grading", "dead", "complete", "interrupted", "failed"]
 UNDER_WAY: frozenset[State] = frozenset({"loading", "generating", "grading"})
 LATE_BEAT_S = 6 * BEAT_S
-"""Without a sign of life for so long, a run on another machine counts as dead."""
+"""Seconds without a sign of life after which a run on another machine counts as dead."""
 
 
 class RunState(Record):
-    """How far one run is. A figure that the files do not tell is None."""
+    """The progress of one run. A figure that the files do not contain is None."""
 
     run_id: str
     folder: str
     state: State
     model: str
     engine: str | None
-    """With its device; None before the first session."""
+    """The engine with its device; None before the first session."""
     tasks: tuple[str, ...]
     shard: str | None
     requests: Count
@@ -56,16 +56,16 @@ class RunState(Record):
     """This and the next: its 95 % interval for new problems."""
     solved_high: float | None
     output_tokens: Count | None
-    """None where the server did not tell those of every answer, as with the rate."""
+    """None where the server did not report those of every answer; so is the rate."""
     output_tokens_per_s: float | None
-    """Of the newest session, answers that have ended alone."""
+    """Rate of the newest session, over finished answers only."""
     machine_s: Seconds | None
-    """Of all sessions, loading included, killed ones to their last sign of life. None for a replay
-    of a part of a recording, whose sessions served the other requests too."""
+    """Machine time of all sessions, loading included; of killed ones, up to their last sign of
+    life. None for a replay of a part of a recording, whose sessions served other requests too."""
     usd: Usd | None
     """Rent for ``machine_s``; None without a price."""
     time_left_s: Seconds | None
-    """At the newest session's rate of requests; None where no session generates."""
+    """Forecast at the newest session's rate of requests; None where no session generates."""
     started_at: datetime
     last_sign_at: datetime
     """When a file of the run last changed."""
@@ -76,7 +76,7 @@ class RunState(Record):
 
 
 class _Counted(NamedTuple):
-    """What a status needs of a completion, so that long runs are held in little memory."""
+    """The parts of a completion that a status needs, so that long runs need little memory."""
 
     finished_s: float | None
     tokens: int | None
@@ -196,7 +196,7 @@ class _Tail(Generic[R]):
         self._inode: int | None = None
 
     def was_replaced(self) -> bool:
-        """Whether another file has taken its place; it is then read from its start."""
+        """Whether the file was replaced; it is then read from its start."""
         try:
             inode = self._file.stat().st_ino
         except OSError:
@@ -208,7 +208,7 @@ class _Tail(Generic[R]):
         return replaced
 
     def new(self) -> Iterator[R]:
-        """What was appended since the last call.
+        """The lines that were appended since the last call.
 
         Raises:
             StoreError: It cannot be read, or a whole line is no record.

@@ -1,4 +1,4 @@
-"""The settings that an aggregate of Every Eval Ever gives, by the names of ``conf/protocol``."""
+"""Reads the settings in an aggregate of Every Eval Ever, by the names of ``conf/protocol``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ _SAMPLING = {
 }
 """Keys of ``generation_args``."""
 _SHOTS = ("num_fewshot", "fewshot")
-"""In ``additional_details``, whose values are texts: of lm-evaluation-harness, and our own."""
+"""Keys in ``additional_details``, whose values are texts: lm-evaluation-harness's, and our own."""
 
 
 def protocol_settings(
     generation_args: Mapping[str, Any] | None, additional_details: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """What ``generation_config`` says of a protocol; what it does not say is left out.
+    """The protocol settings in a ``generation_config``; unstated ones are left out.
 
     Args:
         generation_args: As in the file.

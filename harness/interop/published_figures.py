@@ -1,4 +1,4 @@
-"""Scores that somebody published, from the files in which the field publishes them.
+"""Reads published scores from the file formats in which the field publishes them.
 
 Three formats are read:
 
@@ -32,29 +32,29 @@ CARD = "README.md"
 _YAML = (".yaml", ".yml")
 _EEE_VERSION = "0.3."
 _OURS = re.compile(r"\bgegenprobe \d")
-"""In what this harness exports: to ``.eval_results`` per cent, to a model-index a fraction."""
+"""Units in this harness's exports: per cent in ``.eval_results``, a fraction in a model-index."""
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
 
 class PublishedFigure(Record):
-    """One score, with all that its file says of it. Unknown is None, or not in ``protocol``."""
+    """One score, with everything that its file states; the unknown is None or left out."""
 
     place: str
-    """File and entry."""
+    """The file and entry."""
     model: str | None
-    """As the file names it, most often a repository on the hub."""
+    """The model as the file names it, usually a repository on the hub."""
     dataset: str
-    """As the file names it: ``openai/gsm8k``."""
+    """The data set as the file names it: ``openai/gsm8k``."""
     part: str | None = None
-    """Of the data set: a configuration, or the hub's id of a task."""
+    """The part of the data set: a configuration, or the hub's id of a task."""
     split: str | None = None
     metric: str | None = None
-    """As the file names it."""
+    """The metric as the file names it."""
     value: float
-    """As published."""
+    """The value as published."""
     percent: float | None
-    """The same in per cent; None where it is no share."""
+    """The value in per cent; None where it is no share."""
     reading: str | None = None
     """How ``value`` was read, where the file does not give its unit."""
     is_unit_unsure: bool = False
@@ -63,7 +63,7 @@ class PublishedFigure(Record):
     """How many it rests on."""
     standard_error_percent: float | None = None
     protocol: dict[str, Any] = Field(default_factory=dict)
-    """By the names of ``conf/protocol``, as far as it is known."""
+    """Protocol settings under the names of ``conf/protocol``, as far as known."""
     made_with: str | None = None
     """The harness that made it."""
     grader: str | None = None
@@ -71,7 +71,7 @@ class PublishedFigure(Record):
     date: str | None = None
     notes: str | None = None
     is_signed: bool = False
-    """Has a ``verifyToken``, which only its issuer can check."""
+    """Whether it has a ``verifyToken``, which only its issuer can check."""
 
 
 def read_figures(target: Path) -> list[PublishedFigure]:
@@ -152,7 +152,7 @@ def _front_matter(file: Path) -> dict[str, Any] | None:
 class _Value(NamedTuple):
     number: float
     most: float | None
-    """What a model that solves everything has; None: the file does not say."""
+    """The value of a perfect score; None: the file does not give it."""
 
 
 def _value(given: Any) -> _Value:
@@ -176,7 +176,7 @@ class _Share(NamedTuple):
     percent: float | None
     reading: str | None = None
     is_unsure: bool = False
-    """It may be a hundredth of that."""
+    """Whether the value may be a hundredth of the assumed one."""
 
 
 def _as_percent(value: float, most: float | None = None) -> _Share:
@@ -226,11 +226,11 @@ _OTHER_METRIC = re.compile(
     r"|self[- ]consistency)",
     re.IGNORECASE,
 )
-"""Of several samples one is chosen, or one that is right is enough."""
+"""Metrics over several samples: one is chosen, or a single right one is enough."""
 
 
 def protocol_in_words(text: str) -> dict[str, Any]:
-    """What a text says of a protocol, by the names of ``conf/protocol``.
+    """The protocol settings in a text, under the names of ``conf/protocol``.
 
     What it gives two values for is left out.
     """
@@ -258,7 +258,7 @@ def _metric_in_words(text: str) -> str | None:
 
 
 class _Entry(BaseModel):
-    """A part of somebody's file; what we do not use may be there."""
+    """An entry of a file by others; unknown keys are allowed."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -318,7 +318,7 @@ def _of_entries(file: Path, raw: Sequence[Any]) -> Iterator[PublishedFigure]:
 
 
 def _repository_of(file: Path) -> str | None:
-    """``org/name`` where the file lies in the hub's cache; such files do not name their model."""
+    """The repository ``org/name`` of a file in the hub's cache; such files do not state it."""
     for folder in file.absolute().parents:
         if found := re.fullmatch(r"models--(.+?)--(.+)", folder.name):
             return f"{found[1]}/{found[2]}"

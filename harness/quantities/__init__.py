@@ -1,4 +1,4 @@
-"""What follows from published configurations, prices and figures by arithmetic alone.
+"""Arithmetic on published configurations, prices and figures.
 
 ``machine``, ``training`` and ``published`` hold what was published, each with source and grade;
 architectures are in ``harness.models.shape``, and what they weigh in ``harness.models.memory``.

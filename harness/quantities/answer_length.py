@@ -16,9 +16,9 @@ class AnswerLengths(Sourced):
     name: Name
     """The kind of model."""
     tasks: dict[Name, Tokens]
-    """By task, of any model of this kind."""
+    """Lengths by task, for any model of this kind."""
     models: dict[Name, dict[Name, Tokens]]
-    """By model and task, where more is known of it."""
+    """Lengths by model and task, where more is known."""
     log_sd: Annotated[float, Field(ge=0)]
     """Standard deviation of the logarithm of a length."""
 

@@ -30,24 +30,24 @@ Number = int | float
 
 
 class TrainingFigures(Record):
-    """What follows from one disclosed training."""
+    """Figures derived from one disclosed training."""
 
     title: str
     hours_cover: str
-    """What the source counts in its GPU-hours."""
+    """What the source's GPU-hours include."""
     gpu_hours: Number
     gpus: int | None
     days: float | None
-    """If all GPUs worked all the time."""
+    """Days if all GPUs worked all the time."""
     usd_per_gpu_hour: float | None
     usd: float | None
     usd_by_rent: dict[str, float]
-    """By USD per GPU-hour."""
+    """Cost by rent in USD per GPU-hour."""
     flops: float | None
     flops_per_s_per_gpu: float | None
-    """In the first stage."""
+    """Throughput in the first stage."""
     utilisation: dict[str, float | None]
-    """Of the GPU's dense peak, by precision."""
+    """Utilisation of the GPU's dense peak, by precision."""
     grade: Grade
 
 
@@ -70,15 +70,15 @@ class Derivation(Record):
     kv_bytes_per_token_with_other_attention: dict[str, Number | None]
     weight_bytes: dict[str, Number | None]
     native_precision: str
-    """That its weights were published in."""
+    """The precision of its published weights."""
     fits: dict[str, dict[str, Fit | None]]
     """By machine and precision, with the cache of one sequence."""
     tokens_per_s_ceiling: dict[str, dict[str, float | None]]
-    """Likewise, one sequence on the fewest devices; None where it does not fit."""
+    """Upper limit for one sequence on the fewest devices, likewise; None where it does not fit."""
     training: dict[str, TrainingFigures]
     quantities: dict[str, Quantity]
     grade: Grade
-    """Of the architecture: the machines, trainings and quantities have their own."""
+    """The grade of the architecture: machines, trainings and quantities have separate ones."""
     sources: tuple[str, ...]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 MOST_CHARACTERS = 400
-"""Of a formula; a longer one is easier to read as two that name each other."""
+"""The longest formula, in characters; a longer one should be split in two."""
 _ALLOWED = "numbers, names of quantities, + - * / ** and parentheses"
 _BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,

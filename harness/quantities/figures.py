@@ -55,7 +55,7 @@ def figure(architecture: Architecture, name: str, context: int = DEFAULT_CONTEXT
 
 
 def variant(architecture: Architecture, *, expanded: bool) -> str | None:
-    """The form of attention that is meant: as served, or unfolded where that is another."""
+    """The form of attention: as served, or unfolded where that differs."""
     match architecture.attention:
         case GroupedQuery() as attention:
             return None if expanded else attention.kind
@@ -210,4 +210,4 @@ FIGURES: dict[str, ModelFigure] = {
     "weight_bytes_fp8": _weight_bytes("fp8"),
     "weight_bytes_q4": _weight_bytes("q4"),
 }
-"""By the name that a claim or a program uses. Attention is in the form that is served."""
+"""By the name that claims and programs use. Attention is in the form that is served."""

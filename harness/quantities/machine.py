@@ -13,8 +13,8 @@ from harness.records import Count, Record
 Positive = Annotated[float, Field(gt=0)]
 
 TIGHT_FRACTION = 0.1
-"""Within this of the memory, either way, a data sheet cannot say: engines need room besides weights
-and cache, and a GPU sold as 80 GB has up to 7 % more bytes than that."""
+"""Within this fraction of the memory, a data sheet cannot decide: engines need memory besides
+weights and cache, and a GPU sold as 80 GB has up to 7 % more bytes than that."""
 _CHANNEL_BYTES = 8
 
 
@@ -32,17 +32,17 @@ class Machine(Sourced):
     name: Name
     title: str
     match: tuple[str, ...] = ()
-    """Names under which the driver knows such a device, the one that prices are for first; empty
-    for a machine that is no GPU."""
+    """The driver's names of the device, the one with prices first; empty for a machine without
+    GPU."""
     memory_bytes: Size
-    """Of one device; a data sheet's GB are taken as 10^9 bytes."""
+    """Memory of one device; a data sheet's GB are taken as 10^9 bytes."""
     most_devices: Size
-    """That one computer usually holds."""
+    """Devices in one computer, at most."""
     peak_flops: dict[Name, Positive | None]
     """Dense operations per second, by precision, as far as they are known."""
     bandwidth_bytes_per_s: Positive | None = None
     memory_channels: Size | None = None
-    """Of 64 bits; with ``transfers_per_s`` in place of the bandwidth."""
+    """Channels of 64 bits; with ``transfers_per_s`` they replace the bandwidth."""
     transfers_per_s: Positive | None = None
 
     @model_validator(mode="after")
@@ -75,16 +75,15 @@ class Fit(Record):
     """The fewest that hold it; None when not even the most do."""
     needed_bytes: float
     memory_bytes: Count
-    """Of these devices; of the most where it does not fit."""
+    """Memory of these devices, or of the most devices where the model does not fit."""
     tight: bool
     """Too close to call from a data sheet."""
     kv_tokens_tensor_parallel: Count
-    """Tokens whose cache fits beside the weights, in all sequences together, when each layer is
-    split over the devices. A latent cache cannot be split: every device holds all of it."""
+    """Tokens whose cache fits beside the weights, over all sequences, when each layer is split over
+    the devices. A latent cache cannot be split: every device holds all of it."""
     kv_tokens_data_parallel_attention: Count
-    """The same when every device attends to sequences of its own, so that each token is cached
-    once. The weights of attention, which each device then holds, are counted once: an upper
-    bound."""
+    """The same when every device attends to different sequences, so that each token is cached once.
+    The attention weights, which each device then holds, are counted once: an upper bound."""
 
 
 def fit(

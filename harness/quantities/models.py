@@ -51,7 +51,7 @@ def ceiling(model: str, machine: str, precision: str, *, if_it_fit: bool = False
 
 
 def model_quantities() -> Mapping[str, Callable[[], Quantity]]:
-    """By name."""
+    """Quantities of the models, by name."""
     return {
         **{
             f"{model}_{name}": partial(_figure, model, name)
@@ -104,14 +104,14 @@ def _over(other: str, model: str, name: str) -> Quantity:
 
 
 def _dense_flops() -> Quantity:
-    """Of a dense model of V3's size; the usual rule counts every parameter, embedding too."""
+    """Operations of a dense model of V3's size; the usual rule counts the embedding too."""
     size = _figure("v3", "total_parameters")
     words = f"2 x {shown(size.value)} parameters"
     return computed(2 * size.number, "FLOP", words, size)
 
 
 def _memory_share(machine: str) -> Quantity:
-    """Above 1 the weights alone do not fit."""
+    """Share of the memory that the weights take; above 1 they do not fit."""
     weights, device = _figure("v3", "weight_bytes_fp8"), machines()[machine]
     memory = _FP8_GPUS * device.memory_bytes
     return computed(

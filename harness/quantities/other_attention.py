@@ -1,10 +1,10 @@
-"""The same model with another attention, to compare with."""
+"""A model with another form of attention, for comparison."""
 
 from harness.models.shape import Architecture, GroupedQuery, Latent
 
 
 def multi_head(architecture: Architecture, head_dim: int | None = None) -> Architecture:
-    """The same model if every head of its latent attention kept its own keys and values.
+    """The model if every head of its latent attention kept separate keys and values.
 
     Args:
         architecture: With latent attention.
@@ -24,7 +24,7 @@ def multi_head(architecture: Architecture, head_dim: int | None = None) -> Archi
 
 
 def grouped_query(architecture: Architecture, kv_heads: int) -> Architecture:
-    """The same model if its latent attention were grouped-query attention."""
+    """The model if its latent attention were grouped-query attention."""
     latent = _latent(architecture)
     return _with_attention(
         architecture,

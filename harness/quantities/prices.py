@@ -15,11 +15,11 @@ from harness.quantities.sourced import Quantity, computed, looked_up, ratio, sho
 _APIS = {"r1": "api_deepseek_r1", "o1": "api_openai_o1"}
 _KINDS = ("input", "cached_input", "output")
 _CLAIMED_SAVING = 0.95
-"""By an article, on o1's price."""
+"""The saving on o1's price that an article claims."""
 
 
 def discount(price: Quantity, against: Quantity) -> Quantity:
-    """By how much one price is below another."""
+    """The fraction by which one price is below another."""
     share = ratio(price, against)
     return computed(
         None if share.value is None else 1 - share.value,
@@ -31,7 +31,7 @@ def discount(price: Quantity, against: Quantity) -> Quantity:
 
 
 def price_quantities() -> Mapping[str, Callable[[], Quantity]]:
-    """By name."""
+    """Quantities of prices, by name."""
     return {
         **{
             f"{api}_{kind}_usd_per_million": partial(_api, api, kind)
@@ -84,7 +84,7 @@ def _tokens_at_saving() -> Quantity:
 
 
 def _service_cost(phase: str) -> Quantity:
-    """Of the nodes of one phase alone, ``decode`` or ``prefill``: each token takes both."""
+    """The cost of the nodes of one phase, ``decode`` or ``prefill``: each token needs both."""
     gpus, price = fact("service_gpus_per_node"), fact("service_usd_per_gpu_hour")
     speed = fact(f"service_{phase}_tokens_per_s")
     node = gpus.number * price.number

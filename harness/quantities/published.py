@@ -1,4 +1,4 @@
-"""The published data that everything is derived from, each group read when first asked for.
+"""The published data that everything is derived from; each group is read on first use.
 
 It lies in ``conf/``: ``answer_length``, ``architecture``, ``machine``, ``precision``,
 ``training``, and the price lists of January 2025 among ``pricing``; the documents of the study
@@ -28,7 +28,7 @@ class Value(Record):
     """A number as a document prints it."""
 
     value: float | None
-    """None where the document is known to have the figure and does not print it."""
+    """The value; None where the document has the figure but does not print it."""
     unit: str
 
 
@@ -37,7 +37,7 @@ class Fact(Sourced, Value):
 
 
 class Document(Sourced):
-    """What one document says, one file of a study's ``published``."""
+    """One document with its figures, a file of a study's ``published``."""
 
     name: Name
     facts: dict[Name, Value]

@@ -26,8 +26,8 @@ R1_AGAINST_O1 = (
     "aime_2024",
     "math500",
 )
-"""Benchmarks on which DeepSeek printed both models. Codeforces once: its percentile is the rating
-read on another scale."""
+"""Benchmarks for which DeepSeek printed both models. Codeforces once: its percentile is the rating
+on another scale."""
 _BENCHMARKS = (
     *R1_AGAINST_O1,
     *("mmlu_redux", "mmlu_pro", "if_eval", "frames", "alpacaeval", "arenahard"),
@@ -36,12 +36,13 @@ _BENCHMARKS = (
 """All on which any two models are published."""
 _RIVALS = ("gpt_4o", "claude_3_5_sonnet", "gemini_1_5_pro", "grok_2")
 _NO_SHARE = ("livecodebench", "codeforces_rating")
-"""Without a test: the number of problems is not published, or the score is no share of problems."""
+"""Benchmarks without a test: their number of problems is not published, or the score is no
+share."""
 _TESTED = tuple(bench for bench in R1_AGAINST_O1 if bench not in _NO_SHARE)
 
 
 def score_quantities() -> Mapping[str, Callable[[], Quantity]]:
-    """By name."""
+    """Quantities of scores, by name."""
     return {
         **{
             f"{model}_math500_{end}": partial(_interval_end, model, end)
@@ -106,7 +107,7 @@ def _is_ahead(model: str, rival: str, bench: str) -> bool:
 
 
 def _share_ahead(model: str, rival: str) -> Quantity:
-    """Of all benchmarks on which both are published: picking some would decide beforehand."""
+    """Share of all benchmarks on which both are published: choosing some would bias the result."""
     known = facts()
     common = [b for b in _BENCHMARKS if {f"{model}_{b}", f"{rival}_{b}"} <= known.keys()]
     ahead = [bench for bench in common if _is_ahead(model, rival, bench)]

@@ -1,4 +1,4 @@
-"""What every input carries and every derived figure passes on: who says so, when, how surely."""
+"""The provenance of every input and derived figure: source, date, grade."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,8 @@ from harness.io.sourced import Grade, Sourced
 from harness.records import Record
 
 DOUBT: tuple[Grade, ...] = ("P", "D", "S", "M")
-"""From the surest to the least sure: read in the primary document, computed from such, read in a
-secondary page, from memory."""
+"""Grades from the most to the least reliable: primary document, computed from such, secondary page,
+from memory."""
 _MANY = 1000
 _WRITTEN_OUT = 1e17
 _SHORT = 7
@@ -17,7 +17,7 @@ class Quantity(Record):
     """One figure that is computed and not typed in, with all that it rests on."""
 
     value: float | None
-    """None when an input is not known, or when there is no such figure."""
+    """The value; None when an input is unknown, or when there is no such figure."""
     unit: str
     arithmetic: str
     """The computation in words and numbers, its result included."""
@@ -68,7 +68,7 @@ def computed(value: float | None, unit: str, words: str, *inputs: Quantity | Sou
 
 
 def ratio(this: Quantity, other: Quantity, unit: str = "times") -> Quantity:
-    """One figure over another of the same unit."""
+    """The ratio of two figures with the same unit."""
     return computed(
         None if this.value is None or not other.value else this.value / other.value,
         unit,

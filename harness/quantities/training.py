@@ -1,4 +1,4 @@
-"""What training took: GPU-hours, rent at a price, days on a cluster, and whether that can be."""
+"""The cost of training: GPU-hours, rent at a price, days on a cluster, and plausibility checks."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -13,7 +13,7 @@ from harness.records import Record
 Positive = Annotated[float, Field(gt=0)]
 
 RENTS_USD_PER_HOUR = (1.5, 2.0, 3.0, 4.0)
-"""At which cost is shown, since the rent of a training is always an assumption."""
+"""Rents for which cost is shown, since the rent of a training is always an assumption."""
 _HOURS_PER_DAY = 24
 _FLOPS_PER_PARAMETER_AND_TOKEN = 6
 """Forward 2, backward 4; attention is left out."""
@@ -32,27 +32,27 @@ class Training(Sourced):
     name: Name
     title: str
     hours_cover: str = Field(min_length=1)
-    """What the source counts in its GPU-hours, in a few words: two sources seldom count alike."""
+    """What the source's GPU-hours include, in a few words: sources rarely count alike."""
     stages: tuple[Stage, ...] = Field(min_length=1)
-    """The first is the one that saw the tokens."""
+    """The stages; the first is the pre-training."""
     tokens: Positive | None
-    """Of the pre-training."""
+    """Tokens of the pre-training."""
     active_parameters: Positive | None
-    """As the source rounds them; None: computed from the architecture."""
+    """Active parameters as the source rounds them; None: computed from the architecture."""
     machine: Name
-    """What it ran on: a file of ``conf/machine``."""
+    """The machine it ran on: a file of ``conf/machine``."""
     gpus: Size | None
     usd_per_gpu_hour: Positive | None
     """The rent that the source assumes."""
 
     @property
     def gpu_hours(self) -> float:
-        """Of all stages."""
+        """GPU-hours of all stages."""
         return sum(stage.gpu_hours for stage in self.stages)
 
 
 def rent_usd(gpu_hours: float, usd_per_gpu_hour: float | None) -> float | None:
-    """What so many GPU-hours cost at a price; None without a price."""
+    """The cost of GPU-hours at a price; None without a price."""
     return None if usd_per_gpu_hour is None else gpu_hours * usd_per_gpu_hour
 
 
@@ -62,7 +62,7 @@ def rent_sensitivity(gpu_hours: float) -> Mapping[float, float]:
 
 
 def days(gpu_hours: float, gpus: float | None) -> float | None:
-    """How long a cluster takes for so many GPU-hours."""
+    """Days that a cluster needs for GPU-hours; None without its number of GPUs."""
     return None if gpus is None else gpu_hours / gpus / _HOURS_PER_DAY
 
 

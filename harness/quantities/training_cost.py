@@ -15,13 +15,13 @@ from harness.quantities.training import (
 
 
 def gpu_hours(training: Training) -> Quantity:
-    """Of all stages."""
+    """GPU-hours of all stages."""
     words = " + ".join(f"{shown(stage.gpu_hours)} {stage.name}" for stage in training.stages)
     return computed(training.gpu_hours, "GPU-hours", words, training)
 
 
 def hours_ratio(this: Training, other: Training) -> Quantity:
-    """GPU-hours of one training over another's, with what each source counts."""
+    """GPU-hours of one training over another's, with what each source includes."""
     mine, theirs = gpu_hours(this), gpu_hours(other)
     words = " / ".join(
         f"{shown(hours.value)} GPU-hours ({training.title}: {training.hours_cover})"
@@ -31,14 +31,14 @@ def hours_ratio(this: Training, other: Training) -> Quantity:
 
 
 def rent(hours: Quantity, usd_per_gpu_hour: float | None) -> Quantity:
-    """What GPU-hours cost at a price."""
+    """The cost of GPU-hours at a price."""
     words = f"{shown(hours.value)} GPU-hours x {shown(usd_per_gpu_hour)} USD/h"
     value = rent_usd(hours.number, usd_per_gpu_hour)
     return computed(value, "USD", words, hours)
 
 
 def pretraining_hours(training: Training) -> Quantity:
-    """Of the first stage."""
+    """GPU-hours of the first stage."""
     return looked_up(training.stages[0].gpu_hours, "GPU-hours", training)
 
 
@@ -82,14 +82,14 @@ def utilisation(training: Training, operations: Quantity, precision: str) -> Qua
 
 
 def duration(hours: Quantity, gpus: Quantity) -> Quantity:
-    """Days that GPU-hours take on so many GPUs."""
+    """Days that a number of GPUs needs for GPU-hours."""
     value = days(hours.number, gpus.value)
     words = f"{shown(hours.value)} GPU-hours / {shown(gpus.value)} GPUs / 24 h"
     return computed(value, "days", words, hours, gpus)
 
 
 def training_quantities() -> Mapping[str, Callable[[], Quantity]]:
-    """By name."""
+    """Quantities of training cost, by name."""
     return {
         "v3_gpu_hours": lambda: gpu_hours(_v3()),
         "v3_training_usd": lambda: rent(gpu_hours(_v3()), _v3().usd_per_gpu_hour),
@@ -137,7 +137,7 @@ def _v3_and_r1() -> Quantity:
 
 
 def _v3_own_flops() -> Quantity:
-    """By DeepSeek's own operations per token, attention included."""
+    """Throughput by DeepSeek's own operations per token, attention included."""
     per_token, tokens = fact("v3_training_flops_per_token"), _v3().tokens
     assert tokens is not None
     words = f"{shown(per_token.value)} FLOP/token x {shown(tokens)} tokens"

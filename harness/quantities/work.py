@@ -1,4 +1,4 @@
-"""What one generated token costs in floating-point operations."""
+"""Floating-point operations of one generated token."""
 
 from harness.models.parameters import active_matrices
 from harness.models.shape import Architecture, GroupedQuery, Latent
@@ -14,7 +14,7 @@ def weight_flops_per_token(architecture: Architecture) -> int | None:
 
 
 def attention_flops_per_token(architecture: Architecture, context: int) -> dict[str, int] | None:
-    """Operations of scores and weighted sums over a context of so many tokens.
+    """Operations of attention scores and weighted sums over a context.
 
     Returns:
         By variant. Latent attention has two: ``absorbed`` reads the cached latent vectors as

@@ -1,4 +1,4 @@
-"""The run that a model's nights are held against: a named one, or one of ``results/baselines``."""
+"""Baselines of a night: a named run, or one of ``results/baselines``."""
 
 import logging
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ class Baseline(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As it is named in findings."""
+        """The name in findings."""
         return f"baseline {self.side.name.label}"
 
 
 def named_baselines(
     names: Sequence[str], models: Sequence[str], results_dir: Path
 ) -> list[Baseline]:
-    """Those that the command line names, one for each model at most.
+    """The baselines on the command line, at most one per model.
 
     Raises:
         UserError: One is of no model of tonight's, or a second one of its model.
@@ -54,7 +54,7 @@ def named_baselines(
 
 
 def kept_baselines(results_dir: Path) -> list[Baseline]:
-    """Those of ``results/baselines``; a file that is no result is told of and left out."""
+    """The baselines in ``results/baselines``; a file that is no result is logged and left out."""
     found = []
     for file in sorted((results_dir / "baselines").glob("*.json")):
         try:

@@ -1,4 +1,4 @@
-"""Where the level of a series changed for good, told from nights that were merely odd."""
+"""Finds nights at which the level of a series changed for good, as opposed to single outliers."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from harness.stats.intervals import CHUNK_ELEMENTS, Floats, Ints
 
 ALPHA = 0.01
-"""Of each scan: one series of independent nights in a hundred without any change is split."""
+"""Significance level of each scan: one series in a hundred without any change is split."""
 DRAWS = 999
 SEED = 20_250_127
 SHORTEST = 3
@@ -85,6 +85,6 @@ def _farthest(ranks: Floats, begins: Ints, ends: Ints) -> Floats:
 
 
 def _distance(x: Floats, begin: int, end: int) -> float:
-    """What the medians inside and outside of a stretch leave unexplained."""
+    """The sum of deviations from the medians inside and outside of a stretch."""
     parts = x[begin:end], np.concatenate([x[:begin], x[end:]])
     return float(sum(np.abs(part - np.median(part)).sum() for part in parts))

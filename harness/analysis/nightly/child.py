@@ -1,4 +1,4 @@
-"""One run of a night, in a child process: whatever ends it ends nothing else."""
+"""Runs one job of a night in a child process, so that its failure ends nothing else."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ class Ended(NamedTuple):
 
 
 def dry_run_command(overrides: Sequence[str], results_dir: Path) -> list[str]:
-    """``harness run --dry-run`` of one job, whatever an experiment sweeps over."""
+    """The command ``harness run --dry-run`` for one job, without its experiment's sweep."""
     command = [sys.executable, "-m", "harness", "run", "--dry-run", *overrides]
     return [*command, "hydra.mode=RUN", f"results_dir={quoted(str(results_dir))}"]
 

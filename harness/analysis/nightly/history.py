@@ -95,7 +95,7 @@ def series(nights: Sequence[Night], tonight: Night, count: int) -> list[Night]:
 
 
 class Step(NamedTuple):
-    """What is different from the night before that had a result."""
+    """What changed since the previous night with a result."""
 
     setting: list[Change]
     """Any of these begins a new series."""
@@ -103,7 +103,7 @@ class Step(NamedTuple):
 
 
 def steps(nights: Sequence[Night]) -> list[Step]:
-    """For each night of one job, in order; nothing for the first and for those without a result."""
+    """The step of each night of one job, in order; empty for the first and without a result."""
     found, last = [], None
     for night in nights:
         if night.status != "done":

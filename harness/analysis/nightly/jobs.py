@@ -1,4 +1,4 @@
-"""What a night runs: one ``harness run`` for each combination of what is swept over."""
+"""The jobs of a night: one ``harness run`` for each combination of swept values."""
 
 import itertools
 import tempfile
@@ -35,7 +35,7 @@ class Job(NamedTuple):
     """One run of the night."""
 
     label: str
-    """The model, with whatever else tells it from the night's other jobs."""
+    """The model's name, with what distinguishes this job from the night's other jobs."""
     overrides: tuple[str, ...]
     config: RunConfig
 

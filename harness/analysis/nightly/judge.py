@@ -1,4 +1,4 @@
-"""Is tonight worse than before? Rules that miss little and do not cry wolf."""
+"""Judges whether tonight is worse than before, with few misses and few false alarms."""
 
 import logging
 import math
@@ -15,13 +15,14 @@ from harness.errors import StoreError, UserError
 log = logging.getLogger(__name__)
 
 ALPHA = 0.01
-"""Of the paired test of one night against one run: one false alarm in a hundred nights at most."""
+"""Significance level of the paired test of a night against a run: one false alarm in a hundred
+nights."""
 SHARES_ALPHA = 0.005
-"""Of all of a night's shares of truncated answers and of errors together."""
+"""Significance level of all of a night's shares of truncated answers and errors together."""
 SPREADS = 4.0
 """How many robust standard deviations beyond the median still are ordinary."""
 FEWEST = 3
-"""Nights that make a median; with fewer nothing is said."""
+"""The fewest nights for a median; with fewer nothing is reported."""
 _PERCENT = 100.0
 _SHARES = frozenset({record.TRUNCATED, record.ERRORS})
 # The median absolute deviation of a normal distribution times this is its standard deviation.
@@ -30,7 +31,7 @@ _MAD_TO_SD = 1.4826
 
 @dataclass(frozen=True)
 class Rules:
-    """What counts as worse; points are percentage points."""
+    """The thresholds of a regression; points are percentage points."""
 
     nights: int = 7
     margin_points: float = 2.0
@@ -183,7 +184,7 @@ def _against_median(
 
 
 def largest_ordinary_share(n: int, past: Sequence[NightFigure], alpha: float) -> float:
-    """What a share of ``n`` answers exceeds with a chance of ``alpha`` if nothing has changed.
+    """The share of ``n`` answers that chance exceeds with probability ``alpha``.
 
     The beta-binomial prediction from all answers of the past nights, with half an answer more of
     either kind (Jeffreys' prior): nights without any error do not promise that none will come.

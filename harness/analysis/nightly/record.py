@@ -1,4 +1,4 @@
-"""What is kept of one model's night: a line of the history."""
+"""The record of one model's night: a line of the history."""
 
 import hashlib
 from datetime import date, datetime
@@ -31,7 +31,7 @@ class NightFigure(Record):
 
     metric: str
     task: str | None
-    """None for a figure of the whole run."""
+    """The task; None for a figure of the whole run."""
     unit: str
     value: float | None
     low: float | None = None
@@ -39,12 +39,12 @@ class NightFigure(Record):
     high: float | None = None
     n: Count
     is_whole: bool | None = None
-    """Of a cost: False where it is a lower bound, because the machine was in use for longer than
+    """For a cost: False where it is a lower bound, because the machine was in use for longer than
     the files show. None in an older line, which left out what killed sessions used."""
 
     @property
     def key(self) -> str:
-        """``humaneval/accuracy``; the metric alone for a figure of the whole run."""
+        """``humaneval/accuracy``; only the metric for a figure of the whole run."""
         return f"{self.task}/{self.metric}" if self.task else self.metric
 
 
@@ -52,13 +52,13 @@ class NightFinding(Record):
     """One comparison of tonight with what was before."""
 
     figure: str
-    """As ``NightFigure.key``."""
+    """The figure's key, as in ``NightFigure.key``."""
     against: str
     """``baseline RUN``, ``middle night RUN`` or ``median of N nights``."""
     value: float
     reference: float
     limit: float | None
-    """Beyond it the figure is worse; None where a test decides."""
+    """The limit beyond which the figure is worse; None where a test decides."""
     p: float | None
     """One-sided, of a loss no larger than the margin, adjusted by Holm for the tasks."""
     is_regression: bool
@@ -77,7 +77,7 @@ class Night(Record):
     model: str
     status: NightStatus
     exit_status: int | None
-    """Of ``harness run``; negative: the signal that killed it. None where its end is unknown."""
+    """Exit status of ``harness run``; negative: the signal that killed it. None where unknown."""
     error: str | None = None
     """Why there is no result, or what else the run complained of; one line."""
     run_id: str | None = None
@@ -86,10 +86,10 @@ class Night(Record):
     started_at: datetime
     finished_at: datetime | None = None
     setting: dict[str, str] = Field(default_factory=dict)
-    """What must agree for two nights to be of one series: protocol, weights, engine with what it
-    resolved and found in its environment, prices."""
+    """What must agree for two nights to be in one series: protocol, weights, engine with its
+    resolved settings and environment, prices."""
     versions: dict[str, str] = Field(default_factory=dict)
-    """What may differ within a series and is marked where it does: commit, driver, packages."""
+    """What may change within a series and is marked: commit, driver, packages."""
     figures: tuple[NightFigure, ...] = ()
     findings: tuple[NightFinding, ...] = ()
 
@@ -100,17 +100,17 @@ class Night(Record):
 
     @property
     def night_exit_status(self) -> int:
-        """With which a night of this run alone ends: 0, 4 or 5. A regression outranks errors."""
+        """Exit status of a night with only this run: 0, 4 or 5. A regression outranks errors."""
         if self.is_regression:
             return 5
         return 0 if self.status == "done" and self.exit_status == 0 and not self.error else 4
 
     def figure(self, key: str) -> NightFigure | None:
-        """By key; None where this night has none."""
+        """A figure by its key; None where this night has none."""
         return next((figure for figure in self.figures if figure.key == key), None)
 
     def value(self, key: str) -> float | None:
-        """Of a figure; None where it is unknown."""
+        """The value of a figure; None where unknown."""
         figure = self.figure(key)
         return None if figure is None else figure.value
 
@@ -123,12 +123,12 @@ class Change(NamedTuple):
     after: str
 
     def __str__(self) -> str:
-        """One phrase."""
+        """A phrase for people."""
         return f"{self.field} {self.before} -> {self.after}"
 
 
 def changes(before: dict[str, str], after: dict[str, str]) -> list[Change]:
-    """What differs, by name."""
+    """The differences, by name."""
     return [
         Change(name, before.get(name, "none"), after.get(name, "none"))
         for name in sorted(before.keys() | after.keys())
@@ -137,7 +137,7 @@ def changes(before: dict[str, str], after: dict[str, str]) -> list[Change]:
 
 
 def setting_changes(before: dict[str, str], after: dict[str, str]) -> list[Change]:
-    """The parts of a setting that both nights tell and in which they differ."""
+    """The parts of a setting that both nights record and in which they differ."""
     return [
         change
         for change in changes(before, after)
@@ -188,7 +188,7 @@ def setting_of(result: RunResult) -> dict[str, str]:
 
 
 def versions_of(manifest: RunManifest) -> dict[str, str]:
-    """Of the code, the driver and the packages."""
+    """Versions of the code, the driver and the packages."""
     made = manifest.provenance
     commit = (made.git_commit or "unknown")[:_SHOWN_DIGITS]
     return {

@@ -13,7 +13,7 @@ SCHEMA_VERSION: Literal[1] = 1
 
 
 class Fact(Record):
-    """What was there in the run and in the repetition."""
+    """A fact about the run and about the repetition."""
 
     name: str
     run: str
@@ -21,7 +21,7 @@ class Fact(Record):
 
     @property
     def differs(self) -> bool:
-        """Whether it can have had a part in what differs."""
+        """Whether the fact can have contributed to the differences."""
         return self.run != self.repetition
 
 
@@ -34,11 +34,11 @@ class RerunReport(Record):
     started_at: datetime
     finished_at: datetime
     asked: Count
-    """``--n``."""
+    """The value of ``--n``."""
     seed: Count
-    """Of the draw: the run's."""
+    """The seed of the draw, which is the run's."""
     batch_size_before: Count | None
-    """What the run allowed at once. None: left to the engine."""
+    """The batch size of the run. None: left to the engine."""
     batch_size_after: Count
     at_once_before: Count | None
     """The most that were served at once, by the recorded times."""
@@ -56,13 +56,13 @@ class RerunReport(Record):
     pairs: tuple[Pair, ...]
     completions: tuple[Completion, ...]
     verdicts: tuple[Verdict, ...]
-    """Of the repetition."""
+    """The verdicts of the repetition."""
 
 
 def facts_of(
     sessions: Sequence[Session], engine: EngineInfo, machine: Provenance
 ) -> tuple[Fact, ...]:
-    """What the run (in all its sessions) and the repetition were made with."""
+    """The circumstances of the run (over all its sessions) and of the repetition."""
     before = [_described(session.engine, session.provenance) for session in sessions]
     after = _described(engine, machine)
     names = dict.fromkeys(name for each in (*before, after) for name in each)

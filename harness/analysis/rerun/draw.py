@@ -1,4 +1,4 @@
-"""Which requests of a run are asked again."""
+"""Draws the requests of a run that are repeated."""
 
 import hashlib
 from collections import defaultdict
@@ -61,7 +61,7 @@ def select(statuses: Mapping[RequestId, VerdictStatus], n: int, seed: int) -> Se
 
 
 def _shares(sizes: Sequence[int], n: int) -> list[int]:
-    """Splits ``n`` in proportion to sizes, giving each next one to whoever lacks most."""
+    """Splits ``n`` in proportion to sizes; each next one goes to the group that lacks most."""
     total = sum(sizes)
     if n >= total:
         return list(sizes)

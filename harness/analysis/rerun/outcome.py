@@ -1,4 +1,4 @@
-"""What a repetition says: which texts and verdicts differ, and what that is in points."""
+"""The outcome of a repetition: which texts and verdicts differ, and the noise in points."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Pair(Record):
     request_id: RequestId
     task: str
     recorded: VerdictStatus
-    """As the run has it: its stratum."""
+    """The recorded verdict, which is the stratum."""
     before: VerdictStatus
     """The run's text, graded again together with the repetition's."""
     after: VerdictStatus
@@ -48,17 +48,17 @@ class Pair(Record):
 
     @property
     def stratum(self) -> StratumKey:
-        """What it was drawn from."""
+        """The stratum that it was drawn from."""
         return StratumKey(self.task, self.recorded)
 
     @property
     def is_answered(self) -> bool:
-        """The repetition has a text of its own."""
+        """Whether the repetition has a text."""
         return self.finish_after != "error"
 
     @property
     def differs(self) -> bool:
-        """The repetition has another text."""
+        """Whether the repetition's text differs."""
         return self.is_answered and self.first_difference is not None
 
     @property
@@ -73,27 +73,27 @@ class Pair(Record):
 
 
 class Stratum(Record):
-    """What a stratum had and gave."""
+    """The sizes and flips of a stratum."""
 
     task: str
     status: VerdictStatus
     requests: Count
-    """In the run."""
+    """The number of its requests in the run."""
     repeated: Count
     texts_different: Count
     flips: Count
 
 
 class Figures(Record):
-    """What the repetition says of one task, or of all of them."""
+    """The figures of a repetition, for one task or for all."""
 
     task: str | None
-    """None for all."""
+    """The task; None for all."""
     requests: Count
-    """Of the run, those with a verdict: what a difference in accuracy would rest on."""
+    """Requests of the run with a verdict, on which a difference in accuracy would rest."""
     repeated: Count
     errors: Count
-    """Of the repeated, those that ended in an error this time: in no count of verdicts."""
+    """Repeated requests that ended in an error; they are in no count of verdicts."""
     texts_same: Count
     texts_different: Count
     first_difference_median: float | None
@@ -105,7 +105,7 @@ class Figures(Record):
     tokens_after: Count | None
     extracted_changed: Count
     status_changed: Count
-    """Verdicts that read otherwise, flips among them."""
+    """Verdicts that changed, flips among them."""
     correct_to_wrong: Count
     wrong_to_correct: Count
     direction_p: float | None
@@ -115,7 +115,7 @@ class Figures(Record):
     flips: Estimate
     """Fraction of requests whose verdict flips between correct and not."""
     noise: Estimate
-    """By how many points of accuracy two such runs differ, in 95 of 100 cases at most."""
+    """The difference in accuracy, in points, that two such runs exceed in 5 of 100 cases."""
 
 
 class Answer(NamedTuple):
@@ -158,7 +158,7 @@ def figures_of(pairs: Sequence[Pair], selection: Selection) -> tuple[Figures, ..
 
 
 def strata_of(pairs: Sequence[Pair], selection: Selection) -> tuple[Stratum, ...]:
-    """What each stratum had and gave."""
+    """The sizes and flips of each stratum."""
     different = Counter(
         p.stratum for p in pairs if p.is_answered and p.first_difference is not None
     )
@@ -241,7 +241,7 @@ def _share(
 
 
 def _noise(flips: Estimate, requests: int) -> Estimate:
-    """What a flip rate ``f`` makes of the accuracies of two runs of ``requests`` requests.
+    """The noise in accuracy of two runs of ``requests`` requests, for a flip rate ``f``.
 
     Each request adds +1, -1 or 0 to the difference. For runs of which neither is the better by
     design both signs have probability f/2, so the variance is f for one request and f/N for the

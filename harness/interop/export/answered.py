@@ -19,7 +19,7 @@ from harness.store.result import RunResult
 
 
 class Answered(NamedTuple):
-    """One sample with what was asked."""
+    """One sample with its request."""
 
     problem: Problem
     prompt: Prompt
@@ -27,7 +27,7 @@ class Answered(NamedTuple):
 
     @property
     def user_text(self) -> str:
-        """The last thing that the user says; without a chat template the whole prompt."""
+        """The last user message; without a chat template the whole prompt."""
         return self.prompt.text if self.prompt.user_text is None else self.prompt.user_text
 
 
@@ -48,7 +48,7 @@ def answered(result: RunResult) -> Iterator[Answered]:
 
 
 def reference_texts(reference: Reference) -> list[str]:
-    """What an answer was graded against: the right answer, or the source of the tests."""
+    """The reference of the grading: the right answer, or the source of the tests."""
     match reference:
         case MathReference():
             return [reference.answer]
@@ -59,7 +59,7 @@ def reference_texts(reference: Reference) -> list[str]:
 
 
 def wall_time(session: Session, clock_s: float | None) -> datetime | None:
-    """When something was, by the wall clock; None where an older run does not tell."""
+    """A moment by the wall clock; None where an older run does not record it."""
     if clock_s is None or session.opened_s is None:
         return None
     return session.started_at + timedelta(seconds=clock_s - session.opened_s)

@@ -1,4 +1,4 @@
-"""What other formats have no key for, under ``gegenprobe``: it makes an export comparable again."""
+"""The block ``gegenprobe`` of an export: facts that make it comparable and have no other key."""
 
 from typing import Any
 

@@ -119,7 +119,7 @@ def _tell_what_is_left_out(result: RunResult, records: list[EeeRecord]) -> None:
 
 
 def _write_rows(records: list[EeeRecord], folder: Path) -> dict[str, RowsFile]:
-    """One pass over the run, a file for each task; each row is written as it is read."""
+    """Writes a file of rows for each task, in one pass over the run."""
     with ExitStack() as files:
         rows = {
             record.task.name: _Rows(files.enter_context(user_file(folder / record.samples_path)))

@@ -23,7 +23,7 @@ class Evaluator(NamedTuple):
 
     organisation: str
     relationship: Relationship
-    """To the model's makers."""
+    """The evaluator's relationship to the model's makers."""
 
 
 class EeeRecord(NamedTuple):
@@ -44,14 +44,14 @@ class EeeRecord(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """From the top of the datastore, without the ending."""
+        """The path in the datastore, without the file's ending."""
         name = f"{self.result.manifest.run_id}/{self.task.name}".encode()
         number = uuid.UUID(bytes=hashlib.sha256(name).digest()[:16], version=4)
         return f"data/{self.task.name}/{self.model_id}/{number}"
 
     @property
     def samples_path(self) -> str:
-        """Of the rows, from the top of the datastore."""
+        """The path of the rows in the datastore."""
         return f"{self.stem}_samples.jsonl"
 
 

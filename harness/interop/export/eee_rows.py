@@ -62,7 +62,7 @@ def _attribution(each: Answered) -> list[dict[str, Any]]:
 
 
 def _usage(completion: Completion) -> dict[str, Any] | None:
-    """None where one of the counts that the schema asks for is unknown."""
+    """Token counts; None where one that the schema requires is unknown."""
     prompt, answer = completion.prompt_tokens, completion.completion_tokens
     if prompt is None or answer is None:
         return None
@@ -78,7 +78,7 @@ def _usage(completion: Completion) -> dict[str, Any] | None:
 
 
 def _times(completion: Completion) -> dict[str, Any] | None:
-    """From when the engine began to compute it."""
+    """Times in seconds, measured from when the engine began to compute the request."""
     begun, first, end = completion.started_s, completion.first_token_s, completion.finished_s
     times = {
         "latency_ms": _between_ms(begun, end),

@@ -30,7 +30,7 @@ class Benchmark(NamedTuple):
 
     dataset: str
     task_id: str
-    """In the data set's ``eval.yaml``."""
+    """The task's id in the data set's ``eval.yaml``."""
 
     @classmethod
     def parse(cls, text: str) -> "Benchmark":
@@ -92,7 +92,7 @@ def to_eval_results(
 def _benchmark(
     result: RunResult, task: TaskInfo, given: Mapping[str, Benchmark]
 ) -> Benchmark | None:
-    """None, and a line that says why, for a task that cannot be written."""
+    """The benchmark of a task; None, with a logged reason, for a task that cannot be written."""
     if result.estimate("accuracy", task.name).value is None:
         log.warning("%s: nothing was graded, so it has no entry", task.name)
         return None
@@ -131,7 +131,7 @@ def _entry(
 
 
 def _notes(result: RunResult, task: TaskInfo) -> list[str]:
-    """What decides how the value is to be read, the most important first."""
+    """Notes on how to read the value, the most important first."""
     manifest, protocol = result.manifest, result.manifest.config.protocol
     accuracy = result.estimate("accuracy", task.name)
     outcomes = result.outcomes_of(task.name)

@@ -1,4 +1,4 @@
-"""What Inspect's transcript shows of a sample: the call of the model, and its score or its error.
+"""The transcript of a sample for Inspect: the call of the model, and its score or its error.
 
 Texts are in ``attachments``, as theirs are, so that an answer is not written once more. An event
 needs its time: where a run has no wall clock for its answers there are none, and the viewer shows
@@ -15,7 +15,7 @@ class Transcript(NamedTuple):
 
     events: list[dict[str, Any]]
     attachments: dict[str, str]
-    """By the name that an event has for a text."""
+    """Texts by the name that events use for them."""
 
 
 def transcript(sample: dict[str, Any]) -> Transcript:

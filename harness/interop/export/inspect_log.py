@@ -79,7 +79,7 @@ class _Log:
         self._zip.writestr(self._member(name), ascii_json(content))
 
     def _member(self, name: str) -> zipfile.ZipInfo:
-        """Dated by the run, so that one run always gives the same bytes."""
+        """A member of the archive, dated by the run, so that its bytes are reproducible."""
         member = zipfile.ZipInfo(name, self._result.manifest.started_at.timetuple()[:6])
         member.compress_type = zipfile.ZIP_DEFLATED
         return member
@@ -119,7 +119,7 @@ def _scratch() -> IO[str]:
 
 
 def _file_name(result: RunResult, task: TaskInfo) -> str:
-    """As theirs: when, what, and an id; the viewer reads the task's name from it."""
+    """The file name in Inspect's form: time, task, id; its viewer reads the task from it."""
     when = re.sub("[:+]", "-", result.manifest.started_at.isoformat(timespec="seconds"))
     return f"{when}_{task.name.replace('_', '-')}_{result.manifest.run_id}.eval"
 

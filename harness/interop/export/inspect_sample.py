@@ -24,7 +24,7 @@ VALUES: dict[VerdictStatus, str] = {
     "truncated": "I",
     "no_answer": "N",
 }
-"""Their marks: correct, incorrect, no answer. Their accuracy counts the last two as 0."""
+"""Inspect's scores: correct, incorrect, no answer. Its accuracy counts the last two as 0."""
 _STOP_REASONS: dict[FinishReason, str] = {"stop": "stop", "length": "max_tokens"}
 _MAX_SUMMARY = 1024
 """Characters of a text in a summary, as theirs."""
@@ -32,14 +32,14 @@ _ONLY_WHOLE = ("messages", "output", "store", "events", "error_retries", "attach
 
 
 class LogNames(NamedTuple):
-    """What every sample of a log repeats."""
+    """Values that every sample of a log repeats."""
 
     run_id: str
     model: str
     scorer: str
-    """Without its version."""
+    """The scorer's name without its version."""
     max_tokens: int
-    """Of an answer."""
+    """The token limit of an answer."""
 
 
 def to_inspect_sample(each: Answered, session: Session | None, names: LogNames) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def to_inspect_sample(each: Answered, session: Session | None, names: LogNames) 
 
 
 def to_summary(sample: dict[str, Any]) -> dict[str, Any]:
-    """What the list of samples shows of it, long texts cut short."""
+    """The summary for the list of samples, long texts cut short."""
     kept = {key: value for key, value in sample.items() if key not in _ONLY_WHOLE}
     given = sample["input"]
     error, limit = sample.get("error"), sample.get("limit")
@@ -209,7 +209,7 @@ def _iso(session: Session | None, clock_s: float | None) -> str | None:
 
 
 def _id(*parts: str) -> str:
-    """The same for the same thing, so that one run always gives the same log."""
+    """A stable id, so that one run always gives the same log."""
     digest = hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 

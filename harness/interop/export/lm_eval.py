@@ -18,7 +18,7 @@ from harness.store.manifest import TaskInfo
 from harness.store.result import RunResult
 
 NOT_KNOWN = "N/A"
-"""What that harness writes for a standard error that does not exist."""
+"""What lm-evaluation-harness writes for an undefined standard error."""
 
 
 def to_lm_eval(result: RunResult) -> dict[str, Any]:

@@ -36,5 +36,5 @@ def public_name(result: RunResult, given: str | None) -> str:
 
 
 def model_name(result: RunResult) -> str:
-    """Its repository on the hub, else the name that the run has for it."""
+    """The model's repository on the hub, else its name in the run."""
     return hub_name(result) or result.manifest.model.name

@@ -6,12 +6,12 @@ from typing import Any
 
 
 def known(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without the keys that have no value."""
+    """The mapping without keys whose value is None."""
     return {key: value for key, value in values.items() if value is not None}
 
 
 def texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """The same where every value has to be a text; a number or a list is as JSON writes it."""
+    """The mapping with all values as text; numbers and lists as JSON."""
     return {
         key: value if isinstance(value, str) else json.dumps(value, allow_nan=False)
         for key, value in known(values).items()

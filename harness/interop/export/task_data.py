@@ -1,4 +1,4 @@
-"""What a task's definition says of its data set."""
+"""The data set in a task's definition."""
 
 from harness.errors import TaskError
 from harness.store.manifest import TaskInfo
@@ -7,7 +7,7 @@ from harness.tasks.spec import HubSource
 
 
 def hub_source(task: str) -> HubSource | None:
-    """Where the data set is on the Hugging Face hub.
+    """The data set's source on the Hugging Face hub.
 
     None for a data set that is not there, and for a task that this machine does not have.
     """

@@ -141,12 +141,12 @@ class _Row(_Version):
 
 
 class EveryEvalEver(Reader):
-    """Reads them."""
+    """Reads files of Every Eval Ever."""
 
     name = "every-eval-ever"
 
     def recognises(self, file: Path) -> bool:
-        """Whether it has the keys that every version asks for."""
+        """Whether a file has the keys that every version requires."""
         begins = head(file)
         if re.match(rb"\s*\{", begins) is None or b'"schema_version"' not in begins:
             return False
@@ -233,7 +233,7 @@ def _digest(file: Path, algorithm: str) -> str:
 
 
 def _fields(whole: _Whole) -> dict[str, Any]:
-    """What all results agree in."""
+    """The protocol fields on which all results agree."""
     each = [_sampling(result.generation_config) for result in whole.evaluation_results]
     if not each:
         return {}
@@ -341,6 +341,6 @@ def _said(row: _Row) -> list[str]:
 
 
 def _is_truncated(metadata: Mapping[str, Any]) -> bool | None:
-    """Of those that came from Inspect (``stop_reason``) or from us (``finish_reason``)."""
+    """Whether an answer is truncated, by Inspect's ``stop_reason`` or our ``finish_reason``."""
     reason = metadata.get("stop_reason") or metadata.get("finish_reason")
     return reason in {"max_tokens", "model_length", "length"} if reason else None

@@ -39,7 +39,7 @@ class Evalplus(Reader):
         return re.match(rb'\s*\{\s*"(date|hash|eval)"', begins) is not None and b'"eval"' in begins
 
     def read(self, file: Path) -> ForeignFile:
-        """Reads it."""
+        """Reads a file."""
         results = read_whole(_Results, file).eval
         if not results:
             raise DamagedError(file, "eval", "has no problem")

@@ -98,7 +98,7 @@ class _Config(Part):
 
 
 class Evalscope(Reader):
-    """Reads them."""
+    """Reads logs of evalscope."""
 
     name = "evalscope"
 
@@ -131,7 +131,7 @@ class Evalscope(Reader):
 
 
 def _config(run: Path) -> _Config:
-    """What was asked for; nothing where the reviews lie alone."""
+    """The evaluation's configuration; empty where only the reviews are there."""
     file = run / "configs" / "task_config.yaml"
     if not file.is_file():
         return _Config()
@@ -150,7 +150,7 @@ def _fields(config: _Config, reviews: list[Path]) -> dict[str, Any]:
 
 
 def _benchmark_fields(benchmark: _Benchmark) -> dict[str, Any]:
-    """What it states: a missing key says nothing, and a system prompt of null is none."""
+    """The stated settings: a missing key is unknown, a system prompt of null is none."""
     fields: dict[str, Any] = {}
     if benchmark.few_shot_num is not None:
         fields["fewshot"] = benchmark.few_shot_num or None
@@ -171,7 +171,7 @@ def _benchmark(file: Path, config: _Config) -> str:
 
 
 def _task_names(file: Path, config: _Config) -> tuple[str, ...]:
-    """Of ``math_500_Level 1`` without a configuration, all that it may begin with."""
+    """Candidate task names: for ``math_500_Level 1`` without a configuration, all its prefixes."""
     if known := _benchmark(file, config):
         return (known,)
     parts = file.stem.split("_")
@@ -179,7 +179,7 @@ def _task_names(file: Path, config: _Config) -> tuple[str, ...]:
 
 
 class _Ended(NamedTuple):
-    """What a prediction says of its answer besides the text."""
+    """The end of a prediction: everything besides the text."""
 
     tokens: int | None
     seconds: float | None
@@ -239,7 +239,7 @@ def _main(score: _Score, file: Path, place: str) -> tuple[str, Any]:
 
 
 def _sample(review: _Review) -> int | None:
-    """Its number among those of its problem; older versions tell of groups and give none."""
+    """The sample's number within its problem; None in older versions, which record groups only."""
     score = review.sample_score
     known = score.sample_id if score.generation_index is None else score.generation_index
     return known if isinstance(known, int) else None
@@ -274,7 +274,7 @@ def _status(score: _Score, file: Path, place: str) -> VerdictStatus:
 
 
 def _output(review: _Review) -> str | None:
-    """What was said last; the score's copy has no thoughts."""
+    """The last message of the assistant; the score's copy has no reasoning."""
     said = [each for each in review.messages if each.role == "assistant"]
     return text_of(said[-1]) if said else review.sample_score.score.prediction
 

@@ -1,4 +1,4 @@
-"""What ``harness export`` writes of our own into other projects' formats, for reading it back."""
+"""Reads back our own exports in other projects' formats."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ class _Block(Part):
 
 
 def exported_protocols(block: Any, file: Path) -> Mapping[str, Mapping[str, Any]]:
-    """By task, the protocol of the run that was exported; nothing where it was no run of ours.
+    """By task, the protocol of the exported run; empty where it was no run of ours.
 
     Args:
         block: What is under ``gegenprobe``: an object, or that as JSON.
@@ -41,7 +41,7 @@ def exported_protocols(block: Any, file: Path) -> Mapping[str, Mapping[str, Any]
 
 
 def own_status(metadata: Mapping[str, Any] | None) -> VerdictStatus | None:
-    """Our status of an answer that was exported; None of another's."""
+    """Our status of an exported answer; None for an answer of another harness."""
     status = (metadata or {}).get("status")
     return status if status in _STATUSES else None
 

@@ -48,7 +48,7 @@ _VERDICTS: Mapping[Any, VerdictStatus] = {
     1: "correct",
     0: "incorrect",
 }
-"""By the value of a score; True is 1 and False is 0."""
+"""Verdicts by the value of a score; True equals 1 and False equals 0."""
 
 
 class _Dataset(Part):
@@ -124,7 +124,7 @@ class _Sample(Part):
 
 
 class Inspect(Reader):
-    """Reads them."""
+    """Reads logs of Inspect."""
 
     name = "inspect"
 
@@ -137,7 +137,7 @@ class Inspect(Reader):
         return is_json or (file.suffix == ".eval" and file.is_file())
 
     def read(self, file: Path) -> ForeignFile:
-        """Reads it."""
+        """Reads a log."""
         if head(file).lstrip().startswith(b"{"):
             raise DamagedError(
                 file, "", "is a log as JSON; inspect log convert --to eval makes a .eval of it"
@@ -164,7 +164,7 @@ class Inspect(Reader):
 
 
 def _checked(file: Path, header: _Header) -> str:
-    """The scorer that counts, of a log that says that it is whole."""
+    """The scorer that counts, after checking that the log is complete."""
     if header.status != "success":
         raise DamagedError(file, _HEADER, f"status: {shown(header.status)}: should be 'success'")
     if header.invalidated:
@@ -175,20 +175,20 @@ def _checked(file: Path, header: _Header) -> str:
 
 
 def _own_block(header: _Header) -> JsonValue:
-    """What an export of ours says of its run; None where somebody has scored it anew since."""
+    """The block of our own export; None where the log was scored again since."""
     own = [each.name for each in header.eval.scorers or ()]
     scored = [each.name for each in header.results.scores] if header.results else []
     return (header.eval.metadata or {}).get(BLOCK) if own == scored else None
 
 
 def _settings(header: _Header) -> dict[str, Any]:
-    """Those that were given; what the plan says goes before what the model's own say."""
+    """The given settings; those of the plan override those of the model."""
     model, plan = header.eval.model_generate_config, header.plan.config
     return {**model.model_dump(exclude_none=True), **plan.model_dump(exclude_none=True)}
 
 
 def _fields(header: _Header) -> dict[str, Any]:
-    """What is not given is the server's default, which is not known."""
+    """The known protocol fields; a missing setting is the server's default, which is unknown."""
     return protocol_fields(_settings(header))
 
 
@@ -253,7 +253,7 @@ def _verdict(
 
 
 def _questions(sample: _Sample) -> Iterator[str]:
-    """The input as the data set has it, and what the user said in the end: before are examples."""
+    """The input as in the data set, and the last user message: earlier ones are examples."""
     whole = partial(_attached, sample)
     if isinstance(sample.input, str):
         yield whole(sample.input)

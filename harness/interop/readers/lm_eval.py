@@ -24,7 +24,7 @@ from harness.interop.readers.records import (
 from harness.records import VerdictStatus
 
 METRICS = ("math_verify", "exact_match", "pass@1", "pass_at_1", "acc")
-"""That count as a verdict, the best first."""
+"""Metrics that count as a verdict, in order of preference."""
 _FILE = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d\d-\d\dT.*)\.jsonl")
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens")
 
@@ -54,7 +54,7 @@ class _RunConfig(Part):
 
 
 class _Results(Part):
-    """Of ``results_<date>.json``."""
+    """The content of ``results_<date>.json``."""
 
     results: dict[str, Any]
     configs: dict[str, _TaskConfig] = {}  # noqa: RUF012 - pydantic copies it
@@ -65,7 +65,7 @@ class _Results(Part):
 
 
 class LmEval(Reader):
-    """Reads them."""
+    """Reads logs of lm-evaluation-harness."""
 
     name = "lm-evaluation-harness"
 
@@ -146,14 +146,14 @@ def _entries(
 
 
 def _status(solved: int, judged: int) -> VerdictStatus | None:
-    """Of each answer, where one figure for all of them tells it."""
+    """The status of each answer, where the entry's single figure determines it."""
     if solved == judged:
         return "correct"
     return None if solved else "incorrect"
 
 
 def _graded(line: _Line) -> list[Any]:
-    """Without a list, the filter took the first of several outputs, and only that was judged."""
+    """The judged answers: without a list, the filter took the first of several outputs."""
     if not line.filtered_resps:
         return []
     first = line.filtered_resps[0]
@@ -213,7 +213,7 @@ def _prompt(arguments: Any) -> tuple[str, ...]:
 
 
 def _sampling(arguments: Any, file: Path, place: str) -> dict[str, Any]:
-    """As far as the generation arguments give it."""
+    """The sampling settings, as far as the generation arguments give them."""
     given = _given(arguments).options
     if not isinstance(given, dict):
         return {}
@@ -240,7 +240,7 @@ def _number(given: Mapping[str, Any], name: str, file: Path, place: str) -> floa
 
 
 class _About(NamedTuple):
-    """What the results beside a log say."""
+    """The facts in the results file beside a log."""
 
     version: str | None = None
     fields: Mapping[str, Any] = {}

@@ -1,4 +1,4 @@
-"""A log of another harness under our tasks' and problems' names."""
+"""A log of another harness with our names of tasks and problems."""
 
 import zipfile
 import zlib
@@ -21,11 +21,11 @@ _DAMAGE = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError),
     *(OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error),
 )
-"""What a parser may raise over bytes that are none of its format's."""
+"""Exceptions that a parser may raise on bytes of another format."""
 
 
 class Found(NamedTuple):
-    """An entry and the problem of ours that it is about."""
+    """An entry of a log and our problem that it is about."""
 
     task: str
     problem: Problem
@@ -34,7 +34,7 @@ class Found(NamedTuple):
 
 @dataclass
 class ForeignLog:
-    """A log that is read as it is iterated over; what is said of all of it is known at its end.
+    """A log that is read while it is iterated over; facts about all of it are known at its end.
 
     Iterating raises UserError where the log is damaged, of another version, or about no task of
     ours, and UnavailableError where our own problems are needed and not available.
@@ -44,9 +44,9 @@ class ForeignLog:
     reader: Reader
     content: ForeignFile
     task: str | None
-    """Which of our tasks it is about, where its user said so."""
+    """Our task that the log is about, if its user named it."""
     among: Sequence[str] = ()
-    """Tasks that its user asked for: they decide where its names leave it open."""
+    """Tasks that its user named; they decide where the log's names are ambiguous."""
     left_out: int = 0
     """Entries so far whose problem our task does not have."""
     _seen: set[tuple[str, int | None]] = field(default_factory=set)
@@ -55,12 +55,12 @@ class ForeignLog:
 
     @property
     def harness(self) -> str:
-        """That wrote it."""
+        """The harness that wrote the log."""
         return self.reader.name
 
     @property
     def scorer(self) -> str:
-        """Of their verdicts, as a protocol names it."""
+        """The scorer of its verdicts, in the form of a protocol field."""
         return f"{self.harness} {self.content.scorer}"
 
     def __iter__(self) -> Iterator[Found]:
@@ -103,7 +103,7 @@ class ForeignLog:
         self._samples[name] += entry.judged
 
     def fields(self, task: str) -> dict[str, Any]:
-        """What is known of the protocol of a task, once all is read."""
+        """The known protocol fields of a task, once the log is read."""
         if (whole := self.content.protocols.get(task)) is not None:
             return dict(whole)
         problems = self._problems[task]
@@ -117,7 +117,7 @@ class ForeignLog:
 
 
 def open_log(file: Path, task: str | None = None, among: Sequence[str] = ()) -> ForeignLog:
-    """Begins to read a log.
+    """Opens a log.
 
     Args:
         file: A file, or the folder that evalscope writes.

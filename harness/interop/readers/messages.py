@@ -17,7 +17,7 @@ _OURS = {
 
 
 class Sampling(Part):
-    """What was asked of the model; None: left to the server."""
+    """Sampling settings; None: left to the server."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -36,7 +36,7 @@ class Content(Part):
 
 
 class Message(Part):
-    """Of the user, the assistant, or the system."""
+    """A message of the user, the assistant, or the system."""
 
     role: str
     content: str | list[Content]
@@ -48,7 +48,7 @@ def protocol_fields(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def text_of(message: Message, whole: Callable[[str], str] = str) -> str:
-    """What a message says, its reasoning in ``<think>``.
+    """The text of a message, its reasoning in ``<think>``.
 
     Args:
         message: Of a conversation.
@@ -66,5 +66,5 @@ def text_of(message: Message, whole: Callable[[str], str] = str) -> str:
 
 
 def said_last(messages: Iterable[Message], whole: Callable[[str], str] = str) -> list[str]:
-    """What the user said in the end: before are examples; nothing where only others spoke."""
+    """The last user message (earlier ones are examples); empty without any."""
     return [text_of(each, whole) for each in messages if each.role == "user"][-1:]

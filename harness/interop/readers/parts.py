@@ -96,7 +96,7 @@ def read_whole(kind: type[P], file: Path) -> P:
 
 
 def unreadable(file: Path, error: OSError) -> DamagedError:
-    """For a file that the system does not give."""
+    """The error for a file that cannot be read."""
     return DamagedError(file, "", f"cannot be read: {error.strerror}")
 
 

@@ -1,4 +1,4 @@
-"""Which of our problems an entry of another harness's log is about."""
+"""Finds our problem for an entry of another harness's log."""
 
 import re
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ class OurProblems:
         return self._known[texts]
 
     def _search(self, texts: list[str]) -> Problem | None:
-        """The problem whose question is one of the texts, or else stands last in one of them."""
+        """The problem whose question is one of the texts, or else is at the end of one."""
         for text in texts:
             if (exact := self._by_question.get(text)) is not None:
                 return exact
@@ -96,13 +96,13 @@ class OurProblems:
 
 
 _LABEL = re.compile(r"([^\W\d]+) ?\d*[*_]*:[*_]* ?$")
-"""What a prompt writes before a question: ``Problem:``, ``Question 3:``, ``**Q**:``."""
+"""Labels of a question in a prompt: ``Problem:``, ``Question 3:``, ``**Q**:``."""
 _WORDS_OF_A_QUESTION = 3
-"""A text of fewer is a level, a subject or a number, which may stand after any question."""
+"""A text with fewer words is a level, a subject or a number, which may follow any question."""
 
 
 def _is_example(before: str, after: str, texts: list[str]) -> bool:
-    """Whether a question in a prompt is an example: the one that was asked comes after it.
+    """Whether a question in a prompt is an example: the actual one comes after it.
 
     Args:
         before: What the prompt has before the question.

@@ -14,7 +14,7 @@ from harness.interop.readers.records import DamagedError
 
 MAX_MEMBER_BYTES = 256 * 2**20
 MAX_FILE_BYTES = 64 * 2**30
-"""Of all members together: a small file that says it holds more is made to fill a disk."""
+"""The most bytes of all members together: a small file that claims more is made to fill a disk."""
 _ZSTD = 93
 _LOCAL_HEADER = 30
 
@@ -23,7 +23,7 @@ class Zipped:
     """An open zip file."""
 
     def __init__(self, file: Path) -> None:
-        """Opens it.
+        """Opens the archive.
 
         Raises:
             DamagedError: It is none, or holds more than a log does.
@@ -47,11 +47,11 @@ class Zipped:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Closes it."""
+        """Closes the archive."""
         self._zip.close()
 
     def names(self) -> list[str]:
-        """Of all members, each once, in their order."""
+        """Names of all members, each once, in order."""
         return list(dict.fromkeys(self._zip.namelist()))
 
     def read(self, name: str) -> bytes:
