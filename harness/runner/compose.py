@@ -21,6 +21,7 @@ from harness.runner.sweep import (
     config_of,
     launcher_of,
     our_words,
+    plan_jobs,
     refuse_secrets,
     search_path,
     sweep_folder,
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 DRY_RUN = "--dry-run"
 _FOR_HYDRA = ("-", "hydra.mode=MULTIRUN")
 """Prefixes of arguments that only Hydra can handle: its options, and sweeps."""
+_SWEEPS = {"-m", "--multirun"}
 
 
 def compose_and_run(arguments: list[str]) -> int:
@@ -50,7 +52,7 @@ def compose_and_run(arguments: list[str]) -> int:
     refuse_secrets(arguments)
     arguments = take_includes(arguments)
     is_dry_run = DRY_RUN in arguments
-    is_sweep = bool({"-m", "--multirun"} & set(arguments))
+    is_sweep = bool(_SWEEPS & set(arguments))
     given = [readable(each, is_sweep=is_sweep) for each in arguments if each != DRY_RUN]
     with sweep_folder(given, is_dry_run=is_dry_run) as folder:
         composable = _composable(given, folder)
@@ -64,8 +66,18 @@ def compose_and_run(arguments: list[str]) -> int:
         if is_elsewhere:
             lost = _launch(jobs, arguments, folder)
             return max(lost, jobs.close())
-        _sweep(jobs, arguments)
+        if is_dry_run and not any(map(_is_for_hydra_alone, given)):
+            words = [each for each in arguments if each not in _SWEEPS]
+            plan_jobs(jobs, words)
+        else:
+            _sweep(jobs, arguments)
         return jobs.close()
+
+
+def _is_for_hydra_alone(argument: str) -> bool:
+    """Whether it is an option of Hydra's, or chooses another sweeper than Hydra's own."""
+    is_option = argument.startswith("-") and argument not in _SWEEPS
+    return is_option or argument.startswith("hydra/sweeper=")
 
 
 def compose_one(overrides: list[str]) -> RunConfig:

@@ -71,13 +71,14 @@ class Plans:
         self._planned: list[PlannedRun] = []
         # read once, so that all jobs of a sweep are planned on the same machine
         self._free = free_memory()
+        self._machine = collect()
 
     def show(self, config: RunConfig) -> None:
         """Prints the plan of a run to stdout, also where this machine could not run it.
 
         On a machine that could not run it too: the reason stands in the plan.
         """
-        planned = plan(config, self._free)
+        planned = plan(config, self._free, self._machine)
         lines = planned.lines + planned.prompt
         if self._planned:
             lines = [line for line in planned.lines if _words(line) not in self._first]
@@ -151,8 +152,15 @@ def _sum(values: list[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
-    """The plan of a run with this configuration on this machine."""
+def plan(config: RunConfig, free: FreeMemory, machine: Provenance | None = None) -> PlannedRun:
+    """The plan of a run with this configuration on this machine.
+
+    Args:
+        config: Of the run.
+        free: Memory of this machine.
+        machine: As `collect` describes it; None: it is called here.
+    """
+    machine = machine or collect()
     refusals: list[str] = []
     as_asked = config
     try:
@@ -190,7 +198,6 @@ def plan(config: RunConfig, free: FreeMemory) -> PlannedRun:
         lines.append(f"shards     {config.shards}, {which}")
     requests = _of_shard(config, requests)
     tokens = None if requests is None else requests * protocol.max_new_tokens
-    machine = collect()
     memory_bytes = _memory_bytes(config, machine, free)
     lines += [*_amounts(config, requests, tokens), _memory(memory_bytes)]
     # An engine that was left open is chosen where the run will be.
