@@ -107,7 +107,7 @@ def test_the_search_finds_a_word_from_disk(site: Path, browser: "Browser") -> No
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(LONGEST_MS)
     page.goto((site / "index.html").as_uri())
-    page.get_by_role("textbox", name="Search").fill("max_prompt_tokens")
+    page.get_by_role("textbox", name="Search").press_sequentially("max_prompt_tokens")
     links = page.locator(".md-search-result__link")
     links.first.wait_for()
     found = [link.get_attribute("href") or "" for link in links.all()]
