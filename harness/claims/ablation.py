@@ -73,7 +73,7 @@ def ablations(claim: Claim, block: Ablation, runs: Sequence[AnyRun]) -> list[Evi
             evidence.append(not_comparable(run, f"quantised otherwise: {quantization(run)}"))
         elif setting.batch_size not in block.batch_sizes:
             planned = ", ".join(str(size) for size in block.batch_sizes)
-            size = "of its own choice" if setting.batch_size is None else setting.batch_size
+            size = "chosen by the engine" if setting.batch_size is None else setting.batch_size
             evidence.append(not_comparable(run, f"batch size {size}; planned are {planned}"))
         else:
             cell = (

@@ -64,7 +64,7 @@ def load_ledger(folder: Path | None = None) -> Ledger:
     """Reads a study: ``study.yaml``, and the files of its five folders.
 
     Args:
-        folder: Of the study; None: the one that comes with the package.
+        folder: The study's folder; None: the study that comes with the package.
 
     Raises:
         ConfigError: Lists every mistake by file and key, with the value and what would be right.

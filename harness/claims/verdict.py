@@ -1,6 +1,6 @@
 """The verdict on a claim: evidence, an opinion for each kind of it, and how they are combined.
 
-Three kinds are kept apart, so that nobody takes a document for a measurement: what runs show
+Three kinds are kept apart, so that a document is never taken for a measurement: what runs show
 (``measured``), what arithmetic on published figures shows (``derived``), and what people read in
 the sources (``documentary``).
 """
@@ -190,7 +190,7 @@ def overall(
 
     *Documentary, not testable*: what the documents say. *Measured, ablation*: what the runs say,
     ``untested`` without any; but a figure that they reproduce is challenged where the documents
-    say that it is somebody else's, reaches less far, or has no source, which no run can see.
+    say that it is another party's, has a smaller scope, or has no source, which no run can show.
     *Derived*: arithmetic and documents must agree. Where the documents challenge, the claim is
     challenged, since arithmetic shows that a number is right and not whose it is (rule R3); where
     they differ otherwise, it is inconclusive.
@@ -201,9 +201,9 @@ def overall(
     own = mine.verdict or "inconclusive"
     verdict, tag, reason = own, mine.tag, mine.reason
     if documentary is not None and documentary is not mine:
-        said = documentary.verdict or "inconclusive"
+        read = documentary.verdict or "inconclusive"
         combine = _with_measured if column == "measured" else _with_derived
-        verdict = combine(own, said, documentary.tag)
+        verdict = combine(own, read, documentary.tag)
         if verdict != own:
             tag, reason = documentary.tag or "scope", f"{reason}; but {documentary.reason}"
         elif column == "derived":
@@ -223,12 +223,12 @@ def _meanwhile(derived: Opinion | None, documentary: Opinion | None) -> str:
     )
 
 
-def _with_derived(own: Decision, said: Decision, _tag: Tag | None) -> Decision:
-    if said in (own, "challenged"):
-        return said
+def _with_derived(own: Decision, read: Decision, _tag: Tag | None) -> Decision:
+    if read in (own, "challenged"):
+        return read
     return "inconclusive"
 
 
-def _with_measured(own: Decision, said: Decision, tag: Tag | None) -> Decision:
-    is_elsewhere = own == "reproduced" and said == "challenged" and tag != "value"
+def _with_measured(own: Decision, read: Decision, tag: Tag | None) -> Decision:
+    is_elsewhere = own == "reproduced" and read == "challenged" and tag != "value"
     return "challenged" if is_elsewhere else own

@@ -67,7 +67,7 @@ def is_told(name: str, one: Mapping[str, Any], other: Mapping[str, Any], prefix:
     recorded; an older engine's facts have neither. Any other fact counts as recorded.
 
     A setting that is left out is unknown. A variable that is left out was not set, if settings were
-    recorded at all: an older engine's facts have neither. Any other fact is told.
+    recorded: an older engine's facts have neither. Any other fact counts as recorded.
 
     Args:
         name: Of the fact, as in ``known_facts`` behind the prefix.

@@ -246,8 +246,8 @@ class OpenaiEngine:
                 client, target, self._codec, self._pace, self._clock, partial(why_gone, self._link)
             )
             self._meter = Meter(self._metrics)
-            told = self._metrics()
-            self._settings = of_server("", told, {}) if told else {}
+            metrics = self._metrics()
+            self._settings = of_server("", metrics, {}) if metrics else {}
             self._resources = resources.pop_all()
         return self
 
@@ -375,13 +375,13 @@ def _refuse_contradicted(request: GenerationRequest, config: OpenaiConfig) -> No
         ConfigError: Names the option and both values.
     """
     # Also where the prompt is rendered here and the template's options are not sent.
-    said = {**OFF, **beyond_openai(request, "chat")}
+    asked = {**OFF, **beyond_openai(request, "chat")}
     for name, option in _ITS_OPTION.items():
-        extra = config.extra_body.get(name, said[option])
-        if extra != said[option]:
+        extra = config.extra_body.get(name, asked[option])
+        if extra != asked[option]:
             raise ConfigError(
                 f"engine.extra_body.{name}={extra}: would be sent in place of "
-                f"protocol.{option}={said[option]}; set protocol.{option}={extra} too, or leave "
+                f"protocol.{option}={asked[option]}; set protocol.{option}={extra} too, or leave "
                 f"engine.extra_body.{name} out"
             )
 

@@ -3,7 +3,7 @@
 vLLM computes in separate processes. An event loop in a thread feeds them and passes on each request
 as it ends, so neither scoring nor writing to disk ever delays the accelerator.
 
-vLLM computes in processes of its own. An event loop in a thread feeds them and hands each request
+vLLM computes in separate processes. An event loop in a thread feeds them and hands each request
 over as it ends, so neither scoring nor writing to disk ever holds the accelerator up.
 """
 

@@ -191,7 +191,7 @@ def _as_percent(value: float, most: float | None = None) -> _Share:
     return _Share(100 * value, reading, is_unsure=value > 0)
 
 
-# --- what is said of the protocol -------------------------------------------------------------
+# --- protocol settings in texts ---------------------------------------------------------------
 
 _IS = r"[\"']?\s*(?:of|[=:])?\s*"
 """Between a setting's name and its value, as in prose, code or JSON."""
@@ -234,18 +234,18 @@ def protocol_in_words(text: str) -> dict[str, Any]:
 
     What it gives two values for is left out.
     """
-    said: dict[str, set[Any]] = {}
+    stated: dict[str, set[Any]] = {}
     for number, word in enumerate(_NUMBER_WORDS):
         text = re.sub(rf"\b{word}(?=[- ]shots?\b| {_EXAMPLES}\b)", f"{number}", text, flags=re.I)
     for name, pattern, kind in _SAYS:
         for found in re.findall(pattern, text, re.IGNORECASE):
-            said.setdefault(name, set()).add(kind(found.replace(",", "")))
+            stated.setdefault(name, set()).add(kind(found.replace(",", "")))
     for name, pattern, value in _FLAGS:
         if re.search(pattern, text, re.IGNORECASE):
-            said.setdefault(name, set()).add(value)
+            stated.setdefault(name, set()).add(value)
     if quoted := re.findall(r"\bstops? (?:at|sequence) [\"“]([^\"”]+)[\"”]", text):
-        said["stop"] = {tuple(quoted)}
-    return {name: values.pop() for name, values in said.items() if len(values) == 1}
+        stated["stop"] = {tuple(quoted)}
+    return {name: values.pop() for name, values in stated.items() if len(values) == 1}
 
 
 def _metric_in_words(text: str) -> str | None:
@@ -529,10 +529,10 @@ def _in_percent(error: _EeeError | None, score: float, percent: float | None) ->
 def _eee_protocol(result: _EeeResult) -> dict[str, Any]:
     config = result.generation_config or _EeeGeneration()
     details = config.additional_details or {}
-    # What the model is told says nothing of how it is asked.
+    # A system prompt may mention settings that are not the protocol's.
     words = {name: text for name, text in details.items() if name != "system_prompt"}
-    said = protocol_in_words(f"{result.evaluation_name}\n{json.dumps(words)}")
-    return {**said, **protocol_settings(config.generation_args, details)}
+    stated = protocol_in_words(f"{result.evaluation_name}\n{json.dumps(words)}")
+    return {**stated, **protocol_settings(config.generation_args, details)}
 
 
 def _checked(kind: type[Kind], raw: Any, where: str) -> Kind:

@@ -404,8 +404,8 @@ class Codec:
         """The record of a request that was answered in text: its tokens are the server's count."""
         text = answer.text(self.reasoning)
         # Servers leave a stop text out, or should.
-        said = [stop for stop in request.sampling.stop if text.endswith(stop)]
-        text = text.removesuffix(max(said, key=len, default=""))
+        ending = [stop for stop in request.sampling.stop if text.endswith(stop)]
+        text = text.removesuffix(max(ending, key=len, default=""))
         return Completion(
             request_id=request.request_id,
             text=text,

@@ -99,14 +99,14 @@ def fit(
     devices = next((n for n in counts if n * machine.memory_bytes >= needed), None)
     spread = devices or counts[-1]
     memory = spread * machine.memory_bytes
-    room = max(0.0, memory - weights)
+    free = max(0.0, memory - weights)
     return Fit(
         devices=devices,
         needed_bytes=needed,
         memory_bytes=memory,
         tight=abs(needed / memory - 1) < TIGHT_FRACTION,
-        kv_tokens_tensor_parallel=int(room // (per_token * kv_copies(architecture, spread))),
-        kv_tokens_data_parallel_attention=int(room // per_token),
+        kv_tokens_tensor_parallel=int(free // (per_token * kv_copies(architecture, spread))),
+        kv_tokens_data_parallel_attention=int(free // per_token),
     )
 
 

@@ -1,6 +1,6 @@
 """Quantities of published scores: how far chance reaches, and who is ahead on which benchmarks.
 
-The documents print no errors. A score is taken as a share of so many problems, which leaves out
+The documents print no errors. A score is taken as a share of its problems, which leaves out
 the chance in sampling and is therefore the smallest error it can have. DROP's score is a mean of
 F1, which varies by no more than a share does.
 """

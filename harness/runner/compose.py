@@ -95,7 +95,7 @@ def compose_one(overrides: list[str]) -> RunConfig:
         raise ConfigError("this is a sweep over several runs; start one run at a time")
     if config.is_divided:
         raise ConfigError(
-            f"shards={config.shards}: several workers need processes of their own; use the command "
+            f"shards={config.shards}: several workers need separate processes; use the command "
             "harness run, or give each its shard"
         )
     return config

@@ -44,7 +44,7 @@ def _execute(prepared: PreparedRun) -> Finished:
     session_log = SessionLog.of(manifest)
     with progress, Scoring(run, questions, progress, scoring_workers(config)) as scoring:
         if missing:
-            # one clock for the process: it goes on where the last one stopped, engine or no engine
+            # one clock for the process, which continues even while no engine runs
             clock = run_clock(prepared.clock_start_s)
             generate(
                 run,

@@ -32,7 +32,7 @@ def merge_runs(runs: Sequence[Run], results_dir: Path) -> Finished:
     with ExitStack() as stack:
         shards = read_shards(runs)
         for shard in shards:
-            stack.enter_context(shard.run)  # nobody grades it anew meanwhile
+            stack.enter_context(shard.run)  # locked, so that it is not graded again meanwhile
         include_again(shards[0].manifest.config.included, {PRICING})
         names = ", ".join(shard.run.run_id for shard in shards)
         log.info("merging %d shards: %s", len(shards), names)

@@ -247,14 +247,14 @@ def generate(
     """Generates what is missing; each completion is on disk before it is graded.
 
     An engine that dies is started once more with what is left. Requests that fail on their own are
-    recorded when all others have ended, so that a run that is stopped before asks them again.
+    recorded when all others have ended, so that a run stopped before that sends them again.
 
     Args:
         run: Takes the completions.
         requests: What is missing.
         open_engine: Opens the engine.
         scoring: Grades the completions.
-        observer: Is told of each.
+        observer: Receives each completion and verdict.
         stop_at_error_fraction: As in ``limits``.
 
     Raises:

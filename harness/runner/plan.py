@@ -311,7 +311,7 @@ def _notes(
         served = min(each for each in (memory.at_once, requests) if each is not None)
         contexts = "1 full context" if memory.contexts == 1 else f"{memory.contexts} full contexts"
         lines.append(
-            f"at once    {_count(served)} requests; beside the weights is room for {contexts} of "
+            f"at once    {_count(served)} requests; memory beside the weights holds {contexts} of "
             f"{memory.context_bytes / 1e9:.2f} GB"
         )
         notes += memory_notes(memory, config, requests) if memory.contexts else []

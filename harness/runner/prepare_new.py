@@ -214,7 +214,7 @@ def _rendered(
     }
     check_lengths(prompts, config.protocol.max_prompt_tokens)
     model = model.model_copy(update={"reasoning": codec.reasoning})
-    # In chat mode the server's template is used, and nobody tells which that is.
+    # In chat mode the server's template is used, which the server does not report.
     is_known = config.protocol.chat and not config.engine.renders_prompts
     rendering = Rendering(
         template_sha256=codec.template_sha256 if is_known else None,

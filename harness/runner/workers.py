@@ -40,7 +40,7 @@ def run_shards(prepared: PreparedShards) -> Finished:
 
     Raises:
         ShardsError: A worker failed; has the highest exit status of all.
-        UnavailableError: This machine has too few GPUs or cores for so many workers.
+        UnavailableError: This machine has too few GPUs or cores for the workers.
     """
     config = prepared.config
     shares = share_out(config.engine, config.shards)
@@ -114,7 +114,7 @@ def _gpus(engine: BaseEngineConfig, shards: int) -> list[tuple[str, ...]] | None
     if shards * each > there:
         of_each = f" of {each} GPUs" if each > 1 else ""
         raise UnavailableError(
-            f"shards={shards}: so many workers{of_each} need {shards * each} GPUs, the process may "
+            f"shards={shards}: the workers{of_each} need {shards * each} GPUs, the process may "
             f"use {there}; give shards= {there // each} or fewer, or spread them over machines "
             "with shard="
         )

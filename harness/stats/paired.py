@@ -171,7 +171,7 @@ def difference_on_benchmark(
 
 
 NO_NOISE = (
-    "with one sample per problem, decoding noise cannot be told from the problems' difficulty"
+    "with one sample per problem, decoding noise cannot be separated from the problems' difficulty"
 )
 
 

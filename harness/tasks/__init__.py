@@ -1,7 +1,7 @@
 """Tasks: definitions in ``tasks/<name>/task.yaml``, their problems, and the subset of a run.
 
 A task is a definition, not a knob: nothing in it can be overridden from the command line, so
-nobody publishes another benchmark under the same name. Its problems may come from several places
+no other benchmark can be published under the same name. Its problems may come from several places
 (this repository, a Python package, the hub, a local mirror); the digest over the problems says
 that they are the same wherever they came from.
 

@@ -27,7 +27,7 @@ def choose_examples(
     """Draws the examples; they are the same for every problem of the task.
 
     Those of a list are taken in its order, those of a data set in an order that the seed and their
-    ids decide. One that asks what a problem of the task asks is never taken.
+    ids decide. An example with the question of one of the task's problems is never taken.
 
     Args:
         spec: The task.

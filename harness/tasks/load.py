@@ -99,7 +99,7 @@ def _problem(spec: TaskSpec, number: int, row: Row) -> Problem:
     """One row as a problem.
 
     Raises:
-        TaskError: The row lacks what the definition asks for; names its place and the column.
+        TaskError: The row lacks what the definition requires; names its place and the column.
     """
     fields = spec.fields
     where = f"task {spec.name}: {row.place}"

@@ -35,9 +35,7 @@ def stratified_subset(
     if size is None or size == len(problems):
         return problems
     if size > len(problems):
-        raise TaskError(
-            f"tasks: '{asked}' asks for more than the {len(problems)} problems there are"
-        )
+        raise TaskError(f"tasks: '{asked}' exceeds the task's {len(problems)} problems")
     subjects = {name: i for i, name in enumerate(sorted({p.subject or "" for p in problems}))}
 
     def place(problem: Problem) -> tuple[int, int, str]:

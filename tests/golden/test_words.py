@@ -23,7 +23,8 @@ PACKAGE = REPOSITORY / "harness"
 N_WORDS = 3
 # Commands, what other programs write, what verdicts.jsonl records, and the name of a look.
 NOT_OURS = re.compile(
-    r"harness (run|completion)\b|pip (install|config)|no such file|already in use|out of memory"
+    r"harness (run|completion|grade|report)\b|pip (install|config)|no such file|already in use"
+    r"|out of memory"
     r"|enough memory|KV cache|Engine ?core|Model Runner"
     r"|none: no final answer|algebra: timeout|on this disk",
     re.IGNORECASE,

@@ -36,7 +36,7 @@ def run_child(config: RunConfig, log: Path, report: Path, scratch: Path, limit_s
         log: A file to be made.
         report: A file to be made, for the child's report: it outlives this process too.
         scratch: Its ``TMPDIR``.
-        limit_s: After so long it is stopped.
+        limit_s: Seconds after which it is stopped.
     """
     cleanup = RunCleanup(of_divided_run=config.is_divided)
     with log.open("wb") as stream, cleanup as children:

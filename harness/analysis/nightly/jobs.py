@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "nightly"
 _REFUSED = {
     "results_dir": "give --results-dir",
-    "resume": "a night begins new runs; harness run resume=RUN goes on with an old one",
+    "resume": "a night begins new runs; harness run resume=RUN continues an old one",
 }
 
 
@@ -80,7 +80,7 @@ def jobs_of(overrides: Sequence[str]) -> list[Job]:
             jobs.append(Job(label, (*fixed, *choice), config))
     labels = [job.label for job in jobs]
     if twice := sorted({label for label in labels if labels.count(label) > 1}):
-        raise UserError(f"{', '.join(twice)}: stands for two of the night's runs; once is right")
+        raise UserError(f"{', '.join(twice)}: names two of the night's runs; give each only once")
     return jobs
 
 

@@ -76,5 +76,5 @@ def _prune_run(run_id: str, results_dir: Path) -> bool:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    (folder / ".lock").unlink(missing_ok=True)  # made by the look whether somebody writes
+    (folder / ".lock").unlink(missing_ok=True)  # made by the check for a writer
     return True

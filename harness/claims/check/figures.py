@@ -171,8 +171,8 @@ class _Prepared(NamedTuple):
 
 
 def _prepared(figure: PublishedFigure, asked: Asked) -> _Prepared:
-    said, impossible = possible(figure.protocol)
-    known = {**said, **asked.assumed}
+    stated, impossible = possible(figure.protocol)
+    known = {**stated, **asked.assumed}
     task = find_task(figure, known.get("fewshot"), asked.task)
     return _Prepared(figure, task, find_model(asked.model or figure.model), known, impossible)
 

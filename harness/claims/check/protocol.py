@@ -87,14 +87,14 @@ def _spelled(value: Any) -> str:
     return "null" if value is None else f"{value}"
 
 
-def possible(said: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def possible(stated: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Divides the protocol values of a file into valid settings and the rest.
 
     Returns:
         The settings, and for each of the others ``top_p=0: why not``.
     """
     known, impossible = {}, []
-    for name, value in said.items():
+    for name, value in stated.items():
         try:
             known[name] = _validated(name, _off_is_none(name, value))
         except ValidationError as error:

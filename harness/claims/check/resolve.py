@@ -68,7 +68,7 @@ def find_task(
     same = specs_called(source.hub_id for source in data if source.kind == "hub").by_data
     found = list({spec.name: spec for spec in (*named.by_name, *named.by_data, *same)}.values())
     if not found:
-        return TaskFound((), f"no task here asks the problems of {figure.dataset}")
+        return TaskFound((), f"no task has the problems of {figure.dataset}")
     splits = {split for spec in found for split in _splits(spec)}
     if figure.split is not None and splits and figure.split not in splits:
         asked = " or ".join(sorted(splits))

@@ -117,7 +117,7 @@ def _refuse_for_a_table(asked: Asked) -> None:
         if value is not None:
             raise UserError(
                 f"{option} {value}: goes with a card or a file of figures; a study's table has "
-                f"{_OF_A_TABLE[option]} of its own"
+                f"its own {_OF_A_TABLE[option]}"
             )
 
 
@@ -132,7 +132,7 @@ def _lacks(score: PublishedScore) -> tuple[str, ...]:
     """Why it cannot be reproduced here."""
     row, column = score.row, score.column
     found = [
-        (column.task is None, f"no task here asks the problems of {column.name}"),
+        (column.task is None, f"no task has the problems of {column.name}"),
         (column.metric != "accuracy", f"metric {column.metric} is not checked"),
         (column.unit != "percent", f"unit {column.unit} is no share of problems"),
         (score.table.protocol is None, "the table names no protocol"),
@@ -184,9 +184,9 @@ def _takes(score: PublishedScore, command: str, asked: Asked) -> Takes:
 
 def _as_figure(score: PublishedScore) -> PublishedFigure:
     table, column = score.table, score.column
-    said = protocol_in_words(table.published_protocol)
+    stated = protocol_in_words(table.published_protocol)
     if column.samples_per_problem is not None:
-        said["samples_per_problem"] = column.samples_per_problem
+        stated["samples_per_problem"] = column.samples_per_problem
     return PublishedFigure(
         place=score.id,
         model=score.row.subject,
@@ -195,7 +195,7 @@ def _as_figure(score: PublishedScore) -> PublishedFigure:
         value=score.value,
         percent=score.value if column.unit == "percent" else None,
         problems=column.problems,
-        protocol=said,
+        protocol=stated,
         source=score.source,
         date=table.date,
         notes=table.published_protocol,

@@ -5,9 +5,9 @@ Keys and paths are those of schema 0.3.0 and of the datastore's rules (every-eva
     data/<task>/<developer>/<model>/<uuid>.json
     data/<task>/<developer>/<model>/<uuid>_samples.jsonl
 
-What is unknown is left out. The schema asks for some things that a run does not always know:
+What is unknown is left out. The schema requires some facts that a run does not always have:
 
-- who evaluated, and how they stand to the model's makers: the user says so;
+- who evaluated, and their relationship to the model's makers: given by the user;
 - the model's name on the hub: the user's, where the run has none;
 - whether others can have the weights: ``unknown``, unless a model of the hub has a licence;
 - when the record was made: the end of the run, so that one run always gives the same files;

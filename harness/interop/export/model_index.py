@@ -1,8 +1,8 @@
 """Results as the ``model-index`` of a Hugging Face model card, by the hub's own classes.
 
-The value is a fraction; its interval, the number of problems and the protocol's fingerprint stand
-in ``args``. ``verified`` is false, for nobody but the run itself vouches for it, and there is no
-``source``: that would need an address where the result can be read.
+The value is a fraction; its interval, the number of problems and the protocol's fingerprint are
+in ``args``. ``verified`` is false, because no third party has checked it, and there is no
+``source``, which would need a URL of the result.
 """
 
 from collections.abc import Sequence

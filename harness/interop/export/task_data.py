@@ -19,7 +19,7 @@ def hub_source(task: str) -> HubSource | None:
 def prompt_template(task: TaskInfo) -> str | None:
     """The task's prompt, ``{question}`` in the place of the problem.
 
-    None where this machine has the task not at all, or not as the run asked it.
+    None where this machine lacks the task, or has another version of it.
     """
     spec = _spec(task.name)
     is_same = spec is not None and definition_sha256(spec) == task.definition_sha256

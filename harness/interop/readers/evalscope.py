@@ -2,7 +2,7 @@
 
 Read from what evalscope 1.14.1 writes (``api/evaluator/cache.py``): a line for each answer with its
 score. ``predictions/`` beside it has tokens and how an answer ended, ``configs/task_config.yaml``
-has what was asked for. A folder stands for all reviews in it. A score has its main value first.
+has the configuration. A folder means all reviews in it. A score has its main value first.
 """
 
 from collections.abc import Iterator, Mapping
@@ -275,8 +275,8 @@ def _status(score: _Score, file: Path, place: str) -> VerdictStatus:
 
 def _output(review: _Review) -> str | None:
     """The last message of the assistant; the score's copy has no reasoning."""
-    said = [each for each in review.messages if each.role == "assistant"]
-    return text_of(said[-1]) if said else review.sample_score.score.prediction
+    replies = [each for each in review.messages if each.role == "assistant"]
+    return text_of(replies[-1]) if replies else review.sample_score.score.prediction
 
 
 def _problem_names(review: _Review) -> Iterator[str]:

@@ -216,7 +216,7 @@ def _entry(file: Path, place: str, sample: _Sample, header: _Header) -> ForeignE
         status=status,
         output=None if choice is None else text_of(choice.message, partial(_attached, sample)),
         graded=graded,
-        # Inspect writes 0 where the server told nothing.
+        # Inspect writes 0 where the server reported nothing.
         completion_tokens=tokens or None,
         latency_s=seconds if seconds and math.isfinite(seconds) else None,
         is_truncated=None if choice is None else choice.stop_reason in CUT_OFF,

@@ -64,7 +64,7 @@ def devices_of(config: RunConfig, here: Provenance) -> Devices | str:
     if named is None or not named.match:
         return _cpu(config, here, named)
     engine = config.engine.for_device(is_gpu=True)
-    # Shards that start together each have devices of their own.
+    # Shards that start together each have their own devices.
     workers = config.shards if config.shard is None else 1
     each, world = engine.replica_size, workers * engine.world_size
     together = each * (TOGETHER_FRACTION if each > 1 else 1.0)

@@ -223,8 +223,8 @@ def _batch(config: RunConfig, devices: Devices, load: Load) -> Batch:
     # All of them lie there; a step reads no table of input embeddings.
     weights = memory_needed_bytes(config.model, engine, 0) or 0
     own = engine.overhead_bytes(shape, devices.device_name, devices.gpu_bytes)
-    room = total * fraction - weights - own
-    return Batch(places, room / load.cache_bytes_per_token)
+    cache_bytes = total * fraction - weights - own
+    return Batch(places, cache_bytes / load.cache_bytes_per_token)
 
 
 def _start_s(config: RunConfig, load: Load) -> float:

@@ -5,7 +5,7 @@ overhead that no roofline explains. Requests wait for a place in the batch and f
 cache; as they end the batch drains, and the longest answer decides the end.
 
 A step of decoding reads the weights and the cache of every running sequence, multiplies, and costs
-some time besides that no roof explains. Requests wait for a place in the batch and for room in the
+some time besides that no roof explains. Requests wait for a place in the batch and for free in the
 cache; as they end the batch drains, and the longest answer decides the end.
 """
 
@@ -121,7 +121,7 @@ def course(
     A request is admitted while the cache has space for all running ones, as in vLLM; when the cache
     is full, the latest are preempted.
 
-    A request is let in while there is room for what runs now, as vLLM does; when the cache is
+    A request is let in while there is free for what runs now, as vLLM does; when the cache is
     full, those that came last lose their place for a while.
 
     Args:
@@ -185,10 +185,10 @@ class _Queue:
         count = len(self.running)
         growth = count * self._load.tokens_per_step
         steps = self.running[0].end - self._step
-        room = self._batch.cache_tokens - self._context
-        is_full = count > 1 and growth * steps > room
+        free = self._batch.cache_tokens - self._context
+        is_full = count > 1 and growth * steps > free
         if is_full:
-            steps = max(0.0, room / growth)
+            steps = max(0.0, free / growth)
         middle = self._context + growth * steps / 2
         self.clock_s += steps * step_seconds(self._load, self._roof, count, middle)
         self._step += steps

@@ -120,7 +120,7 @@ def plan_memory(
     shards, first = engine.replica_size, machine.gpus[0]
     sizes = [gpu.memory_bytes for gpu in machine.gpus[:shards]]
     if None in sizes:
-        return None  # memory that the driver shares with the CPU has no size of its own
+        return None  # memory shared with the CPU has no separate size
     total = sum(size for size in sizes if size is not None)
     unused = total if found.gpu_bytes is None else sum(found.gpu_bytes[:shards])
     fraction = engine.gpu_fraction

@@ -252,7 +252,7 @@ def _manifest(
             "started_at": min(shard.manifest.started_at for shard in shards),
             "finished_at": max(ends, default=None),
             "error": None,
-            "expected": None,  # each worker's was of its own part
+            "expected": None,  # each worker's forecast was for its part only
             "merged_from": tuple(shard.run.run_id for shard in shards),
         }
     )

@@ -132,7 +132,7 @@ def _open_thought(answers: Answers, model: _Model) -> _Finding | None:
     return _Finding(
         True,
         f"the prompt opens {style.open.strip()} and {_of(ended, ended)} answers that ended never "
-        f"wrote {style.close}: their answer cannot be told from thinking; for a model that does "
+        f"wrote {style.close}: their answer cannot be told apart from thinking; if the model does "
         "not think, protocol.force_think=false",
     )
 

@@ -89,8 +89,8 @@ class Jobs:
             report = FinishedReport().failed(error)
         if report.error is not None and self._interruption is None:
             first = self._failed.setdefault(report.error, number)
-            said = report.error if first == number else f"as job {first}"
-            log.error("job %d: %s", number, said)
+            shown = report.error if first == number else f"as job {first}"
+            log.error("job %d: %s", number, shown)
         write_atomically(file, job.model_copy(update={"report": report}).model_dump_json())
 
     def _report(self, config: RunConfig) -> FinishedReport:

@@ -89,7 +89,7 @@ def _choice(given: str, folder: Path, names: dict[str, str]) -> str:
 def _described(given: str) -> dict[str, Any] | None:
     path = Path(given).expanduser()
     looks_like_one = given.startswith(_PATH_STARTS) or given.endswith(GGUF)
-    is_folder = "/" in given and path.is_dir()  # what it lacks is said when it is read
+    is_folder = "/" in given and path.is_dir()  # reading it reports what it lacks
     if looks_like_one or is_folder or (path / "config.json").exists():
         return {"kind": "local", "name": None, "path": str(path.absolute())}
     if found := _HUB_ID.fullmatch(given):

@@ -24,7 +24,7 @@ OPEN = (
     "protocol.chat_template_kwargs.",
 )
 """Below these keys, any key may be given."""
-# Hydra has no class of its own for this mistake.
+# Hydra has no separate class for this mistake.
 _AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'\s+1\.", re.DOTALL)
 
 
@@ -102,7 +102,7 @@ def our_words() -> Iterator[None]:
     from yaml import YAMLError
 
     with warnings.catch_warnings():
-        # Ours has the name of the plugin's, and the keys that it asks for.
+        # Our configuration has the name of the plugin's, and the keys that it requires.
         warnings.filterwarnings("ignore", r"\s*'hydra/launcher/ray' is validated", UserWarning)
         try:
             yield

@@ -62,7 +62,7 @@ def track(config: TrackerConfig, result: RunResult, folder: Path) -> None:
 
 def _send(config: MlflowTracker | WandbTracker, result: RunResult, folder: Path) -> str:
     """Sends the result; returns where it is."""
-    # Neither may report its use of itself to its makers, unless the user wants it to.
+    # Turns off the trackers' own usage statistics, unless the user has set these variables.
     os.environ.setdefault("DO_NOT_TRACK", "true")
     match config:
         case MlflowTracker():

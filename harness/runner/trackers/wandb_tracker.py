@@ -51,7 +51,7 @@ def send_to_wandb(config: WandbTracker, result: RunResult, folder: Path) -> str:
         settings=settings,
     ) as run:
         run.summary.update(metrics_of(result))
-        # What lies in its folder is sent as it is.
+        # W&B sends the files in its folder unchanged.
         shutil.copyfile(folder / RESULT_FILE, Path(run.dir) / RESULT_FILE)
         where = Path(run.dir).parent
     return f"files in {where}" if config.mode == "offline" else f"sent, files in {where}"

@@ -1,10 +1,10 @@
-r"""The final answer in the text that follows a model's reasoning: what stands in its last box.
+r"""The final answer in the text that follows a model's reasoning: the content of its last box.
 
 Rules, in order: the last balanced ``\boxed{}`` or ``\fbox{}`` that holds more than a placeholder;
-boxes joined by nothing but "and", "or possibly", a comma or ``x =``, or that stand one in each item
+boxes joined by nothing but "and", "or possibly", a comma or ``x =``, or that are one in each item
 of a list, are one list, so that boxing several candidates is not the same as giving the last one.
 A name in front of a box belongs to it where it tells boxes or formulas apart. A box without braces
-holds what stands up to the end of its formula, or else one number. A last box that the end of the
+holds the rest of its formula, or else one number. A last box that the end of the
 text cuts off is no answer, and no reason to go back to an earlier one. Without any box only an
 explicit "the answer is" counts, the last one; never the last number of the text. Where nothing
 shows that an answer has ended, the end of the text may have cut it off.
@@ -233,24 +233,29 @@ def _statement(text: str) -> Extracted:
         pass
     if last is None:
         return nothing
-    said = text[last.end() : last.end() + 4 * _MAX_STATEMENT]
-    said = _FILLER.sub("", said, count=1)
-    end = _SENTENCE_END.search(said)
-    is_cut = end is None and len(said) == 4 * _MAX_STATEMENT
-    is_complete = _is_whole(said, end)
-    said = said[: end.start()] if end else said
-    said = _REASON.sub("", re.sub(r"\s*(?:\*\*|__)\s*$", "", said)).strip()
-    if is_cut or len(said) > _MAX_STATEMENT or said.endswith("?") or _PLACEHOLDER.fullmatch(said):
+    statement = text[last.end() : last.end() + 4 * _MAX_STATEMENT]
+    statement = _FILLER.sub("", statement, count=1)
+    end = _SENTENCE_END.search(statement)
+    is_cut = end is None and len(statement) == 4 * _MAX_STATEMENT
+    is_complete = _is_whole(statement, end)
+    statement = statement[: end.start()] if end else statement
+    statement = _REASON.sub("", re.sub(r"\s*(?:\*\*|__)\s*$", "", statement)).strip()
+    if (
+        is_cut
+        or len(statement) > _MAX_STATEMENT
+        or statement.endswith("?")
+        or _PLACEHOLDER.fullmatch(statement)
+    ):
         return nothing
-    if re.search(r"\\+(?:boxed|fbox)\b", said):
+    if re.search(r"\\+(?:boxed|fbox)\b", statement):
         return nothing
-    return Extracted(said, is_complete)
+    return Extracted(statement, is_complete)
 
 
-def _is_whole(said: str, end: re.Match[str] | None) -> bool:
+def _is_whole(statement: str, end: re.Match[str] | None) -> bool:
     """Whether the statement has an end: a reason, asterisks, a point that is not that of 7.5."""
-    if _REASON.search(said[: end.start()] if end else said):
+    if _REASON.search(statement[: end.start()] if end else statement):
         return True
     if end is None:
-        return re.search(r"(?:\*\*|__)\s*$", said) is not None
-    return end.end() < len(said) or re.search(r"\d\.$", said) is None
+        return re.search(r"(?:\*\*|__)\s*$", statement) is not None
+    return end.end() < len(statement) or re.search(r"\d\.$", statement) is None

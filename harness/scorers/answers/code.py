@@ -2,7 +2,7 @@
 
 The rule: the last fenced block that defines the entry point, else the last text before a fence
 that does, else the body with which the answer begins, else the last fenced block. Without any
-fence it is the code that stands indented among sentences, else the answer text without the
+fence it is the indented code among sentences, else the answer text without the
 sentences before and after the code. Blocks marked as another language than Python count only when
 there is no other; a closed block that shows no more than the signature, only when no other defines
 the entry point. Time is linear in the length of the text.
@@ -174,7 +174,7 @@ def assemble_program(prompt: str, code: str, entry_point: str) -> str:
         return f"{beginning}{code}\n"
     start = _definition(prompt, entry_point)
     setting = prompt if start is None else prompt[:start]
-    # What the model takes from the future must stand before everything else.
+    # The model's imports from __future__ must come before everything else.
     future = "".join(f"{statement}\n" for statement in _FUTURE.findall(code))
     return f"{future}{setting.rstrip()}\n\n{_FUTURE.sub('', code)}\n"
 

@@ -1,7 +1,7 @@
 """The fenced blocks of an answer.
 
-Fences are read as models write them, which is more than Markdown allows: text may stand before an
-opening fence and after a closing one, code may share a line with either, one block may open before
+Fences are read as models write them, which is more than Markdown allows: text may precede an
+opening fence and follow a closing one, code may share a line with either, one block may open before
 the last was closed, a fence may close a block that none opened, and there may be characters
 before it that cannot be seen. Time is linear in the length of the text.
 """

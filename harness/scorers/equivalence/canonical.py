@@ -6,9 +6,9 @@ from harness.scorers.equivalence.latex import Token, Unreadable, tokenize
 def canonical(answer: str) -> str:
     r"""One string for all spellings of an answer that differ in decoration only.
 
-    The form that equal strings are told by, for counting votes: ``\dfrac12`` and ``\frac{1}{2}``
+    The form by which equal strings are found, for counting votes: ``\dfrac12`` and ``\frac{1}{2}``
     share one, ``1/2`` and ``0.5`` do not. Empty for an answer without a character. Never raises;
-    what is too long to be cut into tokens stands for itself, white space aside.
+    a text too long to be tokenized is its own normal form, without white space.
     """
     try:
         text = spell(tokenize(answer))

@@ -337,7 +337,7 @@ def _ordered(golds: tuple[Shape, ...], answers: tuple[Shape, ...], judge: Judge)
 def _in_order(group: Group) -> tuple[Shape, ...]:
     """``x = 3, y = 4`` spells out the pair ``(3, 4)``; a bare list without names has no order.
 
-    Neighbours in the alphabet stand in its order, other names in that of the text.
+    Neighbours in the alphabet are in its order, other names in that of the text.
     """
     if group.brackets:
         return group.items

@@ -88,14 +88,14 @@ def read_tokens(tokens: list[Token]) -> Shape:
 
 def _without_lead(tokens: list[Token]) -> list[Token]:
     """Removes ``Answer:`` or ``the correct option is`` at the start."""
-    said = ""
+    words = ""
     for at, token in enumerate(tokens[:6]):
-        found = _LEAD.fullmatch(said.strip())
+        found = _LEAD.fullmatch(words.strip())
         if token.text in {":", "="}:
             return tokens[at + 1 :] if found else tokens
         if found and found["verb"]:
             return tokens[at:]
-        said += token.text.casefold() + " "
+        words += token.text.casefold() + " "
     return tokens
 
 
@@ -103,10 +103,10 @@ def _without_aside(tokens: list[Token]) -> list[Token]:
     r"""``1/2 (or 0.5)`` without the brackets, ``\pi (\approx 3.14)`` without what they hold."""
     for at, token in enumerate(tokens[:-1]):
         if at and token.text == "(" and tokens[-1].text == ")":
-            said = tokens[at + 1].text.casefold()
-            if said == "or":
+            words = tokens[at + 1].text.casefold()
+            if words == "or":
                 return [*tokens[:at], *tokens[at + 1 : -1]]
-            if said in _ROUNDED:
+            if words in _ROUNDED:
                 return tokens[:at]
     return tokens
 
@@ -315,7 +315,7 @@ def _relation(tokens: list[Token]) -> Shape | None:
     names = [_name(side) for side in sides]
     if operators == ("=",) and not names[0] and names[1]:
         sides, names = sides[::-1], names[::-1]
-    # A chain of inequalities describes what stands in it; anything else describes its left side.
+    # A chain of inequalities describes its middle; anything else describes its left side.
     is_between = len(sides) == 3 and set(operators) <= _ORDER  # noqa: PLR2004
     at = 1 if is_between else next((at for at in (0, len(sides) - 1) if names[at]), 0)
     terms = tuple(

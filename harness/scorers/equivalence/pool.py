@@ -36,7 +36,7 @@ class _DiedError(Exception):
 
 
 class Pool:
-    """Lends each pair to an idle worker. ``ask`` may be called from several threads at once."""
+    """Gives each pair to an idle worker. ``ask`` is thread-safe."""
 
     def __init__(self, workers: int, pair_limit_s: float) -> None:
         self._workers = [_Worker(pair_limit_s) for _ in range(workers)]

@@ -1,6 +1,6 @@
 """Evaluates formulas at points, and chooses points to try.
 
-mpmath works it out, with floats or with as many digits as it is told. Floats only ever refute: they
+mpmath evaluates them, with floats or with a given number of digits. Floats only ever refute: they
 never say that two formulas are equal.
 """
 

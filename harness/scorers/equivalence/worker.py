@@ -1,6 +1,6 @@
 """The process that does algebra: one pair of answers per line in, one verdict per line out.
 
-Started by ``pool`` with an environment of its own. Nothing here keeps it alive: a pair that takes
+Started by ``pool`` with a separate environment. Nothing here keeps it alive: a pair that takes
 too long or too much memory costs the process, not the run.
 """
 
@@ -10,7 +10,7 @@ import signal
 import sys
 
 MEMORY_BYTES = 3 * 2**30
-# When the parent is gone, nobody kills a stuck worker; then the kernel does.
+# When the parent is gone, the kernel kills a stuck worker after this many seconds.
 ORPHAN_GRACE_S = 5
 
 

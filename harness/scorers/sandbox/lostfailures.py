@@ -1,6 +1,6 @@
 """Records failures that no caller sees, so that a script would end with status 0.
 
-Exceptions in threads, and in futures and asyncio tasks that nothing asks for their result;
+Exceptions in threads, and in futures and asyncio tasks whose result is never read;
 assertions in ``atexit`` callbacks and ``__del__``; and assertions of tests that are caught by
 handlers which go on.
 """

@@ -83,9 +83,9 @@ class Sandbox:
     def run_program(self, source: str, *, time_limit_s: float | None = None) -> Outcome:
         """Runs a program that brings its own tests, as ``python solution.py`` would.
 
-        It passes if it comes to its end with exit status 0 and no test of its own was seen to fail
-        or to be left out; ``sandbox.script`` and ``sandbox.owntests`` have the rules. Nothing is
-        confirmed in another process, because the tests cannot be told from the rest: a program
+        It passes if it ends with exit status 0 and none of its own tests was seen to fail or to be
+        left out; ``sandbox.script`` and ``sandbox.owntests`` have the rules. Nothing is
+        confirmed in another process, because the tests cannot be separated from the rest: a program
         that searches its own interpreter for the one-time code can forge a pass.
         """
         return self._run(Job(source, time_limit_s or self._config.time_limit_s))

@@ -221,7 +221,7 @@ def _raise(raised: Any, broken: list[BaseException]) -> NoReturn:
         raise broken[-1]
     kind = getattr(builtins, name, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
-        raise kind.__new__(kind, text)  # some would want more arguments to be initialized
+        raise kind.__new__(kind, text)  # some need more arguments in __init__
     raise CandidateError(f"{name}: {text}")
 
 

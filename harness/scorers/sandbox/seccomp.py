@@ -8,7 +8,7 @@ having no capability. What is denied, and why:
   process that is killed at the end is the whole program;
 - memory that ``RLIMIT_AS`` does not count or that outlives the process: memfd, SysV, queues, keys;
 - doors that have opened too often: io_uring, bpf, userfaultfd, perf, new namespaces, mounts;
-- at the levels without a file system of their own: changing mode, owner, times or attributes of
+- at the levels without a separate file system: changing mode, owner, times or attributes of
   a file, which Landlock does not mediate. These pretend to succeed, as programs expect.
 
 Numbers above the newest one known here answer ENOSYS, as an older kernel would.
@@ -190,7 +190,7 @@ class Filter:
         """Assembles the filter.
 
         Args:
-            sees_host_files: Programs have no file system of their own: deny also what changes
+            sees_host_files: Programs have no separate file system: deny also what changes
                 the attributes of files.
 
         Raises:

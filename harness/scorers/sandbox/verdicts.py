@@ -15,7 +15,7 @@ _OUT_OF_CPU = (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 def outcome(
-    ending: Ending, secret: bytes, limit_s: float, *, candidate_said: bytes = b""
+    ending: Ending, secret: bytes, limit_s: float, *, candidate_report: bytes = b""
 ) -> Outcome:
     """The outcome for an ending.
 
@@ -23,12 +23,12 @@ def outcome(
         ending: How the child ended.
         secret: The child's one-time code.
         limit_s: Its time limit.
-        candidate_said: In a confirming run, the report of the candidate's own process, which
-            explains why the tests found nobody to answer.
+        candidate_report: In a confirming run, the report of the candidate's own process, which
+            explains why the tests got no reply.
     """
     kind, text = _judge(ending, secret, limit_s)
-    if candidate_said and ending.verdict.startswith(program.BROKEN):
-        kind, text = _read_report(candidate_said)
+    if candidate_report and ending.verdict.startswith(program.BROKEN):
+        kind, text = _read_report(candidate_report)
     return Outcome(
         kind=kind,
         detail=text if kind == "passed" else f"{kind}: {text}",

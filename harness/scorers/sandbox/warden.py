@@ -90,7 +90,7 @@ class Warden:
             OSError: This machine cannot do it.
         """
         _lower_priority()
-        # Before it has a number of its own world: there every warden would be process 1.
+        # Before it enters its namespace, in which every warden is process 1.
         self._number = os.getpid()
         for name in _PRELOADED.split():
             importlib.import_module(name)
@@ -155,12 +155,12 @@ class Warden:
             candidate = self._fork(0, body, (complaint, far.fileno()), limit_s, secret)
             body = partial(program.run_oracle, job, child.CHANNEL, secret, child.VERDICT)
             oracle = self._fork(1, body, (report, near.fileno()), limit_s, secret)
-            # Each side shall see the other's end, so nobody else may hold one.
+            # Each side must see the other's end, so no other process may hold a descriptor.
             near.close()
             far.close()
             ending = self._watch.wait((oracle, candidate), verdict, limit_s)
-            said = _drain(excuse)
-        return verdicts.outcome(ending, secret, limit_s, candidate_said=said)
+            candidate_report = _drain(excuse)
+        return verdicts.outcome(ending, secret, limit_s, candidate_report=candidate_report)
 
     def _fork(
         self,
@@ -311,7 +311,7 @@ def _works_as(uid: int, needed: list[str]) -> bool:
         os.setresuid(uid, uid, uid)
         os.listdir(os.path.dirname(os.__file__))  # noqa: PTH120, PTH208
         for path in needed:
-            os.stat(f"{path}/.")  # noqa: PTH116 - asks for the right to go through it, too
+            os.stat(f"{path}/.")  # noqa: PTH116 - also tests the right to enter it
     except OSError:
         os._exit(1)
     os._exit(0)

@@ -65,7 +65,7 @@ class Watch:
         Args:
             control: The connection to the harness; when it closes, the work is off.
             proc: The host's ``/proc``, to tell a starved program from a slow one.
-            is_overfull: Asks whether the programs have filled their disk; None if they cannot.
+            is_overfull: Returns whether the programs have filled their disk; None if they cannot.
         """
         self._control = control
         self._proc = proc
