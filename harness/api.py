@@ -212,7 +212,7 @@ def grade(
     Raises:
         UserError: An answer lacks a key.
         ConfigError: No scorer grades answers of this kind.
-        UnavailableError: No sandbox is to be had that is safe enough.
+        UnavailableError: No sandbox level is available that is safe enough.
     """
     from harness.io.in_order import in_order
     from harness.machine.hardware import usable_cores

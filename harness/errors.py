@@ -7,7 +7,7 @@
     │   ├── ConfigError      2  the run's configuration
     │   ├── TaskError        2  a task's definition, data or subset
     │   └── StoreError       2  a run directory or one of its files
-    ├── UnavailableError     3  an engine, model, data set or sandbox level is not to be had here
+    ├── UnavailableError     3  an engine, model, data set or sandbox level is not available
     ├── TooManyErrorsError   4  more requests failed than allowed; the run was stopped
     ├── CanaryError          4  known problems showed a fault that would spoil the whole run
     ├── NotComparableError   6  two results were not made under one protocol

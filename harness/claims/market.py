@@ -31,7 +31,7 @@ def market_verdict(claim: Claim) -> Found:
     At a moment the claim holds when it does by all figures documented for it. It is reproduced by
     the close. A claim that names no moment is also reproduced by another one of the day
     (``snapshot``); it is inconclusive when none fits but the price must have passed the figure, and
-    challenged when it lies beyond every documented move.
+    challenged when it is larger than every documented move.
     """
     figures = [each for each in claim.references if each.moment is not None]
     unread = [each for each in figures if not each.is_verified]
@@ -57,7 +57,7 @@ def market_verdict(claim: Claim) -> Found:
     if _may_have_passed(claim, figures):
         reason = f"no source has it at any moment, and the article names none: {known}"
         return Found("inconclusive", "snapshot", reason, known)
-    return Found("challenged", "value", f"beyond every documented move: {known}", known)
+    return Found("challenged", "value", f"larger than every documented move: {known}", known)
 
 
 def _holds(claim: Claim, reference: Reference) -> bool:

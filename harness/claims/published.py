@@ -198,7 +198,7 @@ def replication(run: RunResult, score: PublishedScore) -> Evidence:
     if mine is None:
         return not_comparable(run, "no problem has a verdict")
     fixed, new = (_test(run, score, model) for model in _QUESTIONS)
-    # Can the score be had again on these problems? That is asked of a replication. One sample a
+    # A replication tests whether the score is reproduced on these problems. One sample a
     # problem cannot answer it; then the wider question does, which is the stricter one.
     which: ErrorModel = "fixed_benchmark" if fixed.verdict else "new_problems"
     test = fixed if fixed.verdict else new

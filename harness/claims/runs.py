@@ -169,7 +169,7 @@ def fitting(run: AnyRun, wanted: Wanted) -> RunResult | str:
     task = manifest.task(wanted.task)
     if task is None:
         asked = ", ".join(each.name for each in manifest.tasks)
-        return f"other task: {asked} and not {wanted.task}"
+        return f"its tasks are {asked}, not {wanted.task}"
     mistakes = [
         *other_model(manifest.config.model, wanted.models),
         *other_task(task, manifest.protocol_fields.get(wanted.task, {})),

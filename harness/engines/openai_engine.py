@@ -392,7 +392,7 @@ def _refuse_unknown(
     """Refuses options that a server may silently ignore.
 
     Raises:
-        ConfigError: Names the option, and how to send it all the same.
+        ConfigError: Names the option, and how to send it anyway.
     """
     if served.software in TAKES_MORE or not requests:
         return

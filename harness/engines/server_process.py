@@ -50,7 +50,7 @@ class ServerProcess:
         if self.child.poll() is None and self.get("/health") is not None:
             return None
         ending = self.child.wait(ANSWER_LIMIT_S)
-        state = "answers no more" if ending is None else f"ended with status {ending.status}"
+        state = "no longer answers" if ending is None else f"ended with status {ending.status}"
         return f"vllm's server {state}: {last_words(own_log(self.log))[1]} (log: {self.log})"
 
     def pids(self) -> list[int]:

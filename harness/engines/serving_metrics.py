@@ -38,7 +38,7 @@ class Meter:
         """Reads the counters for the first time.
 
         Args:
-            read: Fetches the metrics; None where they are not to be had just now.
+            read: Fetches the metrics; returns None where they are not available now.
         """
         self._read = read
         self._first = self._look()

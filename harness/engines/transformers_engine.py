@@ -359,7 +359,7 @@ class TransformersEngine:
             ) from error
         if getattr(model, "_is_stateful", False):
             raise UnavailableError(
-                f"model={self._source.name}: its recurrent state is beyond this engine; "
+                f"model={self._source.name}: this engine does not support its recurrent state; "
                 "use engine=vllm"
             )
         _check_positions(model, self._max_model_len)

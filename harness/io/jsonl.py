@@ -181,7 +181,7 @@ def read_jsonl(
     Args:
         file: One record a line.
         kind: What they are.
-        shorten: Makes of a line the part of it that is wanted.
+        shorten: Reduces a line to the required part.
 
     Raises:
         StoreError: It cannot be read, or a line is not such a record; names file and line.

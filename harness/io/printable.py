@@ -6,7 +6,7 @@ def printable(text: str, keep: str = "") -> str:
 
     Args:
         text: From anywhere.
-        keep: Characters that stay all the same, such as a line break.
+        keep: Characters that are kept, such as a line break.
     """
     if text.isprintable():
         return text

@@ -112,7 +112,7 @@ def is_secret_name(name: str) -> bool:
 def is_variable_name(text: str) -> bool:
     """Whether a text is the name of an environment variable and nothing else.
 
-    A key that was given where a name is wanted may look like a name. So a name is one that is set,
+    A key that was given in place of a name may look like a name. So a name is one that is set,
     or one that is written as names are (``EXAMPLE_API_KEY``); only such a text may be shown.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) or _SHAPES.search(text):

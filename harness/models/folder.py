@@ -76,8 +76,8 @@ def _refuse_adapter(folder: Path) -> None:
         return
     if any(folder.glob(WEIGHTS)) and (folder / CONFIG).is_file():
         raise FolderError(
-            f"{ADAPTER_CONFIG} lies beside a model; move the adapter's files into a folder of "
-            "their own and give it as model.adapter=FOLDER"
+            f"{ADAPTER_CONFIG} is in a model's folder; move the adapter's files into a separate "
+            "folder and give it as model.adapter=FOLDER"
         )
     base = read_object(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     raise FolderError(

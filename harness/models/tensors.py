@@ -95,7 +95,7 @@ def refuse_unlike(found: Mapping[str, Collection[Any]], model: ResolvedModel) ->
     if unused and not model.allow_unused_tensors:
         raise ConfigError(
             f"model={model.name}: {model.path}: has {named(unused)} that the architecture does "
-            "not use; model.allow_unused_tensors=true loads the rest all the same"
+            "not use; model.allow_unused_tensors=true loads the others anyway"
         )
 
 

@@ -105,6 +105,6 @@ def _compare(tokenizer: Any, file: Path, name: str) -> None:
             ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
         ) != plain.decode(ids, skip_special_tokens=False):
             raise UnavailableError(
-                f"model={name}: this transformers reads {file} otherwise than the library "
-                "tokenizers does; its prompts would not be what the model was trained on"
+                f"model={name}: this version of transformers reads {file} differently from "
+                "the tokenizers library; prompts would differ from those of the model's training"
             )

@@ -147,7 +147,7 @@ def _notes(architecture: Architecture, context: int) -> tuple[str, ...]:
         return ()
     return (
         f"{architecture.title} was made for {most:,} tokens: figures at {context:,} are "
-        "arithmetic, no promise",
+        "arithmetic only",
     )
 
 

@@ -101,11 +101,11 @@ def _purpose(task: PlannedTask, protocol: ProtocolConfig) -> list[str]:
     power = equivalence_power(plan, margin)
     aim = f"{100 * purpose.published_fraction:g} % ± {100 * margin:g} points"
     if reach <= 0:
-        chance = "no outcome would be called the same"
+        chance = "too few answers to show that scores are the same"
     else:
         chance = (
-            f"the same if at most {100 * reach:.2g} points apart, which a true equal is in "
-            f"{100 * power:.0f} % of runs"
+            f"the same if at most {100 * reach:.2g} points apart; a model with the published score "
+            f"passes in {100 * power:.0f} % of runs"
         )
     lines = [f"purpose    {task.selection} against {aim}: {chance}"]
     if power < POWER:

@@ -43,7 +43,8 @@ def include_again(included: Mapping[str, Included], kinds: Collection[str] | Non
             continue
         folder = Path(recorded.folder)
         if not (folder / recorded.file).is_file():
-            what = f"which has no {recorded.file} now" if folder.is_dir() else "which is not there"
+            found = folder.is_dir()
+            what = f"which no longer has {recorded.file}" if found else "which does not exist"
             raise UnavailableError(
                 f"{key} came from {folder}, {what}; restore it, or name the folder that holds "
                 f"{recorded.file} with --include"

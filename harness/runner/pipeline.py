@@ -348,7 +348,7 @@ def score_missing(run: Run, scoring: Scoring, *, scorer_errors_too: bool = False
     Args:
         run: Its files.
         scoring: Grades them.
-        scorer_errors_too: Also those that a scorer broke on.
+        scorer_errors_too: Also grade answers on which a scorer broke.
     """
     scoring.wait()  # or what is being graded now would be graded twice
     verdicts = run.read_verdicts()

@@ -113,7 +113,7 @@ def attempts_words(result: RunResult) -> str | None:
         each.request_id in again and each.status == "generation_error" for each in result.outcomes
     )
     return (
-        f"{len(again)} requests were asked again after they had failed: {len(again) - still} "
+        f"{len(again)} failed requests were retried: {len(again) - still} "
         f"answered, {still} failed again; cost and machine time include the failed attempts"
     )
 

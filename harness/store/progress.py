@@ -47,7 +47,7 @@ class RunProgress:
         self._last_line = self._started
         self._console = Console(stderr=True)
         self._over = threading.Event()
-        # One answer can take an hour of thinking; time passes on the screen all the same.
+        # One answer can take an hour of thinking; the elapsed time is updated meanwhile.
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._bar: Progress | None = None
         self._task: TaskID | None = None

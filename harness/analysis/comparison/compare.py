@@ -1,4 +1,4 @@
-"""The door: a baseline and its candidates in, everything that is said of them out."""
+"""Entry point of ``harness compare``: compares candidates with a baseline."""
 
 import math
 from collections.abc import Sequence

@@ -86,7 +86,7 @@ def unknown_fields(one: SideTask, other: SideTask) -> tuple[str, ...]:
 def _differences(
     task: str, ours: SideTask, theirs: SideTask, absent: str | None
 ) -> list[ProtocolDifference]:
-    """The fields that both sides say and in which they differ; an option that is off is absent."""
+    """The stated fields in which the sides differ; an option that is off is absent."""
     return [
         ProtocolDifference(
             task=task,
@@ -124,7 +124,7 @@ def _refusal(baseline: Side, candidate: Side, refused: list[ProtocolDifference])
         for task in fields
         if baseline.tasks[task].problems.keys() & candidate.tasks[task].problems.keys()
     ]
-    advice = f"To compare all the same: {flags}" if shared else "They have no problem in common"
+    advice = f"To compare anyway: {flags}" if shared else "They have no problem in common"
     return (
         f"not comparable: {baseline.name.label} and {candidate.name.label} differ in their "
         f"protocol: {by_task}. {advice}"

@@ -112,7 +112,7 @@ def side_of(result: RunResult, file: Path) -> Side:
     """The side that a result makes.
 
     Raises:
-        StoreError: An outcome is of no task of the run, or is there twice.
+        StoreError: An outcome belongs to no task of the run, or occurs twice.
     """
     manifest = result.manifest
     sizes = {task.name: task.full_size for task in manifest.tasks}

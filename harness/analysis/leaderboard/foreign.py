@@ -59,7 +59,7 @@ def foreign_rows(files: Iterable[Path], tasks: Sequence[str] = ()) -> list[Forei
 
     Raises:
         UserError: One of them is damaged, of no known format, or about no task of ours.
-        UnavailableError: Our own problems are needed and cannot be had.
+        UnavailableError: Our own problems are needed and not available.
     """
     rows = []
     for file in files:

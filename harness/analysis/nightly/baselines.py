@@ -33,7 +33,7 @@ def named_baselines(
     """The baselines on the command line, at most one per model.
 
     Raises:
-        UserError: One is of no model of tonight's, or a second one of its model.
+        UserError: One is of no model of tonight, or is the second for its model.
         StoreError: There is no such run, or it has no result.
     """
     found: dict[str, Baseline] = {}
@@ -45,10 +45,10 @@ def named_baselines(
         model = baseline.manifest.config.model.name
         if model not in models:
             raise UserError(
-                f"--baseline {name}: is of model {model}; tonight runs {', '.join(models)}"
+                f"--baseline {name}: its model is {model}; tonight runs {', '.join(models)}"
             )
         if model in found:
-            raise UserError(f"--baseline {name}: a second one of {model}; one each is right")
+            raise UserError(f"--baseline {name}: a second baseline for {model}; give one per model")
         found[model] = baseline
     return list(found.values())
 

@@ -135,7 +135,7 @@ def _unknown(
     """What is unknown about the figure's protocol, beside the run's values."""
     protocol = run.manifest.config.protocol
     here = [f"{name} (here {value_in(protocol, name)!r})" for name in unknown_settings(known)]
-    # What cannot be known of a publication may be set in a run; it moves a score all the same.
+    # A setting that no publication states may be set in a run, and moves its score.
     also = {**protocol.options, "force_think": protocol.force_think or None}
     here += [
         f"{name} (here {value!r})"
@@ -175,7 +175,7 @@ def _as_score(
         title=place,
         kind="vendor",
         protocol=None,
-        published_protocol="as far as the file gives it",
+        published_protocol="as far as its file states it",
         source=_line(figure.source or place),
         grade="S",
         date="2026-11",

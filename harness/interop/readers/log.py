@@ -125,7 +125,7 @@ def open_log(file: Path, task: str | None = None, among: Sequence[str] = ()) -> 
         among: Tasks that are asked for: one of them it is where its own names leave it open.
 
     Raises:
-        UserError: It is of no format that is known, damaged, or of another version.
+        UserError: Its format is unknown, it is damaged, or it is of another version.
         TaskError: There is no such task.
     """
     if task is not None:

@@ -72,7 +72,7 @@ def read_lines(kind: type[P], file: Path) -> Iterator[tuple[str, P]]:
             while line := stream.readline(MAX_LINE_BYTES):
                 number += 1
                 if len(line) == MAX_LINE_BYTES:
-                    raise DamagedError(file, f"line {number}", "is longer than any log's")
+                    raise DamagedError(file, f"line {number}", "is too long for a line of a log")
                 if line.strip():
                     yield f"line {number}", parse(kind, line, file, f"line {number}")
     except OSError as error:
@@ -91,7 +91,7 @@ def read_whole(kind: type[P], file: Path) -> P:
     except OSError as error:
         raise unreadable(file, error) from error
     if len(text) == MAX_LINE_BYTES:
-        raise DamagedError(file, "", "is longer than any log")
+        raise DamagedError(file, "", "is too large for a log")
     return parse(kind, text, file, "")
 
 

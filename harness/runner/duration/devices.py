@@ -101,7 +101,7 @@ def _named(config: RunConfig, here: Provenance) -> Machine | str | None:
         for each in machines().values():
             if is_named(name, each.match):
                 return each
-        return f"no file of conf/machine is for {name}; plan_for=… reckons with another"
+        return f"no file of conf/machine is for {name}; plan_for=… plans for another"
     if config.requires is not None and config.requires.gpus and not is_cpu:
         return machines()[USUAL]
     return None

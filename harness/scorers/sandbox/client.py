@@ -83,7 +83,7 @@ class WardenClient:
         """Runs one job.
 
         Raises:
-            WardenFailedError: The warden died or hung; it is of no more use.
+            WardenFailedError: The warden died or hung, and cannot be used again.
         """
         try:
             self._socket.settimeout(_PATIENCE_S)
