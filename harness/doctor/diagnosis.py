@@ -53,8 +53,7 @@ def diagnose(results_dir: Path) -> Diagnosis:
         Check(MACHINE, "CPU", _QUICK_S, look_at_machine),
         Check(MACHINE, "system", _QUICK_S, look_at_system),
         Check(MACHINE, "energy", _QUICK_S, look_at_energy),
-        Check(engines.GROUP, "transformers", engines.LIMIT_S, engines.look_at_transformers),
-        Check(engines.GROUP, "vllm", engines.LIMIT_S, engines.look_at_vllm),
+        Check(engines.GROUP, "transformers", engines.LIMIT_S, engines.look_at_engines),
         Check(sandbox.GROUP, sandbox.LEVEL, _SANDBOX_S, sandbox.look_at_sandbox),
         Check(
             cached.MODELS,

