@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, str] = {
     "nightly": "harness nightly experiment=nightly --nights 7 --margin 2",
     "merge": "harness merge SHARD_1 SHARD_2",
     "export": "harness export lm-eval RUN -o samples.jsonl",
-    "grade": "harness grade math answers.jsonl",
+    "grade": "harness grade python programs.jsonl",
     "status": "harness status --follow",
     "doctor": "harness doctor",
     "completion": 'eval "$(harness completion bash)"',
