@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from harness.config.settings import ProtocolConfig
 from harness.errors import UserError
-from harness.interop.readers import harness_of
 from harness.io.paths import CONF_DIR, cached_by_places, conf_file
 from harness.io.yamlfile import load_yaml
 from harness.models import HubModel, ModelConfig, WheelModel, origin
@@ -71,6 +70,8 @@ def read_runs(given: Sequence[str], results_dir: Path) -> list[AnyRun]:
 
 
 def _read_run(given: str, results_dir: Path) -> AnyRun:
+    from harness.interop.readers import harness_of  # many formats, of no use without a run
+
     path = Path(given).expanduser()
     if path.is_file() and (other := harness_of(path)):
         raise UserError(

@@ -123,15 +123,6 @@ def _dispatch(arguments: list[str]) -> int:
             from harness.cli.grade import grade
 
             return grade(options.kind, options.file, options.task)
-        case "validate":
-            from harness.cli.show import validate
-
-            return validate(options.run, options.results_dir)
-        case "tasks" | "models" | "schema":
-            from harness.cli import show
-
-            commands = {"tasks": show.tasks, "models": show.models, "schema": show.schema}
-            return commands[options.command]()
         case name:  # a module of its own, with a function of its name
             command = getattr(import_module(f"harness.cli.{name}"), name)
             return int(command(options))

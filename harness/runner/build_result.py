@@ -10,8 +10,10 @@ from harness.errors import StoreError
 from harness.io.paths import CONF_DIR, conf_files
 from harness.io.yamlfile import load_yaml
 from harness.machine.hardware import usable_cores
-from harness.metrics import budget_curve, estimate_all, machine_use
+from harness.metrics.budget import budget_curve
+from harness.metrics.compute import estimate_all
 from harness.metrics.cost import SECONDS_PER_HOUR, hourly_rent
+from harness.metrics.machine_use import machine_use
 from harness.records import ERROR_STATUSES, Completion, Estimate, Sample, Verdict
 from harness.store.failures import count_failures
 from harness.store.manifest import MACHINE_TIME, SCHEMA_VERSION, BudgetPoint, Outcome, RunManifest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.engines.replay_engine import ReplayConfig
-from harness.metrics import machine_use
+from harness.metrics.machine_use import machine_use
 from harness.records import Completion, RequestId, Sample, Verdict
 from harness.store import heartbeat
 from harness.store.heartbeat import FILE, Heartbeat, beating, forget, last_beat

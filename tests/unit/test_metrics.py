@@ -15,8 +15,9 @@ import pytest
 from harness.config.pricing import ApiPrice, Basis, OwnedPrice, Pricing, RentedPrice
 from harness.io.token_gaps import bin_of
 from harness.machine.energy import NOT_MEASURED, Energy
-from harness.metrics import budget_curve, estimate_all
 from harness.metrics.bill import cost_per_solved
+from harness.metrics.budget import budget_curve
+from harness.metrics.compute import estimate_all
 from harness.metrics.correctness import accuracy, cons_at_k, outcome_shares, pass_at_k
 from harness.metrics.engine_speed import throughput
 from harness.metrics.latencies import latency

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.cli.show import check_run
+from harness.cli.validate import check_run
 from harness.config.settings import RunConfig
 from harness.errors import ConfigError, StoreError
-from harness.metrics import machine_use
+from harness.metrics.machine_use import machine_use
 from harness.records import Completion, Verdict
 from harness.runner.build_result import recomputed
 from harness.runner.decisions import find_unfinished
