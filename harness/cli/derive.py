@@ -1,6 +1,7 @@
 """``harness derive``: what follows from a model's published configuration, or in a study."""
 
 import argparse
+import json
 import logging
 
 from harness.errors import UserError
@@ -8,7 +9,6 @@ from harness.quantities.derivation import derive as compute
 from harness.quantities.derivation import ratios
 from harness.quantities.published import find_architecture
 from harness.report.derive import print_derivations, print_quantities
-from harness.store.manifest import dump_json
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def derive(options: argparse.Namespace) -> int:
     shown = found.model_dump(mode="json")
     if against:
         shown |= {"against": against.model_dump(mode="json"), "ratios": compared}
-    print(dump_json(shown))  # noqa: T201
+    print(json.dumps(shown, allow_nan=False))  # noqa: T201
     return 0
 
 
@@ -56,7 +56,8 @@ def _of_study(options: argparse.Namespace) -> int:
     known = load_ledger(find_study(options.study)).quantities
     found = {name: known.quantity(name) for name in sorted(known.own())}
     if options.json:
-        print(dump_json({name: each.model_dump(mode="json") for name, each in found.items()}))  # noqa: T201
+        listed = {name: each.model_dump(mode="json") for name, each in found.items()}
+        print(json.dumps(listed, allow_nan=False))  # noqa: T201
     elif found:
         print_quantities(found)
     else:

@@ -40,7 +40,7 @@ def tasks(_: argparse.Namespace) -> int:
         except TaskError as error:
             mistakes.append(str(error))
             continue
-        where, _ = planned_origin(spec)
+        where = planned_origin(spec)[0]
         count = "unknown" if spec.problems is None else f"{spec.problems:,}"
         row = (f"{name}@{spec.version}", count, spec.scorer, where, spec.description)
         table.add_row(*row, *([brought.get(name)] if brought else []))
