@@ -1,4 +1,4 @@
-"""What this machine can do for a benchmark, and what to do about the rest.
+"""Checks what this machine can run, and suggests fixes for what it cannot.
 
 Each module looks at one thing and says what it found as ``Finding``s; ``bounded`` runs all of them
 at once and waits for none of them for ever; ``diagnosis`` draws the conclusion.

@@ -18,11 +18,11 @@ _SHOWN_CHARACTERS = 200
 
 
 class Check(NamedTuple):
-    """One look."""
+    """One check with a time limit."""
 
     group: str
     name: str
-    """Of what is said to have failed."""
+    """The name to report if it fails."""
     limit_s: float
     look: Look
 

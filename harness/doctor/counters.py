@@ -1,4 +1,4 @@
-"""Whether the machine tells how much energy it uses."""
+"""Checks whether the machine reports its energy use."""
 
 from pathlib import Path
 

@@ -28,17 +28,17 @@ _QUICK_S, _NETWORK_S, _SANDBOX_S = 90.0, 90.0, 180.0
 
 
 class Diagnosis(Record):
-    """What ``harness doctor`` says."""
+    """The result of ``harness doctor``."""
 
     harness_version: str
     can_run: bool
     engines: tuple[str, ...]
-    """Those that start here."""
+    """The engines that start on this machine."""
     blocked: tuple[str, ...]
     """Why nothing can be run; empty when something can."""
     findings: tuple[Finding, ...]
     fits: tuple[Fit, ...]
-    """Of the R1 distills, unquantised."""
+    """The R1 distills, unquantised, that fit."""
 
 
 def diagnose(results_dir: Path) -> Diagnosis:
@@ -83,7 +83,7 @@ def described_models() -> dict[str, ModelConfig]:
 
 
 def conclude(findings: list[Finding], fitting: list[Fit]) -> Diagnosis:
-    """What follows for a run from what was found."""
+    """Summarises the findings: which runs are possible."""
 
     def usable(group: str, *names: str) -> list[str]:
         return [f.name for f in findings if f.group == group and f.name in names and f.usable]

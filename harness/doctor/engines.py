@@ -1,4 +1,4 @@
-"""torch, transformers and vLLM: whether they really start, tried in processes of their own."""
+"""Checks in separate processes whether torch, transformers and vLLM really start."""
 
 import json
 import os
@@ -15,7 +15,7 @@ GROUP = "engines"
 LIMIT_S = 180.0
 """A cold start from a network disk takes most of it."""
 _PROCESS_LIMIT_S = LIMIT_S - 5
-"""Ends a process that hangs while there is still somebody to end it."""
+"""Ends a hanging process before the time limit of its check."""
 
 _TOO_MANY = 2
 """Builds of vLLM, which lie over each other."""

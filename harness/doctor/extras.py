@@ -1,4 +1,4 @@
-"""What only some commands and options need."""
+"""Checks for packages that only some commands and options need."""
 
 import os
 import shutil

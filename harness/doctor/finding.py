@@ -1,4 +1,4 @@
-"""What was found of one thing."""
+"""The finding about one part of the machine."""
 
 from typing import Literal
 
@@ -16,9 +16,9 @@ class Finding(Record):
     name: str
     status: Status
     value: str
-    """What there is, or why it is not there."""
+    """What was found, or why it is missing."""
     remedy: str | None = None
-    """What would mend it: a command where there is one."""
+    """How to fix it: a command where there is one."""
 
     @property
     def usable(self) -> bool:

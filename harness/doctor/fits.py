@@ -18,8 +18,8 @@ from harness.models.memory import (
 from harness.records import Count, Record
 
 USABLE_FRACTION = VLLM_GPU_FRACTION
-"""Of the memory, for weights and cache. It is vLLM's of a GPU, which takes its activations from it
-too; a processor's engine needs about as much for itself."""
+"""Usable share of the memory for weights and cache. On a GPU it is vLLM's default share, which
+includes activations; a processor's engine needs about as much for itself."""
 LONG_CONTEXT = 32_768
 """Tokens that DeepSeek lets the R1 distills generate."""
 
@@ -30,7 +30,7 @@ class Place(NamedTuple):
     name: str
     devices: int
     memory_bytes: int
-    """Of all devices together."""
+    """Memory of all devices together."""
     bytes_per_value: int = HALF
 
 
@@ -40,12 +40,12 @@ class Fit(Record):
     model: str
     place: str
     devices: Count
-    """Of those there, as many as the model's heads can be spread over."""
+    """Number of devices in use: as many as the model's heads can be split over."""
     weights_bytes: Count
     kv_bytes_per_token: Count
-    """On all devices together."""
+    """Bytes per token on all devices together."""
     memory_bytes: Count
-    """That weights and cache may use."""
+    """Memory that weights and cache may use."""
     context_tokens: Count | None
     """The longest that fits, at most the model's own; None where the weights do not fit."""
     long_contexts: Count
@@ -53,7 +53,7 @@ class Fit(Record):
 
 
 def places(gpus: Sequence[GpuInfo], memory_bytes: int) -> list[Place]:
-    """One GPU, all GPUs, the processor; a GPU without memory of its own is none of them."""
+    """One GPU, all GPUs, or the processor; GPUs without separate memory are left out."""
     own = [gpu.memory_bytes for gpu in gpus if gpu.memory_bytes is not None]
     found = []
     if own:

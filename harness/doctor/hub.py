@@ -9,7 +9,7 @@ TIMEOUT_S = 5.0
 
 
 def look_at_hub(model: HubModel | None) -> list[Finding]:
-    """Asks for the head of one small file.
+    """Checks the connection to the hub with a HEAD request for a small file.
 
     Args:
         model: Whose file; None asks for nothing.

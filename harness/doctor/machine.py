@@ -1,4 +1,4 @@
-"""The processor, its memory, and the GPUs with their driver: asked without loading torch."""
+"""The processor, its memory, and the GPUs with their driver, read without loading torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LEAST_DRIVER = 580
 """The branch that CUDA 13 begins with (CUDA Toolkit 13 release notes)."""
 _BUSY_FRACTION = 0.1
-"""So much of a GPU's memory in other hands is worth a word."""
+"""The share of a GPU's memory in use by others from which it is reported."""
 
 
 class Gpus(NamedTuple):
@@ -24,7 +24,7 @@ class Gpus(NamedTuple):
 
 
 def find_gpus() -> Gpus:
-    """Asks NVML, or nvidia-smi where NVML has no Python here."""
+    """The GPUs from NVML, or from nvidia-smi where NVML has no Python package."""
     if hardware.cuda_devices() == 0:
         return Gpus(findings=(_no_gpu(),))
     try:

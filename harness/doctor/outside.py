@@ -1,4 +1,4 @@
-"""What folders of the user's and other packages bring, and whether it is whole."""
+"""Checks included folders and other packages: what they add, and whether it is valid."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Python and the installed packages, against what the harness asks for."""
+"""Compares Python and the installed packages with the harness's requirements."""
 
 import platform
 import tomllib
@@ -24,7 +24,7 @@ def look_at_packages() -> list[Finding]:
 
 
 def demands(extra: str = "") -> list[Requirement]:
-    """What the harness requires: always, or for one of its extras."""
+    """The requirements of the harness: in general, or for one of its extras."""
     checkout = checkout_dir()
     if checkout is not None:
         project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))

@@ -16,7 +16,7 @@ _REMEDY = (
 
 
 def configured_sandbox() -> SandboxConfig:
-    """The sandbox of ``conf/config.yaml``, which a run has unless told otherwise."""
+    """The sandbox settings of ``conf/config.yaml``, which are the defaults of a run."""
     config = load_yaml((CONF_DIR / "config.yaml").read_text(encoding="utf-8"))
     return SandboxConfig.model_validate(config["sandbox"])
 

@@ -1,4 +1,4 @@
-"""Room for results and models, and whether they may be written."""
+"""Checks disk space for results and models, and write permission."""
 
 import shutil
 import tempfile
@@ -10,7 +10,7 @@ from harness.runner.preflight import LEAST_FREE_BYTES
 
 GROUP = "disk"
 _LITTLE_BYTES = 20_000_000_000
-"""Not enough for a model of 7 B parameters and some runs of it."""
+"""Below this, the disk cannot hold a 7B model and some runs of it."""
 
 
 def look_at_storage(results_dir: Path) -> list[Finding]:
@@ -18,7 +18,7 @@ def look_at_storage(results_dir: Path) -> list[Finding]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return [
-        look_at_folder("results", results_dir, "results_dir=FOLDER (or free some room)"),
+        look_at_folder("results", results_dir, "results_dir=FOLDER (or free some space)"),
         look_at_folder("hub cache", Path(HF_HUB_CACHE), "HF_HUB_CACHE=FOLDER (or hf cache prune)"),
         look_at_folder("model cache", cache_dir(), "HARNESS_CACHE_DIR=FOLDER"),
     ]

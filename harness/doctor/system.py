@@ -1,4 +1,4 @@
-"""What vLLM expects of the system: room for open files, a C library, a compiler for CUDA."""
+"""Checks what vLLM expects of the system: open files, a C library, a compiler for CUDA."""
 
 import os
 import platform
@@ -12,9 +12,9 @@ from harness.machine import hardware
 
 GROUP = "machine"
 FEW_FILES = 1024 + RESERVED
-"""As many requests at once as vLLM takes into its largest batch by default."""
+"""The largest default batch of vLLM, each request of which needs an open file."""
 GLIBC = {"x86_64": (2, 28), "aarch64": (2, 34)}
-"""What the wheels are built against that ``requirements/gpu.txt`` names."""
+"""The C library of the wheels that ``requirements/gpu.txt`` names."""
 NVCC_FOLDERS = (Path("/usr/local/cuda"),)
 
 

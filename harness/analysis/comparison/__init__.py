@@ -1,4 +1,4 @@
-"""Runs against runs: the same problems under the same protocol, with another subject.
+"""Compares runs with each other: the same problems under the same protocol.
 
 ``side`` makes one shape of our results and other harnesses' files, ``protocol`` says whether two
 of them may be compared, ``scores`` and ``figures`` compare, ``compare`` puts it together.

@@ -35,7 +35,7 @@ NOTHING_PAIRED: Final = 6
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a comparison; margins in percentage points."""
+    """The options of a comparison; margins in percentage points."""
 
     margin_points: float = 0.0
     equivalence_points: float | None = None
@@ -92,7 +92,7 @@ def compare_sides(baseline: Side, candidates: Sequence[Side], options: Options) 
 
 
 def _is_same(one: Side, other: Side) -> bool:
-    """One run, graded once: a run that was graded again has other verdicts, or another scorer."""
+    """Whether both are one run, graded once: grading again changes verdicts or the scorer."""
     return (one.name.label, one.tasks) == (other.name.label, other.tasks)
 
 

@@ -1,4 +1,4 @@
-"""What two sides cost in tokens, seconds and dollars, beside what they score."""
+"""Compares tokens, seconds and dollars of two sides, beside their scores."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,7 +19,8 @@ RATES = {
     "mean_concurrency.steady_state": "requests",
     "inter_token_latency_s.mean": "s",
 }
-"""Of whole runs, with their units: no rate without the concurrency that it was reached at."""
+"""Rates of whole runs, with their units: no rate without the concurrency at which it was
+reached."""
 
 Couple = tuple[SideProblem, SideProblem]
 Measure = Callable[[SideProblem], float | None]

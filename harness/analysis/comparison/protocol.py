@@ -9,15 +9,15 @@ from harness.analysis.comparison.side import Side, SideTask
 from harness.errors import NotComparableError, UserError
 
 _IMPLIED = {"subset": ("subset_sha256",)}
-"""Who lets one field through means the others too."""
+"""Allowing one of these fields to differ allows the others too."""
 _OPTIONS = ("fewshot", "system_prompt")
 
 
 class ProtocolCheck(NamedTuple):
-    """What is to be known before the scores of two sides are read together."""
+    """The protocol differences between two sides whose scores are to be compared."""
 
     mismatch: tuple[ProtocolDifference, ...]
-    """Let through."""
+    """Differences that the user allowed."""
     unknown: dict[str, tuple[str, ...]]
 
 
@@ -74,7 +74,7 @@ def check_protocols(baseline: Side, candidate: Side, allowed: Collection[str]) -
 
 
 def unknown_fields(one: SideTask, other: SideTask) -> tuple[str, ...]:
-    """The fields of a task's protocol that one of two sides does not say.
+    """The protocol fields of a task that one of two sides does not state.
 
     Few-shot examples and system prompt are options that a run of ours names only where they are
     used. They decide more than any other, so a log that is silent of them is unknown in them.
@@ -102,7 +102,7 @@ def _differences(
 
 
 def _is_allowed(name: str, allowed: Collection[str]) -> bool:
-    """A name stands for what lies below it too: scorer for scorer.sandbox.level."""
+    """Whether a field may differ; a name covers its parts: scorer covers scorer.sandbox.level."""
     return any(
         name == each or name.startswith(f"{each}.") or name in _IMPLIED.get(each, ())
         for each in allowed

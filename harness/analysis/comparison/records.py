@@ -1,4 +1,4 @@
-"""What a comparison says; ``harness compare --json`` prints it as it is here.
+"""The records of a comparison; ``harness compare --json`` prints them.
 
 Scores and their differences are fractions, margins are percentage points, as they were given.
 Every difference and ratio is the candidate's against the baseline's.
@@ -24,7 +24,7 @@ class ProtocolDifference(FieldDifference):
 
 
 class RunName(Record):
-    """What was compared."""
+    """The name of a compared run or log."""
 
     label: str
     """The run's id, or the name of another harness's file."""
@@ -32,7 +32,7 @@ class RunName(Record):
     """``gegenprobe``, or the harness that wrote the log."""
     file: str
     subject: dict[str, Any]
-    """Model, weights, engine, device: what may differ. Empty when the file does not say."""
+    """Model, weights, engine, device: what may differ. Empty when the file does not state it."""
     unknown_problems: Count = 0
     """Entries of another harness's log whose problem our task does not have."""
 
@@ -46,9 +46,9 @@ class Answers(Record):
     """One answer to a problem, and how many samples gave it."""
 
     status: VerdictStatus | None
-    """None: another harness gave one verdict for several samples."""
+    """The status; None: another harness gave one verdict for several samples."""
     answer: str | None
-    """As the scorer extracted it."""
+    """The answer as the scorer extracted it."""
     samples: Count
 
 
@@ -88,13 +88,13 @@ class Equivalence(Record):
     new_problems: bool | None
     fixed_benchmark: bool | None
     new_problems_interval: Estimate
-    """90 %."""
+    """The 90 % interval."""
     fixed_benchmark_interval: Estimate
-    """90 %."""
+    """The 90 % interval."""
 
 
 class ComparedFigure(Record):
-    """One figure besides the score, on both sides."""
+    """A figure besides the score, on both sides."""
 
     metric: str
     unit: str
@@ -107,7 +107,7 @@ class ComparedFigure(Record):
     ratio: Estimate
     """Candidate over baseline."""
     prices: tuple[str, str] | None = None
-    """Of a cost: whose prices it was computed with, on either side."""
+    """For a cost: the price lists of both sides."""
     bounds: tuple[Bound | None, Bound | None] = (None, None)
     """``lower``: of a cost where the machine was in use for longer than the files show, of a rate
     where answers that were lost are not in it."""
@@ -120,10 +120,10 @@ class TaskComparison(Record):
     problems: Count
     """Paired, each with a verdict on both sides."""
     only_in_baseline: Count
-    """Problems that the candidate was not asked."""
+    """Problems that the candidate does not have."""
     only_in_candidate: Count
     left_out: Count
-    """Problems both were asked, but one side has nothing but errors."""
+    """Problems on both sides, of which one side has only errors."""
     baseline_errors: Count
     """Samples that ended in errors and are in no denominator, of the problems in common."""
     candidate_errors: Count
@@ -149,16 +149,17 @@ class CandidateComparison(Record):
     protocol_mismatch: tuple[ProtocolDifference, ...]
     """Differences that were let through: the scores are not of one protocol."""
     protocol_unknown: dict[str, tuple[str, ...]]
-    """By task, fields that one side does not say: not shown to be of one protocol."""
+    """By task: fields that one side does not state, so that the protocol is not shown to be the
+    same."""
     tasks_only_in_baseline: tuple[str, ...]
     tasks_only_in_candidate: tuple[str, ...]
     tasks: tuple[TaskComparison, ...]
     figures: tuple[ComparedFigure, ...]
-    """Of the whole run, over all its tasks."""
+    """Figures of the whole run, over all its tasks."""
 
 
 class Comparison(Record):
-    """All of it."""
+    """The complete comparison."""
 
     schema_version: Literal[1] = 1
     baseline: RunName

@@ -15,9 +15,9 @@ class Matched(NamedTuple):
     """The problems of a task, sorted out."""
 
     ids: tuple[str, ...]
-    """With a verdict on both sides, sorted."""
+    """Problems with a verdict on both sides, sorted."""
     left_out: int
-    """Asked on both sides, without a verdict on one."""
+    """Problems on both sides, without a verdict on one."""
     only_in_baseline: int
     only_in_candidate: int
     errors: tuple[int, int]

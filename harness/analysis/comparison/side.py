@@ -1,4 +1,4 @@
-"""One side of a comparison, in one shape whoever wrote its file.
+"""One side of a comparison, in one form for runs and other harnesses' logs.
 
 Results of this harness and files of others are compared alike, so each becomes a ``Side``: made by
 ``side_of`` from a result, and from another harness's log by ``_of_foreign``. It holds what is
@@ -32,13 +32,13 @@ class SideProblem:
     answers: list[tuple[VerdictStatus | None, str | None]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    """By metric of ``REQUEST_TIMES``."""
+    """Times by metric of ``REQUEST_TIMES``."""
     their_latency_s: list[float] = field(default_factory=list)
-    """As another harness measured it, by a definition of its own: in no ratio."""
+    """Latency as another harness defines it; it is in no ratio."""
     billed_tokens: tuple[int, int] = (0, 0)
-    """Of prompt and completion, over all attempts, as far as they are known; errors cost too."""
+    """Tokens of prompt and completion, over all attempts, as far as known; errors cost too."""
     usd: dict[Basis, float] = field(default_factory=dict)
-    """For these, where the run's cost is known."""
+    """Their price, where the run's cost is known."""
 
 
 @dataclass
@@ -46,13 +46,13 @@ class SideTask:
     """One task of one side."""
 
     fields: dict[str, Any]
-    """Of the protocol. A field that is not here is unknown; None is a value (top_k: off)."""
+    """Protocol fields. A missing field is unknown; None is a value (top_k: off)."""
     full_size: int | None
     """Problems of the whole benchmark."""
     problems: dict[str, SideProblem] = field(default_factory=lambda: defaultdict(SideProblem))
     is_complete: bool = True
-    """Whether ``fields`` holds all of the protocol, so that an option that is not there is off;
-    False for a log of another harness."""
+    """Whether ``fields`` holds the whole protocol, so that a missing option is off; False for a log
+    of another harness."""
 
     def says(self, name: str) -> bool:
         """Whether it is known what a field of the protocol is, or that it is off."""
@@ -61,19 +61,20 @@ class SideTask:
 
 @dataclass
 class Side:
-    """What is compared of a run, or of another harness's file."""
+    """The compared content of a run, or of another harness's file."""
 
     name: RunName
     tasks: dict[str, SideTask]
     run_id: str | None
     run_estimates: dict[str, Estimate] = field(default_factory=dict)
-    """Of the whole run, by metric."""
+    """Estimates of the whole run, by metric."""
     prices: dict[Basis, str] = field(default_factory=dict)
-    """By basis, whose prices they are."""
+    """The price list of each basis."""
     cost_bounds: dict[Basis, Bound | None] = field(default_factory=dict)
-    """By basis, as ``RunResult.cost_bound``."""
+    """The bound of each basis, as ``RunResult.cost_bound``."""
     draft_acceptance_fraction: float | None = None
-    """Of the tokens that speculative decoding proposed; None without it, or where it is unknown."""
+    """Accepted share of the tokens that speculative decoding proposed; None without it, or where
+    unknown."""
 
     @property
     def is_foreign(self) -> bool:
@@ -186,13 +187,13 @@ def _add_costs(problems: Sequence[SideProblem], result: RunResult) -> None:
 
 
 def _price(price: RentedPrice | OwnedPrice | ApiPrice) -> str:
-    """Its figures and whose they are: one provider has many prices."""
+    """The prices and their name: one provider has many price lists."""
     figures = price.model_dump(exclude={"source", "date", "grade"}, exclude_none=True)
     return ", ".join([*(f"{name} {value}" for name, value in figures.items()), price.citation()])
 
 
 def _subject(manifest: RunManifest) -> dict[str, Any]:
-    """What the protocol leaves free, by name."""
+    """Facts that the protocol leaves free, by name."""
     engine = manifest.engine
     known: dict[str, Any] = {
         "model": manifest.model.name,
@@ -214,7 +215,7 @@ def _subject(manifest: RunManifest) -> dict[str, Any]:
 
 
 def _adapter(manifest: RunManifest) -> dict[str, str]:
-    """Nothing without one: most runs have none."""
+    """The adapter's fields; empty without one, as in most runs."""
     adapter = manifest.model.adapter
     return {} if adapter is None else {"model.adapter_sha256": adapter.sha256}
 
@@ -230,7 +231,7 @@ def _flat(value: Any, prefix: str) -> dict[str, Any]:
 
 
 def side_of_log(log: ForeignLog) -> Side:
-    """The side that another harness's log makes. It is read to its end, and its texts are let go.
+    """The side of another harness's log. The log is read to its end, and its texts are dropped.
 
     Raises:
         UserError: It is damaged, or about no task of ours.

@@ -1,4 +1,4 @@
-"""Scores of other harnesses' logs beside the lists: shown, marked, and never ranked.
+"""Scores from other harnesses' logs, shown beside the lists, marked, and never ranked.
 
 A rank is among runs of one protocol. A log says little of its protocol, so its score stands in no
 list, with what is unknown. Only a log that was exported from a run of ours, and so has all of its
@@ -20,7 +20,7 @@ DECISIVE = (
     *("task_version", "problems_sha256", "prompt_sha256", "template_sha256", "force_think"),
     *("fewshot", "system_prompt", "temperature", "top_p", "top_k", "max_new_tokens"),
 )
-"""Fields of a protocol that a score hangs on, whoever asked."""
+"""Protocol fields that decide a score in any harness."""
 
 
 class ForeignRow(Record):
@@ -30,22 +30,23 @@ class ForeignRow(Record):
     harness: str
     version: str | None
     scorer: str
-    """Theirs; none of the verdicts is ours."""
+    """The other harness's scorer; no verdict here is ours."""
     model: str | None
     accuracy: Estimate
     samples: Count
-    """With a verdict."""
+    """Samples with a verdict."""
     errors: Count
-    """Without one, in no denominator."""
+    """Samples without a verdict; they are in no denominator."""
     tokens_per_answer: float | None
     latency_mean_s: float | None
-    """As their harness measured it."""
+    """Latency as the other harness measured it."""
     protocol_fields: dict[str, Any]
-    """What the log says of its protocol."""
+    """Protocol fields that the log states."""
     unknown: tuple[str, ...]
-    """What it does not say, of what a score hangs on."""
+    """Decisive fields that the log does not state."""
     fingerprint: str | None
-    """Of the protocol, where all of it is known; else the score is comparable with no list."""
+    """Fingerprint of a fully known protocol; otherwise None, and the score is comparable with no
+    list."""
     file: str
 
 

@@ -36,10 +36,10 @@ _VERSION = 3
 
 
 class State(NamedTuple):
-    """By what a change of a file is known."""
+    """The file attributes by which a change is noticed."""
 
     file: str
-    """Below the results folder."""
+    """Path relative to the results folder."""
     size_bytes: int
     mtime_ns: int
 
@@ -48,15 +48,15 @@ class LeftOut(Record):
     """A file or folder that is in no list."""
 
     file: str
-    """Below the results folder, as in rows."""
+    """Path relative to the results folder, as in rows."""
     reason: str
 
 
 class Contents(NamedTuple):
-    """What a results folder has."""
+    """The content of a results folder."""
 
     rows: tuple[LeaderboardRow, ...]
-    """Those that were asked for."""
+    """The requested rows."""
     left_out: tuple[LeftOut, ...]
     read: int
     """Files that were read, because they are new or changed."""
@@ -95,7 +95,7 @@ def read_rows(
 
 
 def index_file(results_dir: Path) -> Path:
-    """Where the index of a results folder is kept."""
+    """The index file of a results folder."""
     named = f"{results_dir.resolve()} {_VERSION} {_COLUMNS}"
     digest = sha256(os.fsencode(named)).hexdigest()[:16]
     return cache_dir() / "leaderboard" / f"{digest}.parquet"
@@ -129,7 +129,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _state(results_dir: Path, file: str) -> State | None:
-    """None where there is no such file."""
+    """The state of a file; None where there is none."""
     try:
         stat = os.stat(f"{results_dir}/{file}")  # noqa: PTH116
     except OSError:
@@ -198,7 +198,7 @@ def _keep(connection: "DuckDBPyConnection", kept: Path) -> None:
 def _select(
     connection: "DuckDBPyConnection", asked: Selection
 ) -> tuple[list[LeaderboardRow], list[LeftOut]]:
-    """The rows asked for, each run once: a baseline is often a copy of a run that is there too."""
+    """The requested rows, each run once: a baseline is often a copy of a run in the same folder."""
     condition, values = asked.sql()
     # The words are ours; values are passed apart.
     names = ", ".join(LeaderboardRow._fields)

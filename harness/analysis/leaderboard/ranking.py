@@ -1,4 +1,4 @@
-"""From rows to ranked lists: one for each task and protocol fingerprint, none across two.
+"""Ranks rows in lists: one for each task and protocol fingerprint, never across lists.
 
 A run's rank is a range, as far as the 95 % intervals tell: it begins at 1 + the number of runs
 whose interval lies wholly above this one's, and ends at the number of runs less those whose
@@ -19,7 +19,7 @@ from harness.analysis.leaderboard.row import LeaderboardRow
 
 
 class Standing(NamedTuple):
-    """A row and where it stands; an accuracy that is unknown has no rank."""
+    """A row with its rank; None where its accuracy is unknown."""
 
     row: LeaderboardRow
     first: int | None
@@ -39,7 +39,7 @@ class RankedList(NamedTuple):
     task: str
     fingerprint: str
     protocol: str
-    """What the protocol is, in words."""
+    """The protocol in words."""
     standings: tuple[Standing, ...]
 
 
@@ -107,7 +107,7 @@ _TOLD = frozenset(
 def _words_by_list(
     groups: Mapping[tuple[str, str], list[LeaderboardRow]],
 ) -> dict[tuple[str, str], str]:
-    """By list: its protocol, and in what else it differs from the task's other lists."""
+    """By list: its protocol, and how it differs from the task's other lists."""
     fields = {key: json.loads(rows[0].protocol_fields) for key, rows in groups.items()}
     words = {}
     for (task, fingerprint), mine in fields.items():

@@ -22,7 +22,7 @@ from harness.store.result import RunResult
 
 
 def read_part(content: bytes) -> Any:
-    """What a row needs of a ``result.json``, as attributes under the names of ``RunResult``.
+    """The part of a ``result.json`` that a row needs, with the attribute names of ``RunResult``.
 
     Raises:
         ValidationError: It is damaged, or of another schema version.
@@ -38,7 +38,7 @@ def read_part(content: bytes) -> Any:
 
 
 def _part_of(kind: type[Record], *names: str, **parts: Any) -> type[BaseModel]:
-    """A record with some fields of another, which skips all others.
+    """A record with some fields of another; the other fields are skipped.
 
     Args:
         kind: The whole record; the types of the fields are its own.
@@ -94,7 +94,7 @@ def _decoder() -> "msgspec.json.Decoder[Any]":
 
 
 def _struct(part: type[BaseModel]) -> type[msgspec.Struct]:
-    """The same fields, types and limits for msgspec."""
+    """A msgspec struct with the same fields, types and limits."""
     fields: list[Any] = []
     for name, field in part.model_fields.items():
         kind = _with_structs(field.annotation)

@@ -26,16 +26,16 @@ class LeaderboardRow(NamedTuple):
     selection: str
     """``math500:100``."""
     fingerprint: str
-    """Of the protocol: only rows that agree in it are ranked together."""
+    """Fingerprint of the protocol: only rows with the same one are ranked together."""
     protocol: str
     """The name that the configuration gave it."""
     protocol_fields: str
-    """What the fingerprint is made of, as a JSON object."""
+    """The fields of the fingerprint, as a JSON object."""
     model: str
     revision: str | None
     weights_sha256: str | None
     weights: str | None
-    """The file that a packaged model's weights come from; its name tells their quantisation."""
+    """The weights' file of a packaged model; its name shows the quantisation."""
     settings: str
     """Settings of the engine that are not its defaults: ``quantization=fp8``."""
     engine: str
@@ -88,23 +88,23 @@ class LeaderboardRow(NamedTuple):
     usd_per_solved_api_low: float | None
     usd_per_solved_api_high: float | None
     energy_joules: float | None
-    """Of the whole run."""
+    """Energy of the whole run."""
     joules_per_solved: float | None
     """This and the next two: of this task."""
     joules_per_solved_low: float | None
     joules_per_solved_high: float | None
     started_at: datetime
-    """In UTC, without a zone, as DuckDB's TIMESTAMP."""
+    """UTC without a zone, as DuckDB's TIMESTAMP."""
     run_id: str
     harness_version: str
     git_commit: str | None
     git_dirty: bool | None
     file: str
-    """Below the results folder."""
+    """Path relative to the results folder."""
 
 
 class UnreadableError(ValueError):
-    """A file is no finished result of this version; says why in a few words."""
+    """A file is no finished result of this version; the message is a short reason."""
 
 
 def rows_of(content: bytes, file: str) -> list[LeaderboardRow]:

@@ -1,4 +1,4 @@
-"""Which rows are asked for, and whether that can be."""
+"""The rows that a user requests, and whether the request is valid."""
 
 import difflib
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from harness.errors import UserError
 
 
 class Selection(NamedTuple):
-    """What a leaderboard is limited to; nothing given is everything."""
+    """The filters of a leaderboard; by default there are none."""
 
     tasks: tuple[str, ...] = ()
     models: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ _SQL_TYPES = {
 
 @contextmanager
 def connect() -> Iterator["DuckDBPyConnection"]:
-    """A DuckDB in memory that touches neither the network nor a disk of its own accord."""
+    """An in-memory DuckDB that uses neither the network nor a disk by itself."""
     import duckdb
 
     offline = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
