@@ -57,9 +57,13 @@ def _check_options(options: argparse.Namespace) -> None:
         for name in names:
             if options.format != only and getattr(options, name):
                 shown = name.replace("_", "-")
-                raise UserError(f"--{shown}: export {options.format} has no use for it, {only} has")
+                raise UserError(
+                    f"--{shown}: is for export {only}, not {options.format}; leave it out"
+                )
     if options.format == "lm-eval" and len(options.runs) > 1:
-        raise UserError(f"RUN: lm-eval's file is of one run, {len(options.runs)} are given")
+        raise UserError(
+            f"RUN: {len(options.runs)} are given, and a file of lm-eval holds one; export each"
+        )
 
 
 def _write_files(options: argparse.Namespace, results: list[RunResult]) -> int:

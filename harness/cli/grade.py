@@ -42,7 +42,7 @@ def grade(kind: str, file: str, task: str | None = None, workers: int | None = N
         return grade_foreign(kind, open_log(Path(file), task), workers)
     if task is not None:
         raise UserError(
-            f"--task {task}: {file} is no log of another harness, which alone has tasks"
+            f"--task {task}: is for logs of other harnesses, and {file} is none; leave it out"
         )
     definition = graded_by_lines(kind)
     with definition.build(standard_settings(workers)) as scorer:

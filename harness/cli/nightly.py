@@ -175,7 +175,9 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             owner = lock.read().decode("ascii", "replace").strip() or "another process"
-            raise UserError(f"another night is running ({owner}) in {folder}") from error
+            raise UserError(
+                f"another night is running ({owner}) in {folder}; harness status shows its progress"
+            ) from error
         lock.truncate(0)
         since = datetime.now(UTC).astimezone().isoformat(timespec="minutes")
         lock.write(f"process {os.getpid()} since {since}".encode())

@@ -190,7 +190,10 @@ def _repeat(plan: Plan, recorded: Recorded) -> Repeated:
     ]
     if len(requests) != len(plan.selection.chosen):
         strange = min(plan.selection.chosen - {request.request_id for request in requests})
-        raise StoreError(f"{plan.run.folder}/prompts.jsonl: the prompt of {strange} is missing")
+        raise StoreError(
+            f"{plan.run.folder}/prompts.jsonl: the prompt of {strange} is missing; "
+            f"harness validate {plan.run.shown} checks the whole run"
+        )
     model = _same_model(plan)
     with ExitStack() as stack:
         names = {task.name: scorer_name_of(task.scorer) for task in manifest.tasks}

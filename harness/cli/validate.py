@@ -25,7 +25,10 @@ def check_run(run: Run) -> str:
     """Reads everything; returns what there is in a few words."""
     manifest = run.read_manifest()
     if manifest.run_id != run.run_id:
-        raise StoreError(f"{run.folder}: its manifest is of run {manifest.run_id}")
+        raise StoreError(
+            f"{run.folder}: its manifest is of run {manifest.run_id}; the folder should have "
+            "that name"
+        )
     problems, prompts = run.read_problems(), run.read_prompts()
     if problems.keys() != prompts.keys():
         raise StoreError(f"{run.folder}: problems.jsonl and prompts.jsonl are of other problems")

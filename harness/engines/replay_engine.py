@@ -137,7 +137,7 @@ class ReplayEngine:
         if missing:
             raise ConfigError(
                 f"engine.run={self._given}: {len(missing)} of {len(requests)} requests are not in "
-                f"the recording, the first is {missing[0]}"
+                f"the recording, the first is {missing[0]}; use its own tasks, or another recording"
             )
         for request in requests:
             yield self._recorded[request.request_id]

@@ -102,7 +102,10 @@ class VllmKnobs(BaseEngineConfig):
         if wanted > there:
             sizes = [(name, self.args[name]) for name in _SIZES if name in self.args]
             given = " x ".join(f"engine.args.{name}={size}" for name, size in sizes)
-            raise UnavailableError(f"{given}: needs {wanted} GPUs, this process may use {there}")
+            raise UnavailableError(
+                f"{given}: needs {wanted} GPUs, this process may use {there}; "
+                "lower one of them, or see CUDA_VISIBLE_DEVICES"
+            )
 
     def _spans_machines(self) -> bool:
         """Whether vLLM itself spans several machines."""

@@ -89,7 +89,10 @@ def read_figures(target: Path) -> list[PublishedFigure]:
         )
     figures = _of_file(target)
     if not figures:
-        raise UserError(f"TARGET={target}: no figures in it")
+        raise UserError(
+            f"TARGET={target}: no figures in it; harness check --help names the files that "
+            "have some"
+        )
     return figures
 
 

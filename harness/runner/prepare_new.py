@@ -177,7 +177,7 @@ def _recorded(
     if changed:
         raise ConfigError(
             f"engine.run={recording.folder}: its {changed[0]} differs from the current task "
-            f"({len(changed)} problems differ)"
+            f"({len(changed)} problems differ); use a recording of this version of the task"
         )
     if missing := [problem_id for problem_id in wanted if problem_id not in prompts]:
         raise ConfigError(

@@ -102,7 +102,9 @@ class Run:
         except OSError as error:
             owner = self._lock.readline().decode("ascii", "replace").strip() or "another process"
             self._lock.close()
-            raise StoreError(f"run {self.run_id} is being written by {owner}") from error
+            raise StoreError(
+                f"run {self.run_id} is being written by {owner}; wait for it, or stop it first"
+            ) from error
         self._lock.truncate(0)
         self._lock.write(f"process {os.getpid()}\n{socket.gethostname()}\n".encode())
         return self
@@ -349,8 +351,10 @@ def find_run(name: str, results_dir: Path) -> Run:
     where = runs_dir(results_dir)
     known = sorted(file.parent.name for file in where.glob("*/manifest.json"))
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise StoreError(f"{name}: no run there (looked for manifest.json in it and in {where}){hint}")
+    hint = f"did you mean {near[0]}?" if near else "harness status lists the runs"
+    raise StoreError(
+        f"{name}: no run there (looked for manifest.json in it and in {where}); {hint}"
+    )
 
 
 def find_result(given: str, results_dir: Path) -> Path:
@@ -370,7 +374,10 @@ def find_result(given: str, results_dir: Path) -> Path:
     run.refuse_shard()
     status = run.read_manifest().status
     if status == "running" and run.is_being_written():
-        raise StoreError(f"run {run.run_id} is not finished: a process is at work on it")
+        raise StoreError(
+            f"run {run.run_id} is not finished: a process is at work on it; "
+            f"harness status {run.run_id} shows how far it is"
+        )
     if status != "complete":
         raise StoreError(
             f"run {run.run_id} has no result.json, because it was never finished; "
@@ -416,7 +423,9 @@ def _last_of_each(
     failed: dict[str, R] = {}
     for record in records:
         if record.request_id in final:
-            raise StoreError(f"{folder}: request {record.request_id} is recorded twice")
+            raise StoreError(
+                f"{folder}: request {record.request_id} is recorded twice; remove one of the lines"
+            )
         before = failed.pop(record.request_id, None)
         if before is not None and superseded is not None:
             superseded.append(before)

@@ -35,7 +35,9 @@ def stratified_subset(
     if size is None or size == len(problems):
         return problems
     if size > len(problems):
-        raise TaskError(f"tasks: '{asked}' exceeds the task's {len(problems)} problems")
+        raise TaskError(
+            f"tasks: '{asked}' should ask for at most the task's {len(problems)} problems"
+        )
     subjects = {name: i for i, name in enumerate(sorted({p.subject or "" for p in problems}))}
 
     def place(problem: Problem) -> tuple[int, int, str]:

@@ -8,6 +8,7 @@ from harness.cli.arguments import build_parser
 from harness.cli.main import main
 from harness.cli.overview import EXAMPLES, PURPOSES, START
 from harness.errors import UserError
+from tests.facts import mentions
 
 COMMANDS = [name for names in PURPOSES.values() for name in names]
 
@@ -61,3 +62,22 @@ def test_a_mistake_names_the_help_of_its_command(capsys: pytest.CaptureFixture[s
     assert "harness leaderboard --help" in capsys.readouterr().err
     assert main(["nope"]) == UserError.exit_status
     assert "harness --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "facts"),
+    [
+        (["validate", "nope"], "nope: … manifest.json … harness status"),
+        (["export", "lm-eval", "a", "b"], "RUN: 2 … one"),
+        (["export", "lm-eval", "a", "--source-url", "x"], "--source-url: … eval-results … leave"),
+        (["leaderboard", "--results-dir", "/nowhere"], "--results-dir /nowhere: … runs/"),
+        (["claims", "--id", "zzz"], "--id zzz: … harness claims --all"),
+    ],
+)
+def test_a_refusal_is_a_line_with_what_would_be_right(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], facts: str
+) -> None:
+    assert main(arguments) == UserError.exit_status
+    out, err = capsys.readouterr()
+    assert mentions(err, facts)
+    assert (out, err.count("\n")) == ("", 1)

@@ -50,9 +50,11 @@ class Options:
         """
         margin, points = self.margin_points, self.equivalence_points
         if not 0 <= margin <= 100:  # noqa: PLR2004 - points; false for NaN too
-            raise UserError(f"--margin {margin:g}: percentage points from 0 to 100")
+            raise UserError(f"--margin {margin:g}: should be percentage points from 0 to 100")
         if points is not None and not (math.isfinite(points) and 0 < points <= 100):  # noqa: PLR2004
-            raise UserError(f"--equivalence {points:g}: percentage points above 0 and up to 100")
+            raise UserError(
+                f"--equivalence {points:g}: should be percentage points above 0 and up to 100"
+            )
 
 
 def compare_sides(baseline: Side, candidates: Sequence[Side], options: Options) -> Comparison:

@@ -77,7 +77,9 @@ def read_rows(
         UserError: A task, model or protocol is asked for that no result has.
     """
     if not results_dir.is_dir():
-        raise StoreError(f"--results-dir {results_dir}: there is no such folder")
+        raise StoreError(
+            f"--results-dir {results_dir}: no such folder; name the one with runs/ in it"
+        )
     states, left_out = _look(results_dir)
     kept = index_file(results_dir)
     with connect() as connection:

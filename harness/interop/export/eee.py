@@ -100,7 +100,10 @@ def _tell_what_is_left_out(result: RunResult, records: list[EeeRecord]) -> None:
     manifest = result.manifest
     written = {record.task.name for record in records}
     if not written:
-        raise UserError(f"RUN: nothing of {manifest.run_id} was graded, so there is no score")
+        raise UserError(
+            f"RUN: nothing of {manifest.run_id} was graded, so there is no score; "
+            "harness run resume=RUN retry=errors asks again what failed"
+        )
     for task in manifest.tasks:
         errors = sum(each.status in ERROR_STATUSES for each in result.outcomes_of(task.name))
         if task.name not in written:

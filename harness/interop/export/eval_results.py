@@ -71,10 +71,15 @@ def to_eval_results(
 
     names = sorted({result.manifest.model.name for result in results})
     if len(names) > 1:
-        raise UserError(f"RUN: a file is of one model, these are of {', '.join(names)}")
+        raise UserError(
+            f"RUN: these are of {', '.join(names)}; a file is of one model, so export each alone"
+        )
     tasks = {task.name for result in results for task in result.manifest.tasks}
     if unknown := sorted(benchmarks.keys() - tasks):
-        raise UserError(f"--benchmark {unknown[0]}=…: the runs have {', '.join(sorted(tasks))}")
+        raise UserError(
+            f"--benchmark {unknown[0]}=…: no such task in the runs; there are "
+            f"{', '.join(sorted(tasks))}"
+        )
     entries = [
         _entry(result, task, benchmark, source_url)
         for result in results

@@ -29,12 +29,17 @@ def to_model_index(results: Sequence[RunResult]) -> str:
 
     names = sorted({result.manifest.model.name for result in results})
     if len(names) > 1:
-        raise UserError(f"RUN: a card is of one model, these are of {', '.join(names)}")
+        raise UserError(
+            f"RUN: these are of {', '.join(names)}; a card is of one model, so export each alone"
+        )
     entries = [
         entry for result in results for task in result.manifest.tasks for entry in _of(result, task)
     ]
     if not entries:
-        raise UserError(f"RUN: nothing of {names[0]} was graded, so there is no score to write")
+        raise UserError(
+            f"RUN: nothing of {names[0]} was graded, so there is no score; "
+            "harness run resume=RUN retry=errors asks again what failed"
+        )
     card = ModelCardData(model_name=names[0], eval_results=entries)
     return f"---\n{card.to_yaml()}\n---\n"
 

@@ -33,7 +33,7 @@ def check_disk(folder: Path, at_most_bytes: int | None = None) -> None:
     if free < LEAST_FREE_BYTES:
         raise StoreError(
             f"results_dir={folder}: {free >> 20} MiB free there, "
-            f"a run needs at least {LEAST_FREE_BYTES >> 20} MiB"
+            f"a run needs at least {LEAST_FREE_BYTES >> 20} MiB; free some, or name another folder"
         )
     if at_most_bytes is not None and free * HOPELESS < at_most_bytes:
         raise StoreError(

@@ -145,13 +145,13 @@ def _check_all_there(shards: Sequence[Shard]) -> None:
         if one.number == other.number:
             raise StoreError(
                 f"shard {one.manifest.config.shard_name} is there twice: "
-                f"{one.run.shown} and {other.run.shown}"
+                f"{one.run.shown} and {other.run.shown}; leave one out"
             )
     missing = sorted(set(range(count)) - {shard.number for shard in shards})
     if missing:
         names = ", ".join(map(str, missing))
         verb = "shard {} of {} is" if len(missing) == 1 else "shards {} of {} are"
-        raise StoreError(f"{verb.format(names, count)} missing")
+        raise StoreError(f"{verb.format(names, count)} missing; name all {count} shards of the run")
 
 
 def _check_whole(shard: Shard) -> None:
@@ -168,7 +168,7 @@ def _check_whole(shard: Shard) -> None:
         if missing := sorted(asked - ids):
             raise StoreError(
                 f"{shard.shown}: {name}.jsonl lacks {len(missing)} of {len(asked)} requests, "
-                f"{missing[0]} among them"
+                f"{missing[0]} among them; copy its folder anew"
             )
         if strange := sorted(ids - asked):
             raise StoreError(f"{shard.shown}: {name}.jsonl has {strange[0]}, which is not its own")
