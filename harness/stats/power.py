@@ -198,20 +198,16 @@ def equivalence_power(plan: Plan, margin: float) -> float:
 
     Two one-sided tests (TOST) at 5 % of the difference, with the errors of both scores.
     """
-    from scipy import stats
-
     published = published_error(plan)
     true, shown = (math.hypot(error, published) for error in _own_errors(plan, plan.p))
     if true == 0:
         return 1.0
-    return max(0.0, float(2 * stats.norm.cdf(tost_reach(shown, margin) / true) - 1))
+    return max(0.0, float(2 * normal_cdf(tost_reach(shown, margin) / true) - 1))
 
 
 def tost_reach(error: float, margin: float) -> float:
     """Largest observed difference that TOST at 5 % still calls the same; negative: none."""
-    from scipy import stats
-
-    return margin - float(stats.norm.isf(0.05)) * error
+    return margin + normal_quantile(0.05) * error
 
 
 def samples_that_decide(plan: Plan, margin: float) -> int | None:

@@ -536,3 +536,23 @@ def test_order_of_problems_changes_nothing(
     assert fixed[:3] == pytest.approx(fixed2[:3], nan_ok=False)
     assert standard_errors(c, k) == pytest.approx(standard_errors(c2, k2))
     assert within_problem_correlation(c, k) == pytest.approx(within_problem_correlation(c2, k2))
+
+
+def test_the_bootstrap_of_a_ratio_is_scipys() -> None:
+    rng = np.random.default_rng(5)
+    for n in (7, 40, 301):
+        top, bottom = np.sort(rng.random(n)), rng.random(n) * 100
+        scale = float(top.sum() / bottom.sum())
+
+        def angle(
+            a: statistics.Floats, b: statistics.Floats, axis: int, scale: float = scale
+        ) -> statistics.Floats:
+            return np.asarray(np.arctan2(a.sum(axis=axis), scale * b.sum(axis=axis)))
+
+        theirs = stats.bootstrap(
+            (top, bottom), angle, paired=True, vectorized=True, n_resamples=2000,
+            batch=statistics.CHUNK_ELEMENTS // n, method="percentile", rng=np.random.default_rng(0)
+        ).confidence_interval  # fmt: skip
+        drawn = statistics._drawn_angles(top, bottom, scale, draws=2000, seed=0)
+        ours = [statistics._quantile(drawn, p) for p in (0.025, 0.975)]
+        assert ours == pytest.approx(list(theirs), rel=1e-15)
