@@ -51,6 +51,7 @@ class RentedPrice(Sourced):
     """Rent by the hour."""
 
     usd_per_hour: Usd
+    """The price per hour of one unit."""
     unit: Literal["gpu", "vcpu", "machine"]
     """What one hour's price buys one of."""
 
@@ -59,6 +60,7 @@ class OwnedPrice(Sourced):
     """Running one's own machine."""
 
     usd_per_kwh: Usd
+    """The price of electricity."""
     pue: Annotated[float, Field(ge=1)] = 1.0
     """Power usage effectiveness: energy of the building per energy of the machine."""
     capex_usd: Usd | None = None
@@ -75,14 +77,18 @@ class ApiPrice(Sourced):
     """A provider's price list. Thinking is billed as output."""
 
     input_usd_per_million_tokens: Usd
+    """The price of prompt tokens."""
     cached_input_usd_per_million_tokens: Usd | None = None
+    """The price of prompt tokens in the provider's cache; None: unknown."""
     output_usd_per_million_tokens: Usd
+    """The price of completion tokens."""
 
 
 class Pricing(Record):
     """One price list, as a file of ``conf/pricing`` has it."""
 
     name: str
+    """The name in results; ``auto`` takes the list that is for the device."""
     match: tuple[str, ...] = ()
     """Devices that it is for; see ``is_for``."""
     rented: RentedPrice | None = None

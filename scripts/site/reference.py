@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from schema_tables import Schema, as_code, description, plain, referenced, rows, table
+from schema_tables import Row, Schema, as_code, description, plain, referenced, rows, table
 
 from harness.cli.arguments import build_parser
 from harness.cli.main import GROUPS, RUN_HELP
@@ -104,10 +104,11 @@ def configuration() -> str:
         found = (
             row._replace(
                 name=f"{_dotted(key)}{row.name}",
-                default=_default(row.name, row.default, composed),
-                meaning=row.meaning or _comment(key, row.name),
+                default=_default(row, composed),
+                meaning=row.meaning or _comment(key, row.name) or _of_sections(row, schema),
             )
             for row in rows(model, schema, links)
+            if row.name != "kind"  # the choice of the group sets it
         )
         heading = f"`{key}`" if key else "Keys of every run"
         parts.append(f"## {heading} {{ #{_anchor(key)} }}\n\n{description(model, schema)}\n")
@@ -135,11 +136,21 @@ def _dotted(key: str) -> str:
     return f"{key.partition('=')[0]}." if key else ""
 
 
-def _default(name: str, by_type: str, composed: Any) -> str:
-    """A key's value without overrides; where that is a whole group, the group says it."""
-    if not isinstance(composed, Mapping) or isinstance(composed.get(name), Mapping):
-        return "" if name in GROUPS else by_type
-    return as_code(composed[name]) if name in composed else by_type
+def _default(row: Row, composed: Any) -> str:
+    """A key's value without overrides; empty where it is a group of keys."""
+    value = composed.get(row.name) if isinstance(composed, Mapping) else None
+    if isinstance(value, Mapping):
+        return ""
+    known = isinstance(composed, Mapping) and row.name in composed
+    return as_code(value) if known else row.default
+
+
+def _of_sections(row: Row, schema: Schema) -> str:
+    """The meaning of a key that is a group of keys."""
+    models = [name for name in re.findall(r"\[(\w+)\]", row.type) if name in schema["$defs"]]
+    if len(models) == 1:
+        return description(models[0], schema)
+    return f"One of {len(models)} kinds; each has its keys." if models else ""
 
 
 def _comment(key: str, name: str) -> str:
@@ -197,11 +208,19 @@ def schema_of_results() -> str:
     links = {name: f"#{name.lower()}" for name in schema["$defs"]}
     links |= {name: f"configuration.md#{_anchor(key)}" for name, key in of_configuration.items()}
     links["RunConfig"] = "configuration.md"
-    parts = [SCHEMA, table(rows("RunResult", schema, links))]
+    parts = [SCHEMA, _keys("RunResult", schema, links)]
     for name in sorted(schema["$defs"].keys() - of_configuration.keys() - {"RunConfig"}):
         parts.append(f"## {name}\n\n{description(name, schema)}\n")
-        parts.append(table(rows(name, schema, links)))
+        parts.append(_keys(name, schema, links))
     return "\n".join(parts)
+
+
+def _keys(model: str, schema: Schema, links: Mapping[str, str]) -> str:
+    found = rows(model, schema, links)
+    return table(
+        (row._replace(meaning=row.meaning or _of_sections(row, schema)) for row in found),
+        has_defaults=False,
+    )
 
 
 def _reversed(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ griffe reads.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -81,13 +81,15 @@ def _range(field: Schema) -> str:
     return "".join(f", {word} {field[key]:g}" for key, word in words.items() if key in field)
 
 
-def table(found: Iterator[Row]) -> str:
+def table(found: Iterable[Row], *, has_defaults: bool = True) -> str:
     """The rows as a table."""
-    lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    heads = ["key", "type", *(["default"] if has_defaults else []), "meaning"]
+    lines = [heads, ["---"] * len(heads)]
     for row in found:
-        cells = (f"`{row.name}`", row.type, row.default, row.meaning)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
+        default = [row.default] if has_defaults else []
+        cells = [f"`{row.name}`", row.type, *default, row.meaning]
+        lines.append([cell.replace("|", "\\|") for cell in cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_code(value: Any) -> str:

@@ -1,6 +1,7 @@
 """The documentation as a site: built with broken links as errors, and used from disk."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ def test_the_reference_has_every_key_and_command(site: Path) -> None:
         assert f'id="{command}"' in commands
     assert '<h2 id="outcome">' in text_of(site, "reference/result-schema")
     assert "441 of 500" in text_of(site, "files/conf/experiment/r1_math500_85.yaml")
+
+
+def test_every_key_of_the_configuration_has_a_meaning(site: Path) -> None:
+    rows = re.findall(r"<tr>\s*(.*?)</tr>", text_of(site, "reference/configuration"), re.S)
+    cells = [re.findall(r"<td>(.*?)</td>", row, re.S) for row in rows]
+    keys = [row for row in cells if len(row) == 4]
+    assert len(keys) > 100
+    assert [row[0] for row in keys if not row[3]] == []
 
 
 def test_the_tables_of_statuses_are_those_of_the_code(site: Path) -> None:

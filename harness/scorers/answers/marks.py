@@ -43,7 +43,9 @@ class Marks(Record):
     """The marks of a model that has none of the known styles."""
 
     open: Annotated[str, Field(pattern=r"\S")]
+    """The text that opens a thought."""
     close: Annotated[str, Field(pattern=r"\S")]
+    """The text that ends a thought."""
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
