@@ -56,10 +56,10 @@ OF_THE_HARNESS = frozenset(
 
 
 class ProtocolConfig(Record):
-    """How the model is prompted and sampled; every field is part of the protocol fingerprint."""
+    """How the model is prompted and sampled; all but ``name`` is part of the protocol fingerprint."""
 
     name: str
-    """The name in tables; not part of the fingerprint."""
+    """The name in tables."""
     temperature: Annotated[float, Field(ge=0, le=10)]
     """The sampling temperature; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)]
