@@ -56,7 +56,7 @@ OF_THE_HARNESS = frozenset(
 
 
 class ProtocolConfig(Record):
-    """How the model is prompted and sampled; all but ``name`` is part of the protocol fingerprint."""
+    """How the model is asked; all but ``name`` is part of the protocol fingerprint."""
 
     name: str
     """The name in tables."""

@@ -82,14 +82,14 @@ def _range(field: Schema) -> str:
 
 
 def table(found: Iterable[Row], *, has_defaults: bool = True) -> str:
-    """The rows as a table."""
+    """The rows as a table; empty without rows."""
     heads = ["key", "type", *(["default"] if has_defaults else []), "meaning"]
     lines = [heads, ["---"] * len(heads)]
     for row in found:
         default = [row.default] if has_defaults else []
         cells = [f"`{row.name}`", row.type, *default, row.meaning]
         lines.append([cell.replace("|", "\\|") for cell in cells])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) if lines[2:] else ""
 
 
 def as_code(value: Any) -> str:
