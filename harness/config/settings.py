@@ -597,7 +597,7 @@ def _shown(name: str, given: Any) -> str:
 
 
 def did_you_mean(place: list[str]) -> str:
-    """A phrase that suggests the nearest known name; empty where none is near."""
+    """A phrase that suggests the nearest known name, or where all names are shown."""
     import difflib
 
     models: dict[str, type[Record]] = {
@@ -611,4 +611,6 @@ def did_you_mean(place: list[str]) -> str:
     }
     owner = models.get(".".join(place[:-1]))
     near = difflib.get_close_matches(place[-1], owner.model_fields, n=1) if owner else []
-    return f"; did you mean {'.'.join([*place[:-1], near[0]])}?" if near else ""
+    if near:
+        return f"; did you mean {'.'.join([*place[:-1], near[0]])}?"
+    return "; harness run --cfg job shows all keys"
