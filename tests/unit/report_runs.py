@@ -1,5 +1,6 @@
 """Finished runs with answers made up for a report: three problems, some of them hostile."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.io.jsonl import read_json
@@ -29,11 +30,13 @@ def make_run(  # noqa: PLR0913 - all but the folder by name
     words: int = 40,
     fingerprint: str = "f" * 16,
     shift: int = 0,
+    thought: Callable[[int, int], str] | None = None,
 ) -> Path:
     """Writes a run whose statuses go round in ``CYCLE``, begun at ``shift``; returns its folder.
 
     Problem 0, its answers and their details carry HOSTILE. Each answer thinks first; the word
-    ``needle<problem>x<sample>`` stands in its reasoning and nowhere else.
+    ``needle<problem>x<sample>`` is in its reasoning and nowhere else. ``thought`` gives the rest
+    of the reasoning by problem and sample; without it, it is ``words`` times the same word.
     """
     folder.mkdir(parents=True)
     manifest = read_json(GOLDEN / "manifest.json", RunManifest)
@@ -63,7 +66,9 @@ def make_run(  # noqa: PLR0913 - all but the folder by name
         run.write_problems(asked)
         run.write_prompts([_prompt(problem) for problem in asked])
         for place in range(problems * samples):
-            completion, verdict = _answer(place, samples, words, shift)
+            number, sample = divmod(place, samples)
+            rest = "again " * words if thought is None else thought(number, sample)
+            completion, verdict = _answer(place, samples, rest, shift)
             run.completions.append(completion)
             run.verdicts.append(verdict)
         build_result(run, manifest).write(run.folder)
@@ -85,13 +90,13 @@ def _prompt(problem: Problem) -> Prompt:
     return Prompt(problem_id=problem.problem_id, text=text, token_ids=(1, 2, 3), opened_think=True)
 
 
-def _answer(place: int, samples: int, words: int, shift: int) -> tuple[Completion, Verdict]:
+def _answer(place: int, samples: int, rest: str, shift: int) -> tuple[Completion, Verdict]:
     number, sample = divmod(place, samples)
     status = CYCLE[(place + shift) % len(CYCLE)]
     right = 2 * number
     given = {"correct": str(right), "incorrect": str(right + 1)}.get(status)
     hostile = HOSTILE if number == 0 else ""
-    thought = f"Let me think, needle{number}x{sample} " + "again " * words + hostile
+    thought = f"Let me think, needle{number}x{sample} {rest}" + hostile
     answer = f"\n</think>\n\nSo it is \\boxed{{{given}}}. {hostile}" if given else "\n</think>\n\n"
     cut = status == "truncated"
     tokens = 4096 if cut else 100 + 10 * place

@@ -1,10 +1,19 @@
 // The list of samples: filters, sorting, keys. Only the rows in sight are in the page.
 "use strict";
 const Browser = {
-  a: null, b: null, task: "", status: "", subject: "", term: "", differ: false,
+  a: null, b: null, task: "", status: "", subject: "", term: "", differ: "",
   sort: "problem", down: false, rows: [], chosen: null, found: null, searching: 0, height: 36,
 };
 const byId = (id) => document.getElementById(id);
+
+// In what two runs may differ on a sample; one that only one of them was asked is no difference.
+Browser.DIFFER = {
+  outcome: ["outcome differs", (run, row, other, at) => at !== undefined && other.status[at] !== run.status[row]],
+  gained: ["only the first solved it", (run, row, other, at) => at !== undefined && run.status[row] === "correct" && other.status[at] !== "correct"],
+  lost: ["only the second solved it", (run, row, other, at) => at !== undefined && run.status[row] !== "correct" && other.status[at] === "correct"],
+  extracted: ["extracted answer differs", (run, row, other, at) => at !== undefined && other.extracted[at] !== run.extracted[row]],
+  text: ["text differs", (run, row, other, at) => at !== undefined && run.hash[row] !== null && other.hash[at] !== null && other.hash[at] !== run.hash[row]],
+};
 
 // --- which rows ------------------------------------------------------------------------------
 
@@ -14,10 +23,7 @@ Browser.passes = (row) => {
   if (Browser.task && problem.task !== Browser.task) return false;
   if (Browser.subject && problem.subject !== Browser.subject) return false;
   if (Browser.status && run.status[row] !== Browser.status) return false;
-  if (Browser.differ && other) {
-    const at = Samples.beside(run, row, other);
-    if (at === undefined || other.status[at] === run.status[row]) return false;
-  }
+  if (Browser.differ && other && !Browser.DIFFER[Browser.differ][1](run, row, other, Samples.beside(run, row, other))) return false;
   if (!Browser.term) return true;
   return Samples.matches(run, row, Browser.term) || Boolean(Browser.found?.has(row));
 };
@@ -78,7 +84,7 @@ Browser.row = (row, place) => {
   const made = Sample.element("tr", "", name, Sample.element("td", "", Browser.short(run.status[row])));
   const beside = other && Samples.beside(run, row, other);
   const cell = Sample.element("td", "beside", beside === undefined || beside === null ? "" : Browser.short(other.status[beside]));
-  made.append(cell, Sample.element("td", "num", run.tokens[row].toLocaleString("en")));
+  made.append(cell, Sample.element("td", "num", run.tokens[row]?.toLocaleString("en") ?? "unknown"));
   made.dataset.row = row;
   made.setAttribute("aria-rowindex", String(place + 2));
   if (row === Browser.chosen) made.setAttribute("aria-current", "true");
@@ -105,11 +111,20 @@ Browser.choose = (row, { quiet = false } = {}) => {
   }
   const run = Browser.a;
   const shown = Sample.show(byId("sample"), { run, row, other: Browser.b, term: Browser.term, choose: Browser.choose });
-  if (!quiet) {
-    const name = `${run.letter}:${Samples.index.problems[run.problem[row]].id}#${run.sample[row]}`;
-    history.replaceState(null, "", `#sample=${encodeURIComponent(name)}`);
-  }
+  const { id } = Samples.index.problems[run.problem[row]];
+  const [, , words] = Sample.SIGNS[run.status[row]];
+  const place = Browser.rows.indexOf(row) + 1;
+  byId("chosen").textContent = `${id}, sample ${run.sample[row]}: ${words}; ${place.toLocaleString("en")} of ${Browser.rows.length.toLocaleString("en")}`;
+  if (!quiet) history.replaceState(null, "", Browser.address());
   return shown;
+};
+
+// What opens this very sample: by the runs' ids, which another page of the same runs knows too.
+Browser.address = () => {
+  const { a: run, b: other, chosen: row } = Browser;
+  const chosen = new URLSearchParams({ run: run.id, problem: Samples.index.problems[run.problem[row]].id, sample: run.sample[row] });
+  if (other) chosen.set("beside", other.id);
+  return `${location.href.split("#")[0]}#${chosen}`;
 };
 
 Browser.reveal = () => {
@@ -211,7 +226,8 @@ Browser.setRuns = (a, b) => {
   byId("run-a").value = String(a);
   byId("run-b").value = Browser.b ? String(b) : "";
   byId("differ").disabled = !Browser.b;
-  if (!Browser.b) Browser.setDiffer(false);
+  if (!Browser.b) Browser.differ = byId("differ").value = "";
+  Browser.fillDiffer();
   Browser.stopSearch();
   Browser.found = null;
   Browser.chosen = was ? Samples.beside(was[0], was[1], Browser.a) ?? null : null;
@@ -219,14 +235,31 @@ Browser.setRuns = (a, b) => {
   if (Browser.chosen !== null) Browser.choose(Browser.chosen, { quiet: true });
 };
 
-Browser.setDiffer = (on) => {
-  Browser.differ = on;
-  byId("differ").setAttribute("aria-pressed", String(on));
+// The kinds of difference, each with how many samples it has.
+Browser.fillDiffer = () => {
+  const { a: run, b: other } = Browser;
+  const select = byId("differ");
+  select.replaceChildren(select.options[0]);
+  if (!other) return;
+  const beside = run.problem.map((_, row) => Samples.beside(run, row, other));
+  for (const [value, [words, fits]] of Object.entries(Browser.DIFFER)) {
+    const count = beside.reduce((sum, at, row) => sum + fits(run, row, other, at), 0);
+    const option = Sample.element("option", "", `${words.replace("the first", run.letter).replace("the second", other.letter)} (${count.toLocaleString("en")})`);
+    option.value = value;
+    select.append(option);
+  }
+  select.value = Browser.differ;
+};
+
+Browser.setPlain = (plain) => {
+  Texts.plain = plain;
+  byId("plain").setAttribute("aria-pressed", String(plain));
+  if (Browser.chosen !== null) Browser.choose(Browser.chosen, { quiet: true });
 };
 
 Browser.listen = () => {
   const on = (id, name, act) => byId(id).addEventListener(name, act);
-  for (const [id, key] of [["filter-task", "task"], ["filter-status", "status"], ["filter-subject", "subject"]]) {
+  for (const [id, key] of [["filter-task", "task"], ["filter-status", "status"], ["filter-subject", "subject"], ["differ", "differ"]]) {
     on(id, "change", (event) => { Browser[key] = event.target.value; Browser.refresh(); });
   }
   on("filters", "submit", (event) => event.preventDefault());
@@ -234,7 +267,7 @@ Browser.listen = () => {
   on("search-texts", "click", Browser.searchTexts);
   const place = (id) => (byId(id).value === "" ? null : Number(byId(id).value));
   for (const id of ["run-a", "run-b"]) on(id, "change", () => Browser.setRuns(place("run-a"), place("run-b")));
-  on("differ", "click", () => { Browser.setDiffer(!Browser.differ); Browser.refresh(); });
+  on("plain", "click", () => Browser.setPlain(!Texts.plain));
   on("help-button", "click", () => byId("help").showModal());
   on("list", "scroll", () => Browser.draw());
   on("list", "click", (event) => {
@@ -259,7 +292,8 @@ Browser.sortBy = (sort) => {
 
 Browser.KEYS = {
   j: () => Browser.move(1), k: () => Browser.move(-1), n: () => Browser.moveSample(1), p: () => Browser.moveSample(-1),
-  r: () => Browser.foldReasoning(), "/": () => byId("search").focus(), "?": () => byId("help").showModal(),
+  r: () => Browser.foldReasoning(), t: () => Browser.setPlain(!Texts.plain), c: () => document.querySelector("#sample .copy")?.click(),
+  "/": () => byId("search").focus(), "?": () => byId("help").showModal(),
 };
 
 Browser.key = (event) => {
@@ -291,16 +325,26 @@ Browser.print = () => {
 };
 
 Browser.fromAddress = () => {
-  const wanted = decodeURIComponent(location.hash).match(/^#sample=([A-Z]):(.*)#(\d+)$/);
-  if (!wanted) return;
-  const [, letter, id, sample] = wanted;
-  const place = Samples.index.runs.findIndex((run) => run.letter === letter);
-  const problem = Samples.index.problems.findIndex((each) => each.id === id);
-  const row = Samples.index.runs[place]?.at.get(`${problem}#${sample}`);
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const { problems, runs } = Samples.index;
+  const place = (name) => runs.findIndex((run) => run.id === wanted.get(name));
+  const [a, b] = [place("run"), place("beside")];
+  const problem = problems.findIndex((each) => each.id === wanted.get("problem"));
+  const row = runs[a]?.at.get(`${problem}#${wanted.get("sample")}`);
   if (row === undefined) return;
-  if (place > 0) Browser.setRuns(place, null);
+  if (runs[a] !== Browser.a || (runs[b] ?? null) !== Browser.b) Browser.setRuns(a, b < 0 ? null : b);
+  if (!Browser.rows.includes(row)) Browser.showAll();
   Browser.choose(row, { quiet: true });
   byId("samples").scrollIntoView();
+};
+
+// No filter stands in the way of a sample that was asked for.
+Browser.showAll = () => {
+  byId("filters").reset();
+  Object.assign(Browser, { task: "", status: "", subject: "", term: "", differ: "", found: null });
+  byId("run-a").value = String(Samples.index.runs.indexOf(Browser.a));
+  byId("run-b").value = Browser.b ? String(Samples.index.runs.indexOf(Browser.b)) : "";
+  Browser.refresh();
 };
 
 Browser.start = async () => {
@@ -313,6 +357,7 @@ Browser.start = async () => {
   if (row) Browser.height = row.getBoundingClientRect().height;
   Browser.draw();
   Browser.fromAddress();
+  addEventListener("hashchange", Browser.fromAddress);
   byId("browser").dataset.ready = "";
 };
 Browser.start();

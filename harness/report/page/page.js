@@ -12,6 +12,24 @@ Page.inflate = async (base64) => {
   return new Response(stream).text();
 };
 
+// --- libraries -------------------------------------------------------------------------------
+
+// A script that the page carries compressed is unpacked and run when it is first asked for.
+Page.libraries = new Map();
+
+Page.library = (id) => {
+  if (!Page.libraries.has(id)) Page.libraries.set(id, Page.loadLibrary(id));
+  return Page.libraries.get(id);
+};
+
+Page.loadLibrary = async (id) => {
+  const block = document.getElementById(id);
+  const script = document.createElement("script");
+  script.textContent = await Page.inflate(block.textContent);
+  block.remove();
+  document.head.append(script);
+};
+
 // --- colours -------------------------------------------------------------------------------
 
 Page.THEMES = { "": ["◐", "as the system"], light: ["○", "light"], dark: ["●", "dark"] };
@@ -112,12 +130,8 @@ Page.named = (value) => {
 };
 
 Page.startPlots = async () => {
-  const block = document.getElementById("plotly");
-  if (!block) return;
-  const script = document.createElement("script");
-  script.textContent = await Page.inflate(block.textContent);
-  block.remove();
-  document.head.append(script);
+  if (!document.getElementById("plotly")) return;
+  await Page.library("plotly");
   Page.drawPlots();
   document.documentElement.dataset.plots = "ready";
 };

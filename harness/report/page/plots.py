@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.report.page.outcomes import Group
 from harness.report.page.runs import ReportRun, by_protocol
+from harness.report.page.thinking import Bin, bin_edges, scored, thinking_bins
 from harness.store.manifest import Outcome
 
 INK, MUTED, LINE = "#1a1e23", "#565f69", "#d9dee4"
@@ -50,7 +51,13 @@ def all_plots(runs: Sequence[ReportRun], groups: dict[str, list[Group]]) -> dict
         "outcomes": [_by_group(task, groups[task], kind) for task in tasks for kind in _KINDS],
         "tradeoff": [plot for task in tasks for plot in _tradeoffs(runs, task)],
         "budget": [*(_budget(runs, task) for task in tasks), *_budget_costs(runs)],
-        "times": [_latency(runs), _first_token(runs), _lengths(runs), _thinking(runs)],
+        "times": [
+            _latency(runs),
+            _first_token(runs),
+            _lengths(runs),
+            *(_accuracy_by_thinking(runs, task) for task in tasks),
+            _thinking(runs),
+        ],
     }
     return {section: [p for p in plots if p is not None] for section, plots in found.items()}
 
@@ -399,6 +406,55 @@ def _shares(outcomes: Sequence[Outcome], width: int, whole: int) -> dict[int, fl
         place = outcome.completion_tokens // width
         counts[place] = counts.get(place, 0.0) + 100 / whole
     return dict(sorted(counts.items()))
+
+
+def _accuracy_by_thinking(runs: Sequence[ReportRun], task: str) -> Plot | None:
+    edges = bin_edges(runs, task)
+    if not edges:
+        return None
+    figure = _figure(f"Accuracy against thinking, {task}", "tokens of thinking", "solved, %")
+    for run in runs:
+        bins = list(thinking_bins(run, task, edges))
+        if bins:
+            _add_bins(figure, run, bins, in_legend=len(runs) > 1)
+    figure.update_xaxes(rangemode="tozero")
+    figure.update_yaxes(range=[-2, 102])
+    caption = (
+        "Samples in bins by the length of the thought, at its median; bars: 95 % intervals over "
+        "the problems of a bin; numbers: samples. Hard problems make models think longer, so the "
+        "line does not show what more thinking would do."
+    )
+    left_out = [part for run in runs if (part := _unknown_thoughts(run, task))]
+    return Plot(f"accuracy-thinking-{task}", figure, " ".join([caption, *left_out]))
+
+
+def _add_bins(figure: Any, run: ReportRun, bins: Sequence[Bin], *, in_legend: bool) -> None:
+    points = [_percents(b.accuracy.value or 0.0, b.accuracy.low, b.accuracy.high) for b in bins]
+    figure.add_scatter(
+        x=[b.median_tokens for b in bins], y=[point[0] for point in points],
+        mode="lines+markers+text", name=_label(run), line=_line(run), marker=_marker(run, 8),
+        error_y={"array": [p[2] for p in points], "arrayminus": [p[1] for p in points],
+                 "color": _colour(run), "thickness": 1, "width": 4},
+        text=[f"{b.samples:,}" for b in bins], textposition="top right", cliponaxis=False,
+        hovertext=[
+            f"{b.low_tokens:,} to {b.high_tokens:,} tokens: {b.correct:,} of {b.samples:,} samples "
+            f"solved, of {b.problems:,} problems; {b.truncated:,} truncated"
+            for b in bins
+        ],
+        hovertemplate="%{hovertext}<br>%{y:.1f} %<extra></extra>", showlegend=in_legend,
+    )  # fmt: skip
+
+
+def _unknown_thoughts(run: ReportRun, task: str) -> str:
+    """Which samples are in no bin; empty where all are."""
+    unknown = [each for each in scored(run, task) if each.reasoning_tokens is None]
+    if not unknown:
+        return ""
+    correct = sum(each.status == "correct" for each in unknown)
+    return (
+        f"Run {run.letter}: {len(unknown):,} samples are in no bin, since their thinking tokens "
+        f"are unknown; {correct:,} of them are solved."
+    )
 
 
 def _thinking(runs: Sequence[ReportRun]) -> Plot | None:

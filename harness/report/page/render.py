@@ -31,8 +31,8 @@ def render_page(template_name: str, *, scripts: Sequence[str] = (), **context: A
         template_name: A file under ``harness/report`` or ``harness/report/page``; usually it
             extends ``base.html.j2``.
         scripts: Names of JavaScript files there. Only these, and the page's own, will run.
-        **context: What the template shows. ``title`` is asked by the base, ``plots=True`` brings
-            Plotly along.
+        **context: What the template shows. ``title`` is asked by the base. ``libraries`` names
+            those of ``LIBRARIES`` that the page carries, ``plots=True`` is short for Plotly.
     """
     return "".join(stream_page(template_name, scripts=scripts, **context))
 
@@ -42,9 +42,12 @@ def stream_page(
 ) -> Iterator[str]:
     """The same in pieces, so that an iterator in ``context`` is never held as a whole."""
     names = [_PAGE_SCRIPT, *scripts]
+    libraries = [*["plotly"] * bool(context.get("plots")), *context.pop("libraries", ())]
     template = _environment().get_template(template_name)
     return template.generate(
-        {"plots": False, "side_files": False, **context},
+        {"side_files": False, **context},
+        libraries=[library_block(name) for name in libraries],
+        library_hashes=[_csp_hash(_library(name)) for name in libraries],
         script_texts=[Markup(_source(name)) for name in names],  # noqa: S704 - our own files
         script_hashes=[_csp_hash(_source(name)) for name in names],
     )
@@ -61,8 +64,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {
         "style": lambda name: Markup(_source(name)),  # noqa: S704 - our own files
-        "plotly_js": plotly_js,
-        "plotly_hash": lambda: _csp_hash(_plotly_source()),
+        "formula_style": formula_style,
         "plot_div": plot_div,
         "json_script": json_script,
     }
@@ -117,15 +119,39 @@ def plot_div(figure: Any, name: str, caption: str = "") -> Markup:
     ).format(name=name, title=title, caption=caption, data=json_script(drawn, f"{name}-data"))
 
 
-@cache
-def plotly_js() -> Markup:
-    """Plotly as the page carries it, once: compressed, to a third of its 5 MB."""
-    head = Markup('<script type="application/octet-stream" id="plotly">')
-    return head + Markup(compressed(_plotly_source())) + Markup("</script>")  # noqa: S704 - base64
+# --- scripts of others ------------------------------------------------------------------------
+
+_VENDOR_DIR = _PAGE_DIR / "vendor"
+LIBRARIES = {
+    "temml": "temml.min.js",
+    "highlight": "highlight.min.js",
+    "diff": "diff.min.js",
+}
+"""By the id of their element in the page; Plotly comes from its own package."""
 
 
 @cache
-def _plotly_source() -> str:
-    from plotly.offline import get_plotlyjs
+def library_block(name: str) -> Markup:
+    """A library as the page carries it: compressed; ``Page.library`` unpacks and runs it."""
+    head = Markup('<script type="application/octet-stream" id="{}">').format(name)
+    return head + Markup(compressed(_library(name))) + Markup("</script>")  # noqa: S704 - base64
 
-    return str(get_plotlyjs())
+
+@cache
+def _library(name: str) -> str:
+    if name == "plotly":
+        from plotly.offline import get_plotlyjs
+
+        return str(get_plotlyjs())
+    return (_VENDOR_DIR / LIBRARIES[name]).read_text(encoding="utf-8")
+
+
+@cache
+def formula_style() -> Markup:
+    """Temml's style with its one font inside, for the page may load nothing."""
+    style = (_VENDOR_DIR / "Temml-Local.css").read_text(encoding="utf-8")
+    font = base64.b64encode((_VENDOR_DIR / "Temml.woff2").read_bytes()).decode()
+    address = "url('Temml.woff2')"
+    assert address in style
+    filled = style.replace(address, f"url('data:font/woff2;base64,{font}')")
+    return Markup(filled)  # noqa: S704 - a committed file

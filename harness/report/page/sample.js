@@ -1,4 +1,4 @@
-// One sample, and the same problem's answer in another run beside it. Text is only ever textContent.
+// One sample, and the same problem's answer in another run beside it.
 "use strict";
 const Sample = { last: 0, reasoningOpen: false };
 
@@ -20,30 +20,16 @@ Sample.badge = (status) => {
   return Sample.element("span", `badge ${tone}`, `${sign} ${words}`);
 };
 
-// Text with the searched term marked.
-Sample.text = (text, term) => {
-  const pre = Sample.element("pre", "");
-  const lower = text.toLowerCase();
-  // Where lower case is longer than the text, places do not fit: then nothing is marked.
-  if (!term || lower.length !== text.length) {
-    pre.textContent = text;
-    return pre;
-  }
-  let from = 0;
-  for (let at = lower.indexOf(term); at >= 0; at = lower.indexOf(term, from)) {
-    pre.append(text.slice(from, at), Sample.element("mark", "", text.slice(at, at + term.length)));
-    from = at + term.length;
-  }
-  pre.append(text.slice(from));
-  return pre;
-};
-
-Sample.block = (title, text, term, note = null) => Sample.element(
-  "div", "block", Sample.element("h5", "", title, note && Sample.element("span", "muted", ` ${note}`)), Sample.text(text, term),
+Sample.block = (title, text, term, how, note = null) => Sample.element(
+  "div", "block", Sample.element("h5", "", title, note && Sample.element("span", "muted", ` ${note}`)), Texts.element(text, term, how),
 );
 
-Sample.folded = (title, text, term) => {
-  const details = Sample.element("details", "block", Sample.element("summary", "", title), Sample.text(text, term));
+// Folded text is there as written; its formulas and code are drawn when it is unfolded.
+Sample.folded = (title, text, term, how) => {
+  const pre = Texts.element(text, term, "plain");
+  const details = Sample.element("details", "block", Sample.element("summary", "", title), pre);
+  const draw = () => { if (details.open) pre.drawn = Texts.fill(pre, text, term, how); };
+  details.addEventListener("toggle", draw, { once: true });
   if (term && text.toLowerCase().includes(term)) details.open = true;
   return details;
 };
@@ -67,6 +53,7 @@ Sample.show = async (target, state) => {
     Sample.heading(problem, state),
     ...Sample.question(problem, run, row, term),
     Sample.element("div", sides.length > 1 ? "sides" : "", ...columns),
+    ...Difference.of(sides, texts),
   );
   target.dataset.shown = `${run.letter}:${problem.id}#${run.sample[row]}`;
 };
@@ -76,6 +63,7 @@ Sample.heading = (problem, { run, row, choose }) => {
   const heading = Sample.element("header", "",
     Sample.element("h3", "", problem.id),
     Sample.element("p", "muted small", [problem.task, ...where].filter(Boolean).join(" · ")));
+  heading.append(Sample.copyButton());
   const siblings = Sample.siblings(run, row);
   if (siblings.length < 2) return heading;
   const chips = Sample.element("div", "chips");
@@ -95,6 +83,25 @@ Sample.heading = (problem, { run, row, choose }) => {
   return heading;
 };
 
+// The address names the sample; the button puts the address where it can be pasted.
+Sample.copyButton = () => {
+  const button = Sample.element("button", "copy", "Copy link");
+  button.type = "button";
+  button.title = "The address of this page with this sample chosen";
+  button.addEventListener("click", async () => {
+    const address = Browser.address();
+    try {
+      await navigator.clipboard.writeText(address);
+      button.textContent = "Copied";
+    } catch { // no clipboard here: the address itself can be copied by hand
+      history.replaceState(null, "", address);
+      button.textContent = "See the address bar";
+    }
+    setTimeout(() => { button.textContent = "Copy link"; }, 3000);
+  });
+  return button;
+};
+
 // Rows are sorted by problem, so the samples of one stand together.
 Sample.siblings = (run, row) => {
   let first = row;
@@ -107,14 +114,17 @@ Sample.siblings = (run, row) => {
 Sample.question = (problem, run, row, term) => {
   const parts = [];
   if (problem.question !== undefined) {
-    parts.push(Sample.block("Problem", problem.question, term));
+    parts.push(Sample.block("Problem", problem.question, term, problem.test === undefined ? "prose" : Sample.questionOfCode(problem)));
     parts[0].classList.add("short");
   }
   const prompt = run.prompts[run.problem[row]];
-  if (prompt !== undefined) parts.push(Sample.folded("Prompt as the model saw it", prompt, ""));
-  if (problem.test !== undefined) parts.push(Sample.folded("Tests", problem.test, ""));
+  if (prompt !== undefined) parts.push(Sample.folded("Prompt as the model saw it", prompt, "", "plain"));
+  if (problem.test !== undefined) parts.push(Sample.folded("Tests", problem.test, "", "python"));
   return parts;
 };
+
+// A function's head to be completed is code; a sentence that asks for code is not.
+Sample.questionOfCode = ({ question }) => (/^\s*(def|from|import|class|@)\b/m.test(question) ? "python" : "prose");
 
 Sample.side = (run, row, texts, problem, term) => {
   const side = Sample.element("section", "side");
@@ -128,7 +138,7 @@ Sample.side = (run, row, texts, problem, term) => {
   title.append(Sample.badge(run.status[row]));
   side.append(Sample.element("p", "small muted", Sample.measures(run, row)));
   if (texts?.failure) side.append(Sample.element("p", "notice warn", texts.failure));
-  if (texts?.error) side.append(Sample.block("Error", texts.error, term));
+  if (texts?.error) side.append(Sample.block("Error", texts.error, term, "plain"));
   side.append(Sample.verdict(problem, texts ?? { x: run.extracted[row], d: run.detail[row] }, term));
   if (!run.texts) side.append(Sample.element("p", "muted small", "No run folder lay here: the answer's text is not known."));
   else if (texts && !texts.failure) side.append(...Sample.answer(run, row, texts, term));
@@ -137,30 +147,32 @@ Sample.side = (run, row, texts, problem, term) => {
 
 Sample.measures = (run, row) => {
   const parts = [`sample ${run.sample[row]}`, run.tokens[row] === null ? "tokens unknown" : `${run.tokens[row].toLocaleString("en")} tokens`];
-  if (run.thinking[row]) parts.push(`${run.thinking[row].toLocaleString("en")} of them thinking`);
+  if (run.thinking[row] === null) parts.push("thinking tokens unknown");
+  else if (run.thinking[row]) parts.push(`${run.thinking[row].toLocaleString("en")} of them thinking`);
   if (run.seconds[row] !== null) parts.push(`${run.seconds[row].toLocaleString("en", { maximumSignificantDigits: 3 })} s`);
   return parts.join(" · ");
 };
 
 Sample.verdict = (problem, { x, d }, term) => {
   const grid = Sample.element("div", "against");
-  const found = x === null || x === undefined ? "none was found" : x;
-  grid.append(Sample.block("Extracted", found, term));
-  if (problem.gold !== undefined) grid.append(Sample.block("Right answer", problem.gold, term));
-  if (d) grid.append(Sample.block(problem.test === undefined ? "Why" : "What the tests said", d, term));
+  const how = problem.test !== undefined ? "python" : problem.formula ? "formula" : "plain";
+  const isNone = x === null || x === undefined;
+  grid.append(Sample.block("Extracted", isNone ? "none was found" : x, term, isNone ? "plain" : how));
+  if (problem.gold !== undefined) grid.append(Sample.block("Right answer", problem.gold, term, how));
+  if (d) grid.append(Sample.block(problem.test === undefined ? "Why" : "What the tests said", d, term, "plain"));
   return grid;
 };
 
 Sample.answer = (run, row, { r, a }, term) => {
   const parts = [];
   if (r) {
-    const folded = Sample.folded(`Reasoning, ${r.length.toLocaleString("en")} characters`, r, term);
+    const folded = Sample.folded(`Reasoning, ${r.length.toLocaleString("en")} characters`, r, term, "prose");
     folded.classList.add("reasoning");
     folded.open ||= Sample.reasoningOpen;
     parts.push(folded);
   }
   parts.push(a === null
     ? Sample.element("p", "muted", "The reasoning never ended: there is no answer.")
-    : Sample.block("Answer", a.replace(/^\n+/, ""), term, r ? "after the reasoning" : null));
+    : Sample.block("Answer", a.replace(/^\n+/, ""), term, "prose", r ? "after the reasoning" : null));
   return parts;
 };

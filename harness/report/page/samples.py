@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from harness.io.jsonl import read_jsonl, unwritable
 from harness.records import (
@@ -108,7 +109,7 @@ def _problem(name: str, problem: Problem | None) -> dict[str, Any]:
         case CodeReference(test=test):
             entry["test"] = test.strip()
         case MathReference(answer=answer):
-            entry["gold"] = answer
+            entry |= {"gold": answer, "formula": True}
         case OtherReference(values=values):
             entry["gold"] = "\n".join(values.values())
     return entry
@@ -125,6 +126,8 @@ class _Place:
     place: int
     end: str
     detail: str
+    hash: int
+    """Of the whole text; what differs in it is a different text."""
 
 
 def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[RequestId, _Place]:
@@ -147,7 +150,9 @@ def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[Reques
         text = _json(entry)
         end = (entry["a"] or entry["r"] or completion.error or "")[-SHORT:]
         detail = "" if verdict is None else verdict.detail[:SHORT]
-        places[completion.request_id] = _Place(len(samples.files), len(waiting), end, detail)
+        places[completion.request_id] = _Place(
+            len(samples.files), len(waiting), end, detail, _hash(completion.text)
+        )
         waiting.append(text)
         size += len(text)
         if size > CHUNK_CHARACTERS:
@@ -157,6 +162,10 @@ def _write_chunks(run: ReportRun, folder: Path, samples: Samples) -> dict[Reques
         _write_chunk(waiting, folder, samples)
     samples.texts += len(places)
     return places
+
+
+def _hash(text: str) -> int:
+    return crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def _opened_think(run: ReportRun) -> dict[str, bool]:
@@ -195,7 +204,7 @@ def _run_index(
     rows = sorted(_row(outcome, problems, places) for outcome in run.result.outcomes)
     columns = (
         "problem", "sample", "status", "tokens", "thinking", "seconds", "chunk", "place",
-        "extracted", "end", "detail",
+        "extracted", "end", "detail", "hash",
     )  # fmt: skip
     lists = zip(*rows, strict=True)
     return {
@@ -235,4 +244,5 @@ def _row(
         (outcome.extracted or "")[:SHORT] if outcome.extracted is not None else None,
         "" if place is None else place.end,
         "" if place is None else place.detail,
+        None if place is None else place.hash,
     )

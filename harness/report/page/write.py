@@ -27,7 +27,8 @@ SIDE_FOLDER = "report_files"
 MOST_IN_PAGE_BYTES = 100_000_000
 """Of compressed texts, some 250 MB of words. A page with them opens in 4 s; beyond it they lie in
 files beside the page."""
-_SCRIPTS = ("samples.js", "sample.js", "browser.js", "claims.js")
+_SCRIPTS = ("samples.js", "texts.js", "difference.js", "sample.js", "browser.js", "claims.js")
+_LIBRARIES = ("temml", "highlight", "diff")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def write_page(report: Report, folder: Path) -> Written:
             "report.html.j2",
             scripts=_SCRIPTS,
             plots=True,
+            libraries=_LIBRARIES,
             side_files=is_beside,
             chunks=_in_page(samples) if not is_beside else (),
             **_context(report, samples),
