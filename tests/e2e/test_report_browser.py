@@ -45,6 +45,19 @@ def new_page(context: "Browser | BrowserContext") -> "Page":
     return page
 
 
+CODE = "def f(x):\n    return '</script><b>' + x  # <img src=x>"
+
+
+def drawn_thought(number: int, sample: int) -> str:
+    return f"""so $\\frac{{{number}}}{{2}}$ or
+\\[ x_{sample} = \\begin{{pmatrix}} 1 & 2 \\end{{pmatrix}} \\]
+and broken: $\\frac{{1$, \\(\\href{{javascript:alert(3)}}{{x}}\\), for $5 and $6.
+```python
+{CODE}
+```
+"""
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Two runs side by side with hostile answers; and a larger one whose texts lie beside it."""
@@ -52,6 +65,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     made = {
         "a": make_run(folder / "a", run_id="run_a", name=HOSTILE_NAME),
         "b": make_run(folder / "b", run_id="run_b", name="other", shift=1),
+        "drawn": make_run(
+            folder / "drawn", run_id="run_drawn", name="drawn", thought=drawn_thought
+        ),
         "many": make_run(folder / "many", run_id="run_many", problems=100, samples=16, words=9),
     }
     judgements = judge_claims(load_ledger())
@@ -59,12 +75,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         two = read_report_runs([str(made["a"]), str(made["b"])], folder)
         report = write.make_report(two, judgements)
         first = write.write_page(report, folder / "two").page
+        drawn = read_report_runs([str(made["drawn"])], folder)
+        third = write.write_page(write.make_report(drawn, judgements), folder / "drawn_page").page
         patch.setattr(write, "MOST_IN_PAGE_BYTES", 1000)
         patch.setattr("harness.report.page.samples.CHUNK_CHARACTERS", 50_000)
         many = write.make_report(read_report_runs([str(made["many"])], folder), judgements)
         second = write.write_page(many, folder / "beside")
         assert second.side_files > 1
-    return SimpleNamespace(two=first, beside=second.page)
+    return SimpleNamespace(two=first, beside=second.page, drawn=third)
 
 
 @pytest.fixture
@@ -120,8 +138,16 @@ def test_filters_and_sorting_show_what_they_say(
     page.click("#list button[data-sort=tokens]")
     assert listed(page)[0][-1] == "4,096"
     assert page.get_attribute("#list th.num", "aria-sort") == "descending"
-    page.click("#differ")
+    page.select_option("#differ", "outcome")
     assert all(row[3] != row[5] for row in listed(page))
+    differing = len(listed(page))
+    words = page.inner_text("#differ option[value=outcome]")
+    assert words.endswith(f"({differing})")
+    page.select_option("#differ", "gained")
+    gained = listed(page)
+    assert gained
+    assert {row[3] for row in gained} == {"correct"}
+    assert "A" in page.inner_text("#differ option[value=gained]").split()
     page.select_option("#run-b", "")
     assert len(listed(page)) == 12
     assert page.is_hidden("#list th.beside")
@@ -202,6 +228,7 @@ def test_nothing_that_a_model_wrote_becomes_a_part_of_the_page(
     page = visit(pages.two)
     shown(page, "A:math_mini/mini/000#0")
     page.keyboard.press("r")
+    page.wait_for_selector("#sample .reasoning pre.prose")
     blocks = [each.text_content() for each in page.query_selector_all("#sample pre")]
     assert (
         sum(HOSTILE in known(text) for text in blocks) >= 4
@@ -306,3 +333,169 @@ def test_a_missing_file_beside_the_page_is_named(
     page.wait_for_selector("#sample .notice.warn")
     assert "report_files/0000.js is missing" in page.inner_text("#sample .notice.warn >> nth=0")
     page.close()
+
+
+# --- formulas and code ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("costs $5 and $6, or 7$", ""),
+        (r"pay \$5 for $x$", "formula"),
+        (r"$x$, \(y\), $$z$$ and \[w\]", "formula formula formula formula"),
+        ("$a\n+ b$ but not $c\n\n d$", "formula"),
+        (r"\begin{align*} a &= b \end{align*} \begin{itemize} x \end{itemize}", "formula"),
+        ("a `$x$` b", "word"),
+        ("```python\nx = '$y$'\n```\n$z$", "code formula"),
+        ("~~~\n```\n~~~", "code"),
+        ("cut off:\n```cpp\nint x;", "code"),
+        (r"\( never closed, \[ nor this", ""),
+        ("", ""),
+    ],
+)
+def test_formulas_and_code_are_found_in_a_text(
+    visit: "Callable[..., Page]", pages: SimpleNamespace, text: str, kinds: str
+) -> None:
+    page = visit(pages.two)
+    found = page.evaluate("text => Texts.pieces(text)", text)
+    assert [kind for kind, *_ in found if kind != "text"] == kinds.split()
+    assert "".join(written for _, written, *_ in found) == text
+
+
+def test_no_formula_is_more_than_a_formula(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
+    page = visit(pages.two)
+    page.evaluate("Page.library('temml')")
+    broken = [
+        r"\frac{1", r"\nosuchcommand{3}", r"\def\a{\a\a}\a", "{" * 20_000, r"\label{theme} \ref{theme}",
+        r"\href{javascript:alert(1)}{x}", r"\includegraphics{http://x/y.png}", r"\id{theme}{x}",
+        r"\class{skip}{x}", r"\style{position:fixed}{x}", r"\color{red;position:fixed}{x}",
+    ]  # fmt: skip
+    drawn = "source => Texts.formula(source, true)?.innerHTML ?? null"
+    assert [page.evaluate(drawn, source) for source in broken] == [None] * len(broken)
+    assert "<img" not in page.evaluate(drawn, r"\text{<img src=x onerror=alert(1)>}")
+    half = page.evaluate(drawn, r"\frac{1}{2}")
+    assert "<mfrac>" in half
+    page.evaluate(drawn, r"\gdef\frac#1#2{other} x")
+    assert page.evaluate(drawn, r"\frac{1}{2}") == half
+
+
+def test_formulas_and_code_are_drawn_when_unfolded_and_shown_as_written_on_demand(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
+    page = visit(pages.drawn)
+    reasoning = "#sample .reasoning pre"
+    written = known(page.text_content(reasoning))
+    assert CODE in written
+    assert page.query_selector_all(f"{reasoning} math") == []
+    page.keyboard.press("r")
+    page.wait_for_selector(f"{reasoning} .hljs-keyword")
+    assert len(page.query_selector_all(f"{reasoning} math")) == 2
+    text = known(page.text_content(reasoning))
+    for part in (r"$\frac{1$", r"\href{javascript:alert(3)}{x}", "$5 and $6", CODE):
+        assert part in text
+    assert page.query_selector_all("#sample a, #sample img, #sample b") == []
+    page.keyboard.press("t")
+    page.wait_for_selector(f"{reasoning}:not(.prose)")
+    assert page.text_content(reasoning) == written
+    page.keyboard.press("t")
+    page.wait_for_selector(f"{reasoning} math >> nth=0")
+    page.fill("#search", "frac{0")
+    page.wait_for_selector(f"{reasoning}.prose mark")  # the source, where it is searched for
+
+
+# --- two runs, and links -----------------------------------------------------------------------
+
+
+def test_what_differs_between_two_answers_is_told_and_shown_word_by_word(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
+    page = visit(pages.two)
+    shown(page, "A:math_mini/mini/000#0")
+    facts = [each.inner_text() for each in page.query_selector_all("#sample .difference li")]
+    assert [fact.split(":")[0] for fact in facts] == ["Outcome", "Extracted", "Reasoning", "Answer"]
+    assert [each.get_attribute("class") for each in page.query_selector_all(".difference li")] == [
+        "", "", "muted", "",
+    ]  # fmt: skip
+    page.click(".difference summary")
+    page.wait_for_selector(".difference ins")
+    assert page.inner_text(".difference del >> nth=0").strip() == "0"
+    assert page.inner_text(".difference ins >> nth=0").strip() == "1"
+    assert HOSTILE in known(page.text_content(".difference pre"))
+
+
+def test_a_copied_link_opens_the_sample_beside_its_other_run(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
+    page = visit(pages.two, permissions=["clipboard-read", "clipboard-write"])
+    page.select_option("#run-a", "1")
+    page.select_option("#run-b", "0")
+    page.click("#list tr[data-row='7']")
+    shown(page, "B:math_mini/mini/003#1")
+    page.click("#sample .copy")
+    page.wait_for_function("document.querySelector('#sample .copy').textContent === 'Copied'")
+    address = page.evaluate("navigator.clipboard.readText()")
+    assert address.startswith(pages.two.as_uri() + "#")
+    other = visit(pages.two)
+    other.select_option("#filter-status", "truncated")
+    other.goto(address)  # within the page: what hides the sample is taken away
+    shown(other, "B:math_mini/mini/003#1")
+    assert other.input_value("#filter-status") == ""
+    third = visit(pages.two)
+    third.goto("about:blank")
+    third.goto(address)
+    shown(third, "B:math_mini/mini/003#1")
+    assert third.query_selector_all("#sample .side")[1].get_attribute("aria-label") == "Run A"
+
+
+# --- for everybody -------------------------------------------------------------------------------
+
+AXE = Path(__file__).resolve().parents[1] / "vendor" / "axe.min.js"
+WIDTHS = (1280, 390)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("which", ["two", "drawn", "beside"])
+def test_axe_finds_nothing_serious(
+    visit: "Callable[..., Page]", pages: SimpleNamespace, which: str, scheme: str, width: int
+) -> None:
+    page = visit(
+        getattr(pages, which), color_scheme=scheme, viewport={"width": width, "height": 900},
+        bypass_csp=True,
+    )  # fmt: skip
+    page.wait_for_selector("html[data-plots]")
+    page.add_script_tag(path=AXE)
+    page.keyboard.press("r")
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    page.wait_for_selector("#sample .reasoning pre.prose")
+    violations = page.evaluate("axe.run().then((found) => found.violations)")
+    page.keyboard.press("?")
+    violations += page.evaluate("axe.run('#help').then((found) => found.violations)")
+    serious = [
+        (each["id"], node["target"], node.get("failureSummary"))
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+    assert serious == []
+
+
+# --- many samples ----------------------------------------------------------------------------------
+
+
+def test_few_texts_are_held_at_once_however_many_are_read(
+    visit: "Callable[..., Page]", pages: SimpleNamespace
+) -> None:
+    page = visit(pages.beside)
+    most, chunks = page.evaluate("[Samples.MOST_KEPT, Samples.index.chunks]")
+    assert chunks > most
+    page.evaluate(
+        "Promise.all(Array.from({length: 30}, (_, at) => Samples.chunk(at % Samples.index.chunks)))"
+    )
+    page.evaluate("Samples.search(Browser.a, 'needle', () => true)")
+    assert page.evaluate("Samples.kept.size") <= most
+    assert page.evaluate("Samples.waiting.size") == 0
+    assert page.query_selector_all("script[src]") == []

@@ -65,12 +65,17 @@ def make_run(  # noqa: PLR0913 - all but the folder by name
         run.write_manifest(manifest)
         run.write_problems(asked)
         run.write_prompts([_prompt(problem) for problem in asked])
-        for place in range(problems * samples):
-            number, sample = divmod(place, samples)
-            rest = "again " * words if thought is None else thought(number, sample)
-            completion, verdict = _answer(place, samples, rest, shift)
-            run.completions.append(completion)
-            run.verdicts.append(verdict)
+        # Not by the run's own logs, which wait for the disk after each record.
+        with (
+            (folder / "completions.jsonl").open("w", encoding="utf-8") as texts,
+            (folder / "verdicts.jsonl").open("w", encoding="utf-8") as verdicts,
+        ):
+            for place in range(problems * samples):
+                number, sample = divmod(place, samples)
+                rest = "again " * words if thought is None else thought(number, sample)
+                completion, verdict = _answer(place, samples, rest, shift)
+                texts.write(completion.model_dump_json() + "\n")
+                verdicts.write(verdict.model_dump_json() + "\n")
         build_result(run, manifest).write(run.folder)
     return folder
 

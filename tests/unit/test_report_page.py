@@ -21,7 +21,7 @@ from harness.report.page.headline import headline, side_by_side
 from harness.report.page.outcomes import outcome_groups
 from harness.report.page.pictures import find_browser
 from harness.report.page.plots import pareto_front
-from harness.report.page.render import compressed, json_script
+from harness.report.page.render import LIBRARIES, compressed, json_script
 from harness.report.page.runs import ReportRun, mismatches, read_report_runs
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
@@ -82,12 +82,29 @@ def test_every_script_that_may_run_is_ours(page: str) -> None:
         "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         for text in running
     ]
-    assert len(running) == 5
+    assert len(running) == 7
     assert set(hashes) <= allowed
-    assert len(allowed) == 6  # and Plotly, which comes compressed
+    assert len(allowed) == 7 + len(LIBRARIES) + 1  # with Plotly; these come compressed
     assert "default-src &#39;none&#39;" in policy[1] or "default-src 'none'" in policy[1]
     assert "connect-src" not in policy[1]
     assert "file:" not in policy[1]
+
+
+@pytest.mark.parametrize(
+    "folder", [PAGE_DIR / "vendor", Path(__file__).resolve().parents[1] / "vendor"],
+    ids=["page", "tests"],
+)  # fmt: skip
+def test_scripts_of_others_are_the_pinned_ones_with_their_licences(folder: Path) -> None:
+    rows = re.findall(
+        r"^\| `([^`]+)` .*`(\w{64})`", (folder / "README.md").read_text("utf-8"), re.M
+    )
+    files = {file.name for file in folder.iterdir()}
+    assert {name for name, _ in rows} == {
+        name for name in files if not name.startswith(("LICENSE", "README"))
+    }
+    for name, digest in rows:
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
+    assert any(name.startswith("LICENSE") for name in files)
 
 
 def test_what_a_model_wrote_stands_nowhere_as_markup(page: str) -> None:

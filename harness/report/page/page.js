@@ -4,11 +4,13 @@ const Page = {};
 
 // --- compressed blocks ---------------------------------------------------------------------
 
+Page.bytes = (base64) => {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64); // ten times as fast; since 2025
+  return Uint8Array.from(atob(base64.trim()), (letter) => letter.charCodeAt(0));
+};
+
 Page.inflate = async (base64) => {
-  const letters = atob(base64.trim());
-  const bytes = new Uint8Array(letters.length);
-  for (let at = 0; at < letters.length; at += 1) bytes[at] = letters.charCodeAt(at);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([Page.bytes(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 };
 
@@ -97,7 +99,8 @@ Page.sight = new IntersectionObserver((entries) => {
 }, { rootMargin: "300px" });
 
 Page.drawPlot = (figure) => {
-  if (!window.Plotly || "drawn" in figure.dataset) return;
+  if (!window.Plotly) return void Page.loadPlots();
+  if ("drawn" in figure.dataset) return;
   const muted = Page.colour("muted"), line = Page.colour("line");
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true };
   const { data, layout } = JSON.parse(figure.querySelector("script").textContent);
@@ -129,11 +132,18 @@ Page.named = (value) => {
   return value;
 };
 
-Page.startPlots = async () => {
+// Plotly is large: it waits until a plot is in sight, or until the page has nothing else to do.
+Page.startPlots = () => {
   if (!document.getElementById("plotly")) return;
+  const idle = window.requestIdleCallback ?? ((act) => setTimeout(act, 200));
+  idle(Page.loadPlots);
+};
+
+Page.loadPlots = async () => {
   await Page.library("plotly");
-  Page.drawPlots();
+  if (document.documentElement.dataset.plots) return;
   document.documentElement.dataset.plots = "ready";
+  Page.drawPlots();
 };
 
 // --- tables --------------------------------------------------------------------------------
