@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from harness.report.page.pictures import find_browser
 from harness.report.page.plots import pareto_front
 from harness.report.page.render import LIBRARIES, compressed, json_script
 from harness.report.page.runs import ReportRun, mismatches, read_report_runs
+from harness.report.page.samples import collect_samples
+from harness.report.page.thinking import bin_edges, thinking_bins
 from harness.report.page.write import make_report, write_page
 from harness.store.failures import FailureReason
 from harness.store.result import RunResult
@@ -324,6 +327,60 @@ def test_plots_show_the_runs_figures(folders: Path) -> None:
     assert latency.y[-1] == 100
     assert sum(sum(bars.y) for bars in by_name["lengths"].figure.data) == pytest.approx(100)
     assert sum(len(marks.x) for marks in by_name["thinking"].figure.data) == 12
+
+
+def test_accuracy_by_thinking_counts_every_scored_sample_once_and_names_the_unknown(
+    folders: Path, tmp_path: Path
+) -> None:
+    make_run(tmp_path / "more", run_id="more", problems=30, samples=4)
+    (run,) = read_report_runs([str(tmp_path / "more")], tmp_path)
+    edges = bin_edges([run], "math_mini")
+    bins = list(thinking_bins(run, "math_mini", edges))
+    assert len(bins) == len(edges) + 1 > 2
+    assert sum(each.samples for each in bins) == 120
+    assert sum(each.correct for each in bins) == sum(
+        outcome.status == "correct" for outcome in run.result.outcomes
+    )
+    for lower, upper in pairwise(bins):
+        assert lower.high_tokens < upper.low_tokens
+    assert bins[-1].truncated == bins[-1].samples  # those cut off at 4,096 tokens
+    assert bins[-1].accuracy.value == 0
+    assert all(each.accuracy.low is not None for each in bins)
+    assert bin_edges(read(folders, "a"), "math_mini") == []  # 12 samples are no picture
+
+    outcomes = [
+        each.model_copy(update={"reasoning_tokens": None}) if place % 10 == 0 else each
+        for place, each in enumerate(run.result.outcomes)
+    ]
+    result = run.result.model_copy(update={"outcomes": tuple(outcomes)})
+    partly = replace(run, result=result)
+    known_bins = list(thinking_bins(partly, "math_mini", bin_edges([partly], "math_mini")))
+    assert sum(each.samples for each in known_bins) == 108
+    plot = next(
+        each
+        for each in make_report([partly], []).plots["times"]
+        if each.name == "accuracy-thinking-math_mini"
+    )
+    assert "12 samples" in plot.caption
+    assert len(plot.figure.data[0].x) == len(known_bins)
+
+
+def test_the_index_does_not_grow_with_the_texts(tmp_path: Path) -> None:
+    sizes = []
+    for words in (100, 5000):
+        make_run(tmp_path / str(words), run_id=str(words), problems=10, samples=8, words=words)
+        found = collect_samples(
+            read_report_runs([str(tmp_path / str(words))], tmp_path), _made(tmp_path / f"c{words}")
+        )
+        sizes.append(len(gzip.decompress(base64.b64decode(found.index))))
+        assert found.texts == 80
+    assert sizes[1] - sizes[0] < 80 * 8  # of each sample, a number or two has more digits
+    assert sizes[1] / 80 < 600  # bytes for a sample
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 # --- colours ------------------------------------------------------------------------------------

@@ -10,8 +10,11 @@ Page.bytes = (base64) => {
 };
 
 Page.inflate = async (base64) => {
-  const stream = new Blob([Page.bytes(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).text();
+  const stream = new DecompressionStream("gzip");
+  const writer = stream.writable.getWriter();
+  writer.write(Page.bytes(base64)).catch(() => {}); // what is wrong with the bytes, reading says
+  writer.close().catch(() => {});
+  return new Response(stream.readable).text();
 };
 
 // --- libraries -------------------------------------------------------------------------------

@@ -35,10 +35,11 @@ Samples.chunk = async (number) => {
   }
 };
 
-Samples.load = async (number) => {
+Samples.load = async (number) => JSON.parse(await Samples.unpack(number));
+
+Samples.unpack = async (number) => {
   const inPage = document.getElementById(`chunk-${number}`);
-  const packed = inPage ? inPage.textContent : await Samples.fromBeside(number);
-  return JSON.parse(await Page.inflate(packed));
+  return Page.inflate(inPage ? inPage.textContent : await Samples.fromBeside(number));
 };
 
 // A page from a disk may not fetch a file, but may run one: the file calls Samples.arrived.
@@ -79,11 +80,14 @@ Samples.search = async (run, term, goOn) => {
     rows.get(chunk).push(row);
   });
   const found = new Set();
+  const written = JSON.stringify(term).slice(1, -1); // as it is in a chunk before that is parsed
   let done = 0;
   for (const [number, members] of [...rows].sort(([one], [other]) => one - other)) {
-    // Not by Samples.chunk: a search through all would put out what is being read.
-    const texts = await (Samples.kept.get(number) ?? Samples.load(number));
-    for (const row of members) {
+    // Not by Samples.chunk: a search through all would put out what is being read. Most chunks do
+    // not hold the term, and parsing them would fill memory faster than browsers empty it.
+    const chunk = await Samples.unpack(number);
+    const texts = chunk.toLowerCase().includes(written) ? JSON.parse(chunk) : null;
+    for (const row of texts ? members : []) {
       const { r, a, x, d } = texts[run.place[row]];
       if ([r, a, x, d].some((text) => text && text.toLowerCase().includes(term))) found.add(row);
     }
