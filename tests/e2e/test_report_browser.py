@@ -341,7 +341,7 @@ def test_a_missing_file_beside_the_page_is_named(
 @pytest.mark.parametrize(
     ("text", "kinds"),
     [
-        ("costs $5 and $6, or 7$", ""),
+        ("costs $5 and $6, or 7", ""),
         (r"pay \$5 for $x$", "formula"),
         (r"$x$, \(y\), $$z$$ and \[w\]", "formula formula formula formula"),
         ("$a\n+ b$ but not $c\n\n d$", "formula"),
