@@ -435,7 +435,8 @@ def _add_bins(figure: Any, run: ReportRun, bins: Sequence[Bin], *, in_legend: bo
         mode="lines+markers+text", name=_label(run), line=_line(run), marker=_marker(run, 8),
         error_y={"array": [p[2] for p in points], "arrayminus": [p[1] for p in points],
                  "color": _colour(run), "thickness": 1, "width": 4},
-        text=[f"{b.samples:,}" for b in bins], textposition="top right", cliponaxis=False,
+        text=[f"{b.samples:,}" for b in bins], cliponaxis=False,
+        textposition="top right" if _place(run) % 2 == 0 else "bottom right",
         hovertext=[
             f"{b.low_tokens:,} to {b.high_tokens:,} tokens: {b.correct:,} of {b.samples:,} samples "
             f"solved, of {b.problems:,} problems; {b.truncated:,} truncated"
