@@ -1,4 +1,4 @@
-"""What came of a run in five lines, above its tables: score, speed, cost, gaps, next command."""
+"""What came of a run in a few lines above its tables: score, speed, cost, gaps, next command."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def print_answer(result: RunResult, folder: Path) -> None:
     table.add_column(width=_LABEL_WIDTH)
     table.add_column(overflow="fold")
     for label, text in answer_lines(result):
-        table.add_row(f"[bold]{label}[/bold]", safe(text))
+        table.add_row(f"[bold]{label}[/bold]", "\n".join(map(safe, text.split("\n"))))
     console.print()
     console.print(table)
     command = safe(next_command(result, folder))
@@ -32,8 +32,8 @@ def print_answer(result: RunResult, folder: Path) -> None:
 
 
 def answer_lines(result: RunResult) -> Iterator[tuple[str, str]]:
-    """Label and text of each line but the command."""
-    yield "accuracy", "; ".join(_accuracy(result, task) for task in result.manifest.tasks)
+    """Label and text of each line but the command; of several tasks, a line for each."""
+    yield "accuracy", "\n".join(_accuracy(result, task) for task in result.manifest.tasks)
     speed = result.estimate("output_tokens_per_s")
     known = speed.value is not None
     yield (

@@ -271,13 +271,14 @@ def test_a_run_ends_with_its_answer_in_five_lines_and_a_rule(
     baseline: RunResult, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    *lines, rule = answer(baseline, capsys)
-    assert [line.split()[0] for line in lines] == ["accuracy", "speed", "cost", "no", "next"]
-    assert mentions(lines[0], "humaneval", "5.5 %", "2.9 to 10.1 %", "math500:100", "0.0 to 3.7 %")
-    assert mentions(lines[1], "238 tokens/s")
-    assert mentions(lines[2], "at least 0.000642 USD rented")
-    assert mentions(lines[3], "71 truncated", "400", "21 without", "264")
-    assert lines[4].split()[1:] == ["harness", "report", "results/runs/mine"]
+    first, second, *lines, rule = answer(baseline, capsys)  # two tasks, a line for each
+    assert mentions(first, "accuracy", "humaneval", "5.5 %", "2.9 to 10.1 %")
+    assert mentions(second, "math500:100", "0.0 to 3.7 %")
+    assert [line.split()[0] for line in lines] == ["speed", "cost", "no", "next"]
+    assert mentions(lines[0], "238 tokens/s")
+    assert mentions(lines[1], "at least 0.000642 USD rented")
+    assert mentions(lines[2], "71 truncated", "400", "21 without", "264")
+    assert lines[3].split()[1:] == ["harness", "report", "results/runs/mine"]
     assert set(rule) == {"-"}
 
 
