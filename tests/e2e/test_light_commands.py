@@ -40,9 +40,19 @@ print(status, *sys.modules, file=sys.stderr)
 def test_no_heavy_package_is_imported(
     command: tuple[str, ...], also: set[str], tmp_path: Path
 ) -> None:
+    assert not (HEAVY | SLOW_PARTS | also) & imported(command, tmp_path)
+
+
+def test_a_planned_sweep_imports_nothing_heavy(tmp_path: Path) -> None:
+    modules = imported(("run", "--dry-run", "experiment=distill_table"), tmp_path)
+    assert not (HEAVY | {"scipy.stats", "scipy.optimize", "statsmodels"}) & modules
+
+
+def imported(command: tuple[str, ...], folder: Path) -> set[str]:
+    """The modules that a command has imported when it ends."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *command],
-        cwd=tmp_path,
+        cwd=folder,
         env={"PYTHONPATH": str(REPOSITORY), "PATH": "", "HOME": str(Path.home())},
         capture_output=True,
         text=True,
@@ -50,4 +60,4 @@ def test_no_heavy_package_is_imported(
     )
     status, *modules = done.stderr.splitlines()[-1].split()
     assert status == ("0" if command else str(UserError.exit_status)), done.stderr
-    assert not (HEAVY | SLOW_PARTS | also) & set(modules)
+    return set(modules)

@@ -28,7 +28,8 @@ def read_part(content: bytes) -> Any:
         ValidationError: It is damaged, or of another schema version.
     """
     try:
-        content.decode()  # msgspec skips bytes that are no UTF-8
+        if not content.isascii():
+            content.decode()  # msgspec skips bytes that are no UTF-8
         return _decoder().decode(content)
     except (UnicodeDecodeError, msgspec.MsgspecError):
         return _PART.model_validate_json(content)
