@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from harness.engines.base import Clock
 from harness.engines.pace import Pace
+from harness.engines.refusals import RefusalJudge
 from harness.engines.request_error import RequestError, of_response, of_transport, one_line
-from harness.engines.standing import Standing
 from harness.engines.wire import PATHS, Heard, Mode, body, without
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.io.redaction import keep_secret, shown_variable
@@ -160,7 +160,7 @@ class Endpoint:
         self._pace = pace
         self._clock = clock
         self._gone = gone
-        self._standing = Standing(target.mode)
+        self._refusals = RefusalJudge(target.mode)
         self._hearing: set[Heard] = set()
         """Answers that are being received."""
 
@@ -172,7 +172,7 @@ class Endpoint:
 
     def expect_refusals(self) -> None:
         """Marks a resumed run: it has answers, so a first refusal concerns its request alone."""
-        self._standing.expect_refusals()
+        self._refusals.expect_refusals()
 
     async def answer(self, request: GenerationRequest, queued_s: float) -> Completion | None:
         """The completion of one request; None if everything stopped before it was sent.
@@ -184,7 +184,7 @@ class Endpoint:
         turn_s, retries = self._clock(), 0
         if not await self._pace.turn():
             return None
-        number = self._standing.sent()
+        number = self._refusals.sent()
         while True:
             sent_s = self._clock()
             attempts = Attempts(retries, sent_s, sent_s - turn_s)
@@ -195,12 +195,12 @@ class Endpoint:
             except RequestError as error:
                 wait_s = self._pace.before_retry_s(error, retries, request.seed)
                 if wait_s is None or not await self._pace.turn(wait_s):
-                    if (why := self._standing.failed(number, error)) is not None:
+                    if (why := self._refusals.failed(number, error)) is not None:
                         raise UnavailableError(why) from error
                     return await self._given_up(request, error, queued_s, attempts)
                 retries += 1
             else:
-                self._standing.answered()
+                self._refusals.answered()
                 return self._completion(request, heard, queued_s, attempts)
             finally:
                 self._hearing.discard(heard)
@@ -285,7 +285,7 @@ class Endpoint:
             raise GenerationError(why) from error
         reason = self._pace.why_not_again(error, attempts.retries)
         times = Times(queued_s, attempts.sent_s, None, self._clock())
-        failed = self._codec.failed(request, self._standing.with_hint(reason, error), times)
+        failed = self._codec.failed(request, self._refusals.with_hint(reason, error), times)
         return failed.model_copy(update=attempts._asdict())
 
 

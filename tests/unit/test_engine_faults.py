@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from harness.engines.openai_engine import OpenaiConfig, OpenaiEngine
 from harness.engines.pace import FIRST_WAIT_S, JITTER, LONGEST_BACK_OFF_S, Pace
+from harness.engines.refusals import ALL_REFUSED
 from harness.engines.request_error import RequestError, retry_after_s
-from harness.engines.standing import ALL_REFUSED
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.metrics.pauses import without_pauses
 from harness.models import ResolvedModel

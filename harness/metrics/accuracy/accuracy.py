@@ -1,9 +1,9 @@
 """Accuracy as an `evaluate` metric."""
 
-from harness.metrics import correctness, faces
+from harness.metrics import correctness, evaluate_module
 
 
-class Accuracy(faces.Face):
+class Accuracy(evaluate_module.EvaluateModule):
     """pass@1 with an interval and a standard error for each of two questions.
 
     Args:

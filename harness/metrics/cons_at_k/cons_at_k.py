@@ -1,9 +1,9 @@
 """cons@k as an `evaluate` metric."""
 
-from harness.metrics import correctness, faces
+from harness.metrics import correctness, evaluate_module
 
 
-class ConsAtK(faces.Face):
+class ConsAtK(evaluate_module.EvaluateModule):
     """Majority vote over k samples of each problem, with its 95 % interval, for one or more k.
 
     Args:

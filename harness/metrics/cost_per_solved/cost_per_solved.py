@@ -1,9 +1,9 @@
 """Cost per solved task as an `evaluate` metric."""
 
-from harness.metrics import bill, faces
+from harness.metrics import bill, evaluate_module
 
 
-class CostPerSolved(faces.Face):
+class CostPerSolved(evaluate_module.EvaluateModule):
     """Dollars per solved sample with the interval of that ratio.
 
     Args:

@@ -1,9 +1,9 @@
 """Latency of single requests as an `evaluate` metric."""
 
-from harness.metrics import faces, latencies
+from harness.metrics import evaluate_module, latencies
 
 
-class Latency(faces.Face):
+class Latency(evaluate_module.EvaluateModule):
     """Waiting, and from the start: first token, per token, last token, token of the answer.
 
     Args:

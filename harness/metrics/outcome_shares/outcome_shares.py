@@ -1,9 +1,9 @@
 """Outcome shares as an `evaluate` metric."""
 
-from harness.metrics import correctness, faces
+from harness.metrics import correctness, evaluate_module
 
 
-class OutcomeShares(faces.Face):
+class OutcomeShares(evaluate_module.EvaluateModule):
     """How many requests were correct, incorrect, without answer, cut off, or broken.
 
     Args:

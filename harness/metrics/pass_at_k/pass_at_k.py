@@ -1,9 +1,9 @@
 """pass@k as an `evaluate` metric."""
 
-from harness.metrics import correctness, faces
+from harness.metrics import correctness, evaluate_module
 
 
-class PassAtK(faces.Face):
+class PassAtK(evaluate_module.EvaluateModule):
     """pass@k with its 95 % interval, for one or more k.
 
     Args:

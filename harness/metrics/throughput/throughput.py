@@ -1,9 +1,9 @@
 """Throughput of the engine as an `evaluate` metric."""
 
-from harness.metrics import engine_speed, faces
+from harness.metrics import engine_speed, evaluate_module
 
 
-class Throughput(faces.Face):
+class Throughput(evaluate_module.EvaluateModule):
     """Output and prefill tokens per second, load and warm-up excluded.
 
     Args:

@@ -1,9 +1,9 @@
 """Token counts as an `evaluate` metric."""
 
-from harness.metrics import faces, token_lengths
+from harness.metrics import evaluate_module, token_lengths
 
 
-class TokenCounts(faces.Face):
+class TokenCounts(evaluate_module.EvaluateModule):
     """How long prompts, thoughts and answers are.
 
     Args:

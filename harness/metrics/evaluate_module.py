@@ -36,7 +36,7 @@ _APART = {"costs_usd"}
 _NO_COUNTS = {"prompt_tokens": None, "completion_tokens": None, "reasoning_tokens": None}
 
 
-class Face(evaluate.Metric):  # type: ignore[misc]
+class EvaluateModule(evaluate.Metric):  # type: ignore[misc]
     """A metric for `evaluate`; its docstring describes the columns and options.
 
     Returns a figure ``{"value", "unit", "n", "low", "high", "method", "bound"}`` for each name.

@@ -18,8 +18,8 @@ _NO_SUCH_PROMPT = frozenset(
 )
 
 
-class Standing:
-    """Judges refusals.
+class RefusalJudge:
+    """Decides whether a refusal concerns one request or the whole run.
 
     A refusal of the key or the account before anything was answered, or several in a row after
     that, concerns all requests. Any other refusal is its request's own, unless the first requests
