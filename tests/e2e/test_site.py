@@ -91,11 +91,8 @@ def test_a_broken_link_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_fits_a_phone_and_asks_no_network(
-    site: Path, browser: "Browser", scheme: str
-) -> None:
-    page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+def test_every_page_fits_a_phone_and_asks_no_network(site: Path, browser: "Browser") -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(LONGEST_MS)
     asked: list[str] = []
     complaints: list[str] = []
