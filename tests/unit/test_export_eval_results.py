@@ -61,7 +61,7 @@ def test_a_task_without_a_benchmark_is_said_and_left_out(
         (["--benchmark", "humaneval"], "--benchmark=humaneval … TASK=ORG/DATASET:TASK_ID"),
         (["--benchmark", "humaneval=data:x"], "--benchmark=humaneval=data:x … ORG/DATASET"),
         (["--benchmark", "gsm8k=a/b:c"], "--benchmark gsm8k= … humaneval, math500"),
-        (["--organisation", "me"], "--organisation … eval-results … eee"),
+        (["--organisation", "me"], "--organisation … eee … eval-results"),
     ],
 )
 def test_mistakes_are_a_line(
