@@ -210,7 +210,7 @@ def test_an_answered_request_is_never_recorded_twice(place: Place) -> None:
     run = place.begin(failing=0)
     run.completions.append(next(run.read_completions()))
     run.completions.close()
-    with pytest.raises(StoreError, match=r"#\d+ .*twice$"):
+    with pytest.raises(StoreError, match=r"#\d+ .*twice"):
         list(run.read_completions())
 
 
