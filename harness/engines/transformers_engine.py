@@ -18,9 +18,9 @@ from pydantic import Field
 from harness.engines.base import Clock, EngineInputs, refuse_unfit, tokens_needed
 from harness.engines.batch import Batch, Row
 from harness.engines.config import BaseEngineConfig
+from harness.engines.cpu_linear import pack
 from harness.engines.kv_cache import ATTENTION, register_attention
 from harness.engines.lora import check_peft, with_adapter
-from harness.engines.output_layer import turn_round
 from harness.engines.recorded_environment import recorded
 from harness.errors import ConfigError, GenerationError, UnavailableError
 from harness.machine import hardware
@@ -40,6 +40,7 @@ TRANSFORMERS_SETTINGS = (
     "threads",
     "cpu_capability",
     "cpu_matrix_units",
+    "cpu_weights",
     "cuda",
 )
 """Names of the recorded settings of torch: the vector instructions of its kernels, and those of its
@@ -66,7 +67,7 @@ class TransformersConfig(BaseEngineConfig):
     batch_tokens: Annotated[int, Field(ge=1)] = 131_072
     """Bounds the cache: rows of a batch times the longest row's prompt and ``max_new_tokens``,
     padding included. A row that is longer alone is served alone."""
-    max_batch_size: Annotated[int, Field(ge=1)] = 32
+    max_batch_size: Annotated[int, Field(ge=1)] = 64
     """Rows of a batch. Halved, for the rest of the run, each time memory runs out."""
     attn_implementation: Literal["grouped", "sdpa", "eager"] = "grouped"
     """grouped: SDPA that reads each key-value head once for all its query heads, where
@@ -142,6 +143,7 @@ class TransformersEngine:
         self._model: Any = None
         self._batch: Batch | None = None
         self._load_s: float | None = None
+        self._is_packed = False
 
     def __enter__(self) -> Self:
         """Loads the model and warms it up."""
@@ -190,7 +192,7 @@ class TransformersEngine:
             peak_memory_source=(
                 "torch.cuda.max_memory_allocated" if is_cuda else "VmHWM of the harness process"
             ),
-            settings=_settings(self._model),
+            settings=_settings(self._model, self._is_packed),
             environment=recorded(os.environ),
         )
 
@@ -348,11 +350,10 @@ class TransformersEngine:
                     trust_remote_code=self._source.trust_remote_code,
                 )
             refuse_unlike(found, self._source)
-            if device == "cpu":
-                turn_round(model)
             if self._source.adapter is not None:
                 model = with_adapter(model, self._source.adapter)
             model.to(device)
+            self._is_packed = device == "cpu" and pack(model)
         except (OSError, ValueError, ImportError, RuntimeError, MemoryError) as error:
             raise UnavailableError(
                 f"model={self._source.name}: cannot load it: {named_key(_first_line(error), error)}"
@@ -400,7 +401,7 @@ def _check_positions(model: Any, max_model_len: int) -> None:
             )
 
 
-def _settings(model: Any) -> dict[str, Setting]:
+def _settings(model: Any, is_packed: bool) -> dict[str, Setting]:
     """The settings that torch computes with; their names are in ``TRANSFORMERS_SETTINGS``."""
     import torch
 
@@ -412,6 +413,7 @@ def _settings(model: Any) -> dict[str, Setting]:
         None if is_cuda else torch.get_num_threads(),
         None if is_cuda else torch.backends.cpu.get_cpu_capability(),
         None if is_cuda else hardware.cpu_matrix_units(),
+        None if is_cuda else "packed" if is_packed else "plain",
         torch.version.cuda if is_cuda else None,
     )
     return dict(zip(TRANSFORMERS_SETTINGS, values, strict=True))
