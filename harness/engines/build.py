@@ -39,7 +39,7 @@ __all__ = [
 
 
 BFLOAT16_GAIN = "2.6 to 4 times"
-FLOAT32_GAIN = "1.3 times"
+FLOAT32_GAIN = "1.4 times"
 """The tokens/s of vLLM on a CPU as a multiple of those of transformers (docs/performance.md)."""
 
 

@@ -419,13 +419,21 @@ def _settings(model: Any, is_packed: bool) -> dict[str, Setting]:
     return dict(zip(TRANSFORMERS_SETTINGS, values, strict=True))
 
 
+OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "could not create a memory",  # oneDNN's, as is the next, which gives no reason
+    "could not create a primitive",
+)
+"""Words of the errors of torch that mean it."""
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     import torch
 
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    text = str(error)
-    return "DefaultCPUAllocator" in text or "not enough memory" in text
+    return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _free_memory() -> None:
