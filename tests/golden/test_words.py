@@ -25,7 +25,7 @@ N_WORDS = 3
 NOT_OURS = re.compile(
     r"harness (run|completion|grade|report)\b|pip (install|config)|no such file|already in use"
     r"|out of memory"
-    r"|enough memory|KV cache|Engine ?core|Model Runner"
+    r"|enough memory|could not create a|KV cache|Engine ?core|Model Runner"
     r"|none: no final answer|algebra: timeout|on this disk",
     re.IGNORECASE,
 )
