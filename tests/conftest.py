@@ -11,6 +11,9 @@ from tests.made_tokenizers import write_instruct_tokenizer, write_r1_tokenizer
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# The processes of pytest-xdist say 80; a table is as wide in them as in one process.
+os.environ.pop("COLUMNS", None)
+
 Golden = Callable[[Path, str], str]
 
 
