@@ -165,7 +165,7 @@ def test_truncation_and_errors_leave_no_challenge(
             "model: … qwen2_5_7b_instruct",
         ),
         ({"problems": 100}, "subset: … 100 of 500"),
-        ({"task": "humaneval"}, "task: … humaneval … math500"),
+        ({"task": "humaneval"}, "tasks … humaneval … math500"),
         ({"status": "running"}, "unfinished: … running"),
         (
             {"engine": {"kind": "vllm", "dtype": "auto", "args": {"quantization": "fp8"}}},
