@@ -1,5 +1,6 @@
 """Plans of ``harness run --dry-run``: what a run would do, without loading or downloading."""
 
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -317,7 +318,7 @@ def _notes(
         notes += memory_notes(memory, config, requests) if memory.contexts else []
     if requests is not None:
         at_most = written_bytes(config.protocol, requests)
-        lines.append(f"disk       {at_most / 1e6:,.0f} MB at most")
+        lines.append(f"disk       {math.ceil(at_most / 1e6):,} MB at most")
         notes.append(disk_note(results_dir_of(config), at_most))
         sends = "3 known problems first" if is_wanted(config, requests) else "none"
         lines.append(f"canary     {sends}")
