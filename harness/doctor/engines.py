@@ -142,17 +142,27 @@ def _finding(name: str, status: Any, value: str, remedy: str | None = None) -> F
     return Finding(group=GROUP, name=name, status=status, value=value, remedy=remedy)
 
 
+def _answers(printed: str) -> list[dict[str, Any]]:
+    """The lines that the program itself printed; a library of C may print others."""
+    return [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+
+
 def _ask(program: str, *arguments: str) -> tuple[list[dict[str, Any]], str]:
     """The JSON of the lines that a program prints, and why it ended early; empty if it did not."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=_PROCESS_LIMIT_S,
-        env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"},
-    )
-    found = [json.loads(line) for line in done.stdout.splitlines()]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PROCESS_LIMIT_S,
+            env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"},
+        )
+    except subprocess.TimeoutExpired as late:
+        printed = late.stdout or b""  # bytes, whatever was asked for
+        text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
+        return _answers(text), f"it did not answer within {_PROCESS_LIMIT_S:.0f} s"
+    found = _answers(done.stdout)
     if done.returncode == 0:
         return found, ""
     lines = done.stderr.strip().splitlines()

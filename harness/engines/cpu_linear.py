@@ -56,9 +56,15 @@ def _pack(layer: Any) -> bool:
 
 
 def _packed_product(layer: Any, x: Any) -> Any:
-    """``x @ W.T + bias``: (…, in) to (…, out)."""
+    """``x @ W.T + bias``: (…, in) to (…, out).
+
+    Raises:
+        RuntimeError: The types differ. oneDNN's own words for it are those for too little memory.
+    """
     import torch
 
+    if x.dtype != layer.weight.dtype:
+        raise RuntimeError(f"a layer's input is {x.dtype} and its weights are {layer.weight.dtype}")
     return torch.ops.mkldnn._linear_pointwise(x, layer.weight, layer.bias, "none", [], "")
 
 

@@ -1,6 +1,7 @@
 """Consoles of one width where no terminal gives one, and text that anybody may have written."""
 
 import os
+import re
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +20,7 @@ def open_console(*, stderr: bool = False, width: int = WIDTH) -> Console:
         width: Of a file or a pipe, in characters, unless COLUMNS is set; a terminal has its own.
     """
     found = Console(stderr=stderr, highlight=False)
-    if not found.is_terminal and not os.environ.get("COLUMNS", "").isdigit():
+    if not found.is_terminal and not re.fullmatch("[1-9][0-9]*", os.environ.get("COLUMNS", "")):
         found.width = width
     return found
 

@@ -1,5 +1,6 @@
 """What came of a run in a few lines above its tables: score, speed, cost, gaps, next command."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,8 @@ def answer_lines(result: RunResult) -> Iterator[tuple[str, str]]:
 def next_command(result: RunResult, folder: Path) -> str:
     """What to do with the run: ask again what failed, or look at it."""
     if any(each.status in ERROR_STATUSES for each in result.outcomes):
-        return f"harness run resume={folder} retry=errors"
-    return f"harness report {folder}"
+        return f"harness run {shlex.quote(f'resume={folder}')} retry=errors"
+    return f"harness report {shlex.quote(str(folder))}"
 
 
 def _accuracy(result: RunResult, task: TaskInfo) -> str:

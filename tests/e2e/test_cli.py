@@ -384,7 +384,11 @@ def _feed(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _output(*arguments: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "harness", *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
     ).stdout
 
 

@@ -114,8 +114,8 @@ def test_a_command_that_a_message_names_is_taken(
             parser.parse_args([name, *arguments])
         except UserError:
             continue
-        except SystemExit as done:  # of --help
-            assert done.code == 0
+        except SystemExit:  # --help ends by itself
+            assert "--help" in arguments
         return
     pytest.fail(f"harness {name} {' '.join(given)} is refused")
 

@@ -183,7 +183,7 @@ def test_a_wheel_with_other_weights_is_refused(
     with pytest.raises(UnavailableError) as error:
         resolve(wheel_model())
     assert str(error.value).startswith("model=w: weights.gguf of some-package==1.0 has sha256 ")
-    assert str(error.value).endswith(f"expected {'0' * 64}")
+    assert f"expected {'0' * 64}" in str(error.value)
     assert not list((tmp_path / "models").iterdir()), "nothing may be left for the next run"
 
 
