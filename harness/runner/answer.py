@@ -46,11 +46,12 @@ def answer_lines(result: RunResult) -> Iterator[tuple[str, str]]:
         yield "no answer", gaps
 
 
-def next_command(result: RunResult, folder: Path) -> str:
+def next_command(result: RunResult, path: Path) -> str:
     """What to do with the run: ask again what failed, or look at it."""
+    folder = shlex.quote(str(path))
     if any(each.status in ERROR_STATUSES for each in result.outcomes):
-        return f"harness run {shlex.quote(f'resume={folder}')} retry=errors"
-    return f"harness report {shlex.quote(str(folder))}"
+        return f"harness run resume={folder} retry=errors"
+    return f"harness report {folder}"
 
 
 def _accuracy(result: RunResult, task: TaskInfo) -> str:
