@@ -210,7 +210,7 @@ def test_a_result_without_its_folder_gives_aggregates_alone(
         (WHO, "--model-id … smollm2_135m … ORG/NAME"),
         ([*WHO, "--model-id", "mine"], "--model-id=mine … ORG/NAME"),
         ([*WHO, "--model-id", "../mine"], "--model-id=../mine … ORG/NAME"),
-        ([*WHO, "--source-url", "http://x"], "--source-url … eee … eval-results"),
+        ([*WHO, "--source-url", "http://x"], "--source-url … eval-results … eee"),
         ([*WHO, "--model-id", "a/b", "-o", BASELINE], f"-o {BASELINE} … folder"),
     ],
 )
