@@ -139,12 +139,8 @@ def _task_column(result: RunResult, task: TaskInfo) -> dict[str, str]:
         count = sum(counts[status] for status in statuses)
         shown = f"{count} of {len(mine)}"
         column[label] = f"[bold red]{shown}[/bold red]" if label == "errors" and count else shown
-    column["tokens per answer"] = value_and_unit(
-        result.estimate("completion_tokens.mean", task.name)
-    )
-    column["  of them thinking"] = value_and_unit(
-        result.estimate("reasoning_tokens.mean", task.name)
-    )
+    for label, metric in _TOKENS.items():
+        column[label] = value_and_unit(result.estimate(metric, task.name))
     for basis in priced(result):
         # One task's own figure; with a single task it is the run's.
         found = result.estimate(f"cost_per_solved.{basis}", task.name)
