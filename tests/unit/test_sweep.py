@@ -1,12 +1,14 @@
 """Launchers: what is handed to Hydra, and the words for one that is not installed."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UnavailableError
 from harness.process.report import FinishedReport
+from harness.runner.compose import compose_and_run
 from harness.runner.sweep import launcher_of, launchers, sweep_folder, with_launcher
 from harness.runner.sweep.outcome import SweptJob, conclude
 from tests.facts import mentions
@@ -32,6 +34,15 @@ def test_a_plan_is_made_here_whatever_would_run_it() -> None:
     assert with_launcher(given, Path("/x"), is_dry_run=True) == ["-m", "seed=1,2"]
     assert launcher_of(given) == "slurm"
     assert launcher_of([*given, "hydra/launcher=basic"]) is None
+
+
+def test_a_planned_job_leaves_no_variable_behind(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given = ["-m", "experiment=demo", "seed=1,2", "+hydra.job.env_set.OF_A_JOB=1", "--dry-run"]
+    assert compose_and_run([*given, f"results_dir={tmp_path}"]) == 0
+    assert "seed=2" in "".join(capsys.readouterr())
+    assert "OF_A_JOB" not in os.environ
 
 
 def test_the_folder_of_a_launched_sweep_is_among_the_results_and_stays(tmp_path: Path) -> None:
